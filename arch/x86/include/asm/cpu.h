@@ -1,0 +1,69 @@
+/* One pCPU: who am I, the barriers, the clock, and the few instructions that need ring 0. */
+#ifndef ASM_CPU_H
+#define ASM_CPU_H
+
+#include "lib/base.h"
+
+#define NR_CPUS 64
+
+typedef u64 cpumask_t;  /* bit n is pCPU n */
+
+struct vcpu;
+
+/* What every pCPU keeps for itself; reached through GS. Fields are [c] unless marked. */
+struct percpu {
+	struct percpu *self;        /* [I] at offset 0: "mov %gs:0" */
+	u32 cpu;                    /* [I] number, dense from 0 */
+	u32 apic_id;                /* [I] physical */
+	struct vcpu *current;       /* vCPU whose state is loaded, or NULL */
+	u64 stack_top;              /* [I] */
+	/* Guest-mode bookkeeping for remote TLB flushes: see arch/x86/hvm.c. */
+	u32 in_guest;               /* [a] */
+	u32 kicked;                 /* [a] another CPU wants this one out of the guest */
+	struct vcpu *running;       /* [a] vCPU in guest mode, for remote readers */
+	u64 need_resched;           /* [a] look at the run queue before entering a guest */
+	u64 asid_generation;
+	u32 asid_next;
+	void *vendor;               /* the vendor's per-CPU state */
+	u64 tlb_flushes;
+	u64 xcr0;                   /* value now in XCR0 */
+	u64 irq_count;
+	u64 idle_ns;
+};
+
+extern struct percpu percpu[NR_CPUS];
+extern unsigned nr_cpus;        /* [I] after bring-up: CPUs online, numbered 0..nr_cpus-1 */
+
+static inline struct percpu *this_cpu(void)
+{
+	struct percpu *p;
+
+	__asm__("mov %%gs:0, %0" : "=r"(p));
+	return p;
+}
+
+static inline unsigned cpu_id(void) { return this_cpu()->cpu; }
+static inline struct vcpu *current_vcpu(void) { return this_cpu()->current; }
+static inline void cpu_relax(void) { __asm__ volatile("pause" ::: "memory"); }
+static inline void barrier(void) { __asm__ volatile("" ::: "memory"); }
+static inline void smp_mb(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
+
+/*
+ * A guest-controlled index after its bounds check: 0 if speculation ran past the check (index >= size).
+ * The empty asm keeps the compiler from using the check's outcome to drop the mask.
+ */
+static inline u64 array_index_nospec(u64 index, u64 size)
+{
+	u64 mask;
+
+	__asm__ volatile("cmp %2, %1; sbb %0, %0" : "=r"(mask) : "r"(index), "r"(size) : "cc");
+	return index & mask;
+}
+
+/* Makes pCPU `cpu` leave guest mode (or idle) soon and look at need_resched; harmless if it is elsewhere. */
+void cpu_kick(unsigned cpu);
+/* Restarts or powers off the machine; never returns. */
+void machine_restart(void) __noreturn;
+void machine_power_off(void) __noreturn;
+
+#endif

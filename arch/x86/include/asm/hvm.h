@@ -1,0 +1,116 @@
+/*
+ * The vendor contract: what SVM and VMX do behind one screen of operations, chosen at boot by CPUID. A vendor only translates:
+ * it runs a vCPU and returns what happened; what to do about it is decided above (vmm/exits.c).
+ */
+#ifndef ASM_HVM_H
+#define ASM_HVM_H
+
+#include "lib/base.h"
+#include <asm/hvm_vcpu.h>
+
+struct vcpu;
+struct domain;
+struct hvm_hw_cpu;
+
+enum exit_reason {
+	EXIT_INTERRUPT,     /* a physical interrupt is waiting; nothing of the guest's */
+	EXIT_NMI,
+	EXIT_WINDOW,        /* the guest can take interrupts now */
+	EXIT_HYPERCALL,
+	EXIT_CPUID,
+	EXIT_HLT,
+	EXIT_RDMSR,
+	EXIT_WRMSR,
+	EXIT_IO,
+	EXIT_NPF,           /* nested page fault */
+	EXIT_XSETBV,
+	EXIT_CR_WRITE,      /* CR0/CR4 write that needs a decision (vendors that have it) */
+	EXIT_EXCEPTION,     /* an intercepted exception of the guest */
+	EXIT_TRIPLE_FAULT,
+	EXIT_UNDEFINED,     /* an instruction that guests don't have: inject #UD */
+	EXIT_RETRY,         /* dealt with by the vendor: enter again */
+	EXIT_FAILED,        /* the control block was refused */
+	EXIT_UNKNOWN,
+	EXIT_REASONS
+};
+
+struct vm_exit {
+	u32 reason;             /* enum exit_reason */
+	u32 len;                /* instruction length for those that the handler completes */
+	union {
+		struct { u64 gpa; bool write, fetch, present; } npf;
+		struct { u16 port; u8 size; bool in, string, rep; } io;
+		struct { u8 vector; u32 error; } exc;
+		u64 code;           /* EXIT_UNKNOWN, EXIT_FAILED: the vendor's own */
+	};
+};
+
+enum { HVM_CR0, HVM_CR3, HVM_CR4, HVM_EFER, HVM_CR2 };
+enum { HVM_SEG_ES, HVM_SEG_CS, HVM_SEG_SS, HVM_SEG_DS, HVM_SEG_FS, HVM_SEG_GS, HVM_SEG_TR, HVM_SEG_LDTR, HVM_SEG_GDTR, HVM_SEG_IDTR, HVM_NR_SEGS };
+
+/* `ar` is the descriptor's attribute word as in VMX and in Xen's records: bits 7:0 type..P, 15:12 AVL, L, D, G. */
+struct hvm_segment { u64 base; u32 limit; u16 sel, ar; };
+
+/* Full architectural state that is not in struct cpu_regs: for resets, SIPI and the toolstack. */
+struct hvm_state {
+	u64 cr0, cr2, cr3, cr4, efer, dr6, dr7;
+	struct hvm_segment seg[HVM_NR_SEGS];
+	u64 star, lstar, cstar, sfmask, kernel_gs_base, sysenter_cs, sysenter_esp, sysenter_eip;
+};
+
+#define HVM_OPS(X) \
+	X(const char *, probe, (void))                  /* NULL if usable, else what is missing */ \
+	X(int,  cpu_enable, (void))                     /* this pCPU; -ENOMEM */ \
+	X(void, cpu_disable, (void)) \
+	X(int,  domain_init, (struct domain *d))        /* I/O and MSR permission maps */ \
+	X(void, domain_destroy, (struct domain *d)) \
+	X(int,  vcpu_init, (struct vcpu *v)) \
+	X(void, vcpu_destroy, (struct vcpu *v)) \
+	X(void, vcpu_load, (struct vcpu *v))            /* state onto this pCPU, which then is its place */ \
+	X(void, vcpu_save, (struct vcpu *v)) \
+	X(void, run, (struct vcpu *v, struct vm_exit *x)) /* enters the guest, returns with what ended it */ \
+	X(bool, can_inject, (struct vcpu *v))           /* IF set, no shadow, nothing being injected */ \
+	X(void, inject_interrupt, (struct vcpu *v, u8 vector)) \
+	X(void, inject_exception, (struct vcpu *v, u8 vector, bool has_error, u32 error)) \
+	X(bool, inject_nmi, (struct vcpu *v))           /* false: not now, ask for the window */ \
+	X(void, request_window, (struct vcpu *v, bool on)) \
+	X(u64,  get_cr, (const struct vcpu *v, int which)) \
+	X(void, set_efer, (struct vcpu *v, u64 efer))   /* value checked already */ \
+	X(void, get_state, (const struct vcpu *v, struct hvm_state *s)) \
+	X(void, set_state, (struct vcpu *v, const struct hvm_state *s)) \
+	X(void, flush_tlb, (struct vcpu *v))            /* before the next entry */ \
+	X(int,  cpl, (const struct vcpu *v)) \
+	X(void, dump, (const struct vcpu *v))
+
+struct hvm_ops {
+	const char *name;
+#define X(ret, op, args) ret (*op) args;
+	HVM_OPS(X)
+#undef X
+};
+
+extern const struct hvm_ops *hvm;       /* [I] the vendor of this machine */
+extern const struct hvm_ops svm_ops;
+
+static inline u64 hvm_get_cr(const struct vcpu *v, int which) { return hvm->get_cr(v, which); }
+
+/* Chooses the vendor by CPUID: NULL and hvm set, or the reason why this CPU can't run guests. */
+const char *hvm_select(void);
+/* FPU and other state common to both vendors, allocated with the vCPU; -ENOMEM. */
+int hvm_vcpu_init(struct vcpu *v);
+void hvm_vcpu_destroy(struct vcpu *v);
+void hvm_vcpu_load(struct vcpu *v);
+void hvm_vcpu_save(struct vcpu *v);
+/* Registers and state as at power-on (SDM 9.1.1, APM 14.1.3). */
+void hvm_reset(struct vcpu *v);
+/* Real mode at CS = vector << 8, as SIPI leaves a CPU. */
+void hvm_start_sipi(struct vcpu *v, u8 vector);
+/* 32-bit flat protected mode, paging off, at `eip`: abi.md A.2. */
+void hvm_start_flat32(struct vcpu *v, u32 eip, u32 ebx, u32 esi);
+/* The toolstack's record (libxc's vcpu_hvm); -EINVAL if the state could not be entered. vCPU not running. */
+int hvm_set_context(struct vcpu *v, const struct hvm_hw_cpu *c);
+void hvm_get_context(struct vcpu *v, struct hvm_hw_cpu *c);
+/* -EINVAL if the guest may not have that value (reserved bits, x87 off). v is current. */
+int hvm_set_xcr0(struct vcpu *v, u64 xcr0);
+
+#endif

@@ -1,0 +1,31 @@
+/* The machine state of a vCPU that code above the vendor may read and write between exits. */
+#ifndef ASM_HVM_VCPU_H
+#define ASM_HVM_VCPU_H
+
+#include "lib/base.h"
+
+/* In the order of the x86 register numbers, so that exit information can index them. */
+struct cpu_regs {
+	u64 rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15;
+	u64 rip, rflags;
+};
+
+struct hvm_vcpu {
+	struct cpu_regs regs;
+	void *vendor;               /* [I] VMCB and what belongs to it */
+	void *xsave;                /* [I] XSAVE area, 64-byte aligned */
+	u64 xcr0;                   /* guest's */
+	u64 xss;
+	u64 pat;
+	u64 apic_base;
+	u64 tsc_aux;
+	u64 tlb_gen;                /* p2m generation that this vCPU's TLB entries are of */
+	u64 asid_generation;
+	u32 asid, asid_cpu;
+	u8 pending_event_valid;     /* an exception to inject at the next entry */
+	u8 pending_vector;
+	u8 pending_has_error;
+	u32 pending_error;
+};
+
+#endif

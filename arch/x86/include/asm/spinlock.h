@@ -1,0 +1,58 @@
+/*
+ * Ticket spinlocks with a stated order. Ring 0 runs with interrupts off, so there is one kind of lock and no
+ * irqsave. A CPU may take a lock only of a higher level than those it holds (two of LOCK_EVTCHN, LOCK_GRANT or LOCK_RQ in
+ * the order of their domain or CPU number); debug builds assert it.
+ */
+#ifndef ASM_SPINLOCK_H
+#define ASM_SPINLOCK_H
+
+#include "lib/base.h"
+
+enum lock_level {
+	LOCK_CONTROL = 1,   /* one domctl or sysctl that changes the set of domains at a time */
+	LOCK_DOMAINS,       /* the table of domains */
+	LOCK_DOMAIN,        /* a domain's life cycle */
+	LOCK_EVTCHN,        /* a domain's event channels */
+	LOCK_GRANT,         /* a domain's grant table and maptrack */
+	LOCK_P2M,           /* a domain's p2m */
+	LOCK_RQ,            /* a pCPU's run queue */
+	LOCK_TIMER,         /* a pCPU's timers */
+	LOCK_HEAP,
+	LOCK_PAGE,          /* the buddy allocator */
+	LOCK_CONSOLE,
+};
+
+typedef struct spinlock {
+	u16 next;           /* [a] ticket to hand out */
+	u16 owner;          /* [a] ticket being served */
+	u16 level;          /* [I] enum lock_level */
+} spinlock_t;
+
+#define SPINLOCK(lvl) { .level = (lvl) }
+
+static inline void spin_init(spinlock_t *l, enum lock_level level)
+{
+	*l = (spinlock_t)SPINLOCK((u16)level);
+}
+
+static inline void spin_lock(spinlock_t *l)
+{
+	u16 ticket = __atomic_fetch_add(&l->next, 1, __ATOMIC_RELAXED);
+
+	/* Acquire: what the last holder wrote is seen before anything below. */
+	while (__atomic_load_n(&l->owner, __ATOMIC_ACQUIRE) != ticket)
+		__builtin_ia32_pause();
+}
+
+static inline void spin_unlock(spinlock_t *l)
+{
+	/* Release: all writes under the lock are seen before the next holder starts. */
+	__atomic_store_n(&l->owner, (u16)(l->owner + 1), __ATOMIC_RELEASE);
+}
+
+static inline bool spin_is_locked(const spinlock_t *l)
+{
+	return __atomic_load_n(&l->owner, __ATOMIC_RELAXED) != __atomic_load_n(&l->next, __ATOMIC_RELAXED);
+}
+
+#endif

@@ -1,0 +1,29 @@
+/* One-shot timers on system time, a queue per pCPU; run from the CPU's loop, never inside another operation. */
+#ifndef SCHED_TIMER_H
+#define SCHED_TIMER_H
+
+#include "lib/base.h"
+
+struct timer {
+	u64 expires;            /* [LOCK_TIMER] ns */
+	void (*fn)(void *arg);  /* [I] called without locks, on the CPU that armed the timer */
+	void *arg;              /* [I] */
+	u32 cpu;                /* [LOCK_TIMER] queue it is on */
+	u32 index;              /* [LOCK_TIMER] place in that queue's heap + 1, 0 if not armed */
+};
+
+/* Makes room for n more timers on every queue, so that timer_set can't fail: -ENOMEM. timer_release gives it back. */
+int timer_reserve(unsigned n);
+void timer_release(unsigned n);
+void timer_cpu_init(unsigned cpu);
+void timer_init(struct timer *t, void (*fn)(void *arg), void *arg);
+/* Arms (or moves) the timer on the calling pCPU `cpu`. A time in the past fires at the next timer_run. */
+void timer_set(struct timer *t, unsigned cpu, u64 expires);
+/* Disarms; when it returns fn is not queued (it may be running on another pCPU just now: timer_cancel_sync waits for that). */
+void timer_cancel(struct timer *t);
+void timer_cancel_sync(struct timer *t);
+/* Calls every due timer of this pCPU; returns the next expiry (~0: none). */
+u64 timer_run(unsigned cpu, u64 now);
+u64 timer_next(unsigned cpu);
+
+#endif

@@ -1,0 +1,48 @@
+/*
+ * What CPUID shows: a policy is the set of leaves that libxc and the hypervisor exchange (abi.md I.9), plus the few values
+ * that depend on the vCPU and are filled in when a guest asks.
+ */
+#ifndef VMM_CPU_POLICY_H
+#define VMM_CPU_POLICY_H
+
+#include "lib/base.h"
+
+struct vcpu;
+struct cpuid_regs { u32 a, b, c, d; };
+
+#define POLICY_MAX_LEAVES 120   /* what get_cpu_policy says to a NULL buffer */
+#define POLICY_MAX_MSRS   2
+
+struct cpu_policy {
+	struct cpuid_regs basic[0xe];       /* leaves 0..0xd with no subleaf; 4, 7, 0xb, 0xd are in the arrays below */
+	struct cpuid_regs cache[6];         /* leaf 4 */
+	struct cpuid_regs feat[3];          /* leaf 7 */
+	struct cpuid_regs topo[2];          /* leaf 0xb */
+	struct cpuid_regs xstate[63];       /* leaf 0xd */
+	struct cpuid_regs extd[0x22];       /* leaves 0x80000000..0x80000021 */
+	u64 msr_platform_info, msr_arch_caps;
+};
+
+extern struct cpu_policy cpu_policy_raw;    /* [I] what the CPU says */
+extern struct cpu_policy cpu_policy_host;   /* [I] what the hypervisor can use */
+extern struct cpu_policy cpu_policy_max;    /* [I] the most a guest may see */
+extern struct cpu_policy cpu_policy_def;    /* [I] what a guest sees by default */
+extern struct cpu_policy cpu_policy_dom0;   /* [I] with the real APIC ids and the invariant TSC */
+
+/* Reads the CPU (by cpuid()) and derives the five policies. Once, on the boot CPU. */
+void cpu_policy_init(void);
+/* The answer to CPUID(leaf, subleaf) of vCPU v, Xen's leaves at 0x40000000 included. */
+void cpu_policy_cpuid(const struct vcpu *v, u32 leaf, u32 subleaf, struct cpuid_regs *out);
+/* XCR0 bits that the policy allows. */
+u64 cpu_policy_xcr0(const struct cpu_policy *p);
+
+struct xen_cpuid_leaf;
+/* libx86's shape. Returns the number of entries; writes at most `max` of them to leaf[] (NULL: count only). -ENOBUFS if they don't fit. */
+int cpu_policy_serialise(const struct cpu_policy *p, struct xen_cpuid_leaf *leaf, u32 max);
+/* Takes over the leaves given, clamped to `max`; -ERANGE and *err_leaf/*err_subleaf for a leaf that has no place. Nothing changes on error. */
+int cpu_policy_deserialise(struct cpu_policy *p, const struct cpu_policy *max, const struct xen_cpuid_leaf *leaf, u32 nr,
+			   u32 *err_leaf, u32 *err_subleaf);
+#define POLICY_FEATURE_WORDS 19
+void cpu_policy_featureset(const struct cpu_policy *p, u32 words[POLICY_FEATURE_WORDS]);
+
+#endif

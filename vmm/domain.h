@@ -1,0 +1,131 @@
+/* A domain: memory, event channels, grants and vCPUs that live and die together; and its life cycle. */
+#ifndef VMM_DOMAIN_H
+#define VMM_DOMAIN_H
+
+#include <xen/xen.h>
+#include <xen/vcpu.h>
+#include <xen/hvm/params.h>
+#include <asm/hvm_vcpu.h>
+#include "mm/p2m.h"
+#include "vmm/evtchn.h"
+#include "vmm/grant.h"
+#include "vmm/vlapic.h"
+#include "vmm/cpu_policy.h"
+#include "sched/sched.h"
+#include "sched/timer.h"
+
+#define MAX_VCPUS 128
+#define DOMAIN_E820_MAX 128
+#define POLL_PORTS_MAX 128
+
+/* Why a vCPU does not run; it runs when none is set (and its domain isn't paused). */
+enum {
+	VCPU_DOWN    = 1,       /* not started yet, or stopped for good */
+	VCPU_BLOCKED = 2,       /* HLT, SCHEDOP_block or poll */
+};
+
+struct vcpu {
+	struct domain *domain;          /* [I] */
+	u32 id;                         /* [I] */
+	u32 apic_id;                    /* [I] */
+	struct hvm_vcpu hvm;            /* [c] registers and the vendor's state; others only while the vCPU can't run */
+	struct vlapic apic;
+	struct sched_entity sched;
+	u32 pause_flags;                /* [a] VCPU_* */
+	u32 kick_pending;               /* [a] an event may have arrived since the last look */
+	struct vcpu_info *info;         /* [a] in shared_info, a registered frame, or dummy_info */
+	struct page *info_page;         /* registered frame (with reference) or NULL */
+	struct vcpu_info dummy_info;    /* vCPUs >= 32 until they register one */
+	struct timer timer;             /* single-shot */
+	/* Runstate (abi.md F.5): changed where the state changes, copied to the guest when scheduled in. */
+	struct vcpu_runstate_info runstate; /* [c] */
+	u64 runstate_gpa[2];            /* area may cross a page; ~0 if not registered */
+	u32 runstate_split;             /* bytes of it in the first page */
+	u64 exits;                      /* [c] */
+	/* SCHEDOP_poll */
+	u32 poll_port;                  /* [a] single polled port, ~0 for several, 0 for none */
+	u16 virq_port[8];               /* [LOCK_EVTCHN] port of each per-vCPU VIRQ, 0 if not bound */
+	bool nmi_pending;               /* [a] */
+	bool io_linelen;
+};
+
+struct domain {
+	u16 domid;                      /* [I] */
+	bool privileged;                /* [I] dom0 */
+	u8 dying;                       /* [LOCK_DOMAIN] 0 alive, 1 being destroyed, 2 all but referenced frames is gone */
+	u32 refs;                       /* [a] */
+	spinlock_t lock;                /* LOCK_DOMAIN */
+	xen_domain_handle_t handle;     /* [I] */
+	u32 create_flags;               /* [I] XEN_DOMCTL_CDF_* */
+	u32 max_vcpus;                  /* [I] length of vcpu[] */
+	struct vcpu **vcpu;             /* [I] after max_vcpus: entries may be NULL before */
+	struct p2m p2m;
+	u64 tot_pages;                  /* [a] frames owned */
+	u64 max_pages;                  /* [a] */
+	struct shared_info *shared;     /* [I] */
+	struct page *shared_page;       /* [I] one reference */
+	u64 shared_gfn;                 /* [LOCK_DOMAIN] where the guest has it, ~0 */
+	struct evtchn_table evtchn;
+	struct grant_table grant;
+	struct sched_group group;
+	u64 params[HVM_NR_PARAMS];      /* [a] */
+	u8 callback_vector;             /* [a] 0: none */
+	struct cpu_policy *policy;      /* [I] once running */
+	u32 pause_count;                /* [LOCK_DOMAIN] by domctl, shutdown and creation */
+	u32 controller_pauses;          /* [LOCK_DOMAIN] by domctl alone */
+	bool shutting_down;             /* [LOCK_DOMAIN] */
+	u8 shutdown_code;               /* [LOCK_DOMAIN] */
+	bool runstate_update_flag;      /* [a] vm_assist 5 */
+	s64 time_offset;                /* [a] seconds, for the wall clock */
+	u64 paging_mempool;             /* [a] as the tools set it */
+	u32 e820_nr;                    /* [LOCK_DOMAIN] */
+	u8 e820[DOMAIN_E820_MAX * 20];  /* [LOCK_DOMAIN] packed entries as given */
+	u64 relinquish_next;            /* [LOCK_DOMAIN] cursor of destruction */
+	u32 pollers;                    /* [a] vCPUs in SCHEDOP_poll */
+	char io_line[120];              /* [c-ish, LOCK_DOMAIN] bytes written to port 0xE9 */
+	u32 io_len;
+	u64 io_window, io_count;        /* rate limit of the above */
+	u64 mtrr[24];                   /* shadow of MTRR MSRs: see vmm/msr.c */
+};
+
+extern struct domain *dom0;
+
+/* New domain with one pause, in the table. domid 0xffff: choose (roving). -EEXIST, -ENOMEM, -EINVAL. */
+int domain_create(u16 domid, u32 max_vcpus, u32 max_evtchn_port, s32 grant_frames, s32 maptrack_frames, struct domain **out);
+/* vCPU `id` of d, down. The domain is paused. */
+int vcpu_create(struct domain *d, u32 id, struct vcpu **out);
+/* With a reference, or NULL; dying domains are found too. */
+struct domain *domain_get(u16 domid);
+/* The first domain with an id >= domid, with a reference. */
+struct domain *domain_get_next(u16 domid);
+void domain_put(struct domain *d);
+/* Adds n to tot_pages if that stays within max_pages. */
+bool domain_charge(struct domain *d, u64 n);
+void domain_uncharge(struct domain *d, u64 n);
+
+void domain_pause(struct domain *d);
+void domain_unpause(struct domain *d);
+/* True when no vCPU of d can be running or hold state on a pCPU. */
+bool domain_is_stopped(struct domain *d);
+/* The guest's own end: records the code, pauses, tells dom0. dom0's own ends the machine. */
+void domain_shutdown(struct domain *d, u8 code);
+/* The guest did what it can't: logs why, shuts it down as crashed. For dom0 the caller must have something gentler. */
+void domain_crash(struct domain *d, const char *fmt, ...) __printf(2, 3);
+/* One step of destruction: 0 when done, -EAGAIN to be called again. */
+int domain_destroy(struct domain *d);
+
+/* vCPU state changes; callable from any pCPU. */
+void vcpu_kick(struct vcpu *v);         /* something to deliver: wake it if blocked, make it leave guest mode if it runs */
+void vcpu_block(struct vcpu *v);        /* current vCPU; undone at once if an event is pending */
+void vcpu_up(struct vcpu *v);
+void vcpu_down(struct vcpu *v);         /* the last one down means power-off */
+void vcpu_wake(struct vcpu *v);
+/* Runnable now? */
+bool vcpu_runnable(const struct vcpu *v);
+/* pvclock of one vCPU, also in shared_info. */
+void vcpu_update_time(struct vcpu *v);
+void domain_update_wallclock(struct domain *d);
+/* Called by the run loop when a vCPU starts or stops running, with the state it enters. */
+void vcpu_set_runstate(struct vcpu *v, int state, u64 now);
+
+#endif

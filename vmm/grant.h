@@ -1,0 +1,37 @@
+/* Grant tables, version 1: pages that a domain lends to another by writing an entry (abi.md D). */
+#ifndef VMM_GRANT_H
+#define VMM_GRANT_H
+
+#include "lib/base.h"
+#include "mm/page.h"
+#include <asm/spinlock.h>
+
+struct domain;
+struct grant_active;    /* granter's side: how often each entry is pinned */
+struct maptrack;        /* mapper's side: what each handle maps */
+
+struct grant_table {
+	spinlock_t lock;            /* LOCK_GRANT */
+	u32 max_frames;             /* [I] at most 64 by default */
+	u32 max_maptrack_frames;    /* [I] */
+	u32 nr_frames;              /* [LOCK_GRANT] shared frames that exist; at least 1 */
+	struct page **frames;       /* [LOCK_GRANT] max_frames entries: the shared frames, PAGE_HEAP, one reference by the table */
+	u64 *frame_gfn;             /* [LOCK_GRANT] where each is mapped in the owner's p2m, ~0 if nowhere */
+	struct grant_active **active;   /* [LOCK_GRANT] parallel to frames: one array of 512 per frame */
+	struct maptrack **maptrack; /* [LOCK_GRANT] one page of entries each */
+	u32 nr_maptrack;            /* [LOCK_GRANT] handles that exist */
+	u32 maptrack_free;          /* [LOCK_GRANT] head of the free list of handles, ~0 if empty */
+	u32 maps;                   /* [LOCK_GRANT] handles in use */
+};
+
+/* -1 (xl's default) means 64 and 1024. -ENOMEM. Frame 0 exists at once. */
+int grant_init(struct domain *d, s32 max_frames, s32 max_maptrack);
+/* Drops every mapping that d holds of others (d is dying, does not run). At most `budget` handles; true when none is left. */
+bool grant_release_maps(struct domain *d, unsigned budget);
+void grant_destroy(struct domain *d);
+/* The frame idx of d's table, grown if idx < max_frames, with a reference for the caller. -EINVAL, -ENOMEM. */
+int grant_get_frame(struct domain *d, u32 idx, struct page **out);
+/* add_to_physmap of grant frame idx at gfn in d's own p2m (an earlier place is unmapped). */
+int grant_map_frame(struct domain *d, u32 idx, u64 gfn);
+
+#endif

@@ -1,0 +1,23 @@
+/*
+ * Copies between the hypervisor and a guest's memory. A guest pointer is a handle (a guest-virtual address in the calling
+ * vCPU's current address space), never a C pointer; each copy walks the guest's page tables, takes a reference on the frame,
+ * and touches nothing but RAM.
+ */
+#ifndef VMM_GUEST_ACCESS_H
+#define VMM_GUEST_ACCESS_H
+
+#include "lib/base.h"
+
+struct vcpu;
+struct domain;
+
+/* 0 or -EFAULT (some bytes may have been copied). Crosses pages. v must be the current vCPU. */
+int copy_from_guest(struct vcpu *v, void *dst, u64 gva, size_t len);
+int copy_to_guest(struct vcpu *v, u64 gva, const void *src, size_t len);
+/* By guest-physical address, any live domain. 0 or -EFAULT. */
+int copy_from_gpa(struct domain *d, void *dst, u64 gpa, size_t len);
+int copy_to_gpa(struct domain *d, u64 gpa, const void *src, size_t len);
+/* Guest-virtual to guest-physical in the vCPU's current address space; 0 or -EFAULT. Supervisor access; `write` asks for R/W. */
+int guest_translate(struct vcpu *v, u64 gva, bool write, u64 *gpa);
+
+#endif

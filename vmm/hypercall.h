@@ -1,0 +1,53 @@
+/*
+ * The contract, once: each hypercall and sub-operation is a row of vmm/hypercalls.def. Dispatch, permission, copying of the
+ * argument, the trace decoder, the documentation and the fuzzers come from those rows.
+ */
+#ifndef VMM_HYPERCALL_H
+#define VMM_HYPERCALL_H
+
+#include "lib/base.h"
+
+struct vcpu;
+struct domain;
+
+/* One call under way. */
+struct hypercall {
+	u64 a[6];               /* raw arguments: RDI RSI RDX R10 R8 R9; a handler that asks to go on later updates them */
+	struct domain *target;  /* domctl: the domain named in the header, with a reference that the dispatcher drops */
+	bool multicall;         /* an entry of a multicall, not the vCPU's own registers */
+	bool compat;            /* issued in 32-bit mode: structures have the compat layout (few operations take that) */
+};
+
+/* A handler returns its result, or HC_AGAIN: "leave RIP on the hypercall, come back with the updated a[]". */
+#define HC_AGAIN (-0x7fffffffl)
+
+/* `arg` is the row's structure, already copied in (zeroed for OUT) and copied out when the result is >= 0. */
+typedef long hypercall_fn(struct vcpu *v, struct hypercall *hc, void *arg);
+
+enum hypercall_dir { HC_NONE, HC_IN, HC_OUT, HC_INOUT };
+enum hypercall_who { HC_ANY, HC_PRIV };
+
+struct hypercall_row {
+	u8 nr, dir, who;
+	u8 cmd;                 /* sub-operation */
+	u16 size;               /* bytes of the argument structure, 0 if none */
+	const char *name;
+	hypercall_fn *fn;
+};
+
+#define HC_ARG_MAX 1024     /* largest argument structure, bytes */
+
+/* Carries out the hypercall in v's registers and writes its result; RIP is advanced unless it has to be continued. */
+void hypercall_dispatch(struct vcpu *v, unsigned len);
+/* One call with given arguments, as for a multicall entry or a test: returns the result or HC_AGAIN. */
+long hypercall_do(struct vcpu *v, u64 nr, struct hypercall *hc);
+
+/* Every handler named in the table. */
+#define HC(num, sub, name, type, dir, who, fn) hypercall_fn fn;
+#include "vmm/hypercalls.def"
+#undef HC
+
+/* Maps a guest-named domid (DOMID_SELF included) to a domain with a reference: NULL if there is none. */
+struct domain *domain_get_target(struct vcpu *v, u16 domid);
+
+#endif

@@ -1,0 +1,39 @@
+/*
+ * The guest's local APIC, always in x2APIC mode: registers are MSRs 0x800-0x8FF, so there is no MMIO page and no instruction
+ * decoder. Interrupts reach a vCPU through IRR from any pCPU; the rest belongs to the pCPU that runs it.
+ */
+#ifndef VMM_VLAPIC_H
+#define VMM_VLAPIC_H
+
+#include "lib/base.h"
+
+struct vcpu;
+
+struct vlapic {
+	u64 irr[4];         /* [a] requested */
+	u64 isr[4];         /* [c] in service */
+	u64 tmr[4];         /* [a] level-triggered */
+	u64 phys_level[4];  /* [c] dom0: physical EOI owed to this vector */
+	u32 tpr, svr, esr, esr_latch;  /* [c] */
+	u32 lvt[7];         /* [c] CMCI, timer, thermal, perf, LINT0, LINT1, error */
+	u64 icr;            /* [c] */
+	u32 timer_icr, timer_dcr;
+	u32 irr_pending;    /* [a] IRR may be non-empty */
+	u32 init_pending;   /* [a] */
+	u32 sipi;           /* [a] 0x100 | vector: a start-up IPI waits */
+};
+
+void vlapic_reset(struct vcpu *v);
+/* Guest access to MSR 0x800 + reg: 0, or -EINVAL for #GP. */
+int vlapic_read(struct vcpu *v, u32 msr, u64 *val);
+int vlapic_write(struct vcpu *v, u32 msr, u64 val);
+/* Marks a vector pending and kicks the vCPU; from any pCPU. */
+void vlapic_post(struct vcpu *v, u8 vector, bool level);
+/* The vector to deliver now, or -1: highest IRR above PPR. */
+int vlapic_next(struct vcpu *v);
+/* `vector` from vlapic_next has been injected: IRR to ISR. */
+void vlapic_accept(struct vcpu *v, u8 vector);
+/* A pending INIT or SIPI is carried out: called by the run loop, on the vCPU itself before it runs. */
+void vlapic_init_sipi(struct vcpu *v);
+
+#endif
