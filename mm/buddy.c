@@ -1,0 +1,278 @@
+/*
+ * The page allocator: free memory in naturally aligned blocks of 2^order frames, and the references that keep frames alive.
+ *
+ * A free block is on the list of its order and is described by the struct page of its first frame, the head. All other
+ * frames, and all frames of a domain, carry the order NOT_HEAD; so "is the neighbour a free block of my size?" is one look.
+ * Blocks go out from the top of memory down: low memory is what the service domain and 32-bit devices need.
+ */
+#include "mm/page.h"
+#include "lib/bits.h"
+#include "lib/config.h"
+#include "lib/string.h"
+#include <asm/spinlock.h>
+
+#define NR_ORDERS 19        /* the largest block is 1 GiB */
+#define NOT_HEAD  0xff
+#define NO_FRAME  (~0u)
+#define JUNK      0xa5      /* what freed memory is filled with in debug builds */
+
+struct page *frame_table;
+u64 max_mfn;
+u64 total_pages;
+
+static spinlock_t lock = SPINLOCK(LOCK_PAGE);
+static u32 free_list[NR_ORDERS] = { [0 ... NR_ORDERS - 1] = NO_FRAME };    /* [LOCK_PAGE] head of the first block */
+static u32 orders_free;     /* [LOCK_PAGE] bit n: free_list[n] isn't empty */
+static u64 pages_free;      /* written under LOCK_PAGE, read without */
+static void (*release)(u16 owner);  /* [I] */
+
+static bool is_free_block(u64 frame, unsigned order)
+{
+	return frame_table[frame].state == PAGE_FREE && frame_table[frame].order == order;
+}
+
+static void check_links(u64 frame)
+{
+	const struct page *pg = &frame_table[frame];
+
+	BUG_ON(pg->count != 0);
+	BUG_ON(pg->next != NO_FRAME && frame_table[pg->next].prev != frame);
+	BUG_ON(pg->prev != NO_FRAME ? frame_table[pg->prev].next != frame : free_list[pg->order] != frame);
+}
+
+static void list_block(u64 frame, unsigned order)
+{
+	u32 first = free_list[order];
+
+	frame_table[frame] = (struct page){ .state = PAGE_FREE, .order = (u8)order, .next = first, .prev = NO_FRAME };
+	if (first != NO_FRAME)
+		frame_table[first].prev = (u32)frame;
+	free_list[order] = (u32)frame;
+	orders_free |= 1u << order;
+}
+
+static void unlist_block(u64 frame)
+{
+	struct page *pg = &frame_table[frame];
+
+	if (DEBUG_BUILD)
+		check_links(frame);
+	if (pg->next != NO_FRAME)
+		frame_table[pg->next].prev = pg->prev;
+	if (pg->prev != NO_FRAME)
+		frame_table[pg->prev].next = pg->next;
+	else if ((free_list[pg->order] = pg->next) == NO_FRAME)
+		orders_free &= ~(1u << pg->order);
+	pg->order = NOT_HEAD;
+}
+
+/* Puts a block back, joined with its free neighbours as far as that goes. */
+static void free_block(u64 frame, unsigned order)
+{
+	spin_lock(&lock);
+	__atomic_store_n(&pages_free, pages_free + BIT(order), __ATOMIC_RELAXED);
+	for (; order < NR_ORDERS - 1; order++) {
+		u64 buddy = frame ^ BIT(order);
+
+		if (buddy >= max_mfn || !is_free_block(buddy, order))
+			break;
+		unlist_block(buddy);
+		frame_table[MAX(frame, buddy)].state = PAGE_FREE;   /* now inside a free block, no longer a head */
+		frame_table[MAX(frame, buddy)].order = NOT_HEAD;
+		frame = MIN(frame, buddy);
+	}
+	list_block(frame, order);
+	spin_unlock(&lock);
+}
+
+void page_add_range(paddr_t start, paddr_t end)
+{
+	u64 frame = ROUND_UP(start, PAGE_SIZE) >> PAGE_SHIFT;
+	u64 last = MIN(end >> PAGE_SHIFT, max_mfn);
+
+	for (u64 i = frame; i < last; i++) {
+		BUG_ON(frame_table[i].state != PAGE_RESERVED);
+		frame_table[i].state = PAGE_FREE;
+		frame_table[i].order = NOT_HEAD;
+	}
+	while (frame < last) {
+		unsigned order = ilog2(last - frame);   /* as large as the rest, and as the alignment of its start, allow */
+
+		if (frame)
+			order = MIN(order, lowest_bit(frame));
+		order = MIN(order, NR_ORDERS - 1);
+		free_block(frame, order);
+		frame += BIT(order);
+	}
+}
+
+struct page *page_alloc(unsigned order)
+{
+	struct page *pg;
+	u64 frame;
+	unsigned have;
+
+	BUG_ON(order >= NR_ORDERS);
+	spin_lock(&lock);
+	if (!(orders_free >> order)) {
+		spin_unlock(&lock);
+		return NULL;
+	}
+	have = order + lowest_bit(orders_free >> order);
+	frame = free_list[have];
+	unlist_block(frame);
+	while (have > order) {
+		have--;
+		list_block(frame, have);
+		frame += BIT(have);
+	}
+	pg = &frame_table[frame];
+	pg->state = PAGE_HEAP;
+	pg->order = (u8)order;
+	__atomic_store_n(&pages_free, pages_free - BIT(order), __ATOMIC_RELAXED);
+	spin_unlock(&lock);
+	/* Release: whoever gets a reference sees what the frame has become. */
+	__atomic_store_n(&pg->count, 1, __ATOMIC_RELEASE);
+	return pg;
+}
+
+void *page_alloc_zeroed(void)
+{
+	struct page *pg = page_alloc(0);
+
+	if (!pg)
+		return NULL;
+	clear_page(page_to_virt(pg));
+	return page_to_virt(pg);
+}
+
+void page_free_virt(void *va)
+{
+	page_free(mfn_to_page(virt_to_mfn(va)), 0);
+}
+
+void page_free(struct page *pg, unsigned order)
+{
+	BUG_ON(pg->state != PAGE_HEAP || pg->order != order);
+	/* Not straight to the free list: a look-up that is about to find out it came too late may hold a reference just now. */
+	page_put(pg);
+}
+
+void page_assign(struct page *pg, unsigned order, u16 owner)
+{
+	const struct page assigned = { .count = 1, .owner = owner, .state = PAGE_DOMAIN, .order = NOT_HEAD };
+
+	/* The head's count stays as it is: it may be held by a late look-up as well (see page_free). */
+	pg->owner = owner;
+	pg->order = NOT_HEAD;
+	pg->state = PAGE_DOMAIN;
+	for (u64 i = 1; i < BIT(order); i++)
+		pg[i] = assigned;
+}
+
+/* The head of the free block that holds the frame, or NULL. */
+static struct page *find_free_block(u64 frame)
+{
+	for (unsigned order = 0; order < NR_ORDERS; order++) {
+		u64 head = frame & ~(BIT(order) - 1);
+
+		if (is_free_block(head, order))
+			return &frame_table[head];
+	}
+	return NULL;
+}
+
+static bool all_free(u64 frame, u64 end)
+{
+	while (frame < end) {
+		const struct page *head = find_free_block(frame);
+
+		if (!head)
+			return false;
+		frame = page_to_mfn(head).v + BIT(head->order);
+	}
+	return true;
+}
+
+/* Cuts the free block around `frame` until a block begins there and doesn't reach beyond `end`; returns its order. */
+static unsigned carve(u64 frame, u64 end)
+{
+	struct page *pg = find_free_block(frame);
+	u64 head = page_to_mfn(pg).v;
+	unsigned order = pg->order;
+
+	unlist_block(head);
+	while (head != frame || head + BIT(order) > end) {
+		u64 upper = head + BIT(--order);
+
+		if (frame >= upper) {
+			list_block(head, order);
+			head = upper;
+		} else {
+			list_block(upper, order);
+		}
+	}
+	return order;
+}
+
+int page_claim(mfn_t mfn, u64 n, u16 owner)
+{
+	u64 frame = mfn.v, end = frame + n;
+
+	if (end < frame || end > max_mfn)
+		return -EBUSY;
+	spin_lock(&lock);
+	if (!all_free(frame, end)) {
+		spin_unlock(&lock);
+		return -EBUSY;
+	}
+	while (frame < end) {
+		unsigned order = carve(frame, end);
+
+		page_assign(&frame_table[frame], order, owner);
+		__atomic_store_n(&frame_table[frame].count, 1, __ATOMIC_RELEASE);
+		frame += BIT(order);
+	}
+	__atomic_store_n(&pages_free, pages_free - n, __ATOMIC_RELAXED);
+	spin_unlock(&lock);
+	return 0;
+}
+
+bool page_get(struct page *pg)
+{
+	u32 count = __atomic_load_n(&pg->count, __ATOMIC_RELAXED);
+
+	do {
+		if (count == 0 || count == UINT32_MAX)  /* free; or one more would make it look free */
+			return false;
+	} while (!__atomic_compare_exchange_n(&pg->count, &count, count + 1, true, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
+	return true;
+}
+
+void page_put(struct page *pg)
+{
+	/* Release our uses of the frame to whoever drops the last reference; acquire theirs if that is us. */
+	u32 before = __atomic_fetch_sub(&pg->count, 1, __ATOMIC_ACQ_REL);
+	unsigned order;
+
+	BUG_ON(before == 0);
+	if (before > 1)
+		return;
+	BUG_ON(pg->state != PAGE_DOMAIN && pg->state != PAGE_HEAP);
+	if (pg->state == PAGE_DOMAIN && release)
+		release(pg->owner);
+	order = pg->state == PAGE_HEAP ? pg->order : 0;
+	if (DEBUG_BUILD)
+		memset(page_to_virt(pg), JUNK, PAGE_SIZE << order);
+	free_block(page_to_mfn(pg).v, order);
+}
+
+void page_set_release(void (*fn)(u16 owner))
+{
+	release = fn;
+}
+
+u64 page_free_count(void)
+{
+	return __atomic_load_n(&pages_free, __ATOMIC_RELAXED);
+}
