@@ -3,7 +3,7 @@
  *
  * A free block is on the list of its order and is described by the struct page of its first frame, the head. All other
  * frames, and all frames of a domain, carry the order NOT_HEAD; so "is the neighbour a free block of my size?" is one look.
- * Blocks go out from the top of memory down: low memory is what the service domain and 32-bit devices need.
+ * Whole blocks and the parts of a cut one are taken from the top: low memory is what the service domain and 32-bit devices need.
  */
 #include "mm/page.h"
 #include "lib/bits.h"
@@ -25,6 +25,8 @@ static u32 free_list[NR_ORDERS] = { [0 ... NR_ORDERS - 1] = NO_FRAME };    /* [L
 static u32 orders_free;     /* [LOCK_PAGE] bit n: free_list[n] isn't empty */
 static u64 pages_free;      /* written under LOCK_PAGE, read without */
 static void (*release)(u16 owner);  /* [I] */
+
+_Static_assert(sizeof(struct page) == 16 && offsetof(struct page, next) == 8, "page_assign writes the first half as one word");
 
 static bool is_free_block(u64 frame, unsigned order)
 {
@@ -160,14 +162,16 @@ void page_free(struct page *pg, unsigned order)
 
 void page_assign(struct page *pg, unsigned order, u16 owner)
 {
+	typedef u64 __attribute__((may_alias)) word_t;
 	const struct page assigned = { .count = 1, .owner = owner, .state = PAGE_DOMAIN, .order = NOT_HEAD };
 
 	/* The head's count stays as it is: it may be held by a late look-up as well (see page_free). */
 	pg->owner = owner;
 	pg->order = NOT_HEAD;
 	pg->state = PAGE_DOMAIN;
+	/* Count, owner and state are one word: one store each, and nobody can get a reference before the rest is true. */
 	for (u64 i = 1; i < BIT(order); i++)
-		pg[i] = assigned;
+		__atomic_store_n((word_t *)&pg[i], *(const word_t *)&assigned, __ATOMIC_RELEASE);
 }
 
 /* The head of the free block that holds the frame, or NULL. */

@@ -1,0 +1,37 @@
+# Unit tests on the host. Each tests/unit/test_NAME.c is one program; its first line, /* units: a/b.c c/d.c */, names the
+# project's sources that it links, unmodified. They are compiled with the host's C library, the address and undefined
+# behaviour sanitisers, and tests/include/asm in place of the machine.
+
+UNIT_OUT := build/tests/unit
+UNIT_CC ?= gcc
+UNIT_CFLAGS := -std=gnu11 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
+	-Wall -Wextra -Werror -Wstrict-prototypes -Wundef -Wvla -Wno-unused-parameter -DDEBUG_BUILD=1 \
+	-Itests/include -I. -Iarch/x86/include -idirafter /usr/include -MMD -MP
+UNIT_LDLIBS := -lcmocka
+
+UNIT_TESTS := $(sort $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c)))
+UNIT_PROGRAMS := $(UNIT_TESTS:%=$(UNIT_OUT)/test_%)
+
+# Names that the host's library has as well: renamed in the object, so that a test can tell ours (our_memcpy) from the host's.
+UNIT_RENAMED := memcpy memmove memset memcmp strlen strnlen strcmp strncmp strchr vsnprintf snprintf
+$(UNIT_OUT)/obj/lib/string.o $(UNIT_OUT)/obj/lib/printf.o: UNIT_RENAME = objcopy $(UNIT_RENAMED:%=--redefine-sym %=our_%) $@
+
+$(UNIT_OUT)/obj/%.o: %.c tests/unit/unit.mk
+	@mkdir -p $(@D)
+	$(Q)$(UNIT_CC) $(UNIT_CFLAGS) -c -o $@ $<
+	$(Q)$(UNIT_RENAME)
+
+unit_sources = $(shell sed -n '1s,^/\* *units: *\(.*[^ ]\) *\*/.*,\1,p' tests/unit/test_$1.c)
+unit_objects = $(patsubst %.c,$(UNIT_OUT)/obj/%.o,$1)
+
+define unit_program
+$(UNIT_OUT)/test_$1: $(call unit_objects,tests/unit/test_$1.c tests/unit/fake.c $(call unit_sources,$1))
+	$$(Q)$$(UNIT_CC) $$(UNIT_CFLAGS) -o $$@ $$^ $$(UNIT_LDLIBS)
+endef
+$(foreach t,$(UNIT_TESTS),$(eval $(call unit_program,$(t))))
+
+-include $(shell find $(UNIT_OUT)/obj -name '*.d' 2>/dev/null)
+
+.PHONY: unit
+unit: $(UNIT_PROGRAMS)
+	@tests/unit/run $^
