@@ -7,6 +7,7 @@
 #define MM_P2M_H
 
 #include "mm/page.h"
+#include "mm/pt.h"
 #include <asm/cpu.h>
 #include <asm/spinlock.h>
 
@@ -28,7 +29,13 @@ struct p2m {
 	u64 table_pages;    /* [LOCK_P2M] frames used by tables */
 	gfn_t nx_gfn;       /* [LOCK_P2M] one frame that must not be executed (self-unpacking dom0 kernel), or INVALID_GFN */
 	bool identity;      /* [I] dom0: RAM at GPA == HPA */
+	bool closed;        /* [LOCK_P2M] being relinquished: nothing more is mapped */
 };
+
+#define P2M_MAX_GFN BIT(36)     /* four levels of nested paging */
+
+/* How this machine's CPUs want nested page tables; the vendor sets it before the first p2m_init. */
+extern const struct pt_format *p2m_format;
 
 /* -ENOMEM. */
 int p2m_init(struct p2m *p2m);
@@ -42,19 +49,38 @@ void p2m_destroy(struct p2m *p2m);
 struct page *p2m_get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *type, bool write);
 /* Type and frame, no reference: for information only. */
 enum p2m_type p2m_lookup(struct p2m *p2m, gfn_t gfn, mfn_t *mfn);
+/* The eight bytes at gpa (aligned), read without taking a reference: one entry of a guest's page table. False for holes and MMIO. */
+bool p2m_read_u64(struct p2m *p2m, gpa_t gpa, u64 *value);
 
 /*
  * Maps 2^order frames (order 0, 9 or 18, both sides aligned) at gfn. What was there is removed as by p2m_remove. RAM, SHARED and
- * FOREIGN entries take over the caller's reference of each frame on success. -ENOMEM (nothing changed), -EINVAL (gfn too large).
- * Must not hold p2m->lock. When it returns no CPU can still use an old entry.
+ * FOREIGN entries take over the caller's reference of each frame on success. -ENOMEM (nothing changed), -EINVAL (gfn too large or not
+ * aligned), -ESRCH (closed). Must not hold p2m->lock. When it returns no CPU can still use an old entry.
  */
 int p2m_map(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type);
 /*
  * Makes gfn a hole, flushes every CPU that might still use the entry, then drops the entry's reference (RAM, SHARED, FOREIGN).
- * `expect`: only if the entry has that mfn (INVALID_MFN: any). -ENOENT if it is a hole already or not as expected.
+ * `expect`: only if the entry has that mfn (INVALID_MFN: any). -ENOENT if it is a hole already or not as expected, -ENOMEM if a
+ * superpage could not be split.
  */
 int p2m_remove(struct p2m *p2m, gfn_t gfn, mfn_t expect);
-/* Frees up to `budget` leaf entries starting at *next (a cursor, 0 first); true when all are gone. For dying domains. */
+
+/* Entries taken out, whose references wait for one flush that they share. Starts as { 0 }. */
+struct p2m_retired {
+	unsigned nr;
+	bool flush;
+	struct { mfn_t mfn; u64 frames; } run[32];
+};
+/* p2m_remove in two steps: p2m_take as often as there are entries, then p2m_retire; between them CPUs may use the old entries. */
+int p2m_take(struct p2m *p2m, gfn_t gfn, mfn_t expect, struct p2m_retired *r);
+void p2m_retire(struct p2m *p2m, struct p2m_retired *r);
+
+/* Makes the RAM frame at gfn executable or not, alone. -ENOENT if there is none, -ENOMEM. */
+int p2m_set_nx(struct p2m *p2m, gfn_t gfn, bool nx);
+/*
+ * Drops entries from *next (a cursor, 0 first) on, until about `budget` frames are dropped; true when all are gone. For dying
+ * domains, which run on no CPU. From the first call on p2m_map refuses.
+ */
 bool p2m_relinquish(struct p2m *p2m, u64 *next, unsigned budget);
 /* After batched removals: waits until no CPU uses translations older than now. */
 void p2m_flush(struct p2m *p2m);

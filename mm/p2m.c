@@ -1,0 +1,298 @@
+/*
+ * The p2m of a domain: which frame stands behind each guest frame, and who holds it. The nested page table is the only
+ * record. Every change that takes something away goes: new entry, flush, and only then the old entry's reference, because
+ * until the flush a guest may still write through the old one.
+ */
+#include "mm/p2m.h"
+#include <asm/hvm_flush.h>
+
+const struct pt_format *p2m_format = &pt_npt;
+
+#define TYPE(entry) ((enum p2m_type)(((entry) & PT_SW_MASK) >> PT_SW_SHIFT))
+
+/* What the guest may do, by type. Device memory and what others lend is never executed. */
+static const u8 type_flags[] = {
+	[P2M_RAM]      = PT_WRITE | PT_EXEC,
+	[P2M_SHARED]   = PT_WRITE,
+	[P2M_FOREIGN]  = PT_WRITE,
+	[P2M_GRANT_RW] = PT_WRITE,
+	[P2M_GRANT_RO] = 0,
+	[P2M_MMIO]     = PT_WRITE | PT_DEVICE,
+};
+
+/* Types whose entry holds one reference on each of its frames. */
+static bool holds_reference(enum p2m_type type)
+{
+	return type == P2M_RAM || type == P2M_SHARED || type == P2M_FOREIGN;
+}
+
+static struct pt tables(struct p2m *p2m)
+{
+	return (struct pt){ p2m->root, p2m_format, page_alloc_zeroed, &p2m->table_pages };
+}
+
+int p2m_init(struct p2m *p2m)
+{
+	struct pt pt;
+
+	*p2m = (struct p2m){ .lock = SPINLOCK(LOCK_P2M), .tlb_gen = 1, .nx_gfn = INVALID_GFN };
+	if (pt_init(&pt, p2m_format, page_alloc_zeroed, &p2m->table_pages))
+		return -ENOMEM;
+	p2m->root = pt.root;
+	return 0;
+}
+
+void p2m_destroy(struct p2m *p2m)
+{
+	struct pt pt = tables(p2m);
+
+	pt_destroy(&pt, page_free_virt);
+	p2m->root = pt.root;
+}
+
+/* The walk of every look-up. An address beyond the tables ends in entry 0. */
+static inline const u64 *find(const struct p2m *p2m, gfn_t gfn, u64 *entry, unsigned *level)
+{
+	static const u64 nothing;
+
+	*entry = 0;
+	if (unlikely(gfn.v >= P2M_MAX_GFN))
+		return &nothing;
+	return pt_find(&pt_shape_x86, p2m->root, gfn.v << PAGE_SHIFT, entry, level);
+}
+
+static inline mfn_t frame(u64 entry, unsigned level, gfn_t gfn)
+{
+	return MFN(pt_target(&pt_shape_x86, entry, level, gfn.v << PAGE_SHIFT) >> PAGE_SHIFT);
+}
+
+struct page *p2m_get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *type, bool write)
+{
+	for (;;) {
+		u64 entry;
+		unsigned level;
+		const u64 *slot = find(p2m, gfn, &entry, &level);
+		enum p2m_type t = TYPE(entry);
+		struct page *pg;
+
+		if (t == P2M_HOLE || t == P2M_MMIO || (write && t == P2M_GRANT_RO))
+			return NULL;
+		pg = mfn_to_page(frame(entry, level, gfn));
+		/*
+		 * The frame may have been freed since the entry was read, and even be someone else's by now. But if the entry is still
+		 * there once we hold a reference, then it was ours at that moment, and will stay as long as we hold it.
+		 */
+		if (page_get(pg)) {
+			if (likely(pt_read(slot) == entry)) {
+				if (type)
+					*type = t;
+				return pg;
+			}
+			page_put(pg);
+		}
+		cpu_relax();
+	}
+}
+
+bool p2m_read_u64(struct p2m *p2m, gpa_t gpa, u64 *value)
+{
+	gfn_t gfn = GFN(gpa.v >> PAGE_SHIFT);
+	const u64 *slot;
+	u64 entry;
+	unsigned level;
+
+	/* The direct map can always be read; if the entry is unchanged afterwards, the frame was the guest's while we read. */
+	do {
+		slot = find(p2m, gfn, &entry, &level);
+		if (TYPE(entry) == P2M_HOLE || TYPE(entry) == P2M_MMIO)
+			return false;
+		*value = pt_read(phys_to_virt(pt_target(&pt_shape_x86, entry, level, gpa.v)));
+	} while (unlikely(pt_read(slot) != entry));
+	return true;
+}
+
+enum p2m_type p2m_lookup(struct p2m *p2m, gfn_t gfn, mfn_t *mfn)
+{
+	u64 entry;
+	unsigned level;
+
+	find(p2m, gfn, &entry, &level);
+	if (mfn)
+		*mfn = entry ? frame(entry, level, gfn) : INVALID_MFN;
+	return TYPE(entry);
+}
+
+/* Raises the generation after a change that took rights away, and waits for the CPUs that don't know. */
+void p2m_flush(struct p2m *p2m)
+{
+	/* Full barrier: the new entries are seen by every CPU that sees the new generation when it enters its guest. */
+	u64 gen = __atomic_add_fetch(&p2m->tlb_gen, 1, __ATOMIC_SEQ_CST);
+
+	hvm_flush_others(p2m, gen);
+}
+
+static void drop(mfn_t mfn, u64 frames)
+{
+	for (u64 i = 0; i < frames; i++)
+		page_put(mfn_to_page(MFN(mfn.v + i)));
+}
+
+void p2m_retire(struct p2m *p2m, struct p2m_retired *r)
+{
+	if (!r->flush)
+		return;
+	p2m_flush(p2m);
+	for (unsigned i = 0; i < r->nr; i++)
+		drop(r->run[i].mfn, r->run[i].frames);
+	r->nr = 0;
+	r->flush = false;
+}
+
+/* `entry` was just replaced: it needs a flush, and after that its references go. May flush itself when there is no more room. */
+static void retire_entry(struct p2m *p2m, struct p2m_retired *r, u64 entry, unsigned level)
+{
+	if (!entry)
+		return;
+	if (r->nr == ARRAY_SIZE(r->run))
+		p2m_retire(p2m, r);
+	r->flush = true;
+	if (!holds_reference(TYPE(entry)))
+		return;
+	r->run[r->nr].mfn = frame(entry, level, GFN(0));
+	r->run[r->nr++].frames = BIT(level * pt_shape_x86.bits);
+}
+
+/* Replaces 2^order entries; the block's first slot is the only one that may need memory, so a failure comes before any change. */
+static int replace(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type, struct p2m_retired *r)
+{
+	struct pt pt = tables(p2m);
+	u64 done = 0, frames = BIT(order);
+
+	while (done < frames) {
+		unsigned level = order / pt_shape_x86.bits;
+		u64 *slot = pt_slot(&pt, (gfn.v + done) << PAGE_SHIFT, &level);
+		u64 old;
+
+		if (!slot)
+			return -ENOMEM;
+		old = *slot;
+		pt_write(slot, pt_leaf(p2m_format, (mfn.v + done) << PAGE_SHIFT, level, type_flags[type]) | PT_SW(type));
+		retire_entry(p2m, r, old, level);
+		done += BIT(level * pt_shape_x86.bits);
+	}
+	p2m->max_gfn = MAX(p2m->max_gfn, gfn.v + frames - 1);
+	return 0;
+}
+
+int p2m_map(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type)
+{
+	struct p2m_retired r;
+	int rc;
+
+	if (gfn.v >= P2M_MAX_GFN || ((gfn.v | mfn.v) & (BIT(order) - 1)))
+		return -EINVAL;
+	/* Not all of it: this is the path of every foreign page, and the array is only read up to nr. */
+	r.nr = 0;
+	r.flush = false;
+	spin_lock(&p2m->lock);
+	rc = p2m->closed ? -ESRCH : replace(p2m, gfn, mfn, order, type, &r);
+	spin_unlock(&p2m->lock);
+	p2m_retire(p2m, &r);
+	return rc;
+}
+
+int p2m_take(struct p2m *p2m, gfn_t gfn, mfn_t expect, struct p2m_retired *r)
+{
+	struct pt pt = tables(p2m);
+	unsigned level;
+	u64 entry, *slot;
+	int rc = -ENOENT;
+
+	spin_lock(&p2m->lock);
+	find(p2m, gfn, &entry, &level);
+	if (!entry || (expect.v != INVALID_MFN.v && frame(entry, level, gfn).v != expect.v))
+		goto unlock;
+	rc = -ENOMEM;
+	level = 0;
+	slot = pt_slot(&pt, gfn.v << PAGE_SHIFT, &level);
+	if (!slot)
+		goto unlock;
+	entry = *slot;
+	pt_write(slot, 0);
+	retire_entry(p2m, r, entry, level);
+	rc = 0;
+unlock:
+	spin_unlock(&p2m->lock);
+	return rc;
+}
+
+int p2m_remove(struct p2m *p2m, gfn_t gfn, mfn_t expect)
+{
+	struct p2m_retired r;
+	int rc;
+
+	r.nr = 0;
+	r.flush = false;
+	rc = p2m_take(p2m, gfn, expect, &r);
+	p2m_retire(p2m, &r);
+	return rc;
+}
+
+int p2m_set_nx(struct p2m *p2m, gfn_t gfn, bool nx)
+{
+	struct pt pt = tables(p2m);
+	int rc = -ENOENT;
+
+	spin_lock(&p2m->lock);
+	if (p2m_lookup(p2m, gfn, NULL) == P2M_RAM) {
+		rc = pt_protect(&pt, gfn.v << PAGE_SHIFT, PAGE_SIZE, nx ? PT_WRITE : PT_WRITE | PT_EXEC);
+		if (!rc)
+			p2m->nx_gfn = nx ? gfn : INVALID_GFN;
+	}
+	spin_unlock(&p2m->lock);
+	/* Also when the right comes back: a TLB that remembers "no" would fault once more. */
+	if (!rc)
+		p2m_flush(p2m);
+	return rc;
+}
+
+/* Refuses further mappings; look-ups that found an entry before are covered by their own references. */
+static void close_p2m(struct p2m *p2m)
+{
+	spin_lock(&p2m->lock);
+	p2m->closed = true;
+	spin_unlock(&p2m->lock);
+	/* No vCPU of a dying domain will enter again, so this one wait covers every entry. */
+	p2m_flush(p2m);
+}
+
+/* Holes are cheap to pass, but a sparse p2m has many: so many of them count as one frame. */
+#define HOLES_PER_FRAME 16
+
+bool p2m_relinquish(struct p2m *p2m, u64 *next, unsigned budget)
+{
+	u64 left = (u64)budget * HOLES_PER_FRAME;
+	bool done;
+
+	if (!*next)
+		close_p2m(p2m);
+	spin_lock(&p2m->lock);
+	while (left && *next <= p2m->max_gfn) {
+		unsigned level;
+		u64 entry, frames, cost = 1;
+		u64 *slot = pt_find(&pt_shape_x86, p2m->root, *next << PAGE_SHIFT, &entry, &level);
+
+		frames = BIT(level * pt_shape_x86.bits);
+		if (entry) {
+			pt_write(slot, 0);
+			if (holds_reference(TYPE(entry)))
+				drop(frame(entry, level, GFN(0)), frames);
+			cost = frames * HOLES_PER_FRAME;
+		}
+		left -= MIN(left, cost);
+		*next = ROUND_DOWN(*next, frames) + frames;
+	}
+	done = *next > p2m->max_gfn;
+	spin_unlock(&p2m->lock);
+	return done;
+}

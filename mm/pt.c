@@ -1,0 +1,238 @@
+/* Building and changing page tables of any format: the half of the walker that need not be inline. */
+#include "mm/pt.h"
+
+/* x86 paging entries: APM volume 2, 5.4; SDM volume 3, 4.5. */
+#define X86_P   BIT(0)
+#define X86_RW  BIT(1)
+#define X86_US  BIT(2)
+#define X86_PWT BIT(3)
+#define X86_PCD BIT(4)
+#define X86_A   BIT(5)
+#define X86_D   BIT(6)
+#define X86_PS  BIT(7)
+#define X86_NX  BIT(63)
+
+/* Accessed and dirty are set from the start: the CPU then never writes to our tables, and entries change only by our hand. */
+#define X86_TABLE (X86_P | X86_RW | X86_A)
+#define X86_LEAF  (X86_P | X86_A | X86_D)
+
+const struct pt_format pt_x86_64 = {
+	.shape = PT_SHAPE_X86,
+	.sizes = PT_4K | PT_2M | PT_1G,
+	.table = { 0, X86_TABLE, X86_TABLE, X86_TABLE },
+	.leaf = { X86_LEAF, X86_LEAF | X86_PS, X86_LEAF | X86_PS },
+	.flag = { { .on = X86_RW }, { .off = X86_NX }, { .on = X86_PCD | X86_PWT } },
+};
+
+/* PT_DEVICE adds nothing: the host's MTRRs, which nested paging honours (APM 15.25.8), know where device memory is. */
+const struct pt_format pt_npt = {
+	.shape = PT_SHAPE_X86,
+	.sizes = PT_4K | PT_2M | PT_1G,
+	.table = { 0, X86_TABLE | X86_US, X86_TABLE | X86_US, X86_TABLE | X86_US },
+	.leaf = { X86_LEAF | X86_US, X86_LEAF | X86_US | X86_PS, X86_LEAF | X86_US | X86_PS },
+	.flag = { { .on = X86_RW }, { .off = X86_NX }, { 0, 0 } },
+};
+
+static u64 *new_table(struct pt *pt)
+{
+	u64 *table = pt->alloc();
+
+	if (table && pt->tables)
+		++*pt->tables;
+	return table;
+}
+
+int pt_init(struct pt *pt, const struct pt_format *fmt, void *(*alloc)(void), u64 *tables)
+{
+	u64 *root;
+
+	*pt = (struct pt){ .fmt = fmt, .alloc = alloc, .tables = tables };
+	root = new_table(pt);
+	if (!root)
+		return -ENOMEM;
+	pt->root = virt_to_mfn(root);
+	return 0;
+}
+
+/* At most `levels` deep. */
+static void destroy_table(struct pt *pt, u64 *table, unsigned level, void (*release)(void *table))
+{
+	const struct pt_shape *s = &pt->fmt->shape;
+
+	for (unsigned i = 0; level && i < BIT(s->bits); i++)
+		if (pt_is_table(s, table[i], level))
+			destroy_table(pt, phys_to_virt(table[i] & s->addr), level - 1, release);
+	release(table);
+	if (pt->tables)
+		--*pt->tables;
+}
+
+void pt_destroy(struct pt *pt, void (*release)(void *table))
+{
+	destroy_table(pt, mfn_to_virt(pt->root), pt->fmt->shape.levels - 1u, release);
+	pt->root = INVALID_MFN;
+}
+
+static u64 flag_bits(const struct pt_format *fmt, u32 flags)
+{
+	u64 bits = 0;
+
+	for (unsigned i = 0; i < PT_FLAGS; i++)
+		bits |= flags & (1u << i) ? fmt->flag[i].on : fmt->flag[i].off;
+	return bits;
+}
+
+/* Every bit that flags decide. */
+static u64 flag_mask(const struct pt_format *fmt)
+{
+	u64 mask = 0;
+
+	for (unsigned i = 0; i < PT_FLAGS; i++)
+		mask |= fmt->flag[i].on | fmt->flag[i].off;
+	return mask;
+}
+
+u64 pt_leaf(const struct pt_format *fmt, paddr_t pa, unsigned level, u32 flags)
+{
+	return fmt->leaf[level] | flag_bits(fmt, flags) | pa;
+}
+
+/*
+ * Puts a table where `slot` at `level` has a leaf or nothing. A leaf becomes the same mapping in smaller leaves, complete before
+ * the one store that links it in: a walk meets the old leaf or the new table, and finds the same frames behind both.
+ */
+static u64 deepen(struct pt *pt, u64 *slot, unsigned level)
+{
+	const struct pt_format *fmt = pt->fmt;
+	u64 old = pt_read(slot), step = BIT(pt_shift(&fmt->shape, level - 1));
+	u64 *table = new_table(pt);
+	u64 entry;
+
+	if (!table)
+		return 0;
+	if (pt_present(&fmt->shape, old)) {
+		u64 pa = pt_target(&fmt->shape, old, level, 0);
+		u64 rest = old & (flag_mask(fmt) | PT_SW_MASK);
+
+		for (unsigned i = 0; i < BIT(fmt->shape.bits); i++)
+			table[i] = fmt->leaf[level - 1] | rest | (pa + i * step);
+	}
+	entry = fmt->table[level] | virt_to_phys(table);
+	pt_write(slot, entry);
+	return entry;
+}
+
+u64 *pt_slot(struct pt *pt, u64 addr, unsigned *level)
+{
+	const struct pt_shape *s = &pt->fmt->shape;
+	u64 table = pt->root.v << PAGE_SHIFT;
+
+	for (unsigned l = s->levels - 1u;; l--) {
+		u64 *slot = pt_index(s, table, addr, l);
+		u64 entry = pt_read(slot);
+
+		if (!pt_is_table(s, entry, l)) {
+			if (l <= *level) {
+				*level = l;
+				return slot;
+			}
+			entry = deepen(pt, slot, l);
+			if (!entry)
+				return NULL;
+		}
+		table = entry & s->addr;
+	}
+}
+
+static bool range_ok(const struct pt *pt, u64 addr, u64 size)
+{
+	const struct pt_shape *s = &pt->fmt->shape;
+
+	/* Host addresses are sign-extended; only the bits that the tree decodes count, and a range must not run past their end. */
+	addr &= BIT(pt_shift(s, s->levels)) - 1;
+	return !((addr | size) & ~PAGE_MASK) && size <= BIT(pt_shift(s, s->levels)) - addr;
+}
+
+/* The highest level whose pages fit at `where` (an address, or several or-ed together) and into `size`. */
+static unsigned best_level(const struct pt_format *fmt, u64 where, u64 size, u32 sizes)
+{
+	unsigned level = fmt->shape.levels - 1u;
+
+	for (; level; level--) {
+		u64 page = BIT(pt_shift(&fmt->shape, level));
+
+		if ((sizes & fmt->sizes & (1u << level)) && !(where & (page - 1)) && size >= page)
+			break;
+	}
+	return level;
+}
+
+int pt_map(struct pt *pt, u64 addr, paddr_t pa, u64 size, u32 flags, u32 sizes)
+{
+	if (!range_ok(pt, addr, size) || (pa & ~pt->fmt->shape.addr))
+		return -EINVAL;
+	while (size) {
+		unsigned level = best_level(pt->fmt, addr | pa, size, sizes);
+		u64 *slot = pt_slot(pt, addr, &level);
+		u64 page = BIT(pt_shift(&pt->fmt->shape, level));
+
+		if (!slot)
+			return -ENOMEM;
+		pt_write(slot, pt_leaf(pt->fmt, pa, level, flags));
+		addr += page;
+		pa += page;
+		size -= page;
+	}
+	return 0;
+}
+
+/* Replaces the bits outside `keep` by `set` in every leaf of the range, splitting those that stick out of it. */
+static int change(struct pt *pt, u64 addr, u64 size, u64 keep, u64 set)
+{
+	const struct pt_shape *s = &pt->fmt->shape;
+
+	if (!range_ok(pt, addr, size))
+		return -EINVAL;
+	while (size) {
+		unsigned level;
+		u64 entry, skip;
+		u64 *slot = pt_find(s, pt->root, addr, &entry, &level);
+
+		/* Nothing here is left as it is, up to the end of what the empty slot covers. */
+		if (!pt_present(s, entry)) {
+			skip = BIT(pt_shift(s, level)) - (addr & (BIT(pt_shift(s, level)) - 1));
+			skip = MIN(skip, size);
+		} else {
+			level = best_level(pt->fmt, addr, size, pt->fmt->sizes);
+			slot = pt_slot(pt, addr, &level);
+			if (!slot)
+				return -ENOMEM;
+			pt_write(slot, (pt_read(slot) & keep) | set);
+			skip = BIT(pt_shift(s, level));
+		}
+		addr += skip;
+		size -= skip;
+	}
+	return 0;
+}
+
+int pt_unmap(struct pt *pt, u64 addr, u64 size)
+{
+	return change(pt, addr, size, 0, 0);
+}
+
+int pt_protect(struct pt *pt, u64 addr, u64 size, u32 flags)
+{
+	return change(pt, addr, size, ~flag_mask(pt->fmt), flag_bits(pt->fmt, flags));
+}
+
+paddr_t pt_lookup(const struct pt *pt, u64 addr, u64 *entry)
+{
+	unsigned level;
+	u64 e;
+
+	pt_find(&pt->fmt->shape, pt->root, addr, &e, &level);
+	if (entry)
+		*entry = e;
+	return pt_present(&pt->fmt->shape, e) ? pt_target(&pt->fmt->shape, e, level, addr) : ~0ull;
+}
