@@ -1,0 +1,208 @@
+/*
+ * One table row per option: its name, what may follow it, a reader for that, and the line that `help` prints. A wrong option
+ * must never keep a machine from booting, so it costs one line in the log and nothing else.
+ */
+#include "lib/cmdline.h"
+#include "lib/string.h"
+
+/* Where a value is being read: the option's text up to `end`. */
+struct value {
+	const char *pos, *end;
+};
+
+struct option {
+	const char *name;       /* with its '=' if it takes a value */
+	const char *expects;    /* the value, in words; NULL if there is none */
+	const char *help;
+	bool (*read)(struct value *v, struct cmdline *out);     /* false: malformed */
+};
+
+static bool take_char(struct value *v, char c)
+{
+	if (v->pos == v->end || *v->pos != c)
+		return false;
+	v->pos++;
+	return true;
+}
+
+static bool take_word(struct value *v, const char *word)
+{
+	size_t len = strlen(word);
+
+	if ((size_t)(v->end - v->pos) < len || memcmp(v->pos, word, len) != 0)
+		return false;
+	v->pos += len;
+	return true;
+}
+
+/* Decimal digits, at most `max` in value. */
+static bool take_number(struct value *v, u64 max, u64 *out)
+{
+	const char *start = v->pos;
+	u64 n = 0;
+
+	for (; v->pos < v->end && *v->pos >= '0' && *v->pos <= '9'; v->pos++) {
+		u64 digit = (u64)(*v->pos - '0');
+
+		if (n > (max - digit) / 10)
+			return false;
+		n = n * 10 + digit;
+	}
+	*out = n;
+	return v->pos > start;
+}
+
+static bool at_end(const struct value *v)
+{
+	return v->pos == v->end;
+}
+
+static bool read_dom0_mem(struct value *v, struct cmdline *out)
+{
+	u64 n;
+	unsigned shift;
+
+	/* 2^22 of the largest unit is 4 PiB, as much as a CPU can address; so nothing below can overflow. */
+	if (!take_number(v, BIT(42), &n) || at_end(v))
+		return false;
+	switch (*v->pos++) {
+	case 'k': case 'K': shift = 10; break;
+	case 'm': case 'M': shift = 20; break;
+	case 'g': case 'G': shift = 30; break;
+	default: return false;
+	}
+	if (!at_end(v) || n == 0 || n > BIT(52 - shift))
+		return false;
+	out->dom0_mem = n << shift;
+	return true;
+}
+
+static bool read_dom0_max_vcpus(struct value *v, struct cmdline *out)
+{
+	u64 n;
+
+	if (!take_number(v, 128, &n) || !at_end(v) || n == 0)
+		return false;
+	out->dom0_max_vcpus = (u32)n;
+	return true;
+}
+
+static bool is_baud_rate(u64 baud)
+{
+	return baud >= 50 && baud <= 115200 && 115200 % baud == 0;   /* what the UART's divisor can make exactly */
+}
+
+static bool read_console(struct value *v, struct cmdline *out)
+{
+	enum console_port port;
+	u64 baud = out->baud;
+
+	if (take_word(v, "none"))
+		port = CONSOLE_NONE;
+	else if (take_word(v, "com1"))
+		port = CONSOLE_COM1;
+	else if (take_word(v, "com2"))
+		port = CONSOLE_COM2;
+	else
+		return false;
+	if (port != CONSOLE_NONE && take_char(v, ',') && !take_number(v, 115200, &baud))
+		return false;
+	if (!at_end(v) || !is_baud_rate(baud))
+		return false;
+	out->console = port;
+	out->baud = (u32)baud;
+	return true;
+}
+
+static bool read_loglvl(struct value *v, struct cmdline *out)
+{
+	static const char *const name[] = { "err", "warn", "info", "debug" };
+
+	for (u8 level = 0; level < ARRAY_SIZE(name); level++) {
+		if (take_word(v, name[level])) {
+			out->log_level = level;
+			return at_end(v);
+		}
+	}
+	return false;
+}
+
+static bool read_noreboot(struct value *v, struct cmdline *out)
+{
+	out->noreboot = true;
+	return at_end(v);
+}
+
+static bool read_help(struct value *v, struct cmdline *out)
+{
+	out->help = true;
+	return at_end(v);
+}
+
+static const struct option options[] = {
+	{ "dom0_mem=", "a size such as 512M or 2G", "memory of the service domain (default: all that is left)", read_dom0_mem },
+	{ "dom0_max_vcpus=", "a number from 1 to 128", "virtual CPUs of the service domain (default: one per CPU)", read_dom0_max_vcpus },
+	{ "console=", "com1, com2, com1,BAUD or none", "serial line of the log (default: com1,115200)", read_console },
+	{ "loglvl=", "err, warn, info or debug", "how much is printed (default: info)", read_loglvl },
+	{ "noreboot", NULL, "stop after a fatal error instead of restarting", read_noreboot },
+	{ "help", NULL, "print this table", read_help },
+};
+
+void cmdline_print_help(void)
+{
+	printk(LOG_INFO "Options, as in: multiboot2 /boot/bothy.elf dom0_mem=1G console=com1\n");
+	for (unsigned i = 0; i < ARRAY_SIZE(options); i++) {
+		const struct option *o = &options[i];
+
+		printk(LOG_INFO "  %s%s%s: %s\n", o->name, o->expects ? " " : "", o->expects ? o->expects : "", o->help);
+	}
+}
+
+/* The row that the word begins with; words without a value must match in full, so that "helpme" isn't "help". */
+static const struct option *find_option(const struct value *word)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(options); i++) {
+		struct value rest = *word;
+
+		if (take_word(&rest, options[i].name) && (options[i].expects || at_end(&rest)))
+			return &options[i];
+	}
+	return NULL;
+}
+
+static void parse_word(const struct value *word, struct cmdline *out)
+{
+	const struct option *o = find_option(word);
+	struct cmdline changed = *out;
+	struct value v = *word;
+	int len = (int)(word->end - word->pos);
+
+	if (!o) {
+		printk(LOG_WARN "Option \"%.*s\" is unknown and ignored; \"help\" lists the known ones\n", len, word->pos);
+		return;
+	}
+	v.pos += strlen(o->name);
+	if (o->read(&v, &changed))
+		*out = changed;
+	else
+		printk(LOG_WARN "Option \"%.*s\" is ignored: %s has to be %s\n", len, word->pos, o->name, o->expects);
+}
+
+void cmdline_parse(const char *line, struct cmdline *out)
+{
+	*out = (struct cmdline){ .console = CONSOLE_COM1, .baud = 115200, .log_level = 2 };
+
+	while (*line) {
+		struct value word = { .pos = line };
+
+		while (*line && *line != ' ' && *line != '\t' && *line != '\n')
+			line++;
+		word.end = line;
+		if (word.end > word.pos)
+			parse_word(&word, out);
+		if (*line)
+			line++;
+	}
+	if (out->help)
+		cmdline_print_help();
+}
