@@ -12,14 +12,15 @@ UNIT_LDLIBS := -lcmocka
 UNIT_TESTS := $(sort $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c)))
 UNIT_PROGRAMS := $(UNIT_TESTS:%=$(UNIT_OUT)/test_%)
 
-# Names that the host's library has as well: renamed in the object, so that a test can tell ours (our_memcpy) from the host's.
-UNIT_RENAMED := memcpy memmove memset memcmp strlen strnlen strcmp strncmp strchr vsnprintf snprintf
-$(UNIT_OUT)/obj/lib/string.o $(UNIT_OUT)/obj/lib/printf.o: UNIT_RENAME = objcopy $(UNIT_RENAMED:%=--redefine-sym %=our_%) $@
+# What these define the host's library has as well: renamed in the object, so that a test can tell ours (our_memcpy) from it.
+$(UNIT_OUT)/obj/lib/string.o: UNIT_RENAMED := memcpy memmove memset memcmp strlen strnlen strcmp strncmp strchr
+$(UNIT_OUT)/obj/lib/printf.o: UNIT_RENAMED := vsnprintf snprintf
+$(UNIT_OUT)/obj/lib/string.o $(UNIT_OUT)/obj/lib/printf.o: UNIT_CFLAGS += -ffreestanding
 
 $(UNIT_OUT)/obj/%.o: %.c tests/unit/unit.mk
 	@mkdir -p $(@D)
 	$(Q)$(UNIT_CC) $(UNIT_CFLAGS) -c -o $@ $<
-	$(Q)$(UNIT_RENAME)
+	$(if $(UNIT_RENAMED),$(Q)objcopy $(foreach n,$(UNIT_RENAMED),--redefine-sym $n=our_$n) $@)
 
 unit_sources = $(shell sed -n '1s,^/\* *units: *\(.*[^ ]\) *\*/.*,\1,p' tests/unit/test_$1.c)
 unit_objects = $(patsubst %.c,$(UNIT_OUT)/obj/%.o,$1)

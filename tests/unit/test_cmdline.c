@@ -1,0 +1,126 @@
+/* units: lib/cmdline.c */
+/* The command line: what each option does, and that a wrong one costs a line in the log and nothing else. */
+#include "tests/unit/fake.h"
+#include "lib/cmdline.h"
+#include <stdio.h>
+
+static struct cmdline parse(const char *line)
+{
+	struct cmdline c;
+
+	fake_log_clear();
+	cmdline_parse(line, &c);
+	return c;
+}
+
+static void defaults(void **state)
+{
+	struct cmdline c = parse("");
+
+	assert_int_equal(c.dom0_mem, 0);
+	assert_int_equal(c.dom0_max_vcpus, 0);
+	assert_int_equal(c.console, CONSOLE_COM1);
+	assert_int_equal(c.baud, 115200);
+	assert_int_equal(c.log_level, 2);
+	assert_false(c.noreboot);
+	assert_string_equal(fake_log, "");
+}
+
+static void every_option(void **state)
+{
+	struct cmdline c = parse("  dom0_mem=1G dom0_max_vcpus=4\tconsole=com2,9600 loglvl=debug  noreboot ");
+
+	assert_int_equal(c.dom0_mem, GiB(1));
+	assert_int_equal(c.dom0_max_vcpus, 4);
+	assert_int_equal(c.console, CONSOLE_COM2);
+	assert_int_equal(c.baud, 9600);
+	assert_int_equal(c.log_level, 3);
+	assert_true(c.noreboot);
+	assert_string_equal(fake_log, "");
+}
+
+static void sizes(void **state)
+{
+	assert_int_equal(parse("dom0_mem=512M").dom0_mem, MiB(512));
+	assert_int_equal(parse("dom0_mem=524288k").dom0_mem, MiB(512));
+	assert_int_equal(parse("dom0_mem=2g").dom0_mem, GiB(2));
+	assert_int_equal(parse("dom0_mem=4194304G").dom0_mem, BIT(52));
+}
+
+static void levels_and_consoles(void **state)
+{
+	assert_int_equal(parse("loglvl=err").log_level, 0);
+	assert_int_equal(parse("loglvl=warn").log_level, 1);
+	assert_int_equal(parse("loglvl=info").log_level, 2);
+	assert_int_equal(parse("console=none").console, CONSOLE_NONE);
+	assert_int_equal(parse("console=com2").console, CONSOLE_COM2);
+	assert_int_equal(parse("console=com1,57600").baud, 57600);
+}
+
+static void the_last_one_counts(void **state)
+{
+	assert_int_equal(parse("dom0_mem=1G dom0_mem=2G").dom0_mem, GiB(2));
+	assert_int_equal(parse("dom0_mem=1G dom0_mem=x").dom0_mem, GiB(1));
+}
+
+static void unknown_options_are_named(void **state)
+{
+	static const char *const unknown[] = { "iommu=on", "dom0mem=1G", "noreboots", "help=1", "dom0_mem", "=", "-", "NOREBOOT" };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(unknown); i++) {
+		char line[64];
+
+		snprintf(line, sizeof(line), "%s dom0_mem=1G", unknown[i]);
+		assert_int_equal(parse(line).dom0_mem, GiB(1));
+		snprintf(line, sizeof(line), "\"%s\" is unknown", unknown[i]);
+		assert_logged(line);
+	}
+}
+
+static void malformed_values_change_nothing(void **state)
+{
+	static const char *const wrong[] = {
+		"dom0_mem=", "dom0_mem=G", "dom0_mem=1", "dom0_mem=1T", "dom0_mem=1GG", "dom0_mem=0M", "dom0_mem=-1G", "dom0_mem=1.5G",
+		"dom0_mem=4194305G", "dom0_mem=18446744073709551617K", "dom0_mem=99999999999999999999999M", "dom0_max_vcpus=",
+		"dom0_max_vcpus=0", "dom0_max_vcpus=129", "dom0_max_vcpus=2x", "console=", "console=com3", "console=com1,",
+		"console=com1,0", "console=com1,100000", "console=com11", "console=none,9600", "loglvl=", "loglvl=warning", "loglvl=3",
+	};
+	struct cmdline expected = parse("");
+
+	for (unsigned i = 0; i < ARRAY_SIZE(wrong); i++) {
+		struct cmdline c = parse(wrong[i]);
+
+		assert_memory_equal(&c, &expected, sizeof(c));
+		assert_logged(wrong[i]);
+		assert_logged("has to be");
+	}
+	parse("dom0_mem=1T");
+	assert_logged("Option \"dom0_mem=1T\" is ignored: dom0_mem= has to be a size such as 512M or 2G\n");
+}
+
+static void help_prints_every_option(void **state)
+{
+	parse("help");
+	assert_logged("dom0_mem=");
+	assert_logged("dom0_max_vcpus=");
+	assert_logged("console=");
+	assert_logged("loglvl=");
+	assert_logged("noreboot");
+	assert_logged("help");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(defaults),
+		cmocka_unit_test(every_option),
+		cmocka_unit_test(sizes),
+		cmocka_unit_test(levels_and_consoles),
+		cmocka_unit_test(the_last_one_counts),
+		cmocka_unit_test(unknown_options_are_named),
+		cmocka_unit_test(malformed_values_change_nothing),
+		cmocka_unit_test(help_prints_every_option),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
