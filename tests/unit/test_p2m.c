@@ -1,0 +1,440 @@
+/* units: mm/p2m.c mm/pt.c mm/buddy.c */
+/* The p2m: who holds which frame, what is flushed before what, and a random model that counts every reference. */
+#include "tests/unit/fake.h"
+#include "mm/page.h"
+#include "mm/p2m.h"
+#include <asm/hvm_flush.h>
+
+#define OWNER 7
+
+static struct p2m p2m;
+static u64 free_at_start;
+
+/* What a test wants looked at when the CPUs are told to forget. */
+static unsigned flushes;
+static struct page *alive_at_flush;
+static gfn_t gone_at_flush;
+
+void hvm_flush_others(struct p2m *p, u64 gen)
+{
+	assert_ptr_equal(p, &p2m);
+	assert_int_equal(gen, p2m.tlb_gen);
+	flushes++;
+	if (alive_at_flush) {
+		mfn_t mfn;
+
+		assert_true(alive_at_flush->count > 0);
+		p2m_lookup(&p2m, gone_at_flush, &mfn);
+		assert_true(mfn.v != page_to_mfn(alive_at_flush).v);
+	}
+}
+
+static int setup(void **state)
+{
+	free_at_start = page_free_count();
+	flushes = 0;
+	alive_at_flush = NULL;
+	return p2m_init(&p2m);
+}
+
+/* Everything goes, and not one frame is missing. */
+static int teardown(void **state)
+{
+	u64 next = 0;
+
+	while (!p2m_relinquish(&p2m, &next, 100))
+		assert_int_equal(fake_locks_held(), 0);
+	p2m_destroy(&p2m);
+	assert_int_equal(p2m.table_pages, 0);
+	assert_int_equal(fake_locks_held(), 0);
+	assert_int_equal(page_free_count(), free_at_start);
+	return 0;
+}
+
+static struct page *ram(unsigned order)
+{
+	struct page *pg = page_alloc(order);
+
+	assert_non_null(pg);
+	page_assign(pg, order, OWNER);
+	return pg;
+}
+
+static int map_ram(u64 gfn, unsigned order)
+{
+	return p2m_map(&p2m, GFN(gfn), page_to_mfn(ram(order)), order, P2M_RAM);
+}
+
+static void holes_and_limits(void **state)
+{
+	enum p2m_type type;
+	mfn_t mfn;
+	u64 value;
+
+	assert_null(p2m_get_page(&p2m, GFN(5), &type, false));
+	assert_null(p2m_get_page(&p2m, GFN(P2M_MAX_GFN), &type, false));
+	assert_null(p2m_get_page(&p2m, INVALID_GFN, &type, false));
+	assert_int_equal(p2m_lookup(&p2m, INVALID_GFN, &mfn), P2M_HOLE);
+	assert_false(p2m_read_u64(&p2m, (gpa_t){ ~7ull }, &value));
+	assert_int_equal(p2m_remove(&p2m, GFN(5), INVALID_MFN), -ENOENT);
+	assert_int_equal(p2m_remove(&p2m, INVALID_GFN, INVALID_MFN), -ENOENT);
+	assert_int_equal(p2m_set_nx(&p2m, INVALID_GFN, true), -ENOENT);
+	assert_int_equal(p2m_map(&p2m, GFN(P2M_MAX_GFN), MFN(5), 0, P2M_MMIO), -EINVAL);
+	assert_int_equal(p2m_map(&p2m, INVALID_GFN, MFN(5), 0, P2M_MMIO), -EINVAL);
+	assert_int_equal(p2m_map(&p2m, GFN(1), MFN(512), 9, P2M_MMIO), -EINVAL);
+	assert_int_equal(p2m_map(&p2m, GFN(512), MFN(1), 9, P2M_MMIO), -EINVAL);
+	assert_int_equal(p2m_map(&p2m, GFN(P2M_MAX_GFN - 1), MFN(5), 0, P2M_MMIO), 0);
+	assert_int_equal(p2m_lookup(&p2m, GFN(P2M_MAX_GFN - 1), &mfn), P2M_MMIO);
+	assert_int_equal(mfn.v, 5);
+	assert_int_equal(p2m.max_gfn, P2M_MAX_GFN - 1);
+	assert_int_equal(flushes, 0);
+	p2m.max_gfn = 0;        /* nothing else is there: spare the walk over all of it */
+}
+
+static void rights(void **state)
+{
+	static const struct { enum p2m_type type; bool read, write; u64 bits; } want[] = {
+		{ P2M_RAM, true, true, BIT(1) },
+		{ P2M_SHARED, true, true, BIT(1) | BIT(63) },
+		{ P2M_FOREIGN, true, true, BIT(1) | BIT(63) },
+		{ P2M_GRANT_RW, true, true, BIT(1) | BIT(63) },
+		{ P2M_GRANT_RO, true, false, BIT(63) },
+		{ P2M_MMIO, false, false, BIT(1) | BIT(63) },
+	};
+	struct page *pg = ram(0);
+
+	for (unsigned i = 0; i < ARRAY_SIZE(want); i++) {
+		enum p2m_type type;
+		struct page *got;
+		unsigned level;
+		u64 entry;
+
+		if (want[i].type <= P2M_FOREIGN)
+			assert_true(page_get(pg));
+		assert_int_equal(p2m_map(&p2m, GFN(3), page_to_mfn(pg), 0, want[i].type), 0);
+		pt_find(&pt_shape_x86, p2m.root, 3 * PAGE_SIZE, &entry, &level);
+		assert_int_equal(entry & (BIT(1) | BIT(3) | BIT(4) | BIT(63)), want[i].bits);
+		got = p2m_get_page(&p2m, GFN(3), &type, false);
+		assert_ptr_equal(got, want[i].read ? pg : NULL);
+		if (got) {
+			assert_int_equal(type, want[i].type);
+			page_put(got);
+		}
+		got = p2m_get_page(&p2m, GFN(3), NULL, true);
+		assert_ptr_equal(got, want[i].write ? pg : NULL);
+		if (got)
+			page_put(got);
+	}
+	assert_int_equal(p2m_remove(&p2m, GFN(3), INVALID_MFN), 0);
+	assert_int_equal(pg->count, 1);
+	page_put(pg);
+}
+
+/* The frame that a guest might still write to must not be free before every CPU has forgotten it. */
+static void flush_before_drop(void **state)
+{
+	struct page *pg = ram(0);
+
+	assert_int_equal(p2m_map(&p2m, GFN(9), page_to_mfn(pg), 0, P2M_RAM), 0);
+	assert_int_equal(flushes, 0);
+	alive_at_flush = pg;
+	gone_at_flush = GFN(9);
+	assert_int_equal(p2m_remove(&p2m, GFN(9), MFN(page_to_mfn(pg).v + 1)), -ENOENT);
+	assert_int_equal(flushes, 0);
+	assert_int_equal(p2m_remove(&p2m, GFN(9), page_to_mfn(pg)), 0);
+	assert_int_equal(flushes, 1);
+	assert_int_equal(pg->count, 0);
+
+	alive_at_flush = NULL;
+	pg = ram(0);
+	assert_int_equal(p2m_map(&p2m, GFN(9), page_to_mfn(pg), 0, P2M_RAM), 0);
+	alive_at_flush = pg;
+	assert_int_equal(map_ram(9, 0), 0);
+	assert_int_equal(flushes, 2);
+	assert_int_equal(pg->count, 0);
+	alive_at_flush = NULL;
+
+	/* A grant's reference is its maptrack's, not ours; but a flush there must be. */
+	pg = ram(0);
+	assert_int_equal(p2m_map(&p2m, GFN(10), page_to_mfn(pg), 0, P2M_GRANT_RW), 0);
+	assert_int_equal(p2m_remove(&p2m, GFN(10), page_to_mfn(pg)), 0);
+	assert_int_equal(flushes, 3);
+	assert_int_equal(pg->count, 1);
+	page_put(pg);
+}
+
+static void one_flush_for_many(void **state)
+{
+	struct p2m_retired r = { 0 };
+
+	for (u64 i = 0; i < 32; i++)
+		assert_int_equal(map_ram(100 + i, 0), 0);
+	for (u64 i = 0; i < 32; i++)
+		assert_int_equal(p2m_take(&p2m, GFN(100 + i), INVALID_MFN, &r), 0);
+	assert_int_equal(flushes, 0);
+	p2m_retire(&p2m, &r);
+	assert_int_equal(flushes, 1);
+	p2m_retire(&p2m, &r);
+	assert_int_equal(flushes, 1);
+}
+
+static unsigned level_at(u64 gfn)
+{
+	unsigned level;
+	u64 entry;
+
+	pt_find(&pt_shape_x86, p2m.root, gfn << PAGE_SHIFT, &entry, &level);
+	return level;
+}
+
+static void superpages(void **state)
+{
+	struct page *pg;
+	mfn_t mfn;
+
+	assert_int_equal(map_ram(512, 9), 0);
+	assert_int_equal(level_at(512), 1);
+	/* A table is there already: filled, and what was in it goes. */
+	assert_int_equal(map_ram(1024 + 17, 0), 0);
+	assert_int_equal(map_ram(1024, 9), 0);
+	assert_int_equal(level_at(1024), 0);
+	assert_int_equal(flushes, 1);
+	/* One out of a superpage: the others stay. */
+	pg = p2m_get_page(&p2m, GFN(512 + 3), NULL, true);
+	assert_int_equal(pg->count, 2);
+	assert_int_equal(p2m_remove(&p2m, GFN(512 + 3), page_to_mfn(pg)), 0);
+	assert_int_equal(pg->count, 1);
+	page_put(pg);
+	for (u64 i = 0; i < 512; i++)
+		assert_int_equal(p2m_lookup(&p2m, GFN(512 + i), &mfn), i == 3 ? P2M_HOLE : P2M_RAM);
+	/* A superpage over a superpage; a gigabyte of device memory with RAM in the middle of it. */
+	assert_int_equal(map_ram(2048, 9), 0);
+	assert_int_equal(map_ram(2048, 9), 0);
+	assert_int_equal(level_at(2048), 1);
+	assert_int_equal(p2m_map(&p2m, GFN(BIT(18)), MFN(BIT(18)), 18, P2M_MMIO), 0);
+	assert_int_equal(level_at(BIT(18)), 2);
+	assert_int_equal(map_ram(BIT(18) + 1000, 0), 0);
+	assert_int_equal(p2m_lookup(&p2m, GFN(BIT(18) + 999), &mfn), P2M_MMIO);
+	assert_int_equal(mfn.v, BIT(18) + 999);
+	assert_int_equal(p2m_map(&p2m, GFN(BIT(18)), MFN(BIT(18)), 18, P2M_MMIO), 0);
+	assert_int_equal(p2m_lookup(&p2m, GFN(BIT(18) + 1000), &mfn), P2M_MMIO);
+	assert_int_equal(level_at(BIT(18)), 1);
+	assert_int_equal(level_at(BIT(18) + 1000), 0);
+}
+
+static void not_executable(void **state)
+{
+	unsigned level;
+	u64 entry;
+
+	assert_int_equal(map_ram(512, 9), 0);
+	assert_int_equal(p2m_set_nx(&p2m, GFN(512 + 7), true), 0);
+	assert_int_equal(p2m.nx_gfn.v, 512 + 7);
+	assert_int_equal(flushes, 1);
+	for (u64 i = 0; i < 512; i++) {
+		pt_find(&pt_shape_x86, p2m.root, (512 + i) << PAGE_SHIFT, &entry, &level);
+		assert_int_equal(entry >> 63, i == 7);
+		assert_int_equal(p2m_lookup(&p2m, GFN(512 + i), NULL), P2M_RAM);
+	}
+	assert_int_equal(p2m_set_nx(&p2m, GFN(512 + 7), false), 0);
+	pt_find(&pt_shape_x86, p2m.root, (512 + 7) << PAGE_SHIFT, &entry, &level);
+	assert_int_equal(entry >> 63, 0);
+	assert_int_equal(p2m.nx_gfn.v, INVALID_GFN.v);
+}
+
+static void entry_reads(void **state)
+{
+	struct page *pg = ram(9);
+	u64 value;
+
+	*(u64 *)((u8 *)page_to_virt(pg) + 0x3ff8) = 0x1122334455667788;
+	assert_int_equal(p2m_map(&p2m, GFN(512), page_to_mfn(pg), 9, P2M_RAM), 0);
+	assert_true(p2m_read_u64(&p2m, (gpa_t){ MiB(2) + 0x3ff8 }, &value));
+	assert_int_equal(value, 0x1122334455667788);
+	assert_false(p2m_read_u64(&p2m, (gpa_t){ MiB(4) }, &value));
+	assert_int_equal(pg->count, 1);
+}
+
+static void no_memory(void **state)
+{
+	static struct page *taken[65536];
+	u64 nr = 0;
+	struct page *pg = ram(0);
+
+	assert_int_equal(map_ram(512, 9), 0);
+	while ((taken[nr] = page_alloc(0)))
+		nr++;
+	assert_int_equal(p2m_map(&p2m, GFN(BIT(30)), page_to_mfn(pg), 0, P2M_RAM), -ENOMEM);
+	assert_int_equal(p2m_map(&p2m, GFN(512), page_to_mfn(pg), 0, P2M_RAM), -ENOMEM);
+	assert_int_equal(p2m_remove(&p2m, GFN(512), INVALID_MFN), -ENOMEM);
+	assert_int_equal(p2m_set_nx(&p2m, GFN(512), true), -ENOMEM);
+	assert_int_equal(p2m_lookup(&p2m, GFN(512), NULL), P2M_RAM);
+	assert_int_equal(flushes, 0);
+	assert_int_equal(pg->count, 1);
+	page_put(pg);
+	while (nr)
+		page_free(taken[--nr], 0);
+}
+
+static void closed(void **state)
+{
+	u64 next = 0;
+
+	assert_int_equal(map_ram(1, 0), 0);
+	assert_int_equal(map_ram(600, 0), 0);
+	assert_false(p2m_relinquish(&p2m, &next, 1));
+	assert_int_equal(p2m_map(&p2m, GFN(5), MFN(5), 0, P2M_MMIO), -ESRCH);
+	while (!p2m_relinquish(&p2m, &next, 1))
+		;
+	assert_int_equal(flushes, 1);
+	/* Called again when all is done. */
+	assert_true(p2m_relinquish(&p2m, &next, 1));
+}
+
+/* --- the model -------------------------------------------------------------------------------------------------------------- */
+
+#define BASE  (BIT(18) - 512)   /* around a gigabyte's end */
+#define SPAN  2048
+#define OTHER 16                /* frames that others own, and that only lend references */
+
+static struct { enum p2m_type type; u64 mfn; } want[SPAN];
+static struct page *other[OTHER];
+
+static void check_all(unsigned step)
+{
+	unsigned held[OTHER] = { 0 };
+
+	for (u64 i = 0; i < SPAN; i++) {
+		mfn_t mfn;
+		enum p2m_type type = p2m_lookup(&p2m, GFN(BASE + i), &mfn);
+
+		if (type != want[i].type || (type && mfn.v != want[i].mfn))
+			fail_msg("gfn %lu is wrong after step %u, SEED=%lu", BASE + i, step, fake_random_seed());
+		if (type == P2M_RAM && (mfn_to_page(mfn)->count != 1 || mfn_to_page(mfn)->owner != OWNER))
+			fail_msg("RAM at %lu has count %u after step %u, SEED=%lu", BASE + i, mfn_to_page(mfn)->count, step, fake_random_seed());
+		for (unsigned o = 0; (type == P2M_SHARED || type == P2M_FOREIGN) && o < OTHER; o++)
+			held[o] += page_to_mfn(other[o]).v == mfn.v;
+	}
+	for (unsigned o = 0; o < OTHER; o++)
+		assert_int_equal(other[o]->count, 1 + held[o]);
+}
+
+static void note(u64 at, u64 n, enum p2m_type type, u64 mfn)
+{
+	for (u64 i = 0; i < n; i++) {
+		want[at + i].type = type;
+		want[at + i].mfn = mfn + i;
+	}
+}
+
+static void random_map(u64 at)
+{
+	enum p2m_type type = (enum p2m_type)(P2M_RAM + fake_random() % P2M_MMIO);
+	unsigned order = fake_random() % 8 ? 0 : 9;
+	struct page *pg = other[fake_random() % OTHER];
+	mfn_t mfn = page_to_mfn(pg);
+
+	if (order && type != P2M_MMIO)
+		type = P2M_RAM;
+	if (order)
+		at = ROUND_DOWN(at, 512);
+	if (type == P2M_RAM)
+		mfn = page_to_mfn(ram(order));
+	else if (type == P2M_MMIO)
+		mfn = MFN((fake_random() % 1000 + 1000) << order);
+	else if (type == P2M_SHARED || type == P2M_FOREIGN)
+		assert_true(page_get(pg));
+	assert_int_equal(p2m_map(&p2m, GFN(BASE + at), mfn, order, type), 0);
+	note(at, BIT(order), type, mfn.v);
+}
+
+static void random_take(u64 at)
+{
+	struct p2m_retired r = { 0 };
+	u64 most = fake_random() % 200, n = MIN(SPAN - at, most);
+
+	for (u64 i = 0; i < n; i++)
+		assert_int_equal(p2m_take(&p2m, GFN(BASE + at + i), INVALID_MFN, &r), want[at + i].type ? 0 : -ENOENT);
+	p2m_retire(&p2m, &r);
+	note(at, n, P2M_HOLE, 0);
+}
+
+static void random_remove(u64 at)
+{
+	bool right = fake_random() % 2;
+	mfn_t expect = right ? MFN(want[at].mfn) : fake_random() % 2 ? INVALID_MFN : MFN(1);
+	bool hit = want[at].type && (expect.v == INVALID_MFN.v || expect.v == want[at].mfn);
+
+	assert_int_equal(p2m_remove(&p2m, GFN(BASE + at), expect), hit ? 0 : -ENOENT);
+	if (hit)
+		note(at, 1, P2M_HOLE, 0);
+}
+
+static void random_get(u64 at)
+{
+	bool write = fake_random() % 2, page = want[at].type != P2M_HOLE && want[at].type != P2M_MMIO;
+	struct page *pg = p2m_get_page(&p2m, GFN(BASE + at), NULL, write);
+
+	if (!page || (write && want[at].type == P2M_GRANT_RO)) {
+		assert_null(pg);
+	} else {
+		assert_int_equal(page_to_mfn(pg).v, want[at].mfn);
+		page_put(pg);
+	}
+}
+
+static void model(void **state)
+{
+	memset(want, 0, sizeof(want));
+	for (unsigned o = 0; o < OTHER; o++)
+		other[o] = ram(0);
+	for (unsigned step = 0; step < 20000; step++) {
+		u64 at = fake_random() % SPAN;
+
+		switch (fake_random() % 8) {
+		case 0: case 1: case 2:
+			random_map(at);
+			break;
+		case 3:
+			random_take(at);
+			break;
+		case 4:
+			random_remove(at);
+			break;
+		case 5:
+			assert_int_equal(p2m_set_nx(&p2m, GFN(BASE + at), fake_random() % 2), want[at].type == P2M_RAM ? 0 : -ENOENT);
+			break;
+		default:
+			random_get(at);
+		}
+		if (step % 64 == 0)
+			check_all(step);
+	}
+	check_all(20000);
+	/* Grants must be gone before their frames go. */
+	for (u64 i = 0; i < SPAN; i++)
+		if (want[i].type == P2M_GRANT_RW || want[i].type == P2M_GRANT_RO)
+			assert_int_equal(p2m_remove(&p2m, GFN(BASE + i), INVALID_MFN), 0);
+	for (unsigned o = 0; o < OTHER; o++)
+		page_put(other[o]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(holes_and_limits, setup, teardown),
+		cmocka_unit_test_setup_teardown(rights, setup, teardown),
+		cmocka_unit_test_setup_teardown(flush_before_drop, setup, teardown),
+		cmocka_unit_test_setup_teardown(one_flush_for_many, setup, teardown),
+		cmocka_unit_test_setup_teardown(superpages, setup, teardown),
+		cmocka_unit_test_setup_teardown(not_executable, setup, teardown),
+		cmocka_unit_test_setup_teardown(entry_reads, setup, teardown),
+		cmocka_unit_test_setup_teardown(no_memory, setup, teardown),
+		cmocka_unit_test_setup_teardown(closed, setup, teardown),
+		cmocka_unit_test_setup_teardown(model, setup, teardown),
+	};
+
+	fake_memory_init(16384);
+	page_add_range(MiB(1), MiB(64));
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
