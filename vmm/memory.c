@@ -1,0 +1,289 @@
+/*
+ * The memory hypercalls that give and take a domain's RAM, and the small ones that report or note something. Mapping of
+ * things that are not the domain's own RAM is in vmm/physmap.c. Semantics: abi.md B.2 and E.
+ */
+#include "vmm/target.h"
+#include "vmm/guest_access.h"
+#include "vmm/memory.h"
+#include "mm/heap.h"
+#include "lib/string.h"
+#include <xen/memory.h>
+
+/* Larger extents are refused: the tools then fall back to smaller ones, and one step stays short. */
+#define EXTENT_ORDER_MAX 9
+/* Work in one step: so many extents, and so many frames (zeroing eight 2-MiB extents takes about a millisecond). */
+#define STEP_EXTENTS 512
+#define STEP_FRAMES  4096
+/* Guest frame numbers fetched at a time. */
+#define CHUNK 64
+
+/* Does one extent; false ends the call with the count so far. */
+typedef bool extent_fn(struct domain *d, u64 gfn, unsigned order, void *data);
+
+/*
+ * Calls fn for the extents from the one where the last step left off (hc->a[0] >> 6). The result is what was done since the very
+ * first step, since that is what the guest will see; HC_AGAIN if there is more.
+ */
+static long each_extent(struct vcpu *v, struct hypercall *hc, const struct xen_memory_reservation *r, struct domain *d, extent_fn *fn,
+			void *data)
+{
+	u64 done = memory_start(hc), stop, gfn[CHUNK];
+
+	if (r->nr_extents > MEMORY_START_MAX || done > r->nr_extents)
+		return -EINVAL;
+	if (r->extent_order > EXTENT_ORDER_MAX)
+		return (long)done;
+	stop = MIN(r->nr_extents, done + MIN(STEP_EXTENTS, STEP_FRAMES >> r->extent_order));
+	while (done < stop) {
+		u64 n = MIN(CHUNK, stop - done);
+
+		if (copy_from_guest(v, gfn, (u64)r->extent_start.p + done * sizeof(*gfn), n * sizeof(*gfn)))
+			return done ? (long)done : -EFAULT;
+		for (u64 i = 0; i < n; i++, done++)
+			if (!fn(d, gfn[i], r->extent_order, data))
+				return (long)done;
+	}
+	return memory_again(hc, done, r->nr_extents) ? HC_AGAIN : (long)done;
+}
+
+static bool extent_ok(u64 gfn, unsigned order)
+{
+	return gfn < P2M_MAX_GFN && !(gfn & (BIT(order) - 1));
+}
+
+/* Frees 2^order frames that page_assign or page_claim gave out; the release function takes them off the domain's account. */
+static void drop_frames(struct page *pg, unsigned order)
+{
+	for (u64 i = 0; i < BIT(order); i++)
+		page_put(pg + i);
+}
+
+/*
+ * 2^order new frames for d, not cleared. In an identity-mapped domain only the very frames at `gfn` will do, so that devices
+ * find there what the domain means (abi.md L.43).
+ */
+static struct page *get_frames(struct domain *d, u64 gfn, unsigned order)
+{
+	struct page *pg;
+
+	if (d->p2m.identity) {
+		if (!mfn_valid(MFN(gfn + BIT(order) - 1)) || page_claim(MFN(gfn), BIT(order), d->domid))
+			return NULL;
+		return mfn_to_page(MFN(gfn));
+	}
+	pg = page_alloc(order);
+	if (pg)
+		page_assign(pg, order, d->domid);
+	return pg;
+}
+
+/* Charges n frames; `beyond`: even past max_pages. */
+static bool charge(struct domain *d, u64 n, bool beyond)
+{
+	if (!beyond)
+		return domain_charge(d, n);
+	__atomic_fetch_add(&d->tot_pages, n, __ATOMIC_RELAXED);
+	return true;
+}
+
+static bool populate_extent(struct domain *d, u64 gfn, unsigned order, void *data)
+{
+	const bool *beyond = data;
+	struct page *pg;
+
+	if (!extent_ok(gfn, order) || !charge(d, BIT(order), *beyond))
+		return false;
+	pg = get_frames(d, gfn, order);
+	if (!pg) {
+		domain_uncharge(d, BIT(order));
+		return false;
+	}
+	/* Before the guest can see them. */
+	for (u64 i = 0; i < BIT(order); i++)
+		clear_page(page_to_virt(pg + i));
+	if (p2m_map(&d->p2m, GFN(gfn), page_to_mfn(pg), order, P2M_RAM)) {
+		drop_frames(pg, order);
+		return false;
+	}
+	return true;
+}
+
+long hc_populate_physmap(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	struct xen_memory_reservation *r = arg;
+	struct domain *d;
+	bool beyond;
+	long rc = target_get(v, r->domid, &d);
+
+	if (rc)
+		return rc;
+	/*
+	 * Populate-on-demand: the tools ask for all of maxmem while max_pages is the target (abi.md E.1). We give all at once, and the
+	 * guest balloons down. Never for a guest's own request.
+	 */
+	beyond = (r->mem_flags & XENMEMF_populate_on_demand) && d != v->domain && v->domain->privileged;
+	rc = each_extent(v, hc, r, d, populate_extent, &beyond);
+	domain_put(d);
+	return rc;
+}
+
+/* Takes the RAM of one extent out; `data` collects it for a common flush. */
+static bool decrease_extent(struct domain *d, u64 gfn, unsigned order, void *data)
+{
+	if (!extent_ok(gfn, order))
+		return false;
+	for (u64 i = 0; i < BIT(order); i++) {
+		mfn_t mfn;
+
+		if (p2m_lookup(&d->p2m, GFN(gfn + i), &mfn) != P2M_RAM || p2m_take(&d->p2m, GFN(gfn + i), mfn, data))
+			return false;
+	}
+	return true;
+}
+
+long hc_decrease_reservation(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	struct xen_memory_reservation *r = arg;
+	struct p2m_retired retired = { 0 };
+	struct domain *d;
+	long rc = target_get(v, r->domid, &d);
+
+	if (rc)
+		return rc;
+	rc = each_extent(v, hc, r, d, decrease_extent, &retired);
+	p2m_retire(&d->p2m, &retired);
+	domain_put(d);
+	return rc;
+}
+
+/* Claims are not kept: the answer says whether the domain could grow to that size now. */
+long hc_claim_pages(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	struct xen_memory_reservation *r = arg;
+	long rc;
+	struct domain *d;
+	u64 tot;
+
+	if (r->extent_order || r->mem_flags || r->extent_start.p)
+		return -EINVAL;
+	rc = target_get(v, r->domid, &d);
+	if (rc)
+		return rc;
+	tot = __atomic_load_n(&d->tot_pages, __ATOMIC_RELAXED);
+	rc = r->nr_extents > tot && r->nr_extents - tot > page_free_count() ? -ENOMEM : 0;
+	domain_put(d);
+	return rc;
+}
+
+/* --- what the tools and guests ask ------------------------------------------------------------------------------------------ */
+
+/* A count as a result: never mistaken for an error. */
+static long count(u64 n)
+{
+	return (long)MIN(n, (u64)INT64_MAX);
+}
+
+long hc_maximum_ram_page(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	return count(max_mfn - 1);
+}
+
+/* Reads one of the target's u64 fields, `offset` bytes into struct domain. */
+static long domain_field(struct vcpu *v, const struct xen_memory_domain *m, size_t offset)
+{
+	struct domain *d;
+	long rc = target_get(v, m->domid, &d);
+
+	if (rc)
+		return rc;
+	rc = count(__atomic_load_n((u64 *)((u8 *)d + offset), __ATOMIC_RELAXED));
+	domain_put(d);
+	return rc;
+}
+
+long hc_current_reservation(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	return domain_field(v, arg, offsetof(struct domain, tot_pages));
+}
+
+long hc_maximum_reservation(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	return domain_field(v, arg, offsetof(struct domain, max_pages));
+}
+
+long hc_maximum_gpfn(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	return domain_field(v, arg, offsetof(struct domain, p2m.max_gfn));
+}
+
+/* There is no populate-on-demand cache: all memory is populated, and a lower target is the guest's balloon's business. */
+long hc_get_pod_target(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	struct xen_pod_target *t = arg;
+	struct domain *d;
+	long rc = target_get(v, t->domid, &d);
+
+	if (rc)
+		return rc;
+	t->tot_pages = __atomic_load_n(&d->tot_pages, __ATOMIC_RELAXED);
+	t->pod_cache_pages = 0;
+	t->pod_entries = 0;
+	domain_put(d);
+	return 0;
+}
+
+long hc_set_pod_target(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	return hc_get_pod_target(v, hc, arg);
+}
+
+/* --- the memory map that the tools leave for the guest ------------------------------------------------------------------------ */
+
+#define E820_ENTRY 20   /* bytes; packed, as the BIOS call has it */
+
+long hc_set_memory_map(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	struct xen_foreign_memory_map *m = arg;
+	u32 nr = m->map.nr_entries;
+	long rc;
+	struct domain *d;
+	void *entries;
+
+	if (nr > DOMAIN_E820_MAX)
+		return -EINVAL;
+	rc = target_get(v, m->domid, &d);
+	if (rc)
+		return rc;
+	rc = -ENOMEM;
+	entries = kzalloc(sizeof(d->e820));
+	if (!entries)
+		goto put;
+	rc = -EFAULT;
+	if (copy_from_guest(v, entries, (u64)m->map.buffer.p, (size_t)nr * E820_ENTRY))
+		goto free;
+	spin_lock(&d->lock);
+	memcpy(d->e820, entries, (size_t)nr * E820_ENTRY);
+	d->e820_nr = nr;
+	spin_unlock(&d->lock);
+	rc = 0;
+free:
+	kfree(entries);
+put:
+	domain_put(d);
+	return rc;
+}
+
+long hc_memory_map(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	struct xen_memory_map *m = arg;
+	struct domain *d = v->domain;
+	long rc = -ENOSYS;
+
+	spin_lock(&d->lock);
+	if (d->e820_nr) {
+		m->nr_entries = MIN(m->nr_entries, d->e820_nr);
+		rc = copy_to_guest(v, (u64)m->buffer.p, d->e820, (size_t)m->nr_entries * E820_ENTRY);
+	}
+	spin_unlock(&d->lock);
+	return rc;
+}

@@ -1,0 +1,252 @@
+/*
+ * The hypercalls that put something other than fresh RAM at a guest frame: shared_info, grant table frames, RAM from another
+ * place, and frames of other domains. The last is how the tools build a guest, one page per call, so its path is short.
+ */
+#include "vmm/target.h"
+#include "vmm/guest_access.h"
+#include "vmm/memory.h"
+#include <xen/memory.h>
+
+/* Entries of a batch fetched at a time, and done in one step. */
+#define CHUNK 32
+#define STEP  512
+
+/* Most frames that acquire_resource maps in one call: a grant table's usual maximum. */
+#define RESOURCE_MAX 64
+
+static long map_shared_info(struct domain *d, u64 gfn)
+{
+	mfn_t mfn = page_to_mfn(d->shared_page);
+	long rc;
+
+	spin_lock(&d->lock);
+	/* For the new entry; the domain itself holds one, so this can't fail. */
+	BUG_ON(!page_get(d->shared_page));
+	rc = p2m_map(&d->p2m, GFN(gfn), mfn, 0, P2M_SHARED);
+	if (rc) {
+		page_put(d->shared_page);
+	} else if (d->shared_gfn != gfn) {
+		/* It is in one place at a time. If the guest has put something else there meanwhile, that stays. */
+		if (d->shared_gfn != INVALID_GFN.v)
+			p2m_remove(&d->p2m, GFN(d->shared_gfn), mfn);
+		d->shared_gfn = gfn;
+	}
+	spin_unlock(&d->lock);
+	return rc;
+}
+
+/* Moves a frame of d's RAM. New place first: if something fails, nothing is lost. */
+static long move_frame(struct domain *d, u64 from, u64 to)
+{
+	enum p2m_type type;
+	struct page *pg;
+	long rc = -EINVAL;
+
+	/* Where frames stand for themselves there is no other place for them. */
+	if (d->p2m.identity || from == to)
+		return from == to ? 0 : -EPERM;
+	pg = p2m_get_page(&d->p2m, GFN(from), &type, true);
+	if (!pg)
+		return -EINVAL;
+	if (type == P2M_RAM)
+		rc = p2m_map(&d->p2m, GFN(to), page_to_mfn(pg), 0, P2M_RAM);
+	if (rc) {
+		page_put(pg);
+		return rc;
+	}
+	return p2m_remove(&d->p2m, GFN(from), page_to_mfn(pg));
+}
+
+/* A frame of `other`'s RAM appears at gfn of d; the entry keeps the frame alive even past its owner's end. */
+static long map_foreign(struct domain *d, u64 gfn, struct domain *other, u64 other_gfn)
+{
+	enum p2m_type type;
+	struct page *pg = p2m_get_page(&other->p2m, GFN(other_gfn), &type, true);
+	long rc = -EINVAL;
+
+	if (!pg)
+		return -EINVAL;
+	if (type == P2M_RAM)
+		rc = p2m_map(&d->p2m, GFN(gfn), page_to_mfn(pg), 0, P2M_FOREIGN);
+	if (rc)
+		page_put(pg);
+	return rc;
+}
+
+/* One page of any space. `other` is set for gmfn_foreign alone. */
+static long add_page(struct domain *d, u32 space, u64 idx, u64 gfn, struct domain *other)
+{
+	switch (space) {
+	case XENMAPSPACE_shared_info:
+		return idx ? -EINVAL : map_shared_info(d, gfn);
+	case XENMAPSPACE_grant_table:
+		/* Includes the status frames of version 2, whose indexes have bit 31 set. */
+		return idx > INT32_MAX ? -EINVAL : grant_map_frame(d, (u32)idx, gfn);
+	case XENMAPSPACE_gmfn:
+		return move_frame(d, idx, gfn);
+	case XENMAPSPACE_gmfn_foreign:
+		return other ? map_foreign(d, gfn, other, idx) : -EINVAL;
+	default:
+		return -ENOSYS;
+	}
+}
+
+long hc_add_to_physmap(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	struct xen_add_to_physmap *a = arg;
+	struct domain *d;
+	long rc = target_get(v, a->domid, &d);
+
+	if (rc)
+		return rc;
+	rc = add_page(d, a->space, a->idx, a->gpfn, NULL);
+	domain_put(d);
+	return rc;
+}
+
+/* Entries [done, done + n) of the batch: each has its own error; -EFAULT ends the call. */
+static long add_chunk(struct vcpu *v, const struct xen_add_to_physmap_batch *b, struct domain *d, struct domain *other, u64 done, u64 n)
+{
+	u64 idx[CHUNK], gfn[CHUNK];
+	int err[CHUNK];
+
+	if (copy_from_guest(v, idx, (u64)b->idxs.p + done * sizeof(*idx), n * sizeof(*idx)) ||
+	    copy_from_guest(v, gfn, (u64)b->gpfns.p + done * sizeof(*gfn), n * sizeof(*gfn)))
+		return -EFAULT;
+	for (u64 i = 0; i < n; i++)
+		err[i] = (int)add_page(d, b->space, idx[i], gfn[i], other);
+	return copy_to_guest(v, (u64)b->errs.p + done * sizeof(*err), err, n * sizeof(*err));
+}
+
+static long add_batch(struct vcpu *v, struct hypercall *hc, const struct xen_add_to_physmap_batch *b, struct domain *d, struct domain *other)
+{
+	u64 done = memory_start(hc), stop;
+
+	if (done > b->size)
+		return -EINVAL;
+	stop = MIN((u64)b->size, done + STEP);
+	while (done < stop) {
+		u64 n = MIN(CHUNK, stop - done);
+
+		if (add_chunk(v, b, d, other, done, n))
+			return -EFAULT;
+		done += n;
+	}
+	return memory_again(hc, done, b->size) ? HC_AGAIN : 0;
+}
+
+/* Whose frames gmfn_foreign means, with a reference. Only the service domain sees other domains' memory. */
+static struct domain *foreign_target(struct vcpu *v, const struct domain *d, u16 domid, long *error)
+{
+	struct domain *other;
+
+	*error = -EPERM;
+	if (!v->domain->privileged)
+		return NULL;
+	other = domain_get_target(v, domid);
+	*error = -ESRCH;
+	if (other == d) {
+		*error = -EINVAL;
+		domain_put(other);
+		return NULL;
+	}
+	return other;
+}
+
+long hc_add_to_physmap_batch(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	struct xen_add_to_physmap_batch *b = arg;
+	struct domain *other = NULL;
+	struct domain *d;
+	long rc = target_get(v, b->domid, &d);
+
+	if (rc)
+		return rc;
+	if (b->space == XENMAPSPACE_gmfn_foreign) {
+		other = foreign_target(v, d, b->u.foreign_domid, &rc);
+		if (!other)
+			goto put;
+	}
+	rc = add_batch(v, hc, b, d, other);
+	if (other)
+		domain_put(other);
+put:
+	domain_put(d);
+	return rc;
+}
+
+long hc_remove_from_physmap(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	struct xen_remove_from_physmap *r = arg;
+	struct domain *d;
+	long rc = target_get(v, r->domid, &d);
+
+	if (rc)
+		return rc;
+	rc = p2m_remove(&d->p2m, GFN(r->gpfn), INVALID_MFN);
+	domain_put(d);
+	return rc;
+}
+
+/* Maps grant frames [first, first + n) of d at the caller's gfn[]; all or nothing. */
+static long map_grant_frames(struct domain *caller, struct domain *d, u32 first, u32 n, const u64 *gfn)
+{
+	long rc = 0;
+	u32 i;
+
+	for (i = 0; i < n && !rc; i++) {
+		struct page *pg;
+
+		rc = grant_get_frame(d, first + i, &pg);
+		if (rc)
+			break;
+		rc = p2m_map(&caller->p2m, GFN(gfn[i]), page_to_mfn(pg), 0, P2M_FOREIGN);
+		if (rc) {
+			page_put(pg);
+			break;
+		}
+	}
+	while (rc && i-- > 0)
+		p2m_remove(&caller->p2m, GFN(gfn[i]), INVALID_MFN);
+	return rc;
+}
+
+static long acquire_grant_table(struct vcpu *v, struct domain *d, struct xen_mem_acquire_resource *r)
+{
+	u64 gfn[RESOURCE_MAX];
+
+	if (!r->frame_list.p) {
+		if (r->nr_frames)
+			return -EINVAL;
+		r->nr_frames = d->grant.max_frames;
+		return 0;
+	}
+	if (r->nr_frames > RESOURCE_MAX)
+		return -E2BIG;
+	if (r->frame > d->grant.max_frames || r->nr_frames > d->grant.max_frames - r->frame)
+		return -EINVAL;
+	if (copy_from_guest(v, gfn, (u64)r->frame_list.p, r->nr_frames * sizeof(*gfn)))
+		return -EFAULT;
+	return map_grant_frames(v->domain, d, (u32)r->frame, r->nr_frames, gfn);
+}
+
+long hc_acquire_resource(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	struct xen_mem_acquire_resource *r = arg;
+	long rc;
+	struct domain *d;
+
+	if (r->pad)
+		return -EINVAL;
+	/* The one error that makes libxc try another way. */
+	if (r->type != XENMEM_resource_grant_table)
+		return -EOPNOTSUPP;
+	if (r->id != XENMEM_resource_grant_table_id_shared)
+		return -EINVAL;
+	rc = target_get(v, r->domid, &d);
+	if (rc)
+		return rc;
+	rc = d == v->domain ? -EPERM : acquire_grant_table(v, d, r);
+	domain_put(d);
+	return rc;
+}
