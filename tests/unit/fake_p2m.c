@@ -26,18 +26,12 @@ static struct fake_p2m *table_of(struct p2m *p2m)
 	return NULL;
 }
 
-/* The entry of gfn, in a table made at first sight; NULL for a gfn too large. */
+/* The entry of gfn, or NULL for a gfn too large, or of a p2m that has nothing. */
 static struct entry *entry_of(struct p2m *p2m, gfn_t gfn)
 {
 	struct fake_p2m *table = table_of(p2m);
 
-	if (gfn.v >= FAKE_GFNS)
-		return NULL;
-	if (!table)
-		table = table_of(NULL);
-	assert_non_null(table);
-	table->p2m = p2m;
-	return &table->entry[gfn.v];
+	return table && gfn.v < FAKE_GFNS ? &table->entry[gfn.v] : NULL;
 }
 
 static bool holds_reference(enum p2m_type type)
@@ -73,9 +67,12 @@ struct page *fake_p2m_populate(struct p2m *p2m, u64 gfn, u16 owner)
 
 void fake_p2m_clear(struct p2m *p2m)
 {
-	for (u64 gfn = 0; gfn < FAKE_GFNS; gfn++)
-		replace(entry_of(p2m, GFN(gfn)), (struct entry){ 0 });
-	table_of(p2m)->p2m = NULL;
+	struct fake_p2m *table = table_of(p2m);
+
+	for (u64 gfn = 0; table && gfn < FAKE_GFNS; gfn++)
+		replace(&table->entry[gfn], (struct entry){ 0 });
+	if (table)
+		table->p2m = NULL;
 }
 
 struct page *p2m_get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *type, bool write)
@@ -100,14 +97,19 @@ enum p2m_type p2m_lookup(struct p2m *p2m, gfn_t gfn, mfn_t *mfn)
 
 int p2m_map(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type)
 {
-	struct entry *e = entry_of(p2m, gfn);
-	int err = e ? fake_p2m_error : -EINVAL;
+	struct fake_p2m *table = table_of(p2m);
+	int err = gfn.v < FAKE_GFNS ? fake_p2m_error : -EINVAL;
 
 	assert_int_equal(order, 0);
 	fake_p2m_error = 0;
-	if (!err)
-		replace(e, (struct entry){ .mfn = mfn, .type = type });
-	return err;
+	if (err)
+		return err;
+	if (!table)
+		table = table_of(NULL);
+	assert_non_null(table);
+	table->p2m = p2m;
+	replace(&table->entry[gfn.v], (struct entry){ .mfn = mfn, .type = type });
+	return 0;
 }
 
 int p2m_remove(struct p2m *p2m, gfn_t gfn, mfn_t expect)
