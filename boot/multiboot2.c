@@ -1,0 +1,245 @@
+/*
+ * Reads the boot loader's information: a list of tags, each with a type and a size. Each reader gets the tag's payload with
+ * its exact length, copies what it knows and says what is wrong, or returns NULL if all is well.
+ */
+#include "boot/multiboot2.h"
+#include "lib/string.h"
+
+/* Multiboot2 specification 2.0, section 3.6. */
+enum {
+	TAG_END = 0, TAG_CMDLINE = 1, TAG_LOADER_NAME = 2, TAG_MODULE = 3, TAG_MEMORY_MAP = 6, TAG_FRAMEBUFFER = 8,
+	TAG_EFI64 = 12, TAG_ACPI_OLD = 14, TAG_ACPI_NEW = 15, TAG_EFI_BOOT_SERVICES = 18, TAG_LOAD_BASE = 21,
+};
+
+struct tag {
+	u32 type, size;     /* bytes, this header included; the next tag begins at the next multiple of 8 */
+};
+
+struct info_header {
+	u32 total_size, reserved;
+};
+
+struct module_tag {
+	u32 start, end;
+	/* then the command line */
+};
+
+struct memory_map_tag {
+	u32 entry_size, entry_version;
+	/* then the entries */
+};
+
+struct memory_map_entry {
+	u64 base, length;
+	u32 type, reserved;
+};
+
+struct framebuffer_tag {
+	u64 address;
+	u32 pitch, width, height;
+	u8 bpp, type;
+};
+
+#define RSDP_V1_SIZE 20
+#define RSDP_V2_SIZE 36
+
+typedef const char *tag_reader(const u8 *p, size_t len, struct boot_info *out);
+
+/* The text must end within the tag and fit into `buf`. */
+static bool copy_text(char *buf, size_t size, const u8 *text, size_t len)
+{
+	size_t n = strnlen((const char *)text, len);
+
+	if (n == len || n >= size)
+		return false;
+	memcpy(buf, text, n + 1);
+	return true;
+}
+
+static const char *read_cmdline(const u8 *p, size_t len, struct boot_info *out)
+{
+	return copy_text(out->cmdline, sizeof(out->cmdline), p, len) ? NULL : "the hypervisor's command line is too long";
+}
+
+static const char *read_loader_name(const u8 *p, size_t len, struct boot_info *out)
+{
+	if (!copy_text(out->loader, sizeof(out->loader), p, len))
+		out->loader[0] = '\0';      /* good to know, not worth stopping for */
+	return NULL;
+}
+
+static const char *read_module(const u8 *p, size_t len, struct boot_info *out)
+{
+	struct boot_module *m = &out->module[out->nr_modules];
+	struct module_tag tag;
+
+	if (len < sizeof(tag))
+		return "a module's tag is too short";
+	memcpy(&tag, p, sizeof(tag));
+	if (out->nr_modules == BOOT_MAX_MODULES)
+		return "there are more than 8 modules";
+	if (tag.end <= tag.start)
+		return "truncated module: it ends where it starts";
+	m->start = tag.start;
+	m->end = tag.end;
+	if (!copy_text(m->cmdline, sizeof(m->cmdline), p + sizeof(tag), len - sizeof(tag)))
+		return "a module's command line is too long";
+	out->nr_modules++;
+	return NULL;
+}
+
+/* Joined with its neighbour if it goes on there: UEFI's map has many more pieces than differences. */
+static const char *add_memory(struct boot_info *out, const struct memory_map_entry *e)
+{
+	struct boot_memory *last = out->nr_memory ? &out->memory[out->nr_memory - 1] : NULL;
+
+	if (e->length == 0)
+		return NULL;
+	if (e->base + e->length < e->base)
+		return "an entry of the memory map wraps around";
+	if (last && last->type == e->type && last->start + last->size == e->base) {
+		last->size += e->length;
+		return NULL;
+	}
+	if (out->nr_memory == BOOT_MAX_MEMMAP)
+		return "the memory map has more than 128 entries";
+	out->memory[out->nr_memory++] = (struct boot_memory){ .start = e->base, .size = e->length, .type = e->type };
+	return NULL;
+}
+
+static const char *read_memory_map(const u8 *p, size_t len, struct boot_info *out)
+{
+	struct memory_map_tag tag;
+	struct memory_map_entry entry;
+
+	if (len < sizeof(tag))
+		return "the memory map's tag is too short";
+	memcpy(&tag, p, sizeof(tag));
+	if (tag.entry_size < sizeof(entry))
+		return "the memory map's entries are too small";
+	if (out->nr_memory)
+		return "there are two memory maps";
+	for (size_t at = sizeof(tag); len - at >= tag.entry_size; at += tag.entry_size) {
+		const char *why;
+
+		memcpy(&entry, p + at, sizeof(entry));
+		why = add_memory(out, &entry);
+		if (why)
+			return why;
+	}
+	return NULL;
+}
+
+static const char *read_framebuffer(const u8 *p, size_t len, struct boot_info *out)
+{
+	struct framebuffer_tag tag;
+
+	if (len < sizeof(tag))
+		return NULL;    /* no picture, but a machine that works */
+	memcpy(&tag, p, sizeof(tag));
+	out->framebuffer = (struct boot_framebuffer){
+		.address = tag.address, .pitch = tag.pitch, .width = tag.width, .height = tag.height, .bpp = tag.bpp, .type = tag.type,
+	};
+	return NULL;
+}
+
+static const char *read_efi64(const u8 *p, size_t len, struct boot_info *out)
+{
+	if (len < sizeof(out->efi_system_table))
+		return "the EFI tag is too short";
+	memcpy(&out->efi_system_table, p, sizeof(out->efi_system_table));
+	return NULL;
+}
+
+static const char *read_efi_boot_services(const u8 *p __unused, size_t len __unused, struct boot_info *out)
+{
+	out->efi_boot_services = true;
+	return NULL;
+}
+
+/* Copies of a table that ACPI's own parser will check; here it only matters which one is newer, whatever their order. */
+static void take_rsdp(const u8 *p, size_t len, size_t size, struct boot_info *out)
+{
+	if (len < size || out->rsdp_size >= size)
+		return;
+	memcpy(out->rsdp, p, size);
+	out->rsdp_size = (unsigned)size;
+}
+
+static const char *read_acpi_old(const u8 *p, size_t len, struct boot_info *out)
+{
+	take_rsdp(p, len, RSDP_V1_SIZE, out);
+	return NULL;
+}
+
+static const char *read_acpi_new(const u8 *p, size_t len, struct boot_info *out)
+{
+	take_rsdp(p, len, RSDP_V2_SIZE, out);
+	return NULL;
+}
+
+static const char *read_load_base(const u8 *p, size_t len, struct boot_info *out)
+{
+	u32 base;
+
+	if (len < sizeof(base))
+		return "the load address's tag is too short";
+	memcpy(&base, p, sizeof(base));
+	out->load_base = base;
+	out->relocated = true;
+	return NULL;
+}
+
+static tag_reader *const readers[] = {
+	[TAG_CMDLINE] = read_cmdline,
+	[TAG_LOADER_NAME] = read_loader_name,
+	[TAG_MODULE] = read_module,
+	[TAG_MEMORY_MAP] = read_memory_map,
+	[TAG_FRAMEBUFFER] = read_framebuffer,
+	[TAG_EFI64] = read_efi64,
+	[TAG_ACPI_OLD] = read_acpi_old,
+	[TAG_ACPI_NEW] = read_acpi_new,
+	[TAG_EFI_BOOT_SERVICES] = read_efi_boot_services,
+	[TAG_LOAD_BASE] = read_load_base,
+};
+
+/* Tags from `p` to the end tag, which has to come within `left` bytes. */
+static const char *read_tags(const u8 *p, size_t left, struct boot_info *out)
+{
+	for (;;) {
+		const char *why = NULL;
+		struct tag tag;
+
+		if (left < sizeof(tag))
+			return "it has no end tag";
+		memcpy(&tag, p, sizeof(tag));
+		if (tag.type == TAG_END)
+			return NULL;
+		if (tag.size < sizeof(tag) || tag.size > left)
+			return "a tag reaches beyond its end";
+		if (tag.type < ARRAY_SIZE(readers) && readers[tag.type])
+			why = readers[tag.type](p + sizeof(tag), tag.size - sizeof(tag), out);
+		if (why)
+			return why;
+		tag.size = MIN(ROUND_UP((u64)tag.size, 8), left);
+		p += tag.size;
+		left -= tag.size;
+	}
+}
+
+int multiboot2_parse(const void *data, size_t size, struct boot_info *out, const char **why)
+{
+	struct info_header header;
+
+	memset(out, 0, sizeof(*out));
+	*why = "it is too short";
+	if (size < sizeof(header))
+		return -EINVAL;
+	memcpy(&header, data, sizeof(header));
+	if (header.total_size < sizeof(header) || header.total_size > size)
+		return -EINVAL;
+	*why = read_tags((const u8 *)data + sizeof(header), header.total_size - sizeof(header), out);
+	if (!*why && out->nr_memory == 0)
+		*why = "it has no memory map";
+	return *why ? -EINVAL : 0;
+}

@@ -1,0 +1,57 @@
+/* What the boot loader tells, copied out of its memory into ours so that its memory can be used for something else. */
+#ifndef BOOT_MULTIBOOT2_H
+#define BOOT_MULTIBOOT2_H
+
+#include "lib/base.h"
+
+#define BOOT_MAX_MODULES 8
+#define BOOT_MAX_MEMMAP  128
+
+/* EAX at the image's entry, if a Multiboot2 loader started it. */
+#define MULTIBOOT2_BOOTLOADER_MAGIC 0x36d76289
+
+enum boot_memory_type {     /* as in the firmware's memory map; others exist and mean "reserved" */
+	BOOT_MEMORY_RAM = 1, BOOT_MEMORY_RESERVED = 2, BOOT_MEMORY_ACPI = 3, BOOT_MEMORY_NVS = 4, BOOT_MEMORY_BAD = 5,
+};
+
+struct boot_memory {
+	paddr_t start;
+	u64 size;           /* bytes, never 0; start + size doesn't wrap */
+	u32 type;           /* enum boot_memory_type */
+};
+
+struct boot_module {
+	paddr_t start, end; /* start < end */
+	char cmdline[1024];
+};
+
+struct boot_framebuffer {
+	paddr_t address;    /* 0: none */
+	u32 pitch;          /* bytes per line */
+	u32 width, height;  /* pixels, or characters in text mode */
+	u8 bpp, type;       /* type 1: RGB, 2: text */
+};
+
+struct boot_info {
+	char cmdline[1024];
+	char loader[64];
+	struct boot_module module[BOOT_MAX_MODULES];
+	unsigned nr_modules;
+	struct boot_memory memory[BOOT_MAX_MEMMAP];     /* in the loader's order; neighbours of one type joined */
+	unsigned nr_memory;
+	u8 rsdp[36];            /* the best copy of ACPI's root pointer */
+	unsigned rsdp_size;     /* 36 (ACPI 2.0), 20 (ACPI 1.0) or 0: the loader found none */
+	bool relocated;         /* load_base is valid */
+	paddr_t load_base;      /* where the loader put the start of the image */
+	paddr_t efi_system_table;   /* 0: not started by EFI */
+	bool efi_boot_services;     /* they have not been ended */
+	struct boot_framebuffer framebuffer;
+};
+
+/*
+ * Reads the information structure of the Multiboot2 specification (2.0, chapter 3) at `data`, of which `size` bytes can be
+ * read. 0, or -EINVAL with *why saying what is wrong; *out is then not to be used. Nothing in *out points into `data`.
+ */
+int multiboot2_parse(const void *data, size_t size, struct boot_info *out, const char **why);
+
+#endif

@@ -1,0 +1,354 @@
+/*
+ * Reads the firmware's tables. They are somebody else's and often wrong: each length is checked before what it covers is
+ * touched, each table's checksum before it is used, and a bad table costs its own information and one line in the log.
+ */
+#include "drivers/acpi.h"
+#include "lib/string.h"
+
+#define MAX_TABLE_SIZE MiB(4)   /* the largest DSDTs of servers have a few hundred KiB */
+
+u8 acpi_checksum(const void *p, size_t len)
+{
+	const u8 *byte = p;
+	u8 sum = 0;
+
+	while (len--)
+		sum = (u8)(sum + *byte++);
+	return sum;
+}
+
+static void complain(const char *table, const char *what)
+{
+	printk(LOG_WARN "ACPI: the %.4s table is left out: %s\n", table, what);
+}
+
+/* The whole table at `pa` with its length and checksum proved good, or NULL with the reason in the log. */
+static const struct acpi_header *map_table(const struct acpi *acpi, paddr_t pa, const char *name, size_t min_size)
+{
+	const struct acpi_header *h = pa ? acpi->map(pa, sizeof(*h)) : NULL;
+	u32 length;
+
+	if (!h) {
+		complain(name, "its address isn't memory");
+		return NULL;
+	}
+	length = h->length;
+	if (memcmp(h->signature, name, 4) != 0) {
+		complain(name, "another signature stands at its address");
+		return NULL;
+	}
+	if (length < min_size || length < sizeof(*h) || length > MAX_TABLE_SIZE) {
+		complain(name, length > MAX_TABLE_SIZE ? "its length is absurd" : "it is too short");
+		return NULL;
+	}
+	h = acpi->map(pa, length);
+	if (!h) {
+		complain(name, "it reaches beyond memory");
+		return NULL;
+	}
+	if (acpi_checksum(h, length) != 0) {
+		complain(name, "its checksum is wrong");
+		return NULL;
+	}
+	return h;
+}
+
+/* Takes over the addresses, `width` bytes each, that follow the root table's header. */
+static bool read_root(struct acpi *acpi, paddr_t pa, const char *name, unsigned width)
+{
+	const struct acpi_header *root = map_table(acpi, pa, name, sizeof(*root));
+	unsigned n;
+
+	if (!root)
+		return false;
+	n = (unsigned)((root->length - sizeof(*root)) / width);
+	if (n > ACPI_MAX_TABLES) {
+		printk(LOG_WARN "ACPI: only %u of %u tables are looked at\n", ACPI_MAX_TABLES, n);
+		n = ACPI_MAX_TABLES;
+	}
+	for (unsigned i = 0; i < n; i++) {
+		acpi->table[i] = 0;
+		memcpy(&acpi->table[i], (const u8 *)(root + 1) + i * width, width);
+	}
+	acpi->nr_tables = n;
+	return true;
+}
+
+int acpi_init(struct acpi *acpi, const void *rsdp, size_t size, acpi_map_fn *map)
+{
+	size_t v1_size = offsetof(struct acpi_rsdp, length);
+	bool has_xsdt;
+
+	memset(acpi, 0, sizeof(*acpi));
+	acpi->map = map;
+	if (size < v1_size) {
+		printk(LOG_WARN "ACPI: the boot loader found no root pointer\n");
+		return -EINVAL;
+	}
+	memcpy(&acpi->rsdp, rsdp, MIN(size, sizeof(acpi->rsdp)));
+	if (memcmp(acpi->rsdp.signature, "RSD PTR ", 8) != 0 || acpi_checksum(&acpi->rsdp, v1_size) != 0) {
+		printk(LOG_WARN "ACPI: the root pointer's checksum or signature is wrong\n");
+		return -EINVAL;
+	}
+	has_xsdt = acpi->rsdp.revision >= 2 && size >= sizeof(acpi->rsdp) && acpi->rsdp.xsdt &&
+		   acpi_checksum(&acpi->rsdp, sizeof(acpi->rsdp)) == 0;
+	if (has_xsdt && read_root(acpi, acpi->rsdp.xsdt, "XSDT", sizeof(u64)))
+		return 0;
+	return read_root(acpi, acpi->rsdp.rsdt, "RSDT", sizeof(u32)) ? 0 : -EINVAL;
+}
+
+const struct acpi_header *acpi_find(const struct acpi *acpi, const char signature[4])
+{
+	for (unsigned i = 0; i < acpi->nr_tables; i++) {
+		const struct acpi_header *h = acpi->table[i] ? acpi->map(acpi->table[i], sizeof(*h)) : NULL;
+
+		if (!h || memcmp(h->signature, signature, 4) != 0)
+			continue;
+		h = map_table(acpi, acpi->table[i], signature, sizeof(*h));
+		if (h)
+			return h;
+	}
+	return NULL;
+}
+
+/* --- MADT: CPUs and interrupt controllers --------------------------------------------------------------------------------- */
+
+#define APPEND(array, count, what, ...) do { \
+	if ((count) < ARRAY_SIZE(array)) \
+		(array)[(count)++] = (__typeof__((array)[0]))__VA_ARGS__; \
+	else \
+		printk(LOG_WARN "ACPI: more than %zu %s; the others are left out\n", ARRAY_SIZE(array), what); \
+} while (0)
+
+static void add_cpu(struct acpi_info *info, u32 apic_id, u32 uid, u32 flags)
+{
+	APPEND(info->cpu, info->nr_cpus, "CPUs", { .apic_id = apic_id, .uid = uid, .enabled = flags & ACPI_MADT_ENABLED });
+}
+
+/* Bytes that an entry of the type has at least; 0: not a type that is read. */
+static size_t madt_entry_size(u8 type)
+{
+	switch (type) {
+	case ACPI_MADT_LAPIC: return sizeof(struct acpi_madt_lapic);
+	case ACPI_MADT_IOAPIC: return sizeof(struct acpi_madt_ioapic);
+	case ACPI_MADT_OVERRIDE: return sizeof(struct acpi_madt_override);
+	case ACPI_MADT_NMI_SOURCE: return sizeof(struct acpi_madt_nmi_source);
+	case ACPI_MADT_LAPIC_ADDRESS: return sizeof(struct acpi_madt_lapic_address);
+	case ACPI_MADT_X2APIC: return sizeof(struct acpi_madt_x2apic);
+	default: return 0;
+	}
+}
+
+static void read_madt_entry(const struct acpi_madt_entry *e, struct acpi_info *info)
+{
+	const struct acpi_madt_lapic *lapic = (const void *)e;
+	const struct acpi_madt_x2apic *x2apic = (const void *)e;
+	const struct acpi_madt_ioapic *ioapic = (const void *)e;
+	const struct acpi_madt_override *override = (const void *)e;
+	const struct acpi_madt_nmi_source *nmi = (const void *)e;
+	const struct acpi_madt_lapic_address *address = (const void *)e;
+
+	switch (e->type) {
+	case ACPI_MADT_LAPIC:
+		if (lapic->apic_id != 0xff)     /* a place holder of some firmware */
+			add_cpu(info, lapic->apic_id, lapic->uid, lapic->flags);
+		break;
+	case ACPI_MADT_X2APIC:
+		add_cpu(info, x2apic->apic_id, x2apic->uid, x2apic->flags);
+		break;
+	case ACPI_MADT_IOAPIC:
+		APPEND(info->ioapic, info->nr_ioapics, "I/O APICs",
+		       { .id = ioapic->id, .gsi_base = ioapic->gsi_base, .address = ioapic->address });
+		break;
+	case ACPI_MADT_OVERRIDE:
+		APPEND(info->override, info->nr_overrides, "interrupt overrides",
+		       { .irq = override->irq, .flags = override->flags, .gsi = override->gsi });
+		break;
+	case ACPI_MADT_NMI_SOURCE:
+		APPEND(info->nmi, info->nr_nmis, "NMI sources", { .flags = nmi->flags, .gsi = nmi->gsi });
+		break;
+	case ACPI_MADT_LAPIC_ADDRESS:
+		info->lapic_address = address->address;
+		break;
+	}
+}
+
+static void parse_madt(const struct acpi *acpi, struct acpi_info *info)
+{
+	const struct acpi_madt *madt = (const void *)acpi_find(acpi, "APIC");
+	const u8 *p, *end;
+
+	if (!madt)
+		return;
+	if (madt->header.length < sizeof(*madt)) {
+		complain("APIC", "it is too short");
+		return;
+	}
+	info->has_madt = true;
+	info->lapic_address = madt->lapic_address;
+	info->madt_flags = madt->flags;
+	end = (const u8 *)madt + madt->header.length;
+	for (p = (const u8 *)(madt + 1); end - p >= 2; p += ((const struct acpi_madt_entry *)p)->length) {
+		const struct acpi_madt_entry *e = (const void *)p;
+
+		if (e->length < sizeof(*e) || e->length > end - p || e->length < madt_entry_size(e->type)) {
+			printk(LOG_WARN "ACPI: the APIC table (MADT) is read up to its entry at byte %zu, which is malformed\n",
+			       (size_t)(p - (const u8 *)madt));
+			return;
+		}
+		read_madt_entry(e, info);
+	}
+}
+
+/* --- FADT and DSDT: ports, and how to switch off -------------------------------------------------------------------------- */
+
+/* The table may end before the field: an older revision. */
+static bool fadt_has(const struct acpi_fadt *fadt, size_t end_of_field)
+{
+	return fadt->header.length >= end_of_field;
+}
+#define FADT_HAS(fadt, field) fadt_has(fadt, offsetof(struct acpi_fadt, field) + sizeof((fadt)->field))
+
+/* A register's port: by the extended description if that is one, or the older field; 0 if neither is a port. */
+static u16 register_port(const struct acpi_gas *extended, u32 port)
+{
+	if (extended && extended->space == ACPI_SPACE_IO && extended->address && extended->address <= UINT16_MAX)
+		return (u16)extended->address;
+	return port > UINT16_MAX ? 0 : (u16)port;
+}
+
+static void parse_fadt(const struct acpi *acpi, struct acpi_info *info)
+{
+	const struct acpi_fadt *f = (const void *)acpi_find(acpi, "FACP");
+
+	if (!f)
+		return;
+	if (f->header.length < ACPI_FADT_V1_SIZE) {
+		complain("FACP", "it is too short");
+		return;
+	}
+	info->has_fadt = true;
+	info->sci_irq = f->sci_irq;
+	info->smi_port = register_port(NULL, f->smi_cmd);
+	info->acpi_enable = f->acpi_enable;
+	info->pm1a_control = register_port(FADT_HAS(f, x_pm1a_control) ? &f->x_pm1a_control : NULL, f->pm1a_control);
+	info->pm1b_control = register_port(FADT_HAS(f, x_pm1b_control) ? &f->x_pm1b_control : NULL, f->pm1b_control);
+	info->pm_timer = register_port(FADT_HAS(f, x_pm_timer) ? &f->x_pm_timer : NULL, f->pm_timer);
+	info->pm_timer_32 = f->flags & ACPI_FADT_TIMER_32;
+	info->dsdt = FADT_HAS(f, x_dsdt) && f->x_dsdt ? f->x_dsdt : f->dsdt;
+	if (FADT_HAS(f, reset_value) && (f->flags & ACPI_FADT_RESET) && f->reset.address) {
+		info->has_reset = true;
+		info->reset = f->reset;
+		info->reset_value = f->reset_value;
+	}
+}
+
+/* AML, ACPI 20.2.3: an integer constant at *p that fits a byte. Moves *p behind it. */
+static bool read_aml_byte(const u8 **p, const u8 *end, u8 *value)
+{
+	enum { ZERO_OP = 0x00, ONE_OP = 0x01, BYTE_PREFIX = 0x0a, WORD_PREFIX = 0x0b, DWORD_PREFIX = 0x0c };
+	size_t width;
+
+	if (*p == end)
+		return false;
+	switch (*(*p)++) {
+	case ZERO_OP: *value = 0; return true;
+	case ONE_OP: *value = 1; return true;
+	case BYTE_PREFIX: width = 1; break;
+	case WORD_PREFIX: width = 2; break;
+	case DWORD_PREFIX: width = 4; break;
+	default: return false;
+	}
+	if ((size_t)(end - *p) < width)
+		return false;
+	*value = **p;
+	*p += width;
+	return true;
+}
+
+/* AML, ACPI 20.2.5.4: Package () { SLP_TYPa, SLP_TYPb, ... } at p. */
+static bool read_s5_package(const u8 *p, const u8 *end, struct acpi_info *info)
+{
+	enum { PACKAGE_OP = 0x12 };
+	u8 a, b;
+
+	if (end - p < 2 || *p++ != PACKAGE_OP)
+		return false;
+	p += 1 + (*p >> 6);         /* the package's length: its first byte says how many follow */
+	if (p >= end || *p++ < 2)   /* the number of elements */
+		return false;
+	if (!read_aml_byte(&p, end, &a) || !read_aml_byte(&p, end, &b))
+		return false;
+	info->slp_typ_a = a & 7;
+	info->slp_typ_b = b & 7;
+	info->has_s5 = true;
+	return true;
+}
+
+/*
+ * Finds Name (_S5_, Package ...) by its bytes, for there is no AML interpreter here. Without one the machine can still be
+ * restarted, and the service domain, which has one, normally does the switching off.
+ */
+static void parse_s5(const struct acpi *acpi, struct acpi_info *info)
+{
+	const struct acpi_header *dsdt;
+	const u8 *p, *end;
+
+	if (!info->dsdt)
+		return;
+	dsdt = map_table(acpi, info->dsdt, "DSDT", sizeof(*dsdt));
+	if (!dsdt)
+		return;
+	end = (const u8 *)dsdt + dsdt->length;
+	for (p = (const u8 *)(dsdt + 1); end - p >= 4; p++)
+		if (memcmp(p, "_S5_", 4) == 0 && read_s5_package(p + 4, end, info))
+			return;
+	printk(LOG_WARN "ACPI: the DSDT has no _S5_ package that can be read, so Bothy can't switch the machine off by itself\n");
+}
+
+/* --- HPET and MCFG -------------------------------------------------------------------------------------------------------- */
+
+static void parse_hpet(const struct acpi *acpi, struct acpi_info *info)
+{
+	const struct acpi_hpet *hpet = (const void *)acpi_find(acpi, "HPET");
+
+	if (!hpet)
+		return;
+	if (hpet->header.length < sizeof(*hpet) || hpet->base.space != ACPI_SPACE_MEMORY)
+		complain("HPET", "its registers aren't in memory, or it is too short");
+	else
+		info->hpet = hpet->base.address;
+}
+
+static void parse_mcfg(const struct acpi *acpi, struct acpi_info *info)
+{
+	const struct acpi_mcfg *mcfg = (const void *)acpi_find(acpi, "MCFG");
+	size_t n;
+
+	if (!mcfg)
+		return;
+	if (mcfg->header.length < sizeof(*mcfg)) {
+		complain("MCFG", "it is too short");
+		return;
+	}
+	n = (mcfg->header.length - sizeof(*mcfg)) / sizeof(mcfg->segments[0]);
+	for (size_t i = 0; i < n; i++) {
+		const struct acpi_mcfg_segment *s = &mcfg->segments[i];
+
+		if (s->last_bus < s->first_bus || !s->base || s->base % MiB(1))
+			complain("MCFG", "a segment's address or bus range is wrong");
+		else
+			APPEND(info->segment, info->nr_segments, "PCI segments",
+			       { .base = s->base, .segment = s->segment, .first_bus = s->first_bus, .last_bus = s->last_bus });
+	}
+}
+
+void acpi_parse(const struct acpi *acpi, struct acpi_info *info)
+{
+	memset(info, 0, sizeof(*info));
+	parse_madt(acpi, info);
+	parse_fadt(acpi, info);
+	parse_s5(acpi, info);
+	parse_hpet(acpi, info);
+	parse_mcfg(acpi, info);
+}

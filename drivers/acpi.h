@@ -1,0 +1,104 @@
+/*
+ * ACPI without AML: the firmware's static tables say which CPUs, I/O APICs and ports there are, and how to switch off; and the
+ * tables that the service domain gets to see are those with the CPUs exchanged for its own.
+ */
+#ifndef DRIVERS_ACPI_H
+#define DRIVERS_ACPI_H
+
+#include "lib/base.h"
+#include "drivers/acpi_tables.h"
+
+/* Makes [pa, pa + len) readable, for good: a pointer to it, or NULL if that can't be. */
+typedef const void *acpi_map_fn(paddr_t pa, size_t len);
+
+#define ACPI_MAX_TABLES 128
+
+/* The tables that the firmware lists. */
+struct acpi {
+	acpi_map_fn *map;
+	struct acpi_rsdp rsdp;
+	unsigned nr_tables;
+	paddr_t table[ACPI_MAX_TABLES];
+};
+
+#define ACPI_MAX_CPUS      256
+#define ACPI_MAX_IOAPICS   16
+#define ACPI_MAX_OVERRIDES 32
+#define ACPI_MAX_NMIS      16
+#define ACPI_MAX_SEGMENTS  16
+
+struct acpi_cpu { u32 apic_id, uid; bool enabled; };
+struct acpi_ioapic { u8 id; u32 gsi_base; paddr_t address; };
+struct acpi_override { u8 irq; u16 flags; u32 gsi; };
+struct acpi_nmi { u16 flags; u32 gsi; };
+struct acpi_segment { paddr_t base; u16 segment; u8 first_bus, last_bus; };
+
+/* What the tables say. A table that is missing or malformed leaves its fields 0. */
+struct acpi_info {
+	/* MADT */
+	bool has_madt;
+	unsigned nr_cpus;
+	struct acpi_cpu cpu[ACPI_MAX_CPUS];
+	unsigned nr_ioapics;
+	struct acpi_ioapic ioapic[ACPI_MAX_IOAPICS];
+	unsigned nr_overrides;
+	struct acpi_override override[ACPI_MAX_OVERRIDES];
+	unsigned nr_nmis;
+	struct acpi_nmi nmi[ACPI_MAX_NMIS];
+	paddr_t lapic_address;
+	u32 madt_flags;             /* ACPI_MADT_PCAT_COMPAT */
+
+	/* FADT; ports, 0 if there is none */
+	bool has_fadt;
+	u16 sci_irq;
+	u16 smi_port;
+	u8 acpi_enable;             /* value for smi_port that puts the machine in ACPI mode; 0: it is in it */
+	u16 pm1a_control, pm1b_control;
+	u16 pm_timer;
+	bool pm_timer_32;           /* counts 32 bits, else 24 */
+	bool has_reset;
+	struct acpi_gas reset;      /* writing reset_value here restarts the machine; memory, ports or PCI config space */
+	u8 reset_value;
+	paddr_t dsdt;
+
+	/* DSDT's \_S5: SLP_TYP values that power the machine off when written to PM1a and PM1b */
+	bool has_s5;
+	u8 slp_typ_a, slp_typ_b;
+
+	paddr_t hpet;               /* registers' address; 0: none */
+
+	unsigned nr_segments;       /* MCFG: PCI configuration space in memory */
+	struct acpi_segment segment[ACPI_MAX_SEGMENTS];
+};
+
+/*
+ * Reads the root table that the RSDP names (`size` bytes of it: 20 or 36, as the boot loader copied them). 0, or -EINVAL if there
+ * is no usable one, which the log then explains.
+ */
+int acpi_init(struct acpi *acpi, const void *rsdp, size_t size, acpi_map_fn *map);
+
+/* The first whole and valid table with the signature, readable in full, or NULL. Malformed ones are named in the log. */
+const struct acpi_header *acpi_find(const struct acpi *acpi, const char signature[4]);
+
+/* Fills *info from all the tables above. What is malformed is named in the log, one line each, and left out. */
+void acpi_parse(const struct acpi *acpi, struct acpi_info *info);
+
+/*
+ * dom0's MADT into buf (8-byte aligned, `len` bytes): no 8259, vCPU i with UID i and APIC id apic_id[i], then the I/O APICs, interrupt
+ * overrides and NMI sources of `native` (as acpi_find returned it). Returns its size in bytes, or -ENOSPC.
+ */
+int acpi_build_madt(void *buf, size_t len, const struct acpi_header *native, const u32 *apic_id, unsigned nr_vcpus);
+
+/*
+ * dom0's XSDT: the firmware's tables, except those that describe what dom0 must not drive or has differently, then the tables at
+ * extra[]. Returns its size in bytes, or -ENOSPC.
+ */
+int acpi_build_xsdt(void *buf, size_t len, const struct acpi *acpi, const paddr_t *extra, unsigned nr_extra);
+
+/* dom0's root pointer, to an XSDT at `xsdt`. */
+void acpi_build_rsdp(struct acpi_rsdp *rsdp, const struct acpi *acpi, paddr_t xsdt);
+
+/* Sum of the bytes: 0 for a good table. */
+u8 acpi_checksum(const void *p, size_t len);
+
+#endif

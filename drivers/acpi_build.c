@@ -1,0 +1,138 @@
+/*
+ * Writes the few ACPI tables that the service domain gets instead of the firmware's. All others it reads in place: it drives
+ * the machine's devices, so it needs the machine's description, but has its own CPUs.
+ */
+#include "drivers/acpi.h"
+#include "lib/string.h"
+
+/* Where the next entry goes; `left` counts down to 0 and `full` tells that something didn't fit. */
+struct output {
+	u8 *start;
+	size_t used, left;
+	bool full;
+};
+
+static void append(struct output *o, const void *data, size_t len)
+{
+	if (len > o->left) {
+		o->full = true;
+		return;
+	}
+	memcpy(o->start + o->used, data, len);
+	o->used += len;
+	o->left -= len;
+}
+
+/* Sets the length and makes the bytes add up. Returns the size, or -ENOSPC. */
+static int finish(struct output *o)
+{
+	struct acpi_header *h = (struct acpi_header *)o->start;
+
+	if (o->full)
+		return -ENOSPC;
+	h->length = (u32)o->used;
+	h->checksum = 0;
+	h->checksum = (u8)-acpi_checksum(h, o->used);
+	return (int)o->used;
+}
+
+static struct acpi_header new_header(const char *signature, u8 revision)
+{
+	struct acpi_header h = {
+		.revision = revision, .oem_id = { 'B', 'O', 'T', 'H', 'Y', ' ' }, .oem_table_id = { 'B', 'O', 'T', 'H', 'Y', ' ', ' ', ' ' },
+		.oem_revision = 1, .creator_revision = 1,
+	};
+
+	memcpy(h.signature, signature, 4);
+	memcpy(&h.creator_id, "BTHY", 4);
+	return h;
+}
+
+/* APIC id 255 means "all" in the older entry, which also has room for no more than 8 bits of UID. */
+static void append_cpu(struct output *o, u32 uid, u32 apic_id)
+{
+	const struct acpi_madt_lapic lapic = {
+		.entry = { ACPI_MADT_LAPIC, sizeof(lapic) }, .uid = (u8)uid, .apic_id = (u8)apic_id, .flags = ACPI_MADT_ENABLED,
+	};
+	const struct acpi_madt_x2apic x2apic = {
+		.entry = { ACPI_MADT_X2APIC, sizeof(x2apic) }, .uid = uid, .apic_id = apic_id, .flags = ACPI_MADT_ENABLED,
+	};
+
+	if (uid < 255 && apic_id < 255)
+		append(o, &lapic, sizeof(lapic));
+	else
+		append(o, &x2apic, sizeof(x2apic));
+}
+
+/* What describes the machine's wiring, which dom0's interrupts go through as they are. */
+static void copy_wiring(struct output *o, const struct acpi_header *native)
+{
+	const u8 *p = (const u8 *)native + sizeof(struct acpi_madt);
+	const u8 *end = (const u8 *)native + native->length;
+
+	while (end - p >= 2) {
+		const struct acpi_madt_entry *e = (const void *)p;
+
+		if (e->length < sizeof(*e) || e->length > end - p)
+			return;     /* acpi_parse has complained */
+		if (e->type == ACPI_MADT_IOAPIC || e->type == ACPI_MADT_OVERRIDE || e->type == ACPI_MADT_NMI_SOURCE)
+			append(o, e, e->length);
+		p += e->length;
+	}
+}
+
+int acpi_build_madt(void *buf, size_t len, const struct acpi_header *native, const u32 *apic_id, unsigned nr_vcpus)
+{
+	struct output o = { .start = buf, .left = len };
+	struct acpi_madt madt = { .header = new_header("APIC", 5), .lapic_address = 0xfee00000 };
+
+	append(&o, &madt, sizeof(madt));
+	for (unsigned i = 0; i < nr_vcpus; i++)
+		append_cpu(&o, i, apic_id[i]);
+	copy_wiring(&o, native);
+	return finish(&o);
+}
+
+/* What dom0 must not see, and why. */
+static const char hidden[][5] = {
+	"APIC",                             /* it gets its own */
+	"HPET",                             /* would make it wait for a timer interrupt that never comes */
+	"DMAR", "IVRS",                     /* would let it program the IOMMU */
+	"SRAT", "SLIT", "HMAT", "PPTT",     /* speak of CPUs and memory that it doesn't have */
+	"BGRT", "FPDT", "TPM2", "TCPA",     /* point into memory that needn't be its own */
+	"HEST", "BERT", "EINJ", "ERST",     /* hardware errors are reported to the hypervisor */
+	"WAET",                             /* a promise of some other hypervisor */
+};
+
+static bool is_hidden(const struct acpi_header *h)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(hidden); i++)
+		if (memcmp(h->signature, hidden[i], 4) == 0)
+			return true;
+	return false;
+}
+
+int acpi_build_xsdt(void *buf, size_t len, const struct acpi *acpi, const paddr_t *extra, unsigned nr_extra)
+{
+	struct output o = { .start = buf, .left = len };
+	struct acpi_header header = new_header("XSDT", 1);
+
+	append(&o, &header, sizeof(header));
+	for (unsigned i = 0; i < acpi->nr_tables; i++) {
+		const struct acpi_header *h = acpi->table[i] ? acpi->map(acpi->table[i], sizeof(*h)) : NULL;
+
+		if (h && !is_hidden(h))
+			append(&o, &acpi->table[i], sizeof(acpi->table[i]));
+	}
+	append(&o, extra, nr_extra * sizeof(*extra));
+	return finish(&o);
+}
+
+void acpi_build_rsdp(struct acpi_rsdp *rsdp, const struct acpi *acpi, paddr_t xsdt)
+{
+	*rsdp = (struct acpi_rsdp){ .revision = 2, .length = sizeof(*rsdp), .xsdt = xsdt };
+	memcpy(rsdp->signature, "RSD PTR ", 8);
+	memcpy(rsdp->oem_id, acpi->rsdp.oem_id, sizeof(rsdp->oem_id));
+	rsdp->checksum = (u8)-acpi_checksum(rsdp, offsetof(struct acpi_rsdp, length));
+	rsdp->extended_checksum = (u8)-acpi_checksum(rsdp, sizeof(*rsdp));
+}
