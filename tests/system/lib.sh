@@ -1,0 +1,24 @@
+# For the tests, on the host: `dom0 SCRIPT [tools/run's options]` boots the system and runs tests/system/dom0/SCRIPT in it.
+# HV, NAME and OUT come from tests/system/run.
+set -u
+result=0
+
+dom0()
+{
+	local script=$1 status
+	shift
+	tools/run --hv "$HV" --log "$OUT/$NAME.log" --timeout 600 --add tests/system/dom0/lib.sh:/tests/lib.sh \
+		--add "tests/system/dom0/$script:/tests/$script" "$@" -- env ROUNDS="$ROUNDS" sh "/tests/$script"
+	status=$?
+	if [ $status != 0 ]; then
+		echo "not ok $script ended with status $status"
+		result=1
+	fi
+	# What the service domain's kernel must never say; and what it says when it is too slow, which an emulator may be.
+	if grep -aE 'BUG: (unable|kernel|scheduling|workqueue)|Oops|WARNING: CPU|general protection' "$OUT/$NAME.log" >"$OUT/$NAME.complaints"; then
+		echo "not ok $script: the service domain's kernel complains"
+		head -n 5 "$OUT/$NAME.complaints" | sed 's/^/# /'
+		result=1
+	fi
+	grep -aE 'soft lockup|rcu: INFO|blocked for more' "$OUT/$NAME.log" | head -n 5 | sed 's/^/# slow: /'
+}
