@@ -113,16 +113,17 @@ const struct acpi_header *acpi_find(const struct acpi *acpi, const char signatur
 
 /* --- MADT: CPUs and interrupt controllers --------------------------------------------------------------------------------- */
 
-#define APPEND(array, count, what, ...) do { \
-	if ((count) < ARRAY_SIZE(array)) \
-		(array)[(count)++] = (__typeof__((array)[0]))__VA_ARGS__; \
+/* Adds an entry to one of the arrays in *info; `what` is left for acpi_parse to complain of if there is no room. */
+#define APPEND(info, array, count, what, ...) do { \
+	if ((info)->count < ARRAY_SIZE((info)->array)) \
+		(info)->array[(info)->count++] = (__typeof__((info)->array[0]))__VA_ARGS__; \
 	else \
-		printk(LOG_WARN "ACPI: more than %zu %s; the others are left out\n", ARRAY_SIZE(array), what); \
+		(info)->too_many = what; \
 } while (0)
 
 static void add_cpu(struct acpi_info *info, u32 apic_id, u32 uid, u32 flags)
 {
-	APPEND(info->cpu, info->nr_cpus, "CPUs", { .apic_id = apic_id, .uid = uid, .enabled = flags & ACPI_MADT_ENABLED });
+	APPEND(info, cpu, nr_cpus, "CPUs", { .apic_id = apic_id, .uid = uid, .enabled = flags & ACPI_MADT_ENABLED });
 }
 
 /* Bytes that an entry of the type has at least; 0: not a type that is read. */
@@ -157,15 +158,15 @@ static void read_madt_entry(const struct acpi_madt_entry *e, struct acpi_info *i
 		add_cpu(info, x2apic->apic_id, x2apic->uid, x2apic->flags);
 		break;
 	case ACPI_MADT_IOAPIC:
-		APPEND(info->ioapic, info->nr_ioapics, "I/O APICs",
+		APPEND(info, ioapic, nr_ioapics, "I/O APICs",
 		       { .id = ioapic->id, .gsi_base = ioapic->gsi_base, .address = ioapic->address });
 		break;
 	case ACPI_MADT_OVERRIDE:
-		APPEND(info->override, info->nr_overrides, "interrupt overrides",
+		APPEND(info, override, nr_overrides, "interrupt overrides",
 		       { .irq = override->irq, .flags = override->flags, .gsi = override->gsi });
 		break;
 	case ACPI_MADT_NMI_SOURCE:
-		APPEND(info->nmi, info->nr_nmis, "NMI sources", { .flags = nmi->flags, .gsi = nmi->gsi });
+		APPEND(info, nmi, nr_nmis, "NMI sources", { .flags = nmi->flags, .gsi = nmi->gsi });
 		break;
 	case ACPI_MADT_LAPIC_ADDRESS:
 		info->lapic_address = address->address;
@@ -338,7 +339,7 @@ static void parse_mcfg(const struct acpi *acpi, struct acpi_info *info)
 		if (s->last_bus < s->first_bus || !s->base || s->base % MiB(1))
 			complain("MCFG", "a segment's address or bus range is wrong");
 		else
-			APPEND(info->segment, info->nr_segments, "PCI segments",
+			APPEND(info, segment, nr_segments, "PCI segments",
 			       { .base = s->base, .segment = s->segment, .first_bus = s->first_bus, .last_bus = s->last_bus });
 	}
 }
@@ -351,4 +352,6 @@ void acpi_parse(const struct acpi *acpi, struct acpi_info *info)
 	parse_s5(acpi, info);
 	parse_hpet(acpi, info);
 	parse_mcfg(acpi, info);
+	if (info->too_many)
+		printk(LOG_WARN "ACPI: there are more %s than Bothy can keep; the last ones are left out\n", info->too_many);
 }

@@ -69,6 +69,8 @@ struct acpi_info {
 
 	unsigned nr_segments;       /* MCFG: PCI configuration space in memory */
 	struct acpi_segment segment[ACPI_MAX_SEGMENTS];
+
+	const char *too_many;       /* what there was no room for, or NULL */
 };
 
 /*

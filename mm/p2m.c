@@ -94,10 +94,10 @@ struct page *p2m_get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *type, bool 
 	}
 }
 
-bool p2m_read_u64(struct p2m *p2m, gpa_t gpa, u64 *value)
+const u64 *p2m_read_u64(struct p2m *p2m, gpa_t gpa, u64 *value)
 {
 	gfn_t gfn = GFN(gpa.v >> PAGE_SHIFT);
-	const u64 *slot;
+	const u64 *slot, *at;
 	u64 entry;
 	unsigned level;
 
@@ -105,10 +105,11 @@ bool p2m_read_u64(struct p2m *p2m, gpa_t gpa, u64 *value)
 	do {
 		slot = find(p2m, gfn, &entry, &level);
 		if (TYPE(entry) == P2M_HOLE || TYPE(entry) == P2M_MMIO)
-			return false;
-		*value = pt_read(phys_to_virt(pt_target(&pt_shape_x86, entry, level, gpa.v)));
+			return NULL;
+		at = phys_to_virt(pt_target(&pt_shape_x86, entry, level, gpa.v));
+		*value = pt_read(at);
 	} while (unlikely(pt_read(slot) != entry));
-	return true;
+	return at;
 }
 
 enum p2m_type p2m_lookup(struct p2m *p2m, gfn_t gfn, mfn_t *mfn)
@@ -162,15 +163,29 @@ static void retire_entry(struct p2m *p2m, struct p2m_retired *r, u64 entry, unsi
 	r->run[r->nr++].frames = BIT(level * pt_shape_x86.bits);
 }
 
+/* As pt_slot; straight to the slot when the tables are there, as they mostly are. */
+static u64 *slot_for(struct p2m *p2m, gfn_t gfn, unsigned *level)
+{
+	unsigned found;
+	u64 entry, *slot = pt_find(&pt_shape_x86, p2m->root, gfn.v << PAGE_SHIFT, &entry, &found);
+
+	if (unlikely(found > *level)) {
+		struct pt pt = tables(p2m);
+
+		return pt_slot(&pt, gfn.v << PAGE_SHIFT, level);
+	}
+	*level = found;
+	return slot;
+}
+
 /* Replaces 2^order entries; the block's first slot is the only one that may need memory, so a failure comes before any change. */
 static int replace(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type, struct p2m_retired *r)
 {
-	struct pt pt = tables(p2m);
 	u64 done = 0, frames = BIT(order);
 
 	while (done < frames) {
 		unsigned level = order / pt_shape_x86.bits;
-		u64 *slot = pt_slot(&pt, (gfn.v + done) << PAGE_SHIFT, &level);
+		u64 *slot = slot_for(p2m, GFN(gfn.v + done), &level);
 		u64 old;
 
 		if (!slot)
@@ -203,7 +218,6 @@ int p2m_map(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type
 
 int p2m_take(struct p2m *p2m, gfn_t gfn, mfn_t expect, struct p2m_retired *r)
 {
-	struct pt pt = tables(p2m);
 	unsigned level;
 	u64 entry, *slot;
 	int rc = -ENOENT;
@@ -214,7 +228,7 @@ int p2m_take(struct p2m *p2m, gfn_t gfn, mfn_t expect, struct p2m_retired *r)
 		goto unlock;
 	rc = -ENOMEM;
 	level = 0;
-	slot = pt_slot(&pt, gfn.v << PAGE_SHIFT, &level);
+	slot = slot_for(p2m, gfn, &level);
 	if (!slot)
 		goto unlock;
 	entry = *slot;

@@ -49,8 +49,12 @@ void p2m_destroy(struct p2m *p2m);
 struct page *p2m_get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *type, bool write);
 /* Type and frame, no reference: for information only. */
 enum p2m_type p2m_lookup(struct p2m *p2m, gfn_t gfn, mfn_t *mfn);
-/* The eight bytes at gpa (aligned), read without taking a reference: one entry of a guest's page table. False for holes and MMIO. */
-bool p2m_read_u64(struct p2m *p2m, gpa_t gpa, u64 *value);
+/*
+ * Reads the eight bytes at gpa (aligned) without taking a reference: one entry of a guest's page table. Returns where they are, which holds
+ * as long as tlb_gen is what it was before the call; NULL for holes and MMIO.
+ */
+const u64 *p2m_read_u64(struct p2m *p2m, gpa_t gpa, u64 *value);
+static inline u64 p2m_generation(const struct p2m *p2m) { return __atomic_load_n(&p2m->tlb_gen, __ATOMIC_ACQUIRE); }
 
 /*
  * Maps 2^order frames (order 0, 9 or 18, both sides aligned) at gfn. What was there is removed as by p2m_remove. RAM, SHARED and

@@ -46,6 +46,10 @@ bool sched_on_cpu(const struct sched_entity *e);
 /* ns of run time so far (exact at scheduling points). */
 u64 sched_run_time(const struct sched_entity *e, u64 now);
 
+/* For tests: ns that a competing entity is owed (0 for others); and BUG if what pCPU `cpu`'s queue says of itself isn't so. */
+s64 sched_lag(const struct sched_entity *e);
+void sched_check(unsigned cpu);
+
 /* Provided by the caller (arch): pCPU `cpu` must call sched_pick soon. Called with the run-queue lock held. */
 void sched_kick(unsigned cpu);
 

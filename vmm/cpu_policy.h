@@ -39,7 +39,7 @@ u64 cpu_policy_xcr0(const struct cpu_policy *p);
 struct xen_cpuid_leaf;
 /* libx86's shape. Returns the number of entries; writes at most `max` of them to leaf[] (NULL: count only). -ENOBUFS if they don't fit. */
 int cpu_policy_serialise(const struct cpu_policy *p, struct xen_cpuid_leaf *leaf, u32 max);
-/* Takes over the leaves given, clamped to `max`; -ERANGE and *err_leaf/*err_subleaf for a leaf that has no place. Nothing changes on error. */
+/* Takes over the leaves given, clamped to `max`; -ERANGE and *err_leaf, *err_subleaf for a leaf that has no place. Nothing changes on error. */
 int cpu_policy_deserialise(struct cpu_policy *p, const struct cpu_policy *max, const struct xen_cpuid_leaf *leaf, u32 nr,
 			   u32 *err_leaf, u32 *err_subleaf);
 #define POLICY_FEATURE_WORDS 19

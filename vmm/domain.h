@@ -2,13 +2,16 @@
 #ifndef VMM_DOMAIN_H
 #define VMM_DOMAIN_H
 
+#include "lib/base.h"
 #include <xen/xen.h>
 #include <xen/vcpu.h>
 #include <xen/hvm/params.h>
+#include <asm/hvm.h>
 #include <asm/hvm_vcpu.h>
 #include "mm/p2m.h"
 #include "vmm/evtchn.h"
 #include "vmm/grant.h"
+#include "vmm/guest_access.h"
 #include "vmm/vlapic.h"
 #include "vmm/cpu_policy.h"
 #include "sched/sched.h"
@@ -17,6 +20,7 @@
 #define MAX_VCPUS 128
 #define DOMAIN_E820_MAX 128
 #define POLL_PORTS_MAX 128
+#define TIMERS_PER_VCPU 2
 
 /* Why a vCPU does not run; it runs when none is set (and its domain isn't paused). */
 enum {
@@ -39,20 +43,24 @@ struct vcpu {
 	struct timer timer;             /* single-shot */
 	/* Runstate (abi.md F.5): changed where the state changes, copied to the guest when scheduled in. */
 	struct vcpu_runstate_info runstate; /* [c] */
-	u64 runstate_gpa[2];            /* area may cross a page; ~0 if not registered */
-	u32 runstate_split;             /* bytes of it in the first page */
-	u64 exits;                      /* [c] */
+	u64 wake_time;                  /* [a] when it last became runnable after blocking, ns */
+	struct page *runstate_page[2];  /* [c] the guest's area may cross a page; with references, NULL if there is none */
+	u32 runstate_offset;            /* [c] in the first page */
+	u64 exits[EXIT_REASONS];        /* [c] */
+	struct guest_walk walks[GUEST_WALKS]; /* [c] see vmm/guest_access.c */
+	bool wait_for_sipi;             /* [c] reset by INIT, or never started */
 	/* SCHEDOP_poll */
 	u32 poll_port;                  /* [a] single polled port, ~0 for several, 0 for none */
+	bool polling;                   /* [c] */
+	struct timer poll_timer;
 	u16 virq_port[8];               /* [LOCK_EVTCHN] port of each per-vCPU VIRQ, 0 if not bound */
 	bool nmi_pending;               /* [a] */
-	bool io_linelen;
 };
 
 struct domain {
 	u16 domid;                      /* [I] */
 	bool privileged;                /* [I] dom0 */
-	u8 dying;                       /* [LOCK_DOMAIN] 0 alive, 1 being destroyed, 2 all but referenced frames is gone */
+	u8 dying;                       /* [a] 0 alive, 1 being destroyed, 2 only frames that others map are left, 3 gone from the table */
 	u32 refs;                       /* [a] */
 	spinlock_t lock;                /* LOCK_DOMAIN */
 	xen_domain_handle_t handle;     /* [I] */
@@ -80,12 +88,13 @@ struct domain {
 	u64 paging_mempool;             /* [a] as the tools set it */
 	u32 e820_nr;                    /* [LOCK_DOMAIN] */
 	u8 e820[DOMAIN_E820_MAX * 20];  /* [LOCK_DOMAIN] packed entries as given */
+	bool destroying;                /* [LOCK_DOMAIN] some CPU carries out a step of destruction */
 	u64 relinquish_next;            /* [LOCK_DOMAIN] cursor of destruction */
 	u32 pollers;                    /* [a] vCPUs in SCHEDOP_poll */
 	char io_line[120];              /* [c-ish, LOCK_DOMAIN] bytes written to port 0xE9 */
 	u32 io_len;
 	u64 io_window, io_count;        /* rate limit of the above */
-	u64 mtrr[24];                   /* shadow of MTRR MSRs: see vmm/msr.c */
+	u64 mtrr[28];                   /* [a] shadow of the MTRR MSRs, deftype first: see vmm/msr.c */
 };
 
 extern struct domain *dom0;
@@ -115,17 +124,27 @@ void domain_crash(struct domain *d, const char *fmt, ...) __printf(2, 3);
 int domain_destroy(struct domain *d);
 
 /* vCPU state changes; callable from any pCPU. */
+void vcpu_start(struct vcpu *v);        /* a start-up IPI: runs if it waits for one */
 void vcpu_kick(struct vcpu *v);         /* something to deliver: wake it if blocked, make it leave guest mode if it runs */
 void vcpu_block(struct vcpu *v);        /* current vCPU; undone at once if an event is pending */
 void vcpu_up(struct vcpu *v);
 void vcpu_down(struct vcpu *v);         /* the last one down means power-off */
 void vcpu_wake(struct vcpu *v);
+void vcpu_sync(struct vcpu *v);         /* the scheduler learns what the pause flags and counts say */
 /* Runnable now? */
 bool vcpu_runnable(const struct vcpu *v);
 /* pvclock of one vCPU, also in shared_info. */
 void vcpu_update_time(struct vcpu *v);
 void domain_update_wallclock(struct domain *d);
+void vcpu_poll_timeout(void *vcpu);
+void vcpu_poll_end(struct vcpu *v);     /* called when a vCPU that polled runs again */
 /* Called by the run loop when a vCPU starts or stops running, with the state it enters. */
 void vcpu_set_runstate(struct vcpu *v, int state, u64 now);
+/* The guest's area for the runstate at guest-virtual `gva`: 0, or -EFAULT. v is current. */
+int vcpu_register_runstate(struct vcpu *v, u64 gva);
+/* Moves the vCPU's info to a guest frame: 0, -EINVAL (again, or misplaced), -EFAULT. */
+int vcpu_register_info(struct vcpu *v, u64 gfn, u32 offset);
+/* Frees what the vCPUs hold of the guest's memory; the domain doesn't run any more. */
+void vcpu_release_areas(struct vcpu *v);
 
 #endif

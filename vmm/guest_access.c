@@ -1,7 +1,7 @@
 /*
  * The one door to guest memory. A guest's pointer means something only through its own page tables, which it may change
  * while we read them; so each entry is read once, every address it yields goes through the p2m, and a frame is touched
- * only with a reference held. Nothing is remembered from one call to the next.
+ * only with a reference held. What is remembered from one call to the next is compared with the tables before it is believed.
  */
 #include "vmm/guest_access.h"
 #include "vmm/domain.h"
@@ -29,6 +29,8 @@ struct paging_mode {
 	u64 addr;               /* bits of an entry that hold an address */
 };
 
+#define LEVELS_MAX 4
+
 #define ADDR_64 0x000ffffffffff000ull
 
 static const struct paging_mode mode_long = { 4, 9, 8, BIT(1) | BIT(2), 0xf, ADDR_64, ADDR_64 };
@@ -38,7 +40,7 @@ static const struct paging_mode mode_pse = { 2, 10, 4, BIT(1), 0x3, 0xfffff000, 
 static const struct paging_mode mode_32 = { 2, 10, 4, 0, 0x3, 0xfffff000, 0xfffff000 };
 
 /* Sets bits in a guest's page-table entry unless it has changed since `old` was read; the CPU's own walk does the same. */
-static bool mark(struct domain *d, u64 gpa, u64 old, u64 bits, unsigned size)
+static __attribute__((noinline)) bool mark(struct domain *d, u64 gpa, u64 old, u64 bits, unsigned size)
 {
 	struct page *pg = p2m_get_page(&d->p2m, GFN(gpa >> PAGE_SHIFT), NULL, true);
 	bool done = false;
@@ -58,14 +60,14 @@ static bool mark(struct domain *d, u64 gpa, u64 old, u64 bits, unsigned size)
 	return done;
 }
 
-/* One entry of a guest's table, of whatever width. */
-static inline bool read_entry(struct domain *d, u64 gpa, unsigned size, u64 *entry)
+/* One entry of a guest's table, of whatever width; returns the place of the eight bytes that it is in, or NULL. */
+static inline const u64 *read_entry(struct domain *d, u64 gpa, unsigned size, u64 *entry)
 {
-	if (!p2m_read_u64(&d->p2m, (gpa_t){ gpa & ~7ull }, entry))
-		return false;
-	if (size == 4)
+	const u64 *at = p2m_read_u64(&d->p2m, (gpa_t){ gpa & ~7ull }, entry);
+
+	if (at && size == 4)
 		*entry = (u32)(*entry >> (gpa & 4 ? 32 : 0));
-	return true;
+	return at;
 }
 
 /* Where a leaf at `level` puts gva. 4-MiB pages carry address bits 39:32 in bits 20:13 (PSE-36). */
@@ -82,9 +84,11 @@ enum step { STEP_DOWN, STEP_LEAF, STEP_FAULT };
 /* How often an entry may change under the walk before we call the guest's race its own fault. */
 #define WALK_TRIES 16
 
+#define always_inline inline __attribute__((always_inline))
+
 /* One level of the walk: *table becomes the next table's address, or the target's. */
-static inline __attribute__((always_inline)) enum step walk_level(struct domain *d, const struct paging_mode *m, unsigned level,
-								  u64 gva, bool write, u64 *table)
+static always_inline enum step walk_level(struct domain *d, const struct paging_mode *m, unsigned level, u64 gva, bool write, u64 *table,
+					  struct guest_walk *record)
 {
 	u64 index = (gva >> (PAGE_SHIFT + m->bits * level)) & (BIT(m->bits) - 1);
 	u64 at = *table + index * m->entry;
@@ -93,30 +97,55 @@ static inline __attribute__((always_inline)) enum step walk_level(struct domain 
 	for (unsigned i = 0; i < WALK_TRIES; i++) {
 		u64 entry, bits = 0;
 		bool leaf;
+		const u64 *slot = read_entry(d, at, m->entry, &entry);
 
-		if (!read_entry(d, at, m->entry, &entry) || !(entry & PTE_P))
+		if (!slot || !(entry & PTE_P))
 			return STEP_FAULT;
 		if (rights && write && !(entry & PTE_RW))
 			return STEP_FAULT;
 		leaf = !level || ((m->large & BIT(level)) && (entry & PTE_PS));
 		if (rights)
 			bits = leaf && write ? PTE_A | PTE_D : PTE_A;
-		if (likely(!(~entry & bits)) || mark(d, at, entry, bits, m->entry)) {
-			*table = leaf ? leaf_target(m, entry, level, gva) : entry & m->addr;
-			return leaf ? STEP_LEAF : STEP_DOWN;
+		if (unlikely(~entry & bits) && !mark(d, at, entry, bits, m->entry))
+			continue;
+		/* A leaf above level 0 fills the places below it in the record, too. */
+		for (unsigned l = leaf ? 0 : level; record && l <= level; l++) {
+			record->slot[l] = slot;
+			record->entry[l] = entry | bits;
 		}
+		*table = leaf ? leaf_target(m, entry, level, gva) : entry & m->addr;
+		return leaf ? STEP_LEAF : STEP_DOWN;
 	}
 	return STEP_FAULT;
 }
 
-static inline __attribute__((always_inline)) int walk(struct domain *d, const struct paging_mode *m, u64 cr3, u64 gva, bool write, u64 *gpa)
+static always_inline int walk(struct domain *d, const struct paging_mode *m, u64 cr3, u64 gva, bool write, u64 *gpa, struct guest_walk *record)
 {
-	enum step step = STEP_DOWN;
+	u64 table = cr3 & m->root;
 
-	*gpa = cr3 & m->root;
-	for (unsigned level = m->levels; step == STEP_DOWN && level > 0; level--)
-		step = walk_level(d, m, level - 1, gva, write, gpa);
-	return step == STEP_LEAF ? 0 : -EFAULT;
+#pragma GCC unroll 4
+	for (unsigned level = LEVELS_MAX; level > 0; level--) {
+		enum step step;
+
+		if (level > m->levels)
+			continue;
+		step = walk_level(d, m, level - 1, gva, write, &table, record);
+		if (step == STEP_FAULT)
+			return -EFAULT;
+		if (step == STEP_LEAF)
+			break;
+	}
+	*gpa = table;
+	return 0;
+}
+
+/* The whole walk of a 64-bit guest; `record` (may be NULL) gets its way. */
+static int walk_long(struct domain *d, u64 cr3, u64 gva, bool write, u64 *gpa, struct guest_walk *record)
+{
+	/* Canonical: bits 63:47 all alike. */
+	if ((u64)((s64)(gva << 16) >> 16) != gva)
+		return -EFAULT;
+	return walk(d, &mode_long, cr3, gva, write, gpa, record);
 }
 
 /* 32-bit guests: only firmware and boot code, so one body for all. */
@@ -135,28 +164,83 @@ static int translate_32(struct vcpu *v, u64 gva, bool write, u64 *gpa)
 		m = &mode_pae;
 	else if (cr4 & CR4_PSE)
 		m = &mode_pse;
-	return walk(v->domain, m, hvm_get_cr(v, HVM_CR3), gva, write, gpa);
+	return walk(v->domain, m, hvm_get_cr(v, HVM_CR3), gva, write, gpa, NULL);
 }
 
 int guest_translate(struct vcpu *v, u64 gva, bool write, u64 *gpa)
 {
-	if (unlikely(!(hvm_get_cr(v, HVM_EFER) & EFER_LMA)))
+	if (!(hvm_get_cr(v, HVM_EFER) & EFER_LMA))
 		return translate_32(v, gva, write, gpa);
-	/* Canonical: bits 63:47 all alike. */
-	if ((u64)((s64)(gva << 16) >> 16) != gva)
-		return -EFAULT;
-	return walk(v->domain, &mode_long, hvm_get_cr(v, HVM_CR3), gva, write, gpa);
+	return walk_long(v->domain, hvm_get_cr(v, HVM_CR3), gva, write, gpa, NULL);
 }
 
-/* Within one page of d. */
-static int copy_in_page(struct domain *d, u64 gpa, void *buf, size_t len, bool write)
+/* Would the walk that `w` remembers go the same way now? */
+static always_inline bool still_true(const struct guest_walk *w)
 {
-	struct page *pg = p2m_get_page(&d->p2m, GFN(gpa >> PAGE_SHIFT), NULL, write);
+	return pt_read(w->slot[3]) == w->entry[3] && pt_read(w->slot[2]) == w->entry[2] &&
+	       pt_read(w->slot[1]) == w->entry[1] && pt_read(w->slot[0]) == w->entry[0];
+}
+
+/* The frame behind gva by a full walk, with a reference, or NULL; remembered in *w. */
+static struct page *page_by_walk(struct vcpu *v, u64 cr3, u64 gva, bool write, struct guest_walk *w)
+{
+	struct domain *d = v->domain;
+	u64 gpa, generation = p2m_generation(&d->p2m);
+	struct page *pg;
+
+	w->generation = 0;
+	if (walk_long(d, cr3, gva, write, &gpa, w))
+		return NULL;
+	pg = p2m_get_page(&d->p2m, GFN(gpa >> PAGE_SHIFT), NULL, write);
+	if (!pg)
+		return NULL;
+	w->cr3 = cr3;
+	w->page = gva >> PAGE_SHIFT;
+	w->write = write;
+	w->target = pg;
+	w->generation = generation;
+	return pg;
+}
+
+static struct page *page_32(struct vcpu *v, u64 gva, bool write)
+{
+	u64 gpa;
+
+	if (translate_32(v, gva, write, &gpa))
+		return NULL;
+	return p2m_get_page(&v->domain->p2m, GFN(gpa >> PAGE_SHIFT), NULL, write);
+}
+
+/*
+ * The frame behind gva with a reference, or NULL. A remembered walk is used only if all that it rests on is as it was: the frames it
+ * went through can't have been taken away while the p2m's generation stands (it is raised before references are
+ * dropped), and looking at that again once we hold our own reference closes the race with a removal under way.
+ */
+static struct page *page_behind(struct vcpu *v, u64 gva, bool write)
+{
+	struct guest_walk *w = &v->walks[(gva >> PAGE_SHIFT) % GUEST_WALKS];
+	u64 cr3;
+
+	if (unlikely(!(hvm_get_cr(v, HVM_EFER) & EFER_LMA)))
+		return page_32(v, gva, write);
+	cr3 = hvm_get_cr(v, HVM_CR3);
+	if (likely(w->page == gva >> PAGE_SHIFT && w->cr3 == cr3 && w->write >= write && w->generation == p2m_generation(&v->domain->p2m)) &&
+	    still_true(w) && page_get(w->target)) {
+		if (likely(w->generation == p2m_generation(&v->domain->p2m)))
+			return w->target;
+		page_put(w->target);
+	}
+	return page_by_walk(v, cr3, gva, write, w);
+}
+
+/* Copies within one frame, and lets it go. */
+static always_inline int copy_and_put(struct page *pg, u64 addr, void *buf, size_t len, bool write)
+{
 	void *at;
 
 	if (!pg)
 		return -EFAULT;
-	at = (u8 *)page_to_virt(pg) + (gpa & ~PAGE_MASK);
+	at = (u8 *)page_to_virt(pg) + (addr & ~PAGE_MASK);
 	if (write)
 		memcpy(at, buf, len);
 	else
@@ -174,9 +258,8 @@ static int copy_virtual(struct vcpu *v, u64 gva, void *buf, size_t len, bool wri
 {
 	while (len) {
 		size_t n = to_page_end(gva, len);
-		u64 gpa;
 
-		if (guest_translate(v, gva, write, &gpa) || copy_in_page(v->domain, gpa, buf, n, write))
+		if (copy_and_put(page_behind(v, gva, write), gva, buf, n, write))
 			return -EFAULT;
 		buf = (u8 *)buf + n;
 		gva += n;
@@ -193,7 +276,7 @@ static int copy_physical(struct domain *d, u64 gpa, void *buf, size_t len, bool 
 	while (len) {
 		size_t n = to_page_end(gpa, len);
 
-		if (copy_in_page(d, gpa, buf, n, write))
+		if (copy_and_put(p2m_get_page(&d->p2m, GFN(gpa >> PAGE_SHIFT), NULL, write), gpa, buf, n, write))
 			return -EFAULT;
 		buf = (u8 *)buf + n;
 		gpa += n;

@@ -37,6 +37,10 @@ struct hypercall_row {
 
 #define HC_ARG_MAX 1024     /* largest argument structure, bytes */
 
+extern const struct hypercall_row hypercall_rows[];
+extern const unsigned hypercall_nr_rows;
+/* Once, before the first guest. */
+void hypercall_init(void);
 /* Carries out the hypercall in v's registers and writes its result; RIP is advanced unless it has to be continued. */
 void hypercall_dispatch(struct vcpu *v, unsigned len);
 /* One call with given arguments, as for a multicall entry or a test: returns the result or HC_AGAIN. */

@@ -62,6 +62,7 @@ static int setup(void **state)
 {
 	free_at_start = page_free_count();
 	memset(cr, 0, sizeof(cr));
+	memset(vcpu.walks, 0, sizeof(vcpu.walks));  /* a vCPU never outlives its domain */
 	assert_int_equal(p2m_init(&domain.p2m), 0);
 	map_block(512, 9);
 	map_block(0, 9);
@@ -229,6 +230,69 @@ static void copies(void **state)
 	assert_int_equal(copy_from_guest(&vcpu, &value, BIT(47) - 4, 8), -EFAULT);
 }
 
+static u64 read_at(u64 gva)
+{
+	u64 value = 0;
+
+	return copy_from_guest(&vcpu, &value, gva, 8) ? ~0ull : value;
+}
+
+/* A walk is remembered, but each change on its way is seen at once. */
+static void nothing_stale(void **state)
+{
+	u64 value = 0xabcd, *leaf;
+	struct page *pg;
+
+	long_mode();
+	leaf = entry64(KiB(16), 5);
+	*leaf = KiB(40) | P | RW;
+	assert_int_equal(read_at(KiB(20)), 10ull << 32);
+	assert_int_equal(read_at(KiB(20) + 8), 10ull << 32 | 1);
+	/* The leaf points elsewhere, is gone, is back. */
+	*leaf = KiB(44) | P | RW;
+	assert_int_equal(read_at(KiB(20)), 11ull << 32);
+	*leaf = 0;
+	assert_int_equal(read_at(KiB(20)), ~0ull);
+	*leaf = KiB(40) | P | RW;
+	assert_int_equal(read_at(KiB(20)), 10ull << 32);
+	/* Reading once does not mean that it may be written; writing again sets the dirty bit again. */
+	*leaf = KiB(40) | P;
+	assert_int_equal(read_at(KiB(20)), 10ull << 32);
+	assert_int_equal(copy_to_guest(&vcpu, KiB(20), &value, 8), -EFAULT);
+	*leaf = KiB(40) | P | RW;
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(copy_to_guest(&vcpu, KiB(20) + 16, &value, 8), 0);
+		assert_int_equal(*leaf, KiB(40) | P | RW | A | D);
+		*leaf &= ~(A | D);
+	}
+	/* Each level above, and the root. */
+	for (unsigned i = 1; i <= 3; i++) {
+		assert_int_equal(read_at(KiB(20)), 10ull << 32);
+		*entry64(KiB(4) * i, 0) &= ~P;
+		assert_int_equal(read_at(KiB(20)), ~0ull);
+		*entry64(KiB(4) * i, 0) |= P;
+	}
+	assert_int_equal(read_at(KiB(20)), 10ull << 32);
+	cr[HVM_CR3] = KiB(80);
+	assert_int_equal(read_at(KiB(20)), ~0ull);
+	cr[HVM_CR3] = KiB(4);
+	/* Another page of the same place in the memory of walks. */
+	*entry64(KiB(16), 5 + 4 * GUEST_WALKS) = KiB(44) | P;
+	assert_int_equal(read_at(KiB(20)), 10ull << 32);
+	assert_int_equal(read_at(KiB(20) + KiB(16) * GUEST_WALKS), 11ull << 32);
+	assert_int_equal(read_at(KiB(20)), 10ull << 32);
+	/* The frame behind is another one, and the old one really free. */
+	pg = p2m_get_page(&domain.p2m, GFN(10), NULL, true);
+	page_put(pg);
+	map_block(10, 0);
+	assert_int_equal(pg->count, 0);
+	*(u64 *)guest(KiB(40)) = 0x7777;
+	assert_int_equal(read_at(KiB(20)), 0x7777);
+	/* A table's frame goes. */
+	assert_int_equal(p2m_remove(&domain.p2m, GFN(4), INVALID_MFN), 0);
+	assert_int_equal(read_at(KiB(20)), ~0ull);
+}
+
 static void physical(void **state)
 {
 	u64 value = 0x1234;
@@ -322,6 +386,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(long_large, setup, teardown),
 		cmocka_unit_test_setup_teardown(hostile_tables, setup, teardown),
 		cmocka_unit_test_setup_teardown(copies, setup, teardown),
+		cmocka_unit_test_setup_teardown(nothing_stale, setup, teardown),
 		cmocka_unit_test_setup_teardown(physical, setup, teardown),
 		cmocka_unit_test_setup_teardown(paging_off, setup, teardown),
 		cmocka_unit_test_setup_teardown(pae, setup, teardown),

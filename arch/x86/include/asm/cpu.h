@@ -19,8 +19,8 @@ struct percpu {
 	u64 stack_top;              /* [I] */
 	/* Guest-mode bookkeeping for remote TLB flushes: see arch/x86/hvm.c. */
 	u32 in_guest;               /* [a] */
-	u32 kicked;                 /* [a] another CPU wants this one out of the guest */
-	struct vcpu *running;       /* [a] vCPU in guest mode, for remote readers */
+	const void *guest_p2m;      /* [a] whose translations this CPU may be using */
+	u64 guest_gen;              /* [a] of that generation */
 	u64 need_resched;           /* [a] look at the run queue before entering a guest */
 	u64 asid_generation;
 	u32 asid_next;
@@ -29,6 +29,7 @@ struct percpu {
 	u64 xcr0;                   /* value now in XCR0 */
 	u64 irq_count;
 	u64 idle_ns;
+	u64 timer_armed;            /* system time at which the physical timer will fire, ~0 if it won't */
 };
 
 extern struct percpu percpu[NR_CPUS];

@@ -74,8 +74,10 @@ struct hvm_state {
 	X(void, inject_exception, (struct vcpu *v, u8 vector, bool has_error, u32 error)) \
 	X(bool, inject_nmi, (struct vcpu *v))           /* false: not now, ask for the window */ \
 	X(void, request_window, (struct vcpu *v, bool on)) \
+	X(void, skip_shadow, (struct vcpu *v))          /* an instruction was completed for the guest: STI's shadow is over */ \
 	X(u64,  get_cr, (const struct vcpu *v, int which)) \
 	X(void, set_efer, (struct vcpu *v, u64 efer))   /* value checked already */ \
+	X(void, set_pat, (struct vcpu *v, u64 pat)) \
 	X(void, get_state, (const struct vcpu *v, struct hvm_state *s)) \
 	X(void, set_state, (struct vcpu *v, const struct hvm_state *s)) \
 	X(void, flush_tlb, (struct vcpu *v))            /* before the next entry */ \
@@ -84,6 +86,7 @@ struct hvm_state {
 
 struct hvm_ops {
 	const char *name;
+	u8 hypercall_insn[3];   /* VMMCALL or VMCALL */
 #define X(ret, op, args) ret (*op) args;
 	HVM_OPS(X)
 #undef X
@@ -96,6 +99,11 @@ static inline u64 hvm_get_cr(const struct vcpu *v, int which) { return hvm->get_
 
 /* Chooses the vendor by CPUID: NULL and hvm set, or the reason why this CPU can't run guests. */
 const char *hvm_select(void);
+extern u64 hvm_xcr0_mask;               /* [I] XSAVE states that vCPUs can have */
+/* Virtualization on, on this pCPU. Panics without memory. */
+void hvm_cpu_enable(void);
+/* Runs the loaded vCPU until it exits; EXIT_RETRY if this pCPU has something to do first. */
+void hvm_enter(struct vcpu *v, struct vm_exit *x);
 /* FPU and other state common to both vendors, allocated with the vCPU; -ENOMEM. */
 int hvm_vcpu_init(struct vcpu *v);
 void hvm_vcpu_destroy(struct vcpu *v);
@@ -112,5 +120,6 @@ int hvm_set_context(struct vcpu *v, const struct hvm_hw_cpu *c);
 void hvm_get_context(struct vcpu *v, struct hvm_hw_cpu *c);
 /* -EINVAL if the guest may not have that value (reserved bits, x87 off). v is current. */
 int hvm_set_xcr0(struct vcpu *v, u64 xcr0);
+void hvm_set_tsc_aux(struct vcpu *v, u64 val);
 
 #endif

@@ -21,4 +21,9 @@ void time_arm(u64 deadline);
 void time_wallclock(u64 *sec, u32 *nsec);
 void time_set_wallclock(u64 sec, u32 nsec, u64 system_time);
 
+/* Boot CPU: measures TSC and APIC timer, reads the RTC. Each CPU's APIC timer runs at the same rate. */
+void time_init(void);
+/* Busy-waits. */
+void time_delay(u64 ns);
+
 #endif

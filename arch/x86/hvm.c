@@ -1,0 +1,329 @@
+/* What both vendors share: choosing one, FPU state, the states a vCPU can be put into, and remote TLB flushes. */
+#include <xen/xen.h>
+#include <xen/hvm/save.h>
+#include <asm/cpu.h>
+#include <asm/hvm.h>
+#include <asm/hvm_flush.h>
+#include <asm/insn.h>
+#include <asm/lapic.h>
+#include "lib/string.h"
+#include "mm/heap.h"
+#include "vmm/domain.h"
+
+#define XSAVE_AREA_MAX 4096
+#define XCR0_X87 BIT(0)
+#define XCR0_SSE BIT(1)
+#define XCR0_AVX BIT(2)
+#define XCR0_AVX512 (BIT(5) | BIT(6) | BIT(7))
+#define XCR0_PKRU BIT(9)
+#define MSR_TSC_AUX 0xc0000103u
+
+const struct hvm_ops *hvm;
+u64 hvm_xcr0_mask;              /* [I] state that the CPU has and we keep per vCPU */
+static bool has_tsc_aux;        /* [I] */
+
+static const char *find_xsave(void)
+{
+	u32 a, b, c, d;
+
+	cpuid_count(1, 0, &a, &b, &c, &d);
+	if (!(c & 1u << 26))
+		return "the CPU has no XSAVE (CPUID 1 ECX bit 26)";
+	cpuid_count(0xd, 0, &a, &b, &c, &d);
+	hvm_xcr0_mask = ((u64)d << 32 | a) & (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512 | XCR0_PKRU);
+	write_cr4(read_cr4() | CR4_OSXSAVE | CR4_OSFXSR | CR4_OSXMMEXCPT);
+	xsetbv(hvm_xcr0_mask);
+	cpuid_count(0xd, 0, &a, &b, &c, &d);
+	if (b > XSAVE_AREA_MAX)
+		return "the CPU's XSAVE area is larger than a page";
+	cpuid_count(0x80000001, 0, &a, &b, &c, &d);
+	has_tsc_aux = d & 1u << 27;
+	return NULL;
+}
+
+const char *hvm_select(void)
+{
+	const char *why = find_xsave();
+
+	if (!why)
+		why = svm_ops.probe();
+	if (!why)
+		hvm = &svm_ops;
+	return why;
+}
+
+void hvm_cpu_enable(void)
+{
+	write_cr4(read_cr4() | CR4_OSXSAVE | CR4_OSFXSR | CR4_OSXMMEXCPT);
+	xsetbv(hvm_xcr0_mask);
+	this_cpu()->xcr0 = hvm_xcr0_mask;
+	if (hvm->cpu_enable())
+		panic("no memory for CPU %u's virtualization state", cpu_id());
+}
+
+static void set_xcr0(u64 v)
+{
+	struct percpu *p = this_cpu();
+
+	if (p->xcr0 == v)
+		return;
+	xsetbv(v);
+	p->xcr0 = v;
+}
+
+/* Legacy area of XSAVE (SDM 13.4.1): the x87 control word at 0, MXCSR at 24; the rest starts in its initial state. */
+static void fpu_reset(struct vcpu *v)
+{
+	memset(v->hvm.xsave, 0, XSAVE_AREA_MAX);
+	*(u16 *)v->hvm.xsave = 0x37f;
+	*(u32 *)((char *)v->hvm.xsave + 24) = 0x1f80;
+	v->hvm.xcr0 = XCR0_X87;
+}
+
+int hvm_vcpu_init(struct vcpu *v)
+{
+	v->hvm.xsave = kzalloc(XSAVE_AREA_MAX);
+	if (!v->hvm.xsave)
+		return -ENOMEM;
+	v->hvm.pat = 0x0007040600070406ull;
+	if (hvm->vcpu_init(v)) {
+		kfree(v->hvm.xsave);
+		return -ENOMEM;
+	}
+	hvm_reset(v);
+	return 0;
+}
+
+void hvm_vcpu_destroy(struct vcpu *v)
+{
+	hvm->vcpu_destroy(v);
+	kfree(v->hvm.xsave);
+}
+
+void hvm_vcpu_load(struct vcpu *v)
+{
+	u32 lo = (u32)hvm_xcr0_mask, hi = (u32)(hvm_xcr0_mask >> 32);
+
+	set_xcr0(hvm_xcr0_mask);
+	__asm__ volatile("xrstor64 (%0)" :: "r"(v->hvm.xsave), "a"(lo), "d"(hi) : "memory");
+	set_xcr0(v->hvm.xcr0);
+	if (has_tsc_aux)
+		wrmsr(MSR_TSC_AUX, v->hvm.tsc_aux);
+	hvm->vcpu_load(v);
+}
+
+void hvm_vcpu_save(struct vcpu *v)
+{
+	u32 lo = (u32)hvm_xcr0_mask, hi = (u32)(hvm_xcr0_mask >> 32);
+
+	hvm->vcpu_save(v);
+	set_xcr0(hvm_xcr0_mask);
+	__asm__ volatile("xsave64 (%0)" :: "r"(v->hvm.xsave), "a"(lo), "d"(hi) : "memory");
+}
+
+int hvm_set_xcr0(struct vcpu *v, u64 xcr0)
+{
+	u64 avx512 = xcr0 & XCR0_AVX512;
+
+	/* SDM 2.6: x87 always, AVX needs SSE, the AVX-512 parts come together and need AVX. */
+	if (!(xcr0 & XCR0_X87) || xcr0 & ~cpu_policy_xcr0(v->domain->policy) ||
+	    (xcr0 & XCR0_AVX && !(xcr0 & XCR0_SSE)) || (avx512 && (avx512 != XCR0_AVX512 || !(xcr0 & XCR0_AVX))))
+		return -EINVAL;
+	v->hvm.xcr0 = xcr0;
+	set_xcr0(xcr0);
+	return 0;
+}
+
+void hvm_set_tsc_aux(struct vcpu *v, u64 val)
+{
+	v->hvm.tsc_aux = val;
+	if (has_tsc_aux)
+		wrmsr(MSR_TSC_AUX, val);
+}
+
+static const struct hvm_segment real_data = { .limit = 0xffff, .ar = 0x93 };
+static const struct hvm_segment flat_code = { .limit = ~0u, .ar = 0xc09b };
+static const struct hvm_segment flat_data = { .limit = ~0u, .ar = 0xc093 };
+
+static void power_on_state(struct hvm_state *s)
+{
+	*s = (struct hvm_state){ .cr0 = CR0_ET | CR0_CD | CR0_NW, .dr6 = 0xffff0ff0, .dr7 = 0x400 };
+	for (unsigned i = 0; i < HVM_NR_SEGS; i++)
+		s->seg[i] = real_data;
+	s->seg[HVM_SEG_CS].ar = 0x9b;
+	s->seg[HVM_SEG_TR].ar = 0x8b;
+	s->seg[HVM_SEG_LDTR].ar = 0x82;
+}
+
+void hvm_reset(struct vcpu *v)
+{
+	struct hvm_state s;
+
+	power_on_state(&s);
+	s.seg[HVM_SEG_CS].sel = 0xf000;
+	s.seg[HVM_SEG_CS].base = 0xffff0000;
+	v->hvm.regs = (struct cpu_regs){ .rip = 0xfff0, .rflags = 2 };
+	v->hvm.pat = 0x0007040600070406ull;
+	fpu_reset(v);
+	hvm->set_state(v, &s);
+}
+
+void hvm_start_sipi(struct vcpu *v, u8 vector)
+{
+	struct hvm_state s;
+
+	hvm_reset(v);
+	hvm->get_state(v, &s);
+	s.cr0 = CR0_ET;         /* cached, as firmware would leave it */
+	s.seg[HVM_SEG_CS].sel = (u16)(vector << 8);
+	s.seg[HVM_SEG_CS].base = (u64)vector << 12;
+	v->hvm.regs.rip = 0;
+	hvm->set_state(v, &s);
+}
+
+void hvm_start_flat32(struct vcpu *v, u32 eip, u32 ebx, u32 esi)
+{
+	struct hvm_state s;
+
+	hvm_reset(v);
+	hvm->get_state(v, &s);
+	s.cr0 = CR0_PE | CR0_ET;
+	for (unsigned i = HVM_SEG_ES; i <= HVM_SEG_GS; i++)
+		s.seg[i] = flat_data;
+	s.seg[HVM_SEG_CS] = flat_code;
+	s.seg[HVM_SEG_CS].sel = 0x10;   /* the Linux 32-bit boot protocol's __BOOT_CS and __BOOT_DS; PVH doesn't care */
+	s.seg[HVM_SEG_DS].sel = s.seg[HVM_SEG_ES].sel = s.seg[HVM_SEG_SS].sel = 0x18;
+	s.seg[HVM_SEG_TR].limit = 0x67;
+	v->hvm.regs = (struct cpu_regs){ .rip = eip, .rbx = ebx, .rsi = esi, .rflags = 2 };
+	hvm->set_state(v, &s);
+}
+
+/* Xen's record packs attributes as the VMCB does: bits 11:8 are AVL, L, D and G. */
+#define RECORD_SEGMENTS(X) X(ES, es) X(CS, cs) X(SS, ss) X(DS, ds) X(FS, fs) X(GS, gs) X(TR, tr) X(LDTR, ldtr)
+#define RECORD_REGS(X) X(rax) X(rbx) X(rcx) X(rdx) X(rbp) X(rsi) X(rdi) X(rsp) X(r8) X(r9) X(r10) X(r11) X(r12) X(r13) X(r14) X(r15) X(rip)
+#define RECORD_STATE(X) X(cr0) X(cr2) X(cr3) X(cr4) X(dr6) X(dr7) X(sysenter_cs) X(sysenter_esp) X(sysenter_eip)
+
+/* The combinations that VMRUN refuses (APM 15.5.1) and that no guest could have reached by itself. */
+static bool enterable(const struct hvm_hw_cpu *c)
+{
+	u64 efer_ok = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_FFXSR;
+	bool long_mode = c->msr_efer & EFER_LME && c->cr0 & CR0_PG;
+
+	if (c->cr0 >> 32 || c->cr4 >> 32 || c->msr_efer & ~efer_ok || c->dr6 >> 32 || c->dr7 >> 32)
+		return false;
+	if ((c->cr0 & CR0_PG && !(c->cr0 & CR0_PE)) || (c->cr0 & CR0_NW && !(c->cr0 & CR0_CD)))
+		return false;
+	if (c->cr4 & ~(u64)0x7fffff || c->cr4 & BIT(13) || c->cr4 & BIT(12))
+		return false;
+	if (long_mode && (!(c->cr4 & CR4_PAE) || !(c->cr0 & CR0_PE) || (c->cs_arbytes & 0x600) == 0x600))
+		return false;
+	return !(c->rflags & ~(u64)0x3f7fd7 & ~(u64)2) && c->cr3 < BIT(52);
+}
+
+int hvm_set_context(struct vcpu *v, const struct hvm_hw_cpu *c)
+{
+	struct hvm_state s;
+
+	if (!enterable(c))
+		return -EINVAL;
+	hvm_reset(v);
+	hvm->get_state(v, &s);
+#define X(n, f) s.seg[HVM_SEG_##n] = (struct hvm_segment){ .base = c->f##_base, .limit = c->f##_limit, .sel = (u16)c->f##_sel, \
+		.ar = (u16)((c->f##_arbytes & 0xff) | (c->f##_arbytes & 0xf00) << 4) };
+	RECORD_SEGMENTS(X)
+#undef X
+	s.seg[HVM_SEG_GDTR] = (struct hvm_segment){ .base = c->gdtr_base, .limit = c->gdtr_limit };
+	s.seg[HVM_SEG_IDTR] = (struct hvm_segment){ .base = c->idtr_base, .limit = c->idtr_limit };
+#define X(f) s.f = c->f;
+	RECORD_STATE(X)
+#undef X
+	s.cr0 |= CR0_ET;
+	s.star = c->msr_star;
+	s.lstar = c->msr_lstar;
+	s.cstar = c->msr_cstar;
+	s.sfmask = c->msr_syscall_mask;
+	s.kernel_gs_base = c->shadow_gs;
+	s.efer = c->msr_efer;
+#define X(f) v->hvm.regs.f = c->f;
+	RECORD_REGS(X)
+#undef X
+	v->hvm.regs.rflags = c->rflags | 2;
+	v->hvm.tsc_aux = c->msr_tsc_aux;
+	if (c->flags & XEN_X86_FPU_INITIALISED) {
+		memcpy(v->hvm.xsave, c->fpu_regs, sizeof(c->fpu_regs));
+		*(u32 *)((char *)v->hvm.xsave + 24) &= 0xffff;          /* MXCSR's reserved bits would fault our XRSTOR */
+		*(u64 *)((char *)v->hvm.xsave + 512) = XCR0_X87 | XCR0_SSE;
+	}
+	hvm->set_state(v, &s);
+	return 0;
+}
+
+void hvm_get_context(struct vcpu *v, struct hvm_hw_cpu *c)
+{
+	struct hvm_state s;
+
+	hvm->get_state(v, &s);
+	memset(c, 0, sizeof(*c));
+#define X(n, f) c->f##_base = s.seg[HVM_SEG_##n].base; c->f##_limit = s.seg[HVM_SEG_##n].limit; c->f##_sel = s.seg[HVM_SEG_##n].sel; \
+		c->f##_arbytes = (s.seg[HVM_SEG_##n].ar & 0xff) | (s.seg[HVM_SEG_##n].ar >> 4 & 0xf00u);
+	RECORD_SEGMENTS(X)
+#undef X
+	c->gdtr_base = s.seg[HVM_SEG_GDTR].base;
+	c->gdtr_limit = s.seg[HVM_SEG_GDTR].limit;
+	c->idtr_base = s.seg[HVM_SEG_IDTR].base;
+	c->idtr_limit = s.seg[HVM_SEG_IDTR].limit;
+#define X(f) c->f = s.f;
+	RECORD_STATE(X)
+#undef X
+	c->msr_star = s.star;
+	c->msr_lstar = s.lstar;
+	c->msr_cstar = s.cstar;
+	c->msr_syscall_mask = s.sfmask;
+	c->shadow_gs = s.kernel_gs_base;
+	c->msr_efer = s.efer;
+#define X(f) c->f = v->hvm.regs.f;
+	RECORD_REGS(X)
+#undef X
+	c->rflags = v->hvm.regs.rflags;
+	c->msr_tsc_aux = v->hvm.tsc_aux;
+	memcpy(c->fpu_regs, v->hvm.xsave, sizeof(c->fpu_regs));
+	c->flags = XEN_X86_FPU_INITIALISED;
+}
+
+/*
+ * Enters the guest unless something asks for this CPU. Order matters: in_guest is up before need_resched and the p2m's generation are
+ * looked at, and a flusher raises the generation before it looks at in_guest. So either it sees us and kicks us out, or we see the new
+ * generation and flush before entering.
+ */
+void hvm_enter(struct vcpu *v, struct vm_exit *x)
+{
+	struct percpu *p = this_cpu();
+
+	__atomic_store_n(&p->guest_p2m, &v->domain->p2m, __ATOMIC_RELAXED);
+	__atomic_store_n(&p->guest_gen, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&p->in_guest, 1, __ATOMIC_SEQ_CST);
+	if (unlikely(__atomic_load_n(&p->need_resched, __ATOMIC_SEQ_CST)))
+		x->reason = EXIT_RETRY;
+	else
+		hvm->run(v, x);
+	__atomic_store_n(&p->in_guest, 0, __ATOMIC_RELEASE);
+}
+
+void hvm_flush_others(struct p2m *p2m, u64 gen)
+{
+	smp_mb();
+	for (unsigned cpu = 0; cpu < nr_cpus; cpu++) {
+		struct percpu *p = &percpu[cpu];
+		bool kicked = false;
+
+		if (p == this_cpu())
+			continue;
+		while (__atomic_load_n(&p->in_guest, __ATOMIC_SEQ_CST) && __atomic_load_n(&p->guest_p2m, __ATOMIC_RELAXED) == p2m &&
+		       __atomic_load_n(&p->guest_gen, __ATOMIC_RELAXED) < gen) {
+			if (!kicked)
+				lapic_send_ipi(p->apic_id, 0xf0);
+			kicked = true;
+			cpu_relax();
+		}
+	}
+}

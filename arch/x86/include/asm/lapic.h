@@ -1,0 +1,24 @@
+/* The physical local APIC of the calling pCPU, in xAPIC (MMIO) or x2APIC (MSR) mode as the firmware left it (SDM 10, APM 16). */
+#ifndef ASM_LAPIC_H
+#define ASM_LAPIC_H
+
+#include "lib/base.h"
+
+/* Boot CPU: finds the mode and maps the registers at `base`; the other CPUs only enable theirs. */
+void lapic_init(paddr_t base);
+void lapic_enable(void);
+u32 lapic_id(void);
+void lapic_eoi(void);
+/* True if `vector`, being serviced now, came in level-triggered. */
+bool lapic_is_level(u8 vector);
+void lapic_send_ipi(u32 apic_id, u8 vector);
+void lapic_send_init(u32 apic_id);
+void lapic_send_sipi(u32 apic_id, u8 page);
+void lapic_send_nmi(u32 apic_id);
+/* NMI to all but this CPU; for a panic. */
+void lapic_stop_others(void);
+/* One-shot timer: raw counts at the divider's rate; 0 disarms. */
+void lapic_timer(u32 count);
+u32 lapic_timer_count(void);
+
+#endif

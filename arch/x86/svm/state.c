@@ -1,0 +1,57 @@
+/* Architectural state between the VMCB and the vendor-neutral struct hvm_state. */
+#include <asm/hvm.h>
+#include <asm/insn.h>
+#include "arch/x86/svm/svm.h"
+#include "arch/x86/svm/vmcb.h"
+#include "vmm/domain.h"
+
+/* The VMCB packs the attribute word: its bits 11:8 are the descriptor's 55:52 (APM 15.5.1), which struct hvm_segment keeps in 15:12. */
+static struct hvm_segment unpack(const struct vmcb_seg *s)
+{
+	return (struct hvm_segment){ .base = s->base, .limit = s->limit, .sel = s->sel,
+				     .ar = (u16)((s->attr & 0xff) | (s->attr & 0xf00) << 4) };
+}
+
+static struct vmcb_seg pack(const struct hvm_segment *s)
+{
+	return (struct vmcb_seg){ .base = s->base, .limit = s->limit, .sel = s->sel,
+				  .attr = (u16)((s->ar & 0xff) | (s->ar >> 4 & 0xf00)) };
+}
+
+#define SEGMENTS(X) \
+	X(ES, es) X(CS, cs) X(SS, ss) X(DS, ds) X(FS, fs) X(GS, gs) X(TR, tr) X(LDTR, ldtr) X(GDTR, gdtr) X(IDTR, idtr)
+#define SCALARS(X) \
+	X(cr0) X(cr2) X(cr3) X(cr4) X(dr6) X(dr7) X(star) X(lstar) X(cstar) X(sfmask) X(kernel_gs_base) \
+	X(sysenter_cs) X(sysenter_esp) X(sysenter_eip)
+
+void svm_get_state(const struct vcpu *v, struct hvm_state *s)
+{
+	const struct vmcb *b = ((struct svm_vcpu *)v->hvm.vendor)->vmcb;
+
+#define X(n, f) s->seg[HVM_SEG_##n] = unpack(&b->f);
+	SEGMENTS(X)
+#undef X
+#define X(f) s->f = b->f;
+	SCALARS(X)
+#undef X
+	s->efer = b->efer & ~EFER_SVME;
+}
+
+void svm_set_state(struct vcpu *v, const struct hvm_state *s)
+{
+	struct vmcb *b = ((struct svm_vcpu *)v->hvm.vendor)->vmcb;
+
+#define X(n, f) b->f = pack(&s->seg[HVM_SEG_##n]);
+	SEGMENTS(X)
+#undef X
+#define X(f) b->f = s->f;
+	SCALARS(X)
+#undef X
+	b->efer = s->efer | EFER_SVME;
+	b->cpl = s->seg[HVM_SEG_SS].ar >> 5 & 3;
+	b->interrupt_shadow = 0;
+	b->eventinj = 0;
+	b->g_pat = v->hvm.pat;
+	((struct svm_vcpu *)v->hvm.vendor)->nmi_blocked = false;
+	v->hvm.asid_generation = 0;
+}

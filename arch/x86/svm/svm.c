@@ -1,0 +1,375 @@
+/* AMD SVM behind the vendor contract: control blocks, entry, and the translation of exit codes. APM volume 2, chapter 15. */
+#include <asm/cpu.h>
+#include <asm/hvm.h>
+#include <asm/insn.h>
+#include "arch/x86/svm/svm.h"
+#include "arch/x86/svm/vmcb.h"
+#include "lib/string.h"
+#include "mm/heap.h"
+#include "vmm/domain.h"
+
+#define MSR_VM_CR       0xc0010114u
+#define MSR_VM_HSAVE_PA 0xc0010117u
+#define VM_CR_SVMDIS    BIT(4)
+#define MSR_TSC_AUX     0xc0000103u
+
+/* CPUID 8000_000A EDX, APM 15.4 */
+enum { SVM_NPT = 1u << 0, SVM_NRIPS = 1u << 3 };
+
+/* Host state that VMRUN does not switch lives in a block of its own, loaded after each exit. */
+struct svm_cpu {
+	void *hsave;
+	struct vmcb *host;
+	u64 host_pa;
+};
+
+static u32 max_asid;            /* [I] highest usable */
+static bool has_nrips;          /* [I] */
+static struct svm_cpu svm_cpu[NR_CPUS];     /* [c] */
+
+void svm_enter(u64 vmcb_pa, struct cpu_regs *regs, u64 host_pa);
+
+static struct svm_vcpu *svm_of(const struct vcpu *v) { return v->hvm.vendor; }
+static struct vmcb *vmcb_of(const struct vcpu *v) { return svm_of(v)->vmcb; }
+
+static const char *svm_probe(void)
+{
+	u32 a, b, c, d, features;
+	u64 vm_cr;
+
+	cpuid_count(0x80000001, 0, &a, &b, &c, &d);
+	if (!(c & 1u << 2))
+		return "the CPU has no SVM (CPUID 8000_0001 ECX bit 2)";
+	if (rdmsr_safe(MSR_VM_CR, &vm_cr) && vm_cr & VM_CR_SVMDIS)
+		return "SVM is switched off by the firmware: enable \"SVM\" or \"virtualization\" in its CPU settings";
+	cpuid_count(0x8000000a, 0, &a, &b, &c, &features);
+	if (!(features & SVM_NPT))
+		return "the CPU has SVM without nested paging (CPUID 8000_000A EDX bit 0)";
+	if (b < 2)
+		return "the CPU has no address space identifiers (CPUID 8000_000A EBX)";
+	max_asid = b - 1;
+	has_nrips = features & SVM_NRIPS;
+	return NULL;
+}
+
+static int svm_cpu_enable(void)
+{
+	struct svm_cpu *c = &svm_cpu[cpu_id()];
+
+	c->hsave = page_alloc_zeroed();
+	c->host = page_alloc_zeroed();
+	if (!c->hsave || !c->host)
+		return -ENOMEM;
+	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
+	wrmsr(MSR_VM_HSAVE_PA, virt_to_phys(c->hsave));
+	c->host_pa = virt_to_phys(c->host);
+	__asm__ volatile("vmsave %0" :: "a"(c->host_pa) : "memory");
+	/* Generation 1, so that a vCPU with generation 0 never matches. */
+	this_cpu()->asid_generation = 1;
+	this_cpu()->asid_next = 1;
+	return 0;
+}
+
+static void svm_cpu_disable(void)
+{
+	wrmsr(MSR_EFER, rdmsr(MSR_EFER) & ~EFER_SVME);
+}
+
+static void set_intercepts(struct vmcb *b, bool privileged)
+{
+	/* #DB and #AC can be raised without end by the guest's own tables: intercepted, so that no loop escapes us. #MC is the host's. */
+	b->intercept_exceptions = 1u << 1 | 1u << 17 | 1u << 18;
+	b->intercept_misc1 = INT1_INTR | INT1_NMI | INT1_SMI | INT1_INIT | INT1_RDPMC | INT1_CPUID | INT1_INVD | INT1_HLT |
+			     INT1_INVLPGA | INT1_IOIO | INT1_MSR | INT1_FERR | INT1_SHUTDOWN;
+	b->intercept_misc2 = INT2_VMRUN | INT2_VMMCALL | INT2_VMLOAD | INT2_VMSAVE | INT2_STGI | INT2_CLGI | INT2_SKINIT |
+			     INT2_MONITOR | INT2_MWAIT | INT2_MWAIT_ARMED | INT2_XSETBV | INT2_RDPRU |
+			     (privileged ? 0 : INT2_WBINVD);
+}
+
+static int svm_vcpu_init(struct vcpu *v)
+{
+	struct svm_vcpu *s = kzalloc(sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	s->vmcb = page_alloc_zeroed();
+	if (!s->vmcb) {
+		kfree(s);
+		return -ENOMEM;
+	}
+	s->pa = virt_to_phys(s->vmcb);
+	v->hvm.vendor = s;
+
+	set_intercepts(s->vmcb, v->domain->privileged);
+	s->vmcb->iopm_pa = svm_iopm(v->domain);
+	s->vmcb->msrpm_pa = svm_msrpm();
+	s->vmcb->v_masking = 1;
+	s->vmcb->np_enable = 1;
+	s->vmcb->n_cr3 = v->domain->p2m.root.v << PAGE_SHIFT;
+	return 0;
+}
+
+static void svm_vcpu_destroy(struct vcpu *v)
+{
+	if (!v->hvm.vendor)
+		return;
+	page_free_virt(svm_of(v)->vmcb);
+	kfree(v->hvm.vendor);
+	v->hvm.vendor = NULL;
+}
+
+static void svm_vcpu_load(struct vcpu *v)
+{
+	struct svm_vcpu *s = svm_of(v);
+
+	write_dr0(s->dr[0]);
+	write_dr1(s->dr[1]);
+	write_dr2(s->dr[2]);
+	write_dr3(s->dr[3]);
+}
+
+static void svm_vcpu_save(struct vcpu *v)
+{
+	struct svm_vcpu *s = svm_of(v);
+
+	s->dr[0] = read_dr0();
+	s->dr[1] = read_dr1();
+	s->dr[2] = read_dr2();
+	s->dr[3] = read_dr3();
+}
+
+static void svm_flush_tlb(struct vcpu *v)
+{
+	v->hvm.asid_generation = 0;
+}
+
+/* A fresh ASID is a flush: no entry carries it. When they run out, all are flushed and start again (APM 15.16). */
+static void assign_asid(struct vcpu *v, struct vmcb *b)
+{
+	struct percpu *p = this_cpu();
+
+	b->tlb_control = 0;
+	if (p->asid_next > max_asid) {
+		p->asid_next = 1;
+		p->asid_generation++;
+		p->tlb_flushes++;
+		b->tlb_control = 1;
+	}
+	b->asid = p->asid_next++;
+	v->hvm.asid_cpu = p->cpu;
+	v->hvm.asid_generation = p->asid_generation;
+}
+
+static bool svm_can_inject(struct vcpu *v)
+{
+	const struct vmcb *b = vmcb_of(v);
+
+	return (v->hvm.regs.rflags & RFLAGS_IF) && !(b->interrupt_shadow & 1) && !(b->eventinj & EVENT_VALID);
+}
+
+static void svm_inject_interrupt(struct vcpu *v, u8 vector)
+{
+	vmcb_of(v)->eventinj = EVENT_VALID | EVENT_INTR | vector;
+}
+
+static void svm_inject_exception(struct vcpu *v, u8 vector, bool has_error, u32 error)
+{
+	vmcb_of(v)->eventinj = EVENT_VALID | EVENT_EXCEPTION | vector | (has_error ? EVENT_HAS_ERROR | (u64)error << 32 : 0);
+}
+
+/* NMIs are blocked from one until its IRET, which is intercepted meanwhile (APM 15.21.9). */
+static bool svm_inject_nmi(struct vcpu *v)
+{
+	struct vmcb *b = vmcb_of(v);
+
+	if (svm_of(v)->nmi_blocked || b->interrupt_shadow & 1 || b->eventinj & EVENT_VALID)
+		return false;
+	b->eventinj = EVENT_VALID | EVENT_NMI | 2;
+	svm_of(v)->nmi_blocked = true;
+	b->intercept_misc1 |= INT1_IRET;
+	return true;
+}
+
+/* A dummy virtual interrupt of the highest priority exits the moment the guest could take one (APM 15.21.4). */
+static void svm_request_window(struct vcpu *v, bool on)
+{
+	struct vmcb *b = vmcb_of(v);
+
+	b->v_irq = on;
+	b->v_prio = on ? 0x1f : 0;      /* priority 15, ignore TPR */
+	b->v_vector = 0;
+	if (on)
+		b->intercept_misc1 |= INT1_VINTR;
+	else
+		b->intercept_misc1 &= ~(u32)INT1_VINTR;
+}
+
+static u32 insn_len(const struct vmcb *b, u32 fixed)
+{
+	return has_nrips && b->nrip > b->rip ? (u32)(b->nrip - b->rip) : fixed;
+}
+
+static void decode_io(const struct vmcb *b, struct vm_exit *x)
+{
+	u64 info = b->exitinfo1;
+
+	x->reason = EXIT_IO;
+	x->len = (u32)(b->exitinfo2 - b->rip);
+	x->io.port = (u16)(info >> 16);
+	x->io.in = info & 1;
+	x->io.string = info >> 2 & 1;
+	x->io.rep = info >> 3 & 1;
+	x->io.size = info >> 4 & 7;
+}
+
+static void decode(struct vcpu *v, struct vmcb *b, struct vm_exit *x)
+{
+	u64 code = b->exitcode;
+
+	switch (code) {
+	case VMEXIT_INTR: x->reason = EXIT_INTERRUPT; break;
+	case VMEXIT_VMMCALL: x->reason = EXIT_HYPERCALL; x->len = insn_len(b, 3); break;
+	case VMEXIT_HLT: x->reason = EXIT_HLT; x->len = insn_len(b, 1); break;
+	case VMEXIT_MSR: x->reason = b->exitinfo1 & 1 ? EXIT_WRMSR : EXIT_RDMSR; x->len = insn_len(b, 2); break;
+	case VMEXIT_CPUID: x->reason = EXIT_CPUID; x->len = insn_len(b, 2); break;
+	case VMEXIT_IOIO: decode_io(b, x); break;
+	case VMEXIT_NPF:
+		x->reason = EXIT_NPF;
+		x->npf.gpa = b->exitinfo2;
+		x->npf.present = b->exitinfo1 & 1;
+		x->npf.write = b->exitinfo1 >> 1 & 1;
+		x->npf.fetch = b->exitinfo1 >> 4 & 1;
+		break;
+	case VMEXIT_VINTR:
+		svm_request_window(v, false);
+		x->reason = EXIT_WINDOW;
+		break;
+	case VMEXIT_NMI:
+	case VMEXIT_SMI:
+	case VMEXIT_INIT: x->reason = EXIT_NMI; break;
+	case VMEXIT_IRET:
+		svm_of(v)->nmi_blocked = false;
+		b->intercept_misc1 &= ~(u32)INT1_IRET;
+		x->reason = EXIT_RETRY;
+		break;
+	case VMEXIT_INVD:
+	case VMEXIT_WBINVD:
+		/* Caches stay coherent without the guest's help. */
+		v->hvm.regs.rip += insn_len(b, 2);
+		b->interrupt_shadow = 0;
+		x->reason = EXIT_RETRY;
+		break;
+	case VMEXIT_XSETBV: x->reason = EXIT_XSETBV; x->len = insn_len(b, 3); break;
+	case VMEXIT_SHUTDOWN: x->reason = EXIT_TRIPLE_FAULT; break;
+	case VMEXIT_EXCP ... VMEXIT_EXCP + 31:
+		x->reason = EXIT_EXCEPTION;
+		x->exc.vector = (u8)(code - VMEXIT_EXCP);
+		x->exc.error = (u32)b->exitinfo1;
+		break;
+	case VMEXIT_VMRUN:
+	case VMEXIT_VMLOAD ... VMEXIT_SKINIT:
+	case VMEXIT_MONITOR ... VMEXIT_MWAIT_ARMED:
+	case VMEXIT_INVLPGA:
+	case VMEXIT_RDPRU:
+	case VMEXIT_RDPMC: x->reason = EXIT_UNDEFINED; break;
+	case ~0ull: x->reason = EXIT_FAILED; x->code = code; break;
+	default: x->reason = EXIT_UNKNOWN; x->code = code;
+	}
+}
+
+static void svm_run(struct vcpu *v, struct vm_exit *x)
+{
+	struct svm_vcpu *s = svm_of(v);
+	struct vmcb *b = s->vmcb;
+	struct cpu_regs *r = &v->hvm.regs;
+	struct percpu *p = this_cpu();
+	u64 gen = __atomic_load_n(&v->domain->p2m.tlb_gen, __ATOMIC_ACQUIRE);
+
+	if (unlikely(v->hvm.tlb_gen != gen || v->hvm.asid_generation != p->asid_generation || v->hvm.asid_cpu != p->cpu)) {
+		assign_asid(v, b);
+		v->hvm.tlb_gen = gen;
+	}
+	p->guest_gen = gen;
+	b->rax = r->rax;
+	b->rsp = r->rsp;
+	b->rip = r->rip;
+	b->rflags = r->rflags;
+	svm_enter(s->pa, r, svm_cpu[p->cpu].host_pa);
+	r->rax = b->rax;
+	r->rsp = b->rsp;
+	r->rip = b->rip;
+	r->rflags = b->rflags;
+	b->tlb_control = 0;
+	/* An event cut off in the middle of its delivery is delivered again (APM 15.7.2, 15.20). */
+	b->eventinj = b->exitintinfo & EVENT_VALID ? b->exitintinfo : 0;
+	decode(v, b, x);
+}
+
+static u64 svm_get_cr(const struct vcpu *v, int which)
+{
+	const struct vmcb *b = vmcb_of(v);
+
+	switch (which) {
+	case HVM_CR0: return b->cr0;
+	case HVM_CR2: return b->cr2;
+	case HVM_CR3: return b->cr3;
+	case HVM_CR4: return b->cr4;
+	case HVM_EFER: return b->efer & ~EFER_SVME;
+	default: BUG();
+	}
+}
+
+/* VMRUN insists on SVME; the guest doesn't see it. */
+static void svm_set_efer(struct vcpu *v, u64 efer)
+{
+	vmcb_of(v)->efer = efer | EFER_SVME;
+}
+
+static void svm_set_pat(struct vcpu *v, u64 pat) { vmcb_of(v)->g_pat = pat; }
+
+static int svm_cpl(const struct vcpu *v) { return vmcb_of(v)->cpl; }
+
+static void skip_shadow(struct vcpu *v) { vmcb_of(v)->interrupt_shadow = 0; }
+
+static void svm_dump(const struct vcpu *v)
+{
+	const struct vmcb *b = vmcb_of(v);
+	const struct cpu_regs *r = &v->hvm.regs;
+
+#define X(n) (unsigned long long)(n)
+	printk(LOG_ERR "  rip %llx rsp %llx rflags %llx rax %llx rbx %llx rcx %llx rdx %llx\n", X(r->rip), X(r->rsp), X(r->rflags),
+	       X(r->rax), X(r->rbx), X(r->rcx), X(r->rdx));
+	printk(LOG_ERR "  rsi %llx rdi %llx rbp %llx cr0 %llx cr2 %llx cr3 %llx cr4 %llx efer %llx cs %x:%llx/%x\n", X(r->rsi), X(r->rdi),
+	       X(r->rbp), X(b->cr0), X(b->cr2), X(b->cr3), X(b->cr4), X(b->efer), b->cs.sel, X(b->cs.base), b->cs.attr);
+	printk(LOG_ERR "  exit code %llx info %llx %llx, event %llx\n", X(b->exitcode), X(b->exitinfo1), X(b->exitinfo2), X(b->exitintinfo));
+#undef X
+}
+
+const struct hvm_ops svm_ops = {
+	.name = "SVM",
+	.hypercall_insn = { 0x0f, 0x01, 0xd9 },
+	.probe = svm_probe,
+	.cpu_enable = svm_cpu_enable,
+	.cpu_disable = svm_cpu_disable,
+	.domain_init = svm_domain_init,
+	.domain_destroy = svm_domain_destroy,
+	.vcpu_init = svm_vcpu_init,
+	.vcpu_destroy = svm_vcpu_destroy,
+	.vcpu_load = svm_vcpu_load,
+	.vcpu_save = svm_vcpu_save,
+	.run = svm_run,
+	.can_inject = svm_can_inject,
+	.inject_interrupt = svm_inject_interrupt,
+	.inject_exception = svm_inject_exception,
+	.inject_nmi = svm_inject_nmi,
+	.request_window = svm_request_window,
+	.skip_shadow = skip_shadow,
+	.get_cr = svm_get_cr,
+	.set_efer = svm_set_efer,
+	.set_pat = svm_set_pat,
+	.get_state = svm_get_state,
+	.set_state = svm_set_state,
+	.flush_tlb = svm_flush_tlb,
+	.cpl = svm_cpl,
+	.dump = svm_dump,
+};

@@ -1,0 +1,192 @@
+/* Exceptions in ring 0 are our own bugs and end in a panic that says all it knows; interrupts are handed on. */
+#include <asm/cpu.h>
+#include <asm/insn.h>
+#include <asm/lapic.h>
+#include <asm/stacks.h>
+#include <asm/traps.h>
+#include "lib/printf.h"
+
+struct ksym { u32 addr, name; };        /* offsets from the image's start and from ksym_names */
+struct fixup { u64 fault, resume; };
+
+extern char image_start[], text_end[];
+extern const struct fixup ex_table[], ex_table_end[];
+extern const u32 ksym_count;
+extern const struct ksym ksym_table[];
+extern const char ksym_names[];
+
+bool panic_reboots = true;
+static void (*device_handler)(u8 vector);
+static void (*panic_console)(void), (*panic_dump)(void);
+static u32 panicking;                   /* [a] CPU + 1 that panics */
+
+void traps_set_device_handler(void (*fn)(u8 vector)) { device_handler = fn; }
+void traps_set_panic_hooks(void (*console)(void), void (*dump)(void)) { panic_console = console; panic_dump = dump; }
+
+static const char *symbol(u64 addr, u64 *off)
+{
+	u64 rel = addr - (u64)image_start;
+	u32 lo = 0, hi = ksym_count;
+
+	if (addr < (u64)image_start || addr >= (u64)text_end || !hi)
+		return NULL;
+	while (hi - lo > 1) {
+		u32 mid = (lo + hi) / 2;
+
+		if (ksym_table[mid].addr <= rel)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	*off = rel - ksym_table[lo].addr;
+	return ksym_names + ksym_table[lo].name;
+}
+
+static void print_address(u64 addr)
+{
+	u64 off;
+	const char *name = symbol(addr, &off);
+
+	if (name)
+		printk(LOG_ERR "  %016llx  %s+0x%llx\n", (unsigned long long)addr, name, (unsigned long long)off);
+}
+
+static bool on_a_stack(u64 p)
+{
+	return (p >= STACKS_BASE && p < STACKS_BASE + NR_CPUS * STACKS_PER_CPU * STACK_SLOT) ||
+	       (p >= (u64)image_start && p < (u64)image_start + MiB(4));
+}
+
+static void backtrace(u64 rip, u64 rbp)
+{
+	print_address(rip);
+	for (int depth = 0; depth < 32 && on_a_stack(rbp) && !(rbp & 7) && (rbp & 4095) <= 4080; depth++) {
+		u64 *frame = (u64 *)rbp;
+
+		print_address(frame[1]);
+		if (frame[0] <= rbp)
+			break;
+		rbp = frame[0];
+	}
+}
+
+static void print_frame(const struct trap_frame *f)
+{
+#define R(a, b, c, d) printk(LOG_ERR "%4s %016llx %4s %016llx %4s %016llx %4s %016llx\n", #a, (unsigned long long)f->a, \
+	#b, (unsigned long long)f->b, #c, (unsigned long long)f->c, #d, (unsigned long long)f->d)
+	R(rax, rbx, rcx, rdx);
+	R(rsi, rdi, rbp, rsp);
+	R(r8, r9, r10, r11);
+	R(r12, r13, r14, r15);
+	R(rip, rflags, cs, ss);
+#undef R
+	printk(LOG_ERR " cr0 %llx cr2 %llx cr3 %llx cr4 %llx\n", (unsigned long long)read_cr0(), (unsigned long long)read_cr2(),
+	       (unsigned long long)read_cr3(), (unsigned long long)read_cr4());
+}
+
+/* The end of every panic: the other CPUs stop, then restart or stand still. */
+static __noreturn void end_of_the_world(void)
+{
+	if (panic_dump)
+		panic_dump();
+	if (panic_reboots) {
+		printk(LOG_ERR "Restarting in a moment (boot with \"noreboot\" to stand still instead).\n");
+		for (u64 start = rdtsc(); rdtsc() - start < 3000000000ull; )
+			cpu_relax();
+		machine_restart();
+	}
+	printk(LOG_ERR "Standing still, as told by \"noreboot\".\n");
+	for (;;)
+		halt();
+}
+
+static void enter_panic(void)
+{
+	u32 expected = 0, me = cpu_id() + 1;
+
+	if (!__atomic_compare_exchange_n(&panicking, &expected, me, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+		if (expected == me)
+			machine_restart();      /* a panic within the panic */
+		for (;;)
+			halt();
+	}
+	if (panic_console)
+		panic_console();
+	lapic_stop_others();
+}
+
+void bug(const char *file, int line, const char *what)
+{
+	enter_panic();
+	printk(LOG_ERR "BOTHY PANIC: bug at %s:%d: %s (CPU %u)\n", file, line, what, cpu_id());
+	backtrace((u64)__builtin_return_address(0), (u64)__builtin_frame_address(0));
+	end_of_the_world();
+}
+
+void panic(const char *fmt, ...)
+{
+	char text[256];
+	va_list ap;
+
+	enter_panic();
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	printk(LOG_ERR "BOTHY PANIC: %s\n", text);
+	panic_dump = NULL;      /* the machine's or the user's fault: exits say nothing about it */
+	end_of_the_world();
+}
+
+static void exception(struct trap_frame *f)
+{
+	static const char *const names[32] = {
+		"divide error", "debug", "NMI", "breakpoint", "overflow", "bound", "invalid opcode", "no FPU", "double fault",
+		"", "invalid TSS", "segment not present", "stack fault", "general protection", "page fault", "", "x87", "alignment",
+		"machine check", "SIMD", "virtualization", "control protection",
+	};
+
+	for (const struct fixup *x = ex_table; x < ex_table_end; x++)
+		if (x->fault == f->rip) {
+			f->rip = x->resume;
+			return;
+		}
+	enter_panic();
+	printk(LOG_ERR "BOTHY PANIC: exception %llu (%s), error %llx, on CPU %u\n", (unsigned long long)f->vector,
+	       names[f->vector & 31] ?: "", (unsigned long long)f->error, cpu_id());
+	print_frame(f);
+	backtrace(f->rip, f->rbp);
+	end_of_the_world();
+}
+
+void trap_handler(struct trap_frame *f);
+void trap_handler(struct trap_frame *f)
+{
+	switch (f->vector) {
+	case 2:
+		/* Another CPU panics and wants quiet; any other NMI is the platform's, and there is nobody to tell. */
+		while (__atomic_load_n(&panicking, __ATOMIC_RELAXED))
+			halt();
+		break;
+	case 0 ... 1:
+	case 3 ... 31:
+		exception(f);
+		break;
+	case VECTOR_TIMER:
+		this_cpu()->timer_armed = ~0ull;
+		this_cpu()->need_resched = 1;
+		lapic_eoi();
+		break;
+	case VECTOR_KICK:
+	case VECTOR_ERROR:
+		lapic_eoi();
+		break;
+	case VECTOR_SPURIOUS:
+		break;
+	default:
+		this_cpu()->irq_count++;
+		if (device_handler)
+			device_handler((u8)f->vector);
+		else
+			lapic_eoi();
+	}
+}

@@ -1,0 +1,196 @@
+/*
+ * The way in: GRUB's Multiboot2 32-bit entry for the boot CPU, a 16-bit trampoline for the others, both to 64-bit C.
+ * Multiboot2 specification 3.1 (header) and 3.3 (machine state); SDM 9.8.5 (entering long mode).
+ */
+#define IMAGE_BASE 0xffffffff80000000
+#define PA(sym)    ((sym) - IMAGE_BASE)(%ebp)  /* %ebp: machine address of the image */
+
+	.section .head, "ax"
+	.code32
+image_head:
+	.balign 8
+mb2_header:
+	.long 0xe85250d6, 0, mb2_end - mb2_header, -(0xe85250d6 + (mb2_end - mb2_header))
+	/* Relocatable: 80 MiB .. 4 GiB, by 2 MiB, as high as possible: low memory is the service domain's. */
+	.balign 8
+	.word 10, 0
+	.long 24, 0x5000000, 0xffffffff, 0x200000, 2
+	/* Modules on page boundaries. */
+	.balign 8
+	.word 6, 0
+	.long 8
+	.balign 8
+	.word 0, 0
+	.long 8
+mb2_end:
+
+	.globl entry32
+entry32:
+	cli
+	cld
+	movl %eax, %edi
+	movl %ebx, %esi
+	/* No stack yet: the reserved word of the boot information holds one return address. */
+	leal 8(%ebx), %esp
+	call 1f
+1:	popl %ebp
+	subl $(1b - image_head), %ebp
+	leal PA(boot_stack_top), %esp
+
+	/* Boot tables: 4 GiB at 0 and at the direct map, 1 GiB at the image; all by 2 MiB. */
+	leal PA(boot_pd), %eax
+	leal PA(boot_pdpt), %edx
+	movl $4, %ecx
+2:	leal 0x3(%eax), %ebx
+	movl %ebx, (%edx)
+	addl $4096, %eax
+	addl $8, %edx
+	loop 2b
+	leal PA(boot_pd), %edx
+	movl $0x83, %eax
+	movl $2048, %ecx
+3:	movl %eax, (%edx)
+	movl $0, 4(%edx)
+	addl $0x200000, %eax
+	addl $8, %edx
+	loop 3b
+	leal PA(boot_image_pd), %edx
+	leal 0x83(%ebp), %eax
+	movl $16, %ecx
+4:	movl %eax, (%edx)
+	addl $0x200000, %eax
+	addl $8, %edx
+	loop 4b
+	leal 0x3 + PA(boot_image_pd), %eax
+	movl %eax, PA(boot_image_pdpt + 510 * 8)
+	leal 0x3 + PA(boot_pdpt), %eax
+	movl %eax, PA(boot_pml4)
+	movl %eax, PA(boot_pml4 + 256 * 8)
+	leal 0x3 + PA(boot_image_pdpt), %eax
+	movl %eax, PA(boot_pml4 + 511 * 8)
+
+	leal PA(boot_pml4), %eax
+	movl %eax, PA(boot_cr3)
+	movl %eax, %cr3
+	call enter_long_mode
+	leal PA(boot_gdt), %eax
+	movl %eax, PA(boot_gdtr + 2)
+	lgdt PA(boot_gdtr)
+	leal PA(entry64_low), %eax
+	pushl $8
+	pushl %eax
+	lret
+
+/* PAE, NX and long mode on with %cr3 set; clobbers eax, ecx, edx. */
+enter_long_mode:
+	movl %cr4, %eax
+	orl $0x20, %eax
+	movl %eax, %cr4
+	movl $0xc0000080, %ecx
+	rdmsr
+	orl $0x900, %eax
+	wrmsr
+	movl $0x80010033, %eax          /* PG WP NE ET MP PE */
+	movl %eax, %cr0
+	ret
+
+	.code64
+entry64_low:
+	movabsq $entry64, %rax
+	jmp *%rax
+entry64:
+	movl $16, %eax
+	movl %eax, %ds
+	movl %eax, %es
+	movl %eax, %ss
+	xorl %eax, %eax
+	movl %eax, %fs
+	movl %eax, %gs
+	leaq boot_stack_top(%rip), %rsp
+	movl %ebp, %edx                 /* third argument: where the image is */
+	movl %edi, %edi
+	movl %esi, %esi
+	xorl %ebp, %ebp
+	call boot_main
+	ud2
+
+/*
+ * Application processors start here, in real mode, copied to a page below 1 MiB; smp.c fills in the words at the end. From real
+ * mode straight to long mode: paging and protection go on together (SDM 9.8.5 allows it once PAE, CR3 and LME are set).
+ */
+	.code16
+	.globl ap_trampoline, ap_trampoline_end, ap_trampoline_cr3, ap_trampoline_gdtr, ap_trampoline_far
+ap_trampoline:
+	cli
+	cld
+	movw %cs, %ax
+	movw %ax, %ds
+	lgdtl ap_trampoline_gdtr - ap_trampoline
+	movl $0x20, %eax
+	movl %eax, %cr4
+	movl ap_trampoline_cr3 - ap_trampoline, %eax
+	movl %eax, %cr3
+	movl $0xc0000080, %ecx
+	rdmsr
+	orl $0x900, %eax
+	wrmsr
+	movl $0x80010033, %eax
+	movl %eax, %cr0
+	ljmpl *(ap_trampoline_far - ap_trampoline)
+	.code64
+ap_trampoline64:
+	movabsq $ap_entry64, %rax
+	jmp *%rax
+	.balign 8
+ap_trampoline_gdtr:
+	.word 23
+	.long 0
+	.balign 4
+ap_trampoline_cr3:
+	.long 0
+ap_trampoline_far:
+	.long ap_trampoline64 - ap_trampoline   /* plus the page's address */
+	.word 8
+ap_trampoline_end:
+
+ap_entry64:
+	movl $16, %eax
+	movl %eax, %ds
+	movl %eax, %es
+	movl %eax, %ss
+	xorl %eax, %eax
+	movl %eax, %fs
+	movl %eax, %gs
+	movq ap_stack(%rip), %rsp
+	xorl %ebp, %ebp
+	call ap_main
+	ud2
+
+	.data
+	.balign 16
+	.globl boot_gdt, boot_cr3, ap_stack
+boot_gdt:
+	.quad 0
+	.quad 0x00af9b000000ffff        /* 8: 64-bit code */
+	.quad 0x00cf93000000ffff        /* 16: data */
+	.word 0
+boot_gdtr:
+	.word 23
+	.long 0
+	.balign 8
+boot_cr3:
+	.quad 0
+ap_stack:
+	.quad 0
+
+	.bss
+	.balign 4096
+	.globl boot_pml4
+boot_pml4:       .skip 4096
+boot_pdpt:       .skip 4096
+boot_image_pdpt: .skip 4096
+boot_image_pd:   .skip 4096
+boot_pd:         .skip 4096 * 4
+boot_stack:      .skip 8192
+boot_stack_top:
+	.section .note.GNU-stack, "", @progbits

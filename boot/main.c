@@ -1,0 +1,292 @@
+/* From the boot loader to the first guest: read boot_main and boot_rest from top to bottom. */
+#include <asm/cpu.h>
+#include <asm/hvm.h>
+#include <asm/insn.h>
+#include <asm/lapic.h>
+#include <asm/paging.h>
+#include <asm/smp.h>
+#include <asm/stacks.h>
+#include <asm/time.h>
+#include <asm/traps.h>
+#include "boot/multiboot2.h"
+#include "drivers/acpi.h"
+#include "drivers/console.h"
+#include "drivers/power.h"
+#include "drivers/uart.h"
+#include "lib/cmdline.h"
+#include "lib/printf.h"
+#include "lib/string.h"
+#include "mm/memory_map.h"
+#include "mm/page.h"
+#include "sched/sched.h"
+#include "sched/timer.h"
+#include "vmm/cpu_policy.h"
+#include "vmm/domain.h"
+#include "vmm/dom0.h"
+#include "vmm/exits.h"
+#include "vmm/hypercall.h"
+#include "vmm/io_policy.h"
+#include "vmm/irq.h"
+#include "vmm/version.h"
+
+#define AP_TRAMPOLINE    0x8000u        /* dom0's RAM later */
+#define DOM0_MEM_MIN     MiB(512)
+#define DOM0_MEM_MAX     GiB(4)
+#define RESERVE_MIN      MiB(32)        /* never given to dom0: page tables, domains */
+#define CONSOLE_TICK_NS  10000000ull
+
+extern char image_start[], image_end[];
+void boot_main(u32 magic, u32 info, u32 image);
+
+static struct boot_info boot;
+static struct cmdline options;
+static struct acpi acpi;
+static struct acpi_info acpi_info;
+static struct dom0_config dom0_config;
+static struct range_set free_ram;       /* the hypervisor's own share */
+static u32 aps_ready;                   /* [a] */
+static struct timer console_timer;
+
+static void init_console(void)
+{
+	char spec[32];
+
+	if (options.console == CONSOLE_NONE)
+		snprintf(spec, sizeof(spec), "none");
+	else
+		snprintf(spec, sizeof(spec), "com%d,%u", options.console == CONSOLE_COM1 ? 1 : 2, options.baud);
+	if (!console_init(spec) && options.console != CONSOLE_NONE)
+		io_policy_hide_uart(options.console == CONSOLE_COM1 ? UART_COM1 : UART_COM2);
+	console_set_level(options.log_level);
+	panic_reboots = !options.noreboot;
+	traps_set_panic_hooks(console_emergency, exits_dump);
+}
+
+static void read_boot_info(u32 magic, u32 info)
+{
+	const char *why = NULL;
+	const u32 *total = phys_to_virt(info);
+
+	if (magic != MULTIBOOT2_BOOTLOADER_MAGIC)
+		panic("not started by a Multiboot2 boot loader: use \"multiboot2\" in GRUB's configuration");
+	if (multiboot2_parse(total, *total, &boot, &why))
+		panic("the boot loader's information can't be used: %s", why);
+	cmdline_parse(boot.cmdline, &options);
+	init_console();
+	version_set_cmdline(boot.cmdline);
+	printk(LOG_INFO "Bothy, a small hypervisor: %s\n", boot.cmdline);
+	if (options.help)
+		cmdline_print_help();
+	if (!boot.nr_modules)
+		panic("no service domain: GRUB's configuration needs \"module2 /boot/vmlinuz-VERSION ...\" and \"module2 /boot/initrd.img-VERSION\"");
+}
+
+/* ---- memory ---- */
+
+static u64 dom0_memory(void)
+{
+	u64 all = 0, want = options.dom0_mem, reserve;
+
+	for (unsigned i = 0; i < free_ram.nr; i++)
+		all += free_ram.r[i].end - free_ram.r[i].start;
+	reserve = RESERVE_MIN + all / 64;
+	if (!want)
+		want = MIN(MAX(all / 4, DOM0_MEM_MIN), DOM0_MEM_MAX);
+	if (all <= reserve)
+		panic("this machine has too little memory: %llu MiB", (unsigned long long)(all >> 20));
+	if (want > all - reserve) {
+		want = all - reserve;
+		if (options.dom0_mem)
+			printk(LOG_WARN "dom0_mem= asks for more than there is: %llu MiB given\n", (unsigned long long)(want >> 20));
+	}
+	return want & PAGE_MASK;
+}
+
+static void alloc_frame_table(void)
+{
+	u64 size;
+
+	max_mfn = memory_map_end_of_ram() >> PAGE_SHIFT;
+	size = ROUND_UP(max_mfn * sizeof(struct page), PAGE_SIZE);
+	for (unsigned i = free_ram.nr; i-- > 0; ) {
+		paddr_t start = free_ram.r[i].start, end = MIN(free_ram.r[i].end, GiB(4)) & PAGE_MASK, at;
+
+		if (end < start || end - start < size)
+			continue;
+		at = end - size;
+		/* The loader's modules are still in use. */
+		for (unsigned m = 0; m < boot.nr_modules; m++)
+			if (boot.module[m].start < at + size && boot.module[m].end > at)
+				at = ROUND_DOWN(boot.module[m].start, PAGE_SIZE) - size, m = ~0u;
+		if (at < start || at < MiB(80))
+			continue;
+		frame_table = phys_to_virt(at);
+		memset(frame_table, 0, size);
+		range_set_remove(&free_ram, at, at + size);
+		return;
+	}
+	panic("this machine has too little memory below 4 GiB for %llu KiB of tables", (unsigned long long)(size >> 10));
+}
+
+/* Gives the allocator what of [from, to) is ours and not under a module. */
+static void add_free(paddr_t from, paddr_t to)
+{
+	struct range_set s = free_ram;
+
+	for (unsigned m = 0; m < boot.nr_modules; m++)
+		range_set_remove(&s, ROUND_DOWN(boot.module[m].start, PAGE_SIZE), ROUND_UP(boot.module[m].end, PAGE_SIZE));
+	for (unsigned i = 0; i < s.nr; i++)
+		if (MAX(s.r[i].start, from) < MIN(s.r[i].end, to))
+			page_add_range(MAX(s.r[i].start, from), MIN(s.r[i].end, to));
+}
+
+static void init_memory(void)
+{
+	paddr_t end;
+
+	for (unsigned i = 0; i < boot.nr_memory; i++)
+		memory_map_add(boot.memory[i].start, boot.memory[i].size, boot.memory[i].type);
+	for (unsigned i = 0; i < memory_map_nr; i++)
+		if (memory_map[i].type == MEMORY_RAM) {
+			range_set_add(&free_ram, ROUND_UP(memory_map[i].start, PAGE_SIZE), memory_map[i].end & PAGE_MASK);
+			total_pages += (memory_map[i].end - memory_map[i].start) >> PAGE_SHIFT;
+		}
+	range_set_remove(&free_ram, image_phys, image_phys + ROUND_UP((u64)(image_end - image_start), PAGE_SIZE));
+	end = memory_map_end_of_ram();
+	alloc_frame_table();
+	dom0_choose_memory(&free_ram, dom0_memory(), &dom0_config.ram);
+	/* The early page tables reach 4 GiB; what is above is added when the final ones are in use. */
+	add_free(0, GiB(4));
+	paging_init(end);
+	paging_activate();
+	add_free(GiB(4), ~0ull);
+	printk(LOG_INFO "memory: %llu MiB, of these %llu MiB for the service domain and %llu MiB free\n", (unsigned long long)(total_pages >> 8),
+	       (unsigned long long)(dom0_memory() >> 20), (unsigned long long)(page_free_count() >> 8));
+}
+
+/* ---- the machine ---- */
+
+static void init_platform(void)
+{
+	const char *why;
+
+	/* Both 8259s off for good: nobody programs them, and Linux is told that there are none. */
+	outb(0x21, 0xff);
+	outb(0xa1, 0xff);
+	if (!boot.rsdp_size || acpi_init(&acpi, boot.rsdp, boot.rsdp_size, map_firmware))
+		panic("no usable ACPI tables: this firmware is too old or broken");
+	acpi_parse(&acpi, &acpi_info);
+	if (!acpi_info.has_madt)
+		panic("the firmware has no list of CPUs (ACPI MADT)");
+	power_init(&acpi_info);
+	lapic_init(acpi_info.lapic_address ?: 0xfee00000);
+	percpu[0].apic_id = lapic_id();
+	time_init();
+	why = hvm_select();
+	if (why)
+		panic("this machine can't run guests: %s", why);
+	cpu_policy_init();
+}
+
+static void ap_main_loop(void)
+{
+	hvm_cpu_enable();
+	timer_cpu_init(cpu_id());
+	sched_cpu_init(cpu_id());
+	__atomic_add_fetch(&aps_ready, 1, __ATOMIC_SEQ_CST);
+	run_loop();
+}
+
+static void start_cpus(void)
+{
+	timer_cpu_init(0);
+	sched_cpu_init(0);
+	hvm_cpu_enable();
+	for (unsigned i = 0; i < acpi_info.nr_cpus; i++) {
+		struct acpi_cpu *c = &acpi_info.cpu[i];
+
+		if (!c->enabled || c->apic_id == percpu[0].apic_id)
+			continue;
+		if (nr_cpus == NR_CPUS) {
+			printk(LOG_WARN "more than %u CPUs: the others stay off\n", NR_CPUS);
+			break;
+		}
+		if (!smp_start(c->apic_id, AP_TRAMPOLINE, ap_main_loop))
+			printk(LOG_WARN "the CPU with APIC id %u does not start: left out\n", c->apic_id);
+	}
+	while (__atomic_load_n(&aps_ready, __ATOMIC_SEQ_CST) != nr_cpus - 1)
+		cpu_relax();
+	printk(LOG_INFO "%u CPUs, %s with nested paging\n", nr_cpus, hvm->name);
+}
+
+/* ---- the service domain ---- */
+
+static void console_tick(void *arg __unused)
+{
+	if (console_poll())
+		evtchn_raise_global_virq(dom0, VIRQ_CONSOLE);
+	timer_set(&console_timer, 0, time_now() + CONSOLE_TICK_NS);
+}
+
+/* The kernel's image is copied out of the way: dom0's own memory may well be where the loader put it. */
+static void build_dom0(void)
+{
+	struct boot_module *kernel = &boot.module[0];
+	u64 size = kernel->end - kernel->start;
+	unsigned order = 0;
+	struct page *copy;
+
+	while (BIT(order) * PAGE_SIZE < size)
+		order++;
+	copy = page_alloc(order);
+	if (!copy)
+		panic("no memory for a copy of the service domain's kernel (%llu KiB): lower dom0_mem=", (unsigned long long)(size >> 10));
+	memcpy(page_to_virt(copy), phys_to_virt(kernel->start), size);
+
+	dom0_config.vcpus = options.dom0_max_vcpus ? MIN(options.dom0_max_vcpus, nr_cpus) : nr_cpus;
+	dom0_config.kernel = page_to_virt(copy);
+	dom0_config.kernel_size = size;
+	dom0_config.cmdline = kernel->cmdline;
+	dom0_config.acpi = &acpi;
+	if (boot.nr_modules > 1) {
+		dom0_config.initrd = boot.module[1].start;
+		dom0_config.initrd_size = boot.module[1].end - boot.module[1].start;
+	}
+	dom0_build(&dom0_config);
+	page_free(copy, order);
+	/* The modules' frames that are not dom0's. */
+	for (unsigned i = 0; i < free_ram.nr; i++)
+		for (unsigned m = 0; m < boot.nr_modules; m++) {
+			paddr_t start = MAX(free_ram.r[i].start, ROUND_DOWN(boot.module[m].start, PAGE_SIZE));
+			paddr_t end = MIN(free_ram.r[i].end, ROUND_UP(boot.module[m].end, PAGE_SIZE));
+
+			if (start < end)
+				page_add_range(start, end);
+		}
+}
+
+/* On the boot CPU's own stack, with a guard page below it. */
+static void __noreturn boot_rest(void)
+{
+	init_platform();            /* ACPI, APIC, clocks, CPU features */
+	start_cpus();               /* schedulers, virtualization, the other CPUs */
+	hypercall_init();           /* the table's index */
+	irq_init();                 /* device interrupts go to dom0 */
+	if (timer_reserve(1))
+		panic("no memory for a timer");
+	timer_init(&console_timer, console_tick, NULL);
+	build_dom0();
+	console_tick(NULL);
+	run_loop();
+}
+
+void boot_main(u32 magic, u32 info, u32 image)
+{
+	image_phys = image;
+	smp_init_boot_cpu(0);
+	desc_init_cpu(0);           /* from here on a fault is reported */
+	read_boot_info(magic, info);/* command line, console */
+	init_memory();              /* allocator, final page tables */
+	__asm__ volatile("mov %0, %%rsp; xor %%ebp, %%ebp; call *%1" :: "r"(stack_top(0, STACK_MAIN)), "r"(boot_rest) : "memory");
+	__builtin_unreachable();
+}

@@ -1,0 +1,10 @@
+/* Switching the machine off and starting it anew, by what its ACPI tables say. machine_restart() and machine_power_off() are in asm/cpu.h. */
+#ifndef DRIVERS_POWER_H
+#define DRIVERS_POWER_H
+
+struct acpi_info;
+
+/* Remembers the ports. Before this, restarting uses the chipset's reset alone. */
+void power_init(const struct acpi_info *info);
+
+#endif

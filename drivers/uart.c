@@ -1,0 +1,82 @@
+/* A 16550 serial port, polled. Registers and bits by the names of the PC16550D data sheet. */
+#include "drivers/uart.h"
+#include <asm/cpu.h>
+#include <asm/insn.h>
+
+enum { RBR = 0, THR = 0, DLL = 0, DLM = 1, IER = 1, FCR = 2, LCR = 3, MCR = 4, LSR = 5, SCR = 7 };
+
+#define LCR_8N1     0x03
+#define LCR_DLAB    0x80
+#define FCR_ENABLE_AND_CLEAR 0x07
+#define MCR_DTR_RTS 0x03
+#define LSR_DR      0x01    /* a byte was received */
+#define LSR_THRE    0x20    /* room in the transmitter */
+#define LSR_ABSENT  0xff    /* nothing decodes the port */
+
+#define BAUD_CLOCK  115200u
+/* A byte at 9600 baud takes a millisecond; a read of LSR takes about a microsecond. */
+#define THRE_POLLS  20000
+
+static u16 port;        /* [I] after init; 0: none */
+static bool stuck;      /* the transmitter didn't empty once: don't wait again until it does */
+
+/* The scratch register keeps what is written to it, and with LCR=3 it is RBR, IER that stand at 0 and 1. */
+static bool present(u16 base)
+{
+	outb(base + LCR, LCR_8N1);
+	outb(base + SCR, 0x5a);
+	if (inb(base + SCR) != 0x5a)
+		return false;
+	outb(base + SCR, 0xa5);
+	return inb(base + SCR) == 0xa5;
+}
+
+bool uart_init(u16 base, u32 baud)
+{
+	u32 divisor = baud && baud <= BAUD_CLOCK ? BAUD_CLOCK / baud : 1;
+
+	if (!present(base))
+		return false;
+	outb(base + IER, 0);
+	outb(base + LCR, LCR_8N1 | LCR_DLAB);
+	outb(base + DLL, (u8)divisor);
+	outb(base + DLM, (u8)(divisor >> 8));
+	outb(base + LCR, LCR_8N1);
+	outb(base + FCR, FCR_ENABLE_AND_CLEAR);
+	outb(base + MCR, MCR_DTR_RTS);
+	port = base;
+	stuck = false;
+	return true;
+}
+
+u16 uart_base(void)
+{
+	return port;
+}
+
+void uart_putc(char c)
+{
+	unsigned polls = stuck ? 1 : THRE_POLLS;
+
+	if (!port)
+		return;
+	while (!(inb(port + LSR) & LSR_THRE)) {
+		if (!--polls) {
+			stuck = true;
+			return;
+		}
+		cpu_relax();
+	}
+	stuck = false;
+	outb(port + THR, (u8)c);
+}
+
+int uart_getc(void)
+{
+	u8 status;
+
+	if (!port)
+		return -1;
+	status = inb(port + LSR);
+	return status != LSR_ABSENT && (status & LSR_DR) ? inb(port + RBR) : -1;
+}

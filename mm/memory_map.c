@@ -1,0 +1,97 @@
+/* The firmware's memory map, sorted and without overlaps, and arithmetic on sets of address ranges. */
+#include "mm/memory_map.h"
+
+struct memory_range memory_map[MEMORY_MAP_MAX];
+unsigned memory_map_nr;
+
+static void insert(paddr_t start, paddr_t end, u32 type)
+{
+	unsigned i = memory_map_nr;
+
+	if (start >= end)
+		return;
+	if (memory_map_nr == MEMORY_MAP_MAX) {
+		printk(LOG_WARN "the firmware's memory map is too long: %llx-%llx left out\n", (unsigned long long)start, (unsigned long long)end);
+		return;
+	}
+	for (; i > 0 && memory_map[i - 1].start > start; i--)
+		memory_map[i] = memory_map[i - 1];
+	memory_map[i] = (struct memory_range){ start, end, type };
+	memory_map_nr++;
+}
+
+/* Cuts what overlaps out of the entries there (RAM gives way) or out of the new range (all else stays). */
+void memory_map_add(paddr_t start, u64 size, u32 type)
+{
+	paddr_t end = start + size;
+
+	for (unsigned i = 0; i < memory_map_nr; i++) {
+		struct memory_range *m = &memory_map[i], old = *m;
+
+		if (old.end <= start || old.start >= end)
+			continue;
+		if (type != MEMORY_RAM && old.type == MEMORY_RAM) {
+			m->end = MAX(old.start, MIN(start, old.end));
+			if (m->end == m->start)
+				m->end = m->start;      /* empty: harmless */
+			insert(end, old.end, MEMORY_RAM);
+			continue;
+		}
+		if (start < old.start)
+			memory_map_add(start, old.start - start, type);
+		if (end > old.end)
+			memory_map_add(old.end, end - old.end, type);
+		return;
+	}
+	insert(start, end, type);
+}
+
+bool memory_map_has_ram(paddr_t start, u64 size)
+{
+	for (unsigned i = 0; i < memory_map_nr; i++)
+		if (memory_map[i].type == MEMORY_RAM && memory_map[i].start < start + size && memory_map[i].end > start)
+			return true;
+	return false;
+}
+
+paddr_t memory_map_end_of_ram(void)
+{
+	paddr_t end = 0;
+
+	for (unsigned i = 0; i < memory_map_nr; i++)
+		if (memory_map[i].type == MEMORY_RAM)
+			end = MAX(end, memory_map[i].end);
+	return end;
+}
+
+bool range_set_add(struct range_set *s, paddr_t start, paddr_t end)
+{
+	unsigned i = s->nr;
+
+	if (start >= end)
+		return true;
+	if (s->nr == MEMORY_MAP_MAX)
+		return false;
+	for (; i > 0 && s->r[i - 1].start > start; i--)
+		s->r[i] = s->r[i - 1];
+	s->r[i].start = start;
+	s->r[i].end = end;
+	s->nr++;
+	return true;
+}
+
+bool range_set_remove(struct range_set *s, paddr_t start, paddr_t end)
+{
+	for (unsigned i = 0; i < s->nr; i++) {
+		paddr_t old_start = s->r[i].start, old_end = s->r[i].end;
+
+		if (old_end <= start || old_start >= end)
+			continue;
+		s->r[i].end = MAX(old_start, MIN(start, old_end));
+		if (old_end > end && old_start >= start)
+			s->r[i].start = end, s->r[i].end = old_end;
+		else if (old_end > end && !range_set_add(s, end, old_end))
+			return false;
+	}
+	return true;
+}

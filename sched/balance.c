@@ -1,0 +1,132 @@
+/* Which pCPU an entity waits on: placement at wake-up, stealing by the idle, and now and then a push from a heavy queue to a light one. */
+#include "sched/queue.h"
+
+#define LOOK_AT_MOST   8                /* candidates looked at for a better one: the locks of two queues are held */
+
+static cpumask_t load_mask(const cpumask_t *m) { return __atomic_load_n(m, __ATOMIC_SEQ_CST); }
+static u64 weight_of(unsigned cpu) { return __atomic_load_n(&sched_queues[cpu].weight, __ATOMIC_RELAXED); }
+static unsigned first_cpu(cpumask_t m) { return (unsigned)__builtin_ctzll(m); }
+
+static unsigned lightest(cpumask_t m)
+{
+	unsigned best = first_cpu(m);
+
+	for (m &= m - 1; m; m &= m - 1)
+		if (weight_of(first_cpu(m)) < weight_of(best))
+			best = first_cpu(m);
+	return best;
+}
+
+static unsigned most_waiting(cpumask_t m)
+{
+	unsigned best = first_cpu(m);
+
+	for (m &= m - 1; m; m &= m - 1)
+		if (__atomic_load_n(&sched_queues[first_cpu(m)].waiting, __ATOMIC_RELAXED) >
+		    __atomic_load_n(&sched_queues[best].waiting, __ATOMIC_RELAXED))
+			best = first_cpu(m);
+	return best;
+}
+
+unsigned balance_place(const struct queue *q, const struct sched_entity *e)
+{
+	cpumask_t may = e->hard & load_mask(&sched_online);
+	cpumask_t likes = may & e->soft;
+	cpumask_t idle = may & load_mask(&sched_idle);
+	cpumask_t choices = likes & idle ? likes & idle : idle;
+
+	/* An idle one that it likes, an idle one, where it was, any: in this order. */
+	if (!choices)
+		choices = may & BIT(q->cpu) ? BIT(q->cpu) : likes ? likes : may;
+	if (choices & BIT(q->cpu))
+		return q->cpu;
+	return lightest(choices);
+}
+
+void balance_offer(const struct sched_entity *e)
+{
+	cpumask_t idle = e->hard & load_mask(&sched_idle);
+
+	if (likely(!idle) || e->on_cpu)
+		return;
+	/* Taken, so that the next offer goes to another; its pick announces it again if it finds nothing. */
+	__atomic_and_fetch(&sched_idle, ~BIT(first_cpu(idle)), __ATOMIC_SEQ_CST);
+	sched_kick(first_cpu(idle));
+}
+
+/* ---- Moving between two queues ---- */
+
+static void lock_both(struct queue *q, struct queue *other)
+{
+	spin_lock(q->cpu < other->cpu ? &q->lock : &other->lock);
+	spin_lock(q->cpu < other->cpu ? &other->lock : &q->lock);
+}
+
+/* Somebody who waits in `from`, may run on `to`, and isn't on a pCPU; preferably one who likes `to`. At most max_weight. */
+static struct sched_entity *candidate(const struct queue *from, const struct queue *to, u64 max_weight)
+{
+	struct sched_entity *found = NULL, *e = tree_first_on(from->root, to->cpu);
+
+	for (unsigned i = 0; e && i < LOOK_AT_MOST; i++, e = tree_next_on(e, to->cpu)) {
+		/* Acquire: its saved state is seen where it runs next. */
+		if (__atomic_load_n(&e->on_cpu, __ATOMIC_ACQUIRE) || e->weight > max_weight)
+			continue;
+		if (e->soft & BIT(to->cpu))
+			return e;
+		if (!found)
+			found = e;
+	}
+	return found;
+}
+
+static void move(struct queue *from, struct queue *to, struct sched_entity *e)
+{
+	queue_remove(from, e);
+	queue_detach(from, e);
+	__atomic_store_n(&e->cpu, to->cpu, __ATOMIC_RELAXED);
+	queue_attach(to, e);
+	queue_join(to, e);
+	queue_insert(to, e);
+}
+
+bool balance_steal(struct queue *q)
+{
+	cpumask_t victims = load_mask(&sched_crowded) & ~BIT(q->cpu);
+
+	while (!q->root && victims) {
+		struct queue *from = &sched_queues[most_waiting(victims)];
+		struct sched_entity *e;
+
+		victims &= ~BIT(from->cpu);
+		spin_unlock(&q->lock);
+		lock_both(q, from);
+		e = q->root ? NULL : candidate(from, q, ~0ull);
+		if (e)
+			move(from, q, e);
+		spin_unlock(&from->lock);
+	}
+	return q->root != NULL;
+}
+
+void balance_push(struct queue *q)
+{
+	cpumask_t others = q->root->any_hard & load_mask(&sched_online) & ~BIT(q->cpu);
+	struct sched_entity *e = NULL;
+	struct queue *to;
+
+	if (!others)
+		return;
+	to = &sched_queues[lightest(others)];
+	if (weight_of(to->cpu) >= q->weight)
+		return;
+	spin_unlock(&q->lock);
+	lock_both(q, to);
+	/* Only if the difference gets smaller by it; else two queues would pass one entity to and fro. */
+	if (q->weight > to->weight)
+		e = candidate(q, to, q->weight - to->weight - 1);
+	if (e) {
+		move(q, to, e);
+		sched_kick_for(to, e);
+	}
+	spin_unlock(&to->lock);
+}

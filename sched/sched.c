@@ -1,0 +1,346 @@
+/* Who runs next on a pCPU, and until when: the earliest virtual deadline among the eligible. The rules are in queue.h. */
+#include "sched/cap.h"
+#include "sched/queue.h"
+
+struct queue sched_queues[NR_CPUS];
+cpumask_t sched_online, sched_idle, sched_crowded;
+
+struct queue *sched_lock_queue_of(const struct sched_entity *e)
+{
+	for (;;) {
+		u32 cpu = __atomic_load_n(&e->cpu, __ATOMIC_RELAXED);
+		struct queue *q = &sched_queues[cpu];
+
+		spin_lock(&q->lock);
+		if (likely(__atomic_load_n(&e->cpu, __ATOMIC_RELAXED) == cpu))
+			return q;
+		spin_unlock(&q->lock);
+	}
+}
+
+/* ---- Boost ---- */
+
+/* e, joined but not in the tree, goes ahead of all if its debt allows it, and no other boost on this queue is unpaid. */
+static void boost(struct queue *q, struct sched_entity *e)
+{
+	u64 slice = to_virtual(SLICE, e->weight);
+
+	if (after(e->vruntime, q->vtime)) {
+		bool own = e->vruntime == q->credit;
+
+		if (e->vruntime - q->vtime > slice || (after(q->credit, q->vtime) && !own))
+			return;
+		e->eligible = q->vtime;
+	}
+	e->deadline = q->vtime - slice;
+	e->boosted = true;
+}
+
+/* ---- Waking ---- */
+
+/* May e take the pCPU from the current one? Both eligible. */
+static bool goes_before(const struct sched_entity *e, const struct sched_entity *current)
+{
+	return (e->boosted && !current->boosted) || after(current->deadline, e->deadline);
+}
+
+void sched_kick_for(struct queue *q, const struct sched_entity *e)
+{
+	u64 protected_end = q->turn_start + GRAN;
+
+	if (!q->current) {
+		/* Taken: the next to look for an idle pCPU finds another. */
+		if (__atomic_load_n(&sched_idle, __ATOMIC_RELAXED) & BIT(q->cpu))
+			__atomic_and_fetch(&sched_idle, ~BIT(q->cpu), __ATOMIC_SEQ_CST);
+		sched_kick(q->cpu);
+		return;
+	}
+	if (q->turn_end == NEVER)
+		sched_kick(q->cpu);
+	else if (!after(e->eligible, q->vtime) && goes_before(e, q->current) && (e->boosted || q->turn_end > protected_end))
+		sched_kick(q->cpu);
+	balance_offer(e);
+}
+
+/* Brings e, which is in no queue and not on a pCPU, to dest; the locks are exchanged. */
+static struct queue *change_queue(struct queue *q, struct sched_entity *e, unsigned dest)
+{
+	queue_detach(q, e);
+	/* From here on others find it at dest, but leave it alone: it's moving. */
+	__atomic_store_n(&e->cpu, dest, __ATOMIC_RELAXED);
+	spin_unlock(&q->lock);
+	q = &sched_queues[dest];
+	spin_lock(&q->lock);
+	queue_attach(q, e);
+	return q;
+}
+
+/* Puts e into the queue where it should wait, if it is runnable and in none. Gives up q's lock. */
+static void settle(struct queue *q, struct sched_entity *e, u64 now, bool boosting)
+{
+	while (e->runnable && e->place == SCHED_OFF && !e->on_cpu) {
+		unsigned dest = balance_place(q, e);
+
+		if (dest == q->cpu)
+			break;
+		q = change_queue(q, e, dest);
+		/* The affinity may have changed on the way; if not, this was the place. */
+		if (permitted(e, dest))
+			break;
+	}
+	/* State still in the registers of a pCPU it must leave: sched_switched comes back to it. */
+	if (e->runnable && e->place == SCHED_OFF && (!e->on_cpu || permitted(e, q->cpu))) {
+		queue_charge(q, now);
+		queue_join(q, e);
+		if (boosting)
+			boost(q, e);
+		queue_insert(q, e);
+		sched_kick_for(q, e);
+	}
+	spin_unlock(&q->lock);
+}
+
+void sched_settle(struct queue *q, struct sched_entity *e, u64 now) { settle(q, e, now, false); }
+
+static void boost_queued(struct queue *q, struct sched_entity *e, u64 now)
+{
+	queue_charge(q, now);
+	queue_take_out(q, e);
+	boost(q, e);
+	queue_insert(q, e);
+	if (e->boosted)
+		sched_kick_for(q, e);
+}
+
+static void wake(struct sched_entity *e, u64 now, bool boosting)
+{
+	struct queue *q = sched_lock_queue_of(e);
+
+	if (e->runnable) {
+		if (boosting && e->place == SCHED_QUEUED && !e->boosted)
+			boost_queued(q, e, now);
+		spin_unlock(&q->lock);
+		return;
+	}
+	e->runnable = true;
+	settle(q, e, now, boosting);
+}
+
+void sched_wake(struct sched_entity *e, u64 now) { wake(e, now, false); }
+void sched_wake_boost(struct sched_entity *e, u64 now) { wake(e, now, true); }
+
+void sched_sleep(struct sched_entity *e, u64 now)
+{
+	struct queue *q = sched_lock_queue_of(e);
+	bool current = e->place == SCHED_CURRENT;
+
+	if (e->runnable) {
+		queue_charge(q, now);
+		e->runnable = false;
+		queue_remove(q, e);
+		if (current)
+			sched_kick(q->cpu);
+	}
+	spin_unlock(&q->lock);
+}
+
+void sched_yield(struct sched_entity *e, u64 now)
+{
+	struct queue *q = sched_lock_queue_of(e);
+
+	queue_charge(q, now);
+	if (e->place == SCHED_CURRENT && q->root) {
+		e->yielded = true;
+		sched_kick(q->cpu);
+	}
+	spin_unlock(&q->lock);
+}
+
+/* ---- Choosing ---- */
+
+/* The current one goes on with its request, starts the next, or has to go. */
+static void review_current(struct queue *q, u64 now)
+{
+	struct sched_entity *e = q->current;
+
+	if (!e)
+		return;
+	if (unlikely(!permitted(e, q->cpu))) {
+		/* In no queue, but runnable: sched_switched finds it a place when its state is saved. */
+		queue_remove(q, e);
+		return;
+	}
+	if (group_capped(e->group) && group_exhausted(e->group, now)) {
+		queue_remove(q, e);
+		queue_park(q, e, now);
+		return;
+	}
+	if (!after(e->deadline, e->vruntime) || (e->boosted && now - q->turn_start >= GRAN))
+		queue_new_request(q, e);
+}
+
+/* Back to the tree, with the rest of its request; a boosted turn or a yield ends the request. */
+static void put_back(struct queue *q, struct sched_entity *e)
+{
+	if (e->boosted || e->yielded)
+		queue_new_request(q, e);
+	queue_insert(q, e);
+}
+
+static void give_turn(struct queue *q, struct sched_entity *e, u64 now)
+{
+	if (q->current)
+		put_back(q, q->current);
+	queue_take_out(q, e);
+	e->place = SCHED_CURRENT;
+	e->yielded = false;
+	q->current = e;
+	q->turn_start = q->charged_at = now;
+}
+
+static bool keeps_turn(const struct queue *q, const struct sched_entity *rival, u64 now)
+{
+	const struct sched_entity *e = q->current;
+
+	if (!rival)
+		return true;
+	if (e->yielded || after(e->eligible, q->vtime))
+		return false;
+	if (now - q->turn_start < GRAN && !(rival->boosted && !e->boosted))
+		return true;
+	/* Between two requests equals go first: it has just had its turn. */
+	if (e->vruntime == e->eligible)
+		return after(rival->deadline, e->deadline);
+	return !goes_before(rival, e);
+}
+
+/* If nobody is eligible the clock jumps to the first that will be. */
+static void make_eligible(struct queue *q)
+{
+	struct sched_entity *e = q->current;
+	u64 first;
+
+	if (!e && !q->root)
+		return;
+	first = e ? e->eligible : q->root->min_eligible;
+	if (q->root && after(first, q->root->min_eligible))
+		first = q->root->min_eligible;
+	if (after(first, q->vtime))
+		queue_jump(q, first);
+}
+
+/* Leaves the entity that should run in q->current, if there is one. */
+static void choose(struct queue *q, u64 now)
+{
+	for (;;) {
+		struct sched_entity *rival;
+
+		make_eligible(q);
+		rival = tree_first_eligible(q->root, q->vtime);
+		if (q->current ? keeps_turn(q, rival, now) : !rival)
+			break;
+		if (group_capped(rival->group) && group_exhausted(rival->group, now)) {
+			queue_remove(q, rival);
+			queue_park(q, rival, now);
+			continue;
+		}
+		give_turn(q, rival, now);
+		break;
+	}
+	if (q->current)
+		q->current->yielded = false;
+}
+
+/* End of the turn of e, the current one, while others wait: its request is served, or an earlier one need not wait any longer. */
+static u64 contested_end(const struct queue *q, const struct sched_entity *e, u64 now)
+{
+	u64 protected_end = q->turn_start + GRAN;
+	const struct sched_entity *rival;
+	u64 served = now;
+
+	if (e->boosted)
+		return protected_end;
+	if (now < protected_end) {
+		rival = tree_first_eligible(q->root, q->vtime);
+		if (rival && goes_before(rival, e))
+			return protected_end;
+	}
+	if (after(e->deadline, e->vruntime))
+		served += ((e->deadline - e->vruntime) * e->weight >> SCHED_SCALE) + 1;
+	return MAX(served, protected_end);
+}
+
+/* Real time at which this pCPU has to pick again. */
+static u64 turn_end(const struct queue *q, u64 now)
+{
+	const struct sched_entity *e = q->current;
+	u64 end = NEVER;
+
+	if (e && q->root)
+		end = contested_end(q, e, now);
+	if (e && group_capped(e->group))
+		end = MIN(end, now + group_left(e->group, now));
+	if (q->parked)
+		end = MIN(end, MAX(q->unpark_at, now));
+	return end;
+}
+
+/* Records the answer; the one before stays on this pCPU until sched_switched. */
+static struct sched_entity *answer(struct queue *q)
+{
+	struct sched_entity *e = q->current;
+
+	if (e != q->loaded) {
+		q->saving = q->loaded;
+		q->loaded = e;
+		if (e)
+			__atomic_store_n(&e->on_cpu, true, __ATOMIC_RELAXED);
+	}
+	return e;
+}
+
+struct sched_entity *sched_pick(unsigned cpu, u64 now, u64 *until)
+{
+	struct queue *q = &sched_queues[cpu];
+	struct sched_entity *e;
+
+	BUG_ON(q->saving);
+	spin_lock(&q->lock);
+	queue_charge(q, now);
+	queue_unpark_due(q, now);
+	review_current(q, now);
+	if (q->root && now >= q->balance_at) {
+		q->balance_at = now + BALANCE_PERIOD;
+		balance_push(q);
+	}
+	choose(q, now);
+	if (!q->current) {
+		/* Idle is announced before looking around, work before looking for the idle (sched_kick_for): one side sees the other. */
+		__atomic_or_fetch(&sched_idle, BIT(cpu), __ATOMIC_SEQ_CST);
+		while (!q->current && balance_steal(q))
+			choose(q, now);
+	}
+	if (q->current && (__atomic_load_n(&sched_idle, __ATOMIC_RELAXED) & BIT(cpu)))
+		__atomic_and_fetch(&sched_idle, ~BIT(cpu), __ATOMIC_SEQ_CST);
+	q->turn_end = *until = turn_end(q, now);
+	e = answer(q);
+	spin_unlock(&q->lock);
+	return e;
+}
+
+void sched_switched(unsigned cpu)
+{
+	struct queue *q = &sched_queues[cpu];
+	struct sched_entity *e = q->saving;
+
+	if (!e)
+		return;
+	spin_lock(&q->lock);
+	q->saving = NULL;
+	/* Release: who sees it off the pCPU sees its saved state too. */
+	__atomic_store_n(&e->on_cpu, false, __ATOMIC_RELEASE);
+	if (e->place == SCHED_QUEUED)
+		balance_offer(e);
+	/* No clock here: nobody is charged before their next scheduling point. */
+	sched_settle(q, e, 0);
+}

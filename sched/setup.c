@@ -1,0 +1,195 @@
+/* The scheduler's pCPUs, groups and entities: how they begin, change their settings, are looked at, and end. Choosing is in sched.c. */
+#include "sched/queue.h"
+#include "sched/cap.h"
+
+void sched_cpu_init(unsigned cpu)
+{
+	struct queue *q = &sched_queues[cpu];
+
+	*q = (struct queue){ .cpu = cpu, .turn_end = ~0ull };
+	spin_init(&q->lock, LOCK_RQ);
+	__atomic_or_fetch(&sched_idle, BIT(cpu), __ATOMIC_SEQ_CST);
+	__atomic_or_fetch(&sched_online, BIT(cpu), __ATOMIC_SEQ_CST);
+}
+
+/* ---- Groups ---- */
+
+void sched_group_init(struct sched_group *g)
+{
+	*g = (struct sched_group){ .weight = SCHED_WEIGHT_DEFAULT };
+}
+
+/* Charges those of g that have a pCPU, and asks these pCPUs to pick again if `kick`. */
+static void visit_turns(const struct sched_group *g, u64 now, bool kick)
+{
+	cpumask_t online = __atomic_load_n(&sched_online, __ATOMIC_RELAXED);
+
+	for (; online; online &= online - 1) {
+		struct queue *q = &sched_queues[__builtin_ctzll(online)];
+
+		spin_lock(&q->lock);
+		if (q->current && q->current->group == g) {
+			queue_charge(q, now);
+			if (kick)
+				sched_kick(q->cpu);
+		}
+		spin_unlock(&q->lock);
+	}
+}
+
+/* New weights count from the next request on, a new cap from now on. */
+int sched_group_set(struct sched_group *g, u32 weight, u32 cap, u64 now)
+{
+	u64 period = (u32)(now / CAP_PERIOD);
+	u32 quota;
+
+	if (!weight || weight > SCHED_WEIGHT_MAX)
+		return -EINVAL;
+	/* More than all pCPUs there can be is none; so quota < 2^30. */
+	quota = cap < 100 * NR_CPUS ? cap * (u32)CAP_PERCENT : 0;
+	/* What ran without a cap doesn't count. */
+	if (!group_capped(g)) {
+		visit_turns(g, now, false);
+		__atomic_store_n(&g->budget, period << 32 | quota, __ATOMIC_RELAXED);
+	}
+	__atomic_store_n(&g->weight, weight, __ATOMIC_RELAXED);
+	__atomic_store_n(&g->quota, quota, __ATOMIC_RELAXED);
+	visit_turns(g, now, true);
+	return 0;
+}
+
+/* ---- Entities ---- */
+
+/* Different for each call, and without any order: what the tree's balance needs. */
+static u32 scatter(void)
+{
+	static u32 calls;
+	u64 x = __atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED) * 0xd6e8feb86659fd93ull;
+
+	x ^= x >> 32;
+	x *= 0xd6e8feb86659fd93ull;
+	return (u32)(x >> 32);
+}
+
+void sched_entity_init(struct sched_entity *e, struct sched_group *g, unsigned cpu, cpumask_t hard, cpumask_t soft)
+{
+	struct queue *q = &sched_queues[cpu];
+
+	/* There is always somewhere to run. */
+	if (!(hard & __atomic_load_n(&sched_online, __ATOMIC_RELAXED)))
+		hard = ~0ull;
+	*e = (struct sched_entity){
+		.group = g, .cpu = cpu, .weight = g->weight, .hard = hard, .soft = soft, .priority = scatter(),
+	};
+	spin_lock(&q->lock);
+	e->vruntime = q->vtime;
+	e->epoch = q->epoch;
+	spin_unlock(&q->lock);
+}
+
+void sched_entity_destroy(struct sched_entity *e)
+{
+	for (;;) {
+		struct queue *q = sched_lock_queue_of(e);
+		enum sched_place place = e->place;
+
+		/* A wake on another pCPU, overtaken by a sleep, may still be carrying it. */
+		BUG_ON(e->runnable || e->on_cpu || (place != SCHED_OFF && place != SCHED_MOVING));
+		spin_unlock(&q->lock);
+		if (place == SCHED_OFF)
+			return;
+		cpu_relax();
+	}
+}
+
+int sched_set_affinity(struct sched_entity *e, cpumask_t hard, cpumask_t soft, u64 now)
+{
+	struct queue *q;
+
+	if (!(hard & __atomic_load_n(&sched_online, __ATOMIC_RELAXED)))
+		return -EINVAL;
+	q = sched_lock_queue_of(e);
+	if (e->place == SCHED_QUEUED || e->place == SCHED_PARKED)
+		queue_remove(q, e);
+	e->hard = hard;
+	e->soft = soft;
+	if (e->place == SCHED_CURRENT) {
+		if (!permitted(e, q->cpu))
+			sched_kick(q->cpu);
+		spin_unlock(&q->lock);
+	} else {
+		sched_settle(q, e, now);
+	}
+	return 0;
+}
+
+bool sched_on_cpu(const struct sched_entity *e)
+{
+	/* Acquire: when it's off the pCPU its saved state is seen. */
+	return __atomic_load_n(&e->on_cpu, __ATOMIC_ACQUIRE);
+}
+
+u64 sched_run_time(const struct sched_entity *e, u64 now)
+{
+	struct queue *q = sched_lock_queue_of(e);
+	u64 ns = e->run_ns;
+
+	if (e->place == SCHED_CURRENT && now > q->charged_at)
+		ns += now - q->charged_at;
+	spin_unlock(&q->lock);
+	return ns;
+}
+
+/* ---- For tests ---- */
+
+s64 sched_lag(const struct sched_entity *e)
+{
+	struct queue *q = sched_lock_queue_of(e);
+	bool competes = e->place == SCHED_QUEUED || e->place == SCHED_CURRENT;
+	s64 lag = competes ? (s64)(q->vtime - e->vruntime) * (s64)e->weight / (1 << SCHED_SCALE) : 0;
+
+	spin_unlock(&q->lock);
+	return lag;
+}
+
+/* What every node says about its subtree and its place must be so. Returns the sum of weights. */
+static u64 check_tree(const struct queue *q, u32 *nodes)
+{
+	u64 weight = 0;
+
+	for (const struct sched_entity *n = q->root; n; ) {
+		const struct sched_entity *next = n->child[0] ? n->child[0] : n->child[1];
+
+		BUG_ON(n->place != SCHED_QUEUED || n->cpu != q->cpu || !n->runnable || !permitted(n, q->cpu));
+		BUG_ON(n->parent && (n->parent->priority < n->priority || after(n->parent->min_eligible, n->min_eligible)));
+		BUG_ON(n->child[0] && after(n->child[0]->deadline, n->deadline));
+		BUG_ON(n->child[1] && after(n->deadline, n->child[1]->deadline));
+		BUG_ON(n->parent && (n->any_hard & ~n->parent->any_hard));
+		weight += n->weight;
+		++*nodes;
+		/* Preorder: down, or up to where a right side is still to do. */
+		while (!next && n->parent) {
+			if (n->parent->child[0] == n)
+				next = n->parent->child[1];
+			n = n->parent;
+		}
+		n = next;
+	}
+	return weight;
+}
+
+void sched_check(unsigned cpu)
+{
+	struct queue *q = &sched_queues[cpu];
+	u32 nodes = 0;
+	u64 weight;
+
+	spin_lock(&q->lock);
+	weight = check_tree(q, &nodes) + (q->current ? q->current->weight : 0);
+	BUG_ON(nodes != q->waiting || weight != q->weight);
+	BUG_ON(!nodes == !!(__atomic_load_n(&sched_crowded, __ATOMIC_RELAXED) & BIT(cpu)));
+	BUG_ON(q->current && (q->current->place != SCHED_CURRENT || q->current->cpu != cpu || !q->current->runnable));
+	for (const struct sched_entity *e = q->parked; e; e = e->child[0])
+		BUG_ON(e->place != SCHED_PARKED || e->cpu != cpu || !e->runnable);
+	spin_unlock(&q->lock);
+}

@@ -1,0 +1,250 @@
+/* One-shot timers: a binary heap per pCPU, with room made beforehand so that arming can't fail. */
+#include <asm/cpu.h>
+#include <asm/spinlock.h>
+#include "mm/heap.h"
+#include "sched/timer.h"
+
+#define NEVER (~0ull)
+
+struct timer_queue {
+	spinlock_t lock;                /* LOCK_TIMER */
+	bool online;                    /* [a] */
+	u32 count, room;                /* [LOCK_TIMER] */
+	struct timer **heap;            /* [LOCK_TIMER] no child expires before its parent; children of i are 2i + 1 and 2i + 2 */
+	struct timer *running;          /* [a] whose fn is being called; set under the lock */
+	u64 next;                       /* [a] expiry of heap[0], or NEVER */
+} __aligned(64);
+
+static struct timer_queue queues[NR_CPUS];
+static u32 reserved;                    /* [a] timers that may be armed at once, on all queues together */
+
+/* ---- The heap ---- */
+
+static void put(struct timer_queue *q, u32 i, struct timer *t)
+{
+	q->heap[i] = t;
+	t->index = i + 1;
+}
+
+/* Puts t at i, or as far up from there as it belongs. */
+static void sift_up(struct timer_queue *q, u32 i, struct timer *t)
+{
+	for (; i && q->heap[(i - 1) / 2]->expires > t->expires; i = (i - 1) / 2)
+		put(q, i, q->heap[(i - 1) / 2]);
+	put(q, i, t);
+}
+
+static void sift_down(struct timer_queue *q, u32 i, struct timer *t)
+{
+	for (;;) {
+		u32 child = 2 * i + 1;
+
+		if (child + 1 < q->count && q->heap[child + 1]->expires < q->heap[child]->expires)
+			child++;
+		if (child >= q->count || q->heap[child]->expires >= t->expires)
+			break;
+		put(q, i, q->heap[child]);
+		i = child;
+	}
+	put(q, i, t);
+}
+
+/* Puts t at i, which is free, or where it belongs. */
+static void place(struct timer_queue *q, u32 i, struct timer *t)
+{
+	if (i && q->heap[(i - 1) / 2]->expires > t->expires)
+		sift_up(q, i, t);
+	else
+		sift_down(q, i, t);
+}
+
+static void take_out(struct timer_queue *q, struct timer *t)
+{
+	u32 i = t->index - 1;
+	struct timer *last = q->heap[--q->count];
+
+	t->index = 0;
+	if (last != t)
+		place(q, i, last);
+}
+
+static void publish_next(struct timer_queue *q)
+{
+	__atomic_store_n(&q->next, q->count ? q->heap[0]->expires : NEVER, __ATOMIC_RELAXED);
+}
+
+/* ---- Room ---- */
+
+static int grow(struct timer_queue *q, u32 room)
+{
+	struct timer **old = NULL, **heap;
+
+	spin_lock(&q->lock);
+	if (q->room < room) {
+		/* Twice as much, so that one domain after the other doesn't copy it each time. */
+		room = MAX(room, 2 * q->room);
+		heap = kzalloc(room * sizeof(struct timer *));
+		if (!heap) {
+			spin_unlock(&q->lock);
+			return -ENOMEM;
+		}
+		for (u32 i = 0; i < q->count; i++)
+			heap[i] = q->heap[i];
+		old = q->heap;
+		q->heap = heap;
+		q->room = room;
+	}
+	spin_unlock(&q->lock);
+	kfree(old);
+	return 0;
+}
+
+int timer_reserve(unsigned n)
+{
+	u32 room = __atomic_add_fetch(&reserved, n, __ATOMIC_RELAXED);
+
+	for (unsigned cpu = 0; cpu < NR_CPUS; cpu++) {
+		struct timer_queue *q = &queues[cpu];
+
+		if (__atomic_load_n(&q->online, __ATOMIC_ACQUIRE) && grow(q, room)) {
+			timer_release(n);
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+/* The arrays stay: the next domain needs them. */
+void timer_release(unsigned n)
+{
+	__atomic_sub_fetch(&reserved, n, __ATOMIC_RELAXED);
+}
+
+void timer_cpu_init(unsigned cpu)
+{
+	struct timer_queue *q = &queues[cpu];
+
+	*q = (struct timer_queue){ .next = NEVER };
+	spin_init(&q->lock, LOCK_TIMER);
+	if (grow(q, __atomic_load_n(&reserved, __ATOMIC_RELAXED)))
+		panic("no memory for the timers of CPU %u", cpu);
+	/* Release: who sees it online sees it initialised. */
+	__atomic_store_n(&q->online, true, __ATOMIC_RELEASE);
+}
+
+/* ---- Timers ---- */
+
+void timer_init(struct timer *t, void (*fn)(void *arg), void *arg)
+{
+	*t = (struct timer){ .fn = fn, .arg = arg };
+}
+
+static struct timer_queue *lock_queue_of(struct timer *t)
+{
+	for (;;) {
+		u32 cpu = __atomic_load_n(&t->cpu, __ATOMIC_RELAXED);
+		struct timer_queue *q = &queues[cpu];
+
+		spin_lock(&q->lock);
+		if (likely(__atomic_load_n(&t->cpu, __ATOMIC_RELAXED) == cpu))
+			return q;
+		spin_unlock(&q->lock);
+	}
+}
+
+static void disarm(struct timer_queue *q, struct timer *t)
+{
+	if (t->index) {
+		take_out(q, t);
+		publish_next(q);
+	}
+}
+
+/* Changes t's queue, and returns the new one, locked. Another pCPU may be arming it too: the last one wins. */
+static struct timer_queue *bring_to(struct timer *t, unsigned cpu)
+{
+	struct timer_queue *q;
+
+	while ((q = lock_queue_of(t)) != &queues[cpu]) {
+		disarm(q, t);
+		__atomic_store_n(&t->cpu, cpu, __ATOMIC_RELAXED);
+		spin_unlock(&q->lock);
+	}
+	return q;
+}
+
+void timer_set(struct timer *t, unsigned cpu, u64 expires)
+{
+	struct timer_queue *q = bring_to(t, cpu);
+
+	/* Nobody arms more than was reserved. */
+	BUG_ON(!t->index && q->count == q->room);
+	t->expires = expires;
+	place(q, t->index ? t->index - 1 : q->count++, t);
+	publish_next(q);
+	spin_unlock(&q->lock);
+}
+
+void timer_cancel(struct timer *t)
+{
+	struct timer_queue *q = lock_queue_of(t);
+
+	disarm(q, t);
+	spin_unlock(&q->lock);
+}
+
+static bool runs_elsewhere(const struct timer *t)
+{
+	for (unsigned cpu = 0; cpu < NR_CPUS; cpu++)
+		/* Acquire: what fn did is seen when it's over. On this pCPU it's fn itself that asks. */
+		if (__atomic_load_n(&queues[cpu].running, __ATOMIC_ACQUIRE) == t && cpu != cpu_id())
+			return true;
+	return false;
+}
+
+void timer_cancel_sync(struct timer *t)
+{
+	bool runs;
+
+	/* Both looked at under the lock that a timer needs to start: fn, if it still runs, may be about to arm it again. */
+	do {
+		struct timer_queue *q = lock_queue_of(t);
+
+		disarm(q, t);
+		runs = runs_elsewhere(t);
+		spin_unlock(&q->lock);
+		cpu_relax();
+	} while (runs);
+}
+
+u64 timer_run(unsigned cpu, u64 now)
+{
+	struct timer_queue *q = &queues[cpu];
+	u32 most;
+
+	if (likely(timer_next(cpu) > now))
+		return timer_next(cpu);
+	spin_lock(&q->lock);
+	/* One that arms itself again for now has its turn at the next call. */
+	for (most = q->count; most && q->count && q->heap[0]->expires <= now; most--) {
+		struct timer *t = q->heap[0];
+		void (*fn)(void *) = t->fn;
+		void *arg = t->arg;
+
+		take_out(q, t);
+		publish_next(q);
+		__atomic_store_n(&q->running, t, __ATOMIC_RELAXED);
+		spin_unlock(&q->lock);
+		fn(arg);
+		/* Release: timer_cancel_sync returns after all that fn did. From here on t may be gone. */
+		__atomic_store_n(&q->running, NULL, __ATOMIC_RELEASE);
+		spin_lock(&q->lock);
+	}
+	spin_unlock(&q->lock);
+	return timer_next(cpu);
+}
+
+u64 timer_next(unsigned cpu)
+{
+	return __atomic_load_n(&queues[cpu].next, __ATOMIC_RELAXED);
+}

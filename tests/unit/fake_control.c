@@ -1,0 +1,204 @@
+/* The surroundings of the control operations: see fake_control.h. */
+#include "tests/unit/fake_control.h"
+#include <stdlib.h>
+#include <xen/hvm/save.h>
+#include <asm/hvm.h>
+#include "mm/heap.h"
+#include "sched/cap.h"
+#include "vmm/guest_access.h"
+
+struct domain *dom0;
+
+/* --- memory ---------------------------------------------------------------------------------------------------------------- */
+
+u8 fake_memory[FAKE_MEMORY];
+unsigned fake_alloc_fails;
+int fake_allocs;
+u64 total_pages = 65536;
+extern u64 max_mfn;
+u64 max_mfn = 70000;
+
+static bool inside(u64 gva, size_t len)
+{
+	return gva >= FAKE_GVA && gva - FAKE_GVA <= FAKE_MEMORY && len <= FAKE_MEMORY - (gva - FAKE_GVA);
+}
+
+int copy_from_guest(struct vcpu *v, void *dst, u64 gva, size_t len)
+{
+	if (len && !inside(gva, len))
+		return -EFAULT;
+	if (len)
+		memcpy(dst, fake_memory + (gva - FAKE_GVA), len);
+	return 0;
+}
+
+int copy_to_guest(struct vcpu *v, u64 gva, const void *src, size_t len)
+{
+	if (len && !inside(gva, len))
+		return -EFAULT;
+	if (len)
+		memcpy(fake_memory + (gva - FAKE_GVA), src, len);
+	return 0;
+}
+
+void *kzalloc(size_t size)
+{
+	if (fake_alloc_fails && --fake_alloc_fails == 0)
+		return NULL;
+	fake_allocs++;
+	return calloc(1, size);
+}
+
+void kfree(void *p)
+{
+	fake_allocs -= p != NULL;
+	free(p);
+}
+
+u64 page_free_count(void)
+{
+	return 1000;
+}
+
+/* --- life cycle ------------------------------------------------------------------------------------------------------------ */
+
+struct fake_calls fake_calls;
+bool fake_stopped = true;
+int fake_destroy_result, fake_context_result;
+u64 fake_cr4, fake_run_time;
+
+long fake_control(struct vcpu *v, hypercall_fn *fn, struct domain *target, void *arg)
+{
+	struct hypercall hc = { .target = target };
+	int allocs = fake_allocs;
+	long rc = fn(v, &hc, arg);
+
+	assert_int_equal(fake_locks_held(), 0);
+	assert_int_equal(fake_allocs, allocs);
+	return rc;
+}
+
+struct domain *domain_get_next(u16 domid)
+{
+	for (u32 id = domid; id < FAKE_DOMAINS; id++) {
+		struct domain *d = domain_get((u16)id);
+
+		if (d)
+			return d;
+	}
+	return NULL;
+}
+
+int domain_create(u16 domid, u32 max_vcpus, u32 max_evtchn_port, s32 grant_frames, s32 maptrack_frames, struct domain **out)
+{
+	struct domain *d;
+
+	if (domid != 0xffff && (d = domain_get(domid))) {
+		domain_put(d);
+		return -EEXIST;
+	}
+	fake_calls.creates++;
+	fake_calls.create_domid = domid;
+	fake_calls.create_vcpus = max_vcpus;
+	*out = fake_domain_new(domid == 0xffff ? 5 : domid, max_vcpus);
+	(*out)->pause_count = 1;
+	spin_init(&(*out)->lock, LOCK_DOMAIN);
+	return 0;
+}
+
+int vcpu_create(struct domain *d, u32 id, struct vcpu **out)
+{
+	fake_calls.vcpus++;
+	return 0;
+}
+
+void domain_pause(struct domain *d)
+{
+	spin_lock(&d->lock);
+	d->pause_count++;
+	spin_unlock(&d->lock);
+	fake_calls.pauses++;
+}
+
+void domain_unpause(struct domain *d)
+{
+	spin_lock(&d->lock);
+	d->pause_count--;
+	spin_unlock(&d->lock);
+	fake_calls.unpauses++;
+}
+
+bool domain_is_stopped(struct domain *d)
+{
+	return fake_stopped;
+}
+
+int domain_destroy(struct domain *d)
+{
+	spin_lock(&d->lock);
+	fake_calls.destroys++;
+	spin_unlock(&d->lock);
+	return fake_destroy_result;
+}
+
+void vcpu_up(struct vcpu *v)
+{
+	v->pause_flags &= ~(u32)VCPU_DOWN;
+	fake_calls.ups++;
+}
+
+void domain_update_wallclock(struct domain *d)
+{
+	fake_calls.wallclocks++;
+}
+
+/* --- scheduler and vendor -------------------------------------------------------------------------------------------------- */
+
+int sched_group_set(struct sched_group *g, u32 weight, u32 cap, u64 now)
+{
+	if (!weight)
+		return -EINVAL;
+	g->weight = weight;
+	g->quota = (u32)(cap * CAP_PERCENT);
+	return 0;
+}
+
+int sched_set_affinity(struct sched_entity *e, cpumask_t hard, cpumask_t soft, u64 now)
+{
+	fake_calls.affinity_calls++;
+	e->hard = hard;
+	e->soft = soft;
+	return 0;
+}
+
+bool sched_on_cpu(const struct sched_entity *e)
+{
+	return e->on_cpu;
+}
+
+u64 sched_run_time(const struct sched_entity *e, u64 now)
+{
+	return fake_run_time;
+}
+
+int hvm_set_context(struct vcpu *v, const struct hvm_hw_cpu *c)
+{
+	fake_calls.contexts_set++;
+	fake_calls.context_rip = c->rip;
+	return fake_context_result;
+}
+
+void hvm_get_context(struct vcpu *v, struct hvm_hw_cpu *c)
+{
+	c->rip = 0x1234;
+}
+
+static u64 fake_get_cr(const struct vcpu *v, int which)
+{
+	return which == HVM_CR4 ? fake_cr4 : 0;
+}
+
+static void fake_set_pat(struct vcpu *v, u64 pat) { }
+
+static const struct hvm_ops fake_ops = { .name = "fake", .get_cr = fake_get_cr, .set_pat = fake_set_pat };
+const struct hvm_ops *hvm = &fake_ops;

@@ -1,0 +1,39 @@
+/*
+ * What stands around the control operations in unit tests: a caller's memory to copy from and to, a heap that can fail, and a
+ * life cycle, scheduler and vendor that only keep a record of what they were asked.
+ */
+#ifndef TESTS_UNIT_FAKE_CONTROL_H
+#define TESTS_UNIT_FAKE_CONTROL_H
+
+#include "tests/unit/fake_domain.h"
+
+/* Guest-virtual addresses [FAKE_GVA, FAKE_GVA + FAKE_MEMORY) are bytes of fake_memory; all others fault. */
+#define FAKE_GVA    0x10000ull
+#define FAKE_MEMORY 65536u
+extern u8 fake_memory[FAKE_MEMORY];
+/* A handle's pointer to byte `offset` of it. */
+#define FAKE_HANDLE(offset) ((void *)(uintptr_t)(FAKE_GVA + (offset)))
+/* One that faults. */
+#define FAKE_BAD_HANDLE ((void *)(uintptr_t)0x1000)
+
+/* The n-th allocation from now fails, once; 0: none. */
+extern unsigned fake_alloc_fails;
+/* Allocations that were not freed. */
+extern int fake_allocs;
+
+/* A call of fn by v on `target`; a[] as given, checks that no lock stays held. */
+long fake_control(struct vcpu *v, hypercall_fn *fn, struct domain *target, void *arg);
+
+/* What the fakes were asked. */
+extern struct fake_calls {
+	unsigned pauses, unpauses, creates, destroys, vcpus, ups, wallclocks, contexts_set;
+	u32 affinity_calls;
+	u64 context_rip;
+	u32 create_domid, create_vcpus;
+} fake_calls;
+extern bool fake_stopped;       /* domain_is_stopped */
+extern int fake_destroy_result, fake_context_result;
+extern u64 fake_cr4;
+extern u64 fake_run_time;
+
+#endif

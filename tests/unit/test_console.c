@@ -1,0 +1,325 @@
+/* units: drivers/console.c drivers/uart.c vmm/console_io.c vmm/control.c tests/unit/fake_domain.c tests/unit/fake_control.c */
+/* The console: a pretended UART under the real driver, printk, the log ring, input, and guests' words. */
+#include "tests/unit/fake_control.h"
+#include <asm/insn.h>
+#include <xen/sysctl.h>
+#include "drivers/console.h"
+#include "drivers/uart.h"
+#include "vmm/console_io.h"
+
+/* A 16550 at COM1: what was sent, what is to be received, and whether it is there and its transmitter works. */
+static char sent[100000];
+static unsigned sent_len, reads;
+static const char *typed = "";
+static u8 scratch, lcr, divisor[2], fcr;
+static bool there = true, stuck;
+
+u8 inb(u16 port)
+{
+	reads++;
+	if (!there || port < 0x3f8 || port > 0x3ff)
+		return 0xff;
+	switch (port - 0x3f8) {
+	case 0:
+		return *typed ? (u8)*typed++ : 0;
+	case 5:
+		return (u8)((stuck ? 0 : 0x60) | (*typed ? 1 : 0));
+	case 7:
+		return scratch;
+	default:
+		return 0;
+	}
+}
+
+void outb(u16 port, u8 v)
+{
+	switch (port - 0x3f8) {
+	case 0:
+		if (lcr & 0x80)
+			divisor[0] = v;
+		else if (sent_len < sizeof(sent) - 1)
+			sent[sent_len++] = (char)v;
+		break;
+	case 1:
+		if (lcr & 0x80)
+			divisor[1] = v;
+		break;
+	case 2:
+		fcr = v;
+		break;
+	case 3:
+		lcr = v;
+		break;
+	case 7:
+		scratch = v;
+		break;
+	default:
+		break;
+	}
+}
+
+void cpuid_count(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d) { *a = *b = *c = *d = 0; }
+struct cpu_policy cpu_policy_host;
+
+static void forget(void)
+{
+	memset(sent, 0, sizeof(sent));
+	sent_len = 0;
+}
+
+static int set_up(void **state)
+{
+	there = true;
+	stuck = false;
+	assert_int_equal(console_init("com1"), 0);
+	console_set_level(2);
+	printk(LOG_ERR "\n");
+	forget();
+	return 0;
+}
+
+static void options(void **state)
+{
+	assert_int_equal(console_init("com1,38400"), 0);
+	assert_int_equal(divisor[0], 3);
+	assert_int_equal(lcr, 3);
+	assert_int_equal(fcr & 1, 1);
+	assert_int_equal(uart_base(), 0x3f8);
+	assert_int_equal(console_init(NULL), 0);
+	assert_int_equal(divisor[0], 1);
+	assert_int_equal(console_init("none"), 0);
+	assert_int_equal(console_init("com2"), -ENODEV);
+	assert_int_equal(console_init("com3"), -EINVAL);
+	assert_int_equal(console_init("com1x"), -EINVAL);
+	assert_int_equal(console_init("com1,"), -EINVAL);
+	assert_int_equal(console_init("com1,9600x"), -EINVAL);
+	assert_int_equal(console_init("com1,99999999999999"), -EINVAL);
+	assert_int_equal(console_init(""), -EINVAL);
+	there = false;
+	assert_int_equal(console_init("com1"), -ENODEV);
+}
+
+static void lines_have_prefix_and_level(void **state)
+{
+	printk(LOG_INFO "one %d\ntwo\n", 1);
+	assert_string_equal(sent, "(bothy) one 1\r\n(bothy) two\r\n");
+	forget();
+	printk(LOG_DEBUG "not shown\n");
+	assert_string_equal(sent, "");
+	printk("half ");
+	printk("and half\n");
+	assert_string_equal(sent, "(bothy) half and half\r\n");
+}
+
+static void a_line_too_long_still_ends(void **state)
+{
+	char longer[400];
+
+	memset(longer, 'x', sizeof(longer));
+	longer[sizeof(longer) - 1] = 0;
+	printk("%s\n", longer);
+	assert_int_equal(sent[sent_len - 1], '\n');
+	assert_true(sent_len < 300);
+}
+
+static void our_lines_do_not_cut_those_of_dom0(void **state)
+{
+	console_write_guest(0, "login: ", 7);
+	printk(LOG_ERR "news\n");
+	assert_string_equal(sent, "login: \r\n(bothy) news\r\n");
+}
+
+static void a_stuck_line_stops_nothing(void **state)
+{
+	stuck = true;
+	reads = 0;
+	for (int i = 0; i < 1000; i++)
+		printk("nobody hears this\n");
+	assert_true(reads < 100000);
+	stuck = false;
+	printk("back\n");
+	assert_string_equal(sent + sent_len - 14, "(bothy) back\r\n");
+}
+
+static void an_emergency_needs_no_lock(void **state)
+{
+	/* Last but one test: there is no way back from it. The lock that printk would wait for is held by this very CPU. */
+	console_emergency();
+	printk(LOG_ERR "dying\n");
+	assert_string_equal(sent, "(bothy) dying\r\n");
+	assert_int_equal(fake_locks_held(), 0);
+}
+
+static void input_comes_through(void **state)
+{
+	char buf[300];
+
+	assert_false(console_poll());
+	typed = "ls\n";
+	assert_true(console_poll());
+	assert_int_equal(console_read(buf, 2), 2);
+	assert_int_equal(console_read(buf + 2, 10), 1);
+	assert_memory_equal(buf, "ls\n", 3);
+	assert_int_equal(console_read(buf, 10), 0);
+}
+
+static void too_much_input_waits_in_the_uart(void **state)
+{
+	static char many[1001];
+	char buf[600];
+
+	memset(many, 'k', 1000);
+	typed = many;
+	assert_true(console_poll());
+	assert_false(console_poll());
+	assert_int_equal(console_read(buf, sizeof(buf)), 256);
+	assert_true(console_poll());
+	while (*typed || console_poll()) {
+		console_read(buf, sizeof(buf));
+		console_poll();
+	}
+	while (console_read(buf, sizeof(buf)))
+		;
+}
+
+static size_t whole_log(char *buf, size_t size)
+{
+	u32 pos = console_log_start();
+
+	return console_log_read(&pos, buf, size);
+}
+
+static void the_ring_keeps_the_last_lines(void **state)
+{
+	static char buf[40000];
+	u32 pos = console_log_start(), before;
+	size_t n;
+
+	before = pos;
+	printk("first\n");
+	while (console_log_read(&pos, buf, sizeof(buf)))
+		;
+	console_log_clear(pos);
+	assert_int_equal(whole_log(buf, sizeof(buf)), 0);
+	printk("second\n");
+	n = whole_log(buf, sizeof(buf));
+	assert_int_equal(n, 15);
+	assert_memory_equal(buf, "(bothy) second\n", 15);
+	for (int i = 0; i < 5000; i++)
+		printk("line %d\n", i);
+	n = whole_log(buf, sizeof(buf));
+	assert_int_equal(n, 32768);
+	assert_memory_equal(buf + n - 18, "(bothy) line 4999\n", 18);
+	/* Positions that were overwritten, or never were. */
+	pos = before;
+	assert_int_equal(console_log_read(&pos, buf, 10), 10);
+	pos += 0x40000000;
+	assert_int_equal(console_log_read(&pos, buf, 10), 10);
+	console_log_clear(pos + 0x1000000);
+	assert_int_equal(whole_log(buf, sizeof(buf)), 32768);
+}
+
+static void xl_dmesg(void **state)
+{
+	struct domain *d = fake_domain_new(0, 1);
+	struct xen_sysctl op = { .cmd = XEN_SYSCTL_readconsole };
+	struct xen_sysctl_readconsole *rc = &op.u.readconsole;
+
+	printk("the end\n");
+	rc->buffer.p = FAKE_HANDLE(0);
+	rc->count = 40000;
+	assert_int_equal(fake_control(d->vcpu[0], hc_readconsole, NULL, &op), 0);
+	assert_in_range(rc->count, 16, 32768);
+	assert_memory_equal(fake_memory + rc->count - 16, "(bothy) the end\n", 16);
+	/* Incremental: only what is new. */
+	printk("more\n");
+	rc->incremental = 1;
+	rc->count = 40000;
+	assert_int_equal(fake_control(d->vcpu[0], hc_readconsole, NULL, &op), 0);
+	assert_int_equal(rc->count, 13);
+	rc->count = 0;
+	assert_int_equal(fake_control(d->vcpu[0], hc_readconsole, NULL, &op), 0);
+	rc->incremental = 0;
+	rc->count = ~0u;
+	rc->clear = 1;
+	rc->buffer.p = FAKE_HANDLE(FAKE_MEMORY - 100);
+	assert_int_equal(fake_control(d->vcpu[0], hc_readconsole, NULL, &op), -EFAULT);
+	rc->buffer.p = FAKE_HANDLE(0);
+	assert_int_equal(fake_control(d->vcpu[0], hc_readconsole, NULL, &op), 0);
+	assert_int_equal(fake_control(d->vcpu[0], hc_readconsole, NULL, &op), 0);
+	assert_int_equal(rc->count, 0);
+	fake_domain_free(d);
+}
+
+static long write_all(struct domain *d, u64 count, u64 gva)
+{
+	struct hypercall hc = { .a = { 0, count, gva } };
+	long rc;
+
+	while ((rc = hc_console_write(d->vcpu[0], &hc, NULL)) == HC_AGAIN)
+		assert_int_equal(fake_locks_held(), 0);
+	return rc;
+}
+
+static void dom0_writes_and_reads(void **state)
+{
+	struct domain *d = fake_domain_new(0, 1);
+	struct hypercall hc = { .a = { 1, 100, FAKE_GVA } };
+
+	memset(fake_memory, 'a', 1000);
+	assert_int_equal(write_all(d, 1000, FAKE_GVA), 0);
+	assert_int_equal(sent_len, 1000);
+	assert_int_equal(write_all(d, 0, 0), 0);
+	assert_int_equal(write_all(d, 10, 8), -EFAULT);
+	assert_int_equal(write_all(d, ~0ull, FAKE_GVA + FAKE_MEMORY - 10), -EFAULT);
+	typed = "y\n";
+	console_poll();
+	assert_int_equal(hc_console_read(d->vcpu[0], &hc, NULL), 2);
+	assert_memory_equal(fake_memory, "y\n", 2);
+	assert_int_equal(hc_console_read(d->vcpu[0], &hc, NULL), 0);
+	fake_domain_free(d);
+}
+
+static void guests_write_lines_and_not_too_many(void **state)
+{
+	struct domain *d = fake_domain_new(3, 1);
+
+	spin_init(&d->lock, LOCK_DOMAIN);
+	fake_time = 100000000000ull;
+	memcpy(fake_memory, "hi\033there\r\n\n", 12);
+	assert_int_equal(write_all(d, 12, FAKE_GVA), 0);
+	assert_string_equal(sent, "(bothy) d3: hi?there\r\n");
+	forget();
+	for (int i = 0; i < 500; i++)
+		domain_log_char(d, 'x');
+	assert_int_equal(sent_len, 4 * (12 + 120 + 2));
+	forget();
+	for (int i = 0; i < 10000; i++)
+		write_all(d, 12, FAKE_GVA);
+	assert_in_range(sent_len, 1, 70 * 30);
+	forget();
+	fake_time += 20000000000ull;
+	write_all(d, 12, FAKE_GVA);
+	assert_non_null(__builtin_strstr(sent, "lines of its log were dropped"));
+	fake_domain_free(d);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(options, set_up),
+		cmocka_unit_test_setup(lines_have_prefix_and_level, set_up),
+		cmocka_unit_test_setup(a_line_too_long_still_ends, set_up),
+		cmocka_unit_test_setup(our_lines_do_not_cut_those_of_dom0, set_up),
+		cmocka_unit_test_setup(a_stuck_line_stops_nothing, set_up),
+		cmocka_unit_test_setup(input_comes_through, set_up),
+		cmocka_unit_test_setup(too_much_input_waits_in_the_uart, set_up),
+		cmocka_unit_test_setup(the_ring_keeps_the_last_lines, set_up),
+		cmocka_unit_test_setup(xl_dmesg, set_up),
+		cmocka_unit_test_setup(dom0_writes_and_reads, set_up),
+		cmocka_unit_test_setup(guests_write_lines_and_not_too_many, set_up),
+		cmocka_unit_test_setup(an_emergency_needs_no_lock, set_up),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,23 @@
+/* A Linux bzImage, as far as starting its own 32-bit entry needs it (Linux boot protocol 2.10 and later). */
+#ifndef VMM_BZIMAGE_H
+#define VMM_BZIMAGE_H
+
+#include "lib/base.h"
+
+#define KERNEL_PHYS  0x1000000ull       /* where an unpacked kernel that isn't relocated starts */
+#define BZIMAGE_LOAD 0x100000u          /* where its compressed form is put */
+
+struct bzimage {
+	const u8 *image;
+	u64 setup_size;         /* bytes before the protected-mode part */
+	u64 code_size;
+	u32 init_size;          /* memory from KERNEL_PHYS on that unpacking needs */
+};
+
+bool bzimage_is(const void *image, u64 size);
+/* 0, or -EINVAL with *why saying what is wrong. */
+int bzimage_open(struct bzimage *bz, const void *image, u64 size, const char **why);
+/* Puts the protected-mode part at BZIMAGE_LOAD and a zero page at `boot_params` that says RAM ends at `ram_end`. */
+void bzimage_load(const struct bzimage *bz, paddr_t boot_params, paddr_t ram_end);
+
+#endif

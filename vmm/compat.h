@@ -1,0 +1,10 @@
+/* Hypercalls from 32-bit code: the few that a boot loader or firmware makes (PVH GRUB, hvmloader). */
+#ifndef VMM_COMPAT_H
+#define VMM_COMPAT_H
+
+struct vcpu;
+
+/* As hypercall_dispatch, for a vCPU outside long mode. */
+void hypercall_dispatch_compat(struct vcpu *v, unsigned len);
+
+#endif

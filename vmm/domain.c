@@ -1,0 +1,384 @@
+/* Domains: making them, finding them, ending them. A domain stays in the table until nothing refers to it any more. */
+#include <xen/xen.h>
+#include <xen/sched.h>
+#include <asm/cpu.h>
+#include <asm/hvm.h>
+#include <asm/time.h>
+#include "lib/printf.h"
+#include "lib/string.h"
+#include "mm/heap.h"
+#include "vmm/domain.h"
+#include "vmm/hypercall.h"
+#include "vmm/msr.h"
+
+#define RELINQUISH_STEP 4096u   /* frames freed in one step of destruction: some 100 microseconds */
+#define GRANT_STEP      64u
+
+struct domain *dom0;
+
+/*
+ * All domains by ascending domid, in a list; and by domid in a table of hash chains would be faster, but the list is walked only by
+ * control operations, and look-ups of a peer start from the cache in front of it.
+ */
+static spinlock_t domains_lock = SPINLOCK(LOCK_DOMAINS);
+static struct domain **table;           /* [domains_lock] by domid, DOMID_FIRST_RESERVED pointers */
+static u16 last_domid;                  /* [domains_lock] */
+static u16 highest_domid;               /* [domains_lock] */
+
+struct domain *domain_get(u16 domid)
+{
+	struct domain *d = NULL;
+
+	if (domid >= DOMID_FIRST_RESERVED || !table)
+		return NULL;
+	spin_lock(&domains_lock);
+	d = table[array_index_nospec(domid, DOMID_FIRST_RESERVED)];
+	if (d)
+		__atomic_add_fetch(&d->refs, 1, __ATOMIC_RELAXED);
+	spin_unlock(&domains_lock);
+	return d;
+}
+
+struct domain *domain_get_next(u16 domid)
+{
+	struct domain *d = NULL;
+
+	spin_lock(&domains_lock);
+	for (u32 i = domid; i <= highest_domid && !d; i++)
+		d = table[i];
+	if (d)
+		__atomic_add_fetch(&d->refs, 1, __ATOMIC_RELAXED);
+	spin_unlock(&domains_lock);
+	return d;
+}
+
+struct domain *domain_get_target(struct vcpu *v, u16 domid)
+{
+	struct domain *self = v->domain;
+
+	if (domid == DOMID_SELF || domid == self->domid) {
+		__atomic_add_fetch(&self->refs, 1, __ATOMIC_RELAXED);
+		return self;
+	}
+	return domain_get(domid);
+}
+
+static void free_domain(struct domain *d)
+{
+	for (u32 i = 0; d->vcpu && i < d->max_vcpus; i++) {
+		struct vcpu *v = d->vcpu[i];
+
+		if (!v)
+			continue;
+		sched_entity_destroy(&v->sched);
+		hvm_vcpu_destroy(v);
+		timer_release(TIMERS_PER_VCPU);
+		kfree(v);
+	}
+	evtchn_destroy(d);
+	grant_destroy(d);
+	p2m_destroy(&d->p2m);
+	hvm->domain_destroy(d);
+	if (d->shared_page)
+		page_put(d->shared_page);
+	kfree(d->policy);
+	kfree(d->vcpu);
+	kfree(d);
+}
+
+/* The last reference is gone, and with it the table's: references are taken only from the table or from another one. */
+void domain_put(struct domain *d)
+{
+	if (__atomic_sub_fetch(&d->refs, 1, __ATOMIC_ACQ_REL))
+		return;
+	BUG_ON(table[d->domid] == d);
+	free_domain(d);
+}
+
+bool domain_charge(struct domain *d, u64 n)
+{
+	u64 old = __atomic_load_n(&d->tot_pages, __ATOMIC_RELAXED);
+
+	do {
+		if (old + n > __atomic_load_n(&d->max_pages, __ATOMIC_RELAXED) || old + n < old)
+			return false;
+	} while (!__atomic_compare_exchange_n(&d->tot_pages, &old, old + n, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+	return true;
+}
+
+static void leave_table(struct domain *d)
+{
+	spin_lock(&domains_lock);
+	table[d->domid] = NULL;
+	while (highest_domid && !table[highest_domid])
+		highest_domid--;
+	spin_unlock(&domains_lock);
+	domain_put(d);
+}
+
+/* Frames may outlive their domain while others map them; with the last of them a destroyed domain leaves. */
+void domain_uncharge(struct domain *d, u64 n)
+{
+	__atomic_sub_fetch(&d->tot_pages, n, __ATOMIC_ACQ_REL);
+}
+
+static void leave_if_empty(struct domain *d)
+{
+	u8 dying = 2;
+
+	if (!__atomic_load_n(&d->tot_pages, __ATOMIC_ACQUIRE) &&
+	    __atomic_compare_exchange_n(&d->dying, &dying, 3, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+		leave_table(d);
+		if (dom0)
+			evtchn_raise_global_virq(dom0, VIRQ_DOM_EXC);
+	}
+}
+
+static void frame_released(u16 owner)
+{
+	struct domain *d = domain_get(owner);
+
+	if (!d)
+		return;
+	domain_uncharge(d, 1);
+	if (unlikely(__atomic_load_n(&d->dying, __ATOMIC_ACQUIRE) == 2))
+		leave_if_empty(d);
+	domain_put(d);
+}
+
+static int init_table(void)
+{
+	table = kzalloc(DOMID_FIRST_RESERVED * sizeof(table[0]));
+	if (!table)
+		return -ENOMEM;
+	page_set_release(frame_released);
+	return 0;
+}
+
+/* Ids rove: the tools refuse one that was used within the last minute (abi.md I.4). */
+static int choose_domid(u16 *domid)
+{
+	if (*domid != 0xffff)
+		return *domid >= DOMID_FIRST_RESERVED ? -EINVAL : table[array_index_nospec(*domid, DOMID_FIRST_RESERVED)] ? -EEXIST : 0;
+	for (u32 i = 0; i < DOMID_FIRST_RESERVED; i++) {
+		last_domid = (u16)(last_domid + 1u >= DOMID_FIRST_RESERVED ? 1 : last_domid + 1);
+		if (!table[last_domid]) {
+			*domid = last_domid;
+			return 0;
+		}
+	}
+	return -ENOMEM;
+}
+
+static int enter_table(struct domain *d)
+{
+	int err;
+
+	spin_lock(&domains_lock);
+	err = choose_domid(&d->domid);
+	if (!err) {
+		table[d->domid] = d;
+		highest_domid = MAX(highest_domid, d->domid);
+	}
+	spin_unlock(&domains_lock);
+	return err;
+}
+
+static int init_shared_page(struct domain *d)
+{
+	struct shared_info *s = page_alloc_zeroed();
+
+	if (!s)
+		return -ENOMEM;
+	d->shared = s;
+	d->shared_page = mfn_to_page(virt_to_mfn(s));
+	d->shared_gfn = ~0ull;
+	domain_update_wallclock(d);
+	return 0;
+}
+
+int domain_create(u16 domid, u32 max_vcpus, u32 max_evtchn_port, s32 grant_frames, s32 maptrack_frames, struct domain **out)
+{
+	struct domain *d;
+	int err = -ENOMEM;
+
+	if (!max_vcpus || max_vcpus > MAX_VCPUS)
+		return -EINVAL;
+	if (!table && init_table())
+		return -ENOMEM;
+	d = kzalloc(sizeof(*d));
+	if (!d)
+		return -ENOMEM;
+	d->domid = domid;
+	d->privileged = domid == 0;
+	d->refs = 1;
+	d->pause_count = d->controller_pauses = 1;
+	d->max_vcpus = max_vcpus;
+	d->max_pages = ~0ull >> 1;
+	d->params[HVM_PARAM_TRIPLE_FAULT_REASON] = SHUTDOWN_reboot;
+	spin_init(&d->lock, LOCK_DOMAIN);
+	sched_group_init(&d->group);
+	msr_init_domain(d);
+
+	d->vcpu = kzalloc(max_vcpus * sizeof(d->vcpu[0]));
+	d->policy = kzalloc(sizeof(*d->policy));
+	if (!d->vcpu || !d->policy)
+		goto free_arrays;
+	*d->policy = d->privileged ? cpu_policy_dom0 : cpu_policy_def;
+	err = hvm->domain_init(d);
+	if (err)
+		goto free_arrays;
+	err = p2m_init(&d->p2m);
+	if (err)
+		goto undo_vendor;
+	d->p2m.identity = d->privileged;
+	err = init_shared_page(d);
+	if (err)
+		goto undo_p2m;
+	err = grant_init(d, grant_frames, maptrack_frames);
+	if (err)
+		goto undo_shared;
+	err = evtchn_init(d, max_evtchn_port);
+	if (err)
+		goto undo_grant;
+	err = enter_table(d);
+	if (err)
+		goto undo_evtchn;
+	*out = d;
+	return 0;
+
+undo_evtchn:
+	evtchn_destroy(d);
+undo_grant:
+	grant_destroy(d);
+undo_shared:
+	page_put(d->shared_page);
+undo_p2m:
+	p2m_destroy(&d->p2m);
+undo_vendor:
+	hvm->domain_destroy(d);
+free_arrays:
+	kfree(d->policy);
+	kfree(d->vcpu);
+	kfree(d);
+	return err;
+}
+
+static void sync_vcpus(struct domain *d)
+{
+	for (u32 i = 0; i < d->max_vcpus; i++)
+		if (d->vcpu[i])
+			vcpu_sync(d->vcpu[i]);
+}
+
+void domain_pause(struct domain *d)
+{
+	__atomic_add_fetch(&d->pause_count, 1, __ATOMIC_SEQ_CST);
+	sync_vcpus(d);
+}
+
+void domain_unpause(struct domain *d)
+{
+	BUG_ON(!d->pause_count);
+	__atomic_sub_fetch(&d->pause_count, 1, __ATOMIC_SEQ_CST);
+	sync_vcpus(d);
+}
+
+bool domain_is_stopped(struct domain *d)
+{
+	if (!__atomic_load_n(&d->pause_count, __ATOMIC_SEQ_CST))
+		return false;
+	for (u32 i = 0; i < d->max_vcpus; i++)
+		if (d->vcpu[i] && sched_on_cpu(&d->vcpu[i]->sched))
+			return false;
+	return true;
+}
+
+/* dom0's end is the machine's: abi.md L.49. */
+static void __noreturn end_machine(u8 code)
+{
+	if (code == SHUTDOWN_poweroff) {
+		printk(LOG_INFO "The service domain has halted: powering off.\n");
+		machine_power_off();
+	}
+	printk(LOG_INFO "The service domain asks for a restart (%s).\n", code == SHUTDOWN_crash ? "it crashed" : "reboot");
+	machine_restart();
+}
+
+void domain_shutdown(struct domain *d, u8 code)
+{
+	bool first;
+
+	if (d->privileged)
+		end_machine(code);
+	spin_lock(&d->lock);
+	first = !d->shutting_down;
+	if (first) {
+		d->shutting_down = true;
+		d->shutdown_code = code;
+	}
+	spin_unlock(&d->lock);
+	if (!first)
+		return;
+	domain_pause(d);
+	evtchn_raise_global_virq(dom0, VIRQ_DOM_EXC);
+}
+
+void domain_crash(struct domain *d, const char *fmt, ...)
+{
+	char text[160];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	printk(LOG_ERR "d%u ended: %s\n", d->domid, text);
+	domain_shutdown(d, SHUTDOWN_crash);
+}
+
+/*
+ * Destruction in steps, each bounded: stop it, cut its ties (ports, then what it maps of others), then free its memory. Frames that
+ * others still map keep the domain in the table, as dying, until they let go.
+ */
+int domain_destroy(struct domain *d)
+{
+	bool first, done;
+
+	spin_lock(&d->lock);
+	first = !d->dying;
+	if (first)
+		d->dying = 1;
+	spin_unlock(&d->lock);
+	if (first)
+		domain_pause(d);
+	if (!domain_is_stopped(d))
+		return -EAGAIN;
+	if (__atomic_load_n(&d->dying, __ATOMIC_ACQUIRE) != 1)
+		return 0;
+
+	spin_lock(&d->lock);
+	if (d->destroying) {
+		spin_unlock(&d->lock);
+		return -EAGAIN;
+	}
+	d->destroying = true;
+	spin_unlock(&d->lock);
+
+	evtchn_destroy(d);
+	for (u32 i = 0; i < d->max_vcpus; i++)
+		if (d->vcpu[i]) {
+			timer_cancel_sync(&d->vcpu[i]->timer);
+			timer_cancel_sync(&d->vcpu[i]->poll_timer);
+			vcpu_release_areas(d->vcpu[i]);
+		}
+	done = grant_release_maps(d, GRANT_STEP) && p2m_relinquish(&d->p2m, &d->relinquish_next, RELINQUISH_STEP);
+
+	/* Release: all of the above is seen by whoever goes on with the next step. */
+	__atomic_store_n(&d->destroying, false, __ATOMIC_RELEASE);
+	if (!done)
+		return -EAGAIN;
+	__atomic_store_n(&d->dying, 2, __ATOMIC_SEQ_CST);
+	evtchn_raise_global_virq(dom0, VIRQ_DOM_EXC);
+	leave_if_empty(d);
+	return 0;
+}

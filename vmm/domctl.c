@@ -1,0 +1,226 @@
+/* domctl: a domain's life, its limits and its settings. The vCPUs' part is in domctl_vcpu.c, their state in domctl_context.c. */
+#include "lib/base.h"
+#include <xen/domctl.h>
+#include <asm/time.h>
+#include "lib/string.h"
+#include "vmm/control.h"
+#include "vmm/domain.h"
+#include "vmm/hypercall.h"
+
+_Static_assert(sizeof(struct xen_domctl_createdomain) == 64, "abi.md N");
+_Static_assert(sizeof(struct xen_domctl_tsc_info) == 24, "abi.md N");
+_Static_assert(sizeof(struct xen_domctl_paging_mempool) == 8, "abi.md N");
+
+#define ROVING_DOMID 0xffffu    /* domain_create chooses */
+#define PAUSES_MAX   255        /* by the control domain; far from the end of u32 */
+
+#define CREATE_FLAGS_NEEDED  (XEN_DOMCTL_CDF_hvm | XEN_DOMCTL_CDF_hap)
+#define CREATE_FLAGS_ALLOWED (CREATE_FLAGS_NEEDED | XEN_DOMCTL_CDF_oos_off | XEN_DOMCTL_CDF_xs_domain)
+
+/* How a TSC may behave for a guest; the names are libxl's. */
+enum { TSC_DEFAULT, TSC_ALWAYS_EMULATE, TSC_NATIVE, TSC_NATIVE_PARAVIRT };
+
+/* Only what we have: PVH guests with nested paging and an APIC, and version 1 grants. */
+static long check_config(const struct xen_domctl_createdomain *c)
+{
+	if ((c->flags & CREATE_FLAGS_NEEDED) != CREATE_FLAGS_NEEDED || (c->flags & ~CREATE_FLAGS_ALLOWED))
+		return -EOPNOTSUPP;
+	if (c->iommu_opts || c->vmtrace_size || c->arch.emulation_flags != XEN_X86_EMU_LAPIC)
+		return -EOPNOTSUPP;
+	if (c->max_vcpus == 0 || c->max_vcpus > MAX_VCPUS || c->cpupool_id || (c->arch.misc_flags & ~XEN_X86_MSR_RELAXED))
+		return -EINVAL;
+	/* 0 comes from a libxl that saw no grant versions in physinfo. */
+	return c->grant_opts > 1 ? -EINVAL : 0;
+}
+
+long hc_createdomain(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
+{
+	struct xen_domctl *op = arg;
+	const struct xen_domctl_createdomain *c = &op->u.createdomain;
+	u16 domid = op->domain == 0 || op->domain >= DOMID_FIRST_RESERVED ? ROVING_DOMID : op->domain;
+	struct domain *d;
+	long rc = check_config(c);
+
+	if (rc)
+		return rc;
+	spin_lock(&control_lock);
+	rc = domain_create(domid, c->max_vcpus, c->max_evtchn_port, c->max_grant_frames, c->max_maptrack_frames, &d);
+	if (!rc) {
+		memcpy(d->handle, c->handle, sizeof(d->handle));
+		d->create_flags = c->flags;
+		/* The pause that it is born with is the control domain's to take back. */
+		d->controller_pauses = 1;
+		op->domain = d->domid;
+	}
+	spin_unlock(&control_lock);
+	return rc;
+}
+
+/* A step at a time; libxc comes back while it is told -EAGAIN. */
+long hc_destroydomain(struct vcpu *v, struct hypercall *hc, void *arg __unused)
+{
+	long rc;
+
+	if (hc->target == dom0 || hc->target == v->domain)
+		return -EINVAL;
+	spin_lock(&control_lock);
+	rc = domain_destroy(hc->target);
+	spin_unlock(&control_lock);
+	return rc;
+}
+
+long hc_pausedomain(struct vcpu *v, struct hypercall *hc, void *arg __unused)
+{
+	struct domain *d = hc->target;
+	bool ok;
+
+	if (d == dom0 || d == v->domain)
+		return -EINVAL;
+	spin_lock(&d->lock);
+	ok = d->controller_pauses < PAUSES_MAX;
+	d->controller_pauses += ok;
+	spin_unlock(&d->lock);
+	if (!ok)
+		return -EINVAL;
+	domain_pause(d);
+	return 0;
+}
+
+long hc_unpausedomain(struct vcpu *v __unused, struct hypercall *hc, void *arg __unused)
+{
+	struct domain *d = hc->target;
+	bool ok;
+
+	/* Not while an operation relies on the domain's standing still. */
+	spin_lock(&control_lock);
+	spin_lock(&d->lock);
+	ok = d->controller_pauses != 0;
+	d->controller_pauses -= ok;
+	spin_unlock(&d->lock);
+	if (ok)
+		domain_unpause(d);
+	spin_unlock(&control_lock);
+	return ok ? 0 : -EINVAL;
+}
+
+/* The first domain with this id or a higher one: the tools walk all domains so. */
+long hc_getdomaininfo(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
+{
+	struct xen_domctl *op = arg;
+	struct domain *d;
+
+	if (op->domain >= DOMID_FIRST_RESERVED)
+		return -EINVAL;
+	d = domain_get_next(op->domain);
+	if (!d)
+		return -ESRCH;
+	domain_describe(d, &op->u.getdomaininfo);
+	op->domain = d->domid;
+	domain_put(d);
+	return 0;
+}
+
+long hc_max_mem(struct vcpu *v __unused, struct hypercall *hc, void *arg)
+{
+	const struct xen_domctl *op = arg;
+
+	/* It may be below what the domain has: then it gets no more. */
+	__atomic_store_n(&hc->target->max_pages, op->u.max_mem.max_memkb >> (PAGE_SHIFT - 10), __ATOMIC_RELAXED);
+	return 0;
+}
+
+/* Makes the vCPUs that createdomain announced. On -ENOMEM those made so far stay; destroydomain takes them. */
+static long create_vcpus(struct domain *d)
+{
+	if (d->dying)
+		return -EINVAL;
+	for (u32 i = 0; i < d->max_vcpus; i++) {
+		struct vcpu *v;
+		int rc = d->vcpu[i] ? 0 : vcpu_create(d, i, &v);
+
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+long hc_max_vcpus(struct vcpu *v __unused, struct hypercall *hc, void *arg)
+{
+	const struct xen_domctl *op = arg;
+	long rc;
+
+	if (op->u.max_vcpus.max != hc->target->max_vcpus)
+		return -EINVAL;
+	spin_lock(&control_lock);
+	rc = create_vcpus(hc->target);
+	spin_unlock(&control_lock);
+	return rc;
+}
+
+long hc_settimeoffset(struct vcpu *v __unused, struct hypercall *hc, void *arg)
+{
+	const struct xen_domctl *op = arg;
+
+	__atomic_store_n(&hc->target->time_offset, op->u.settimeoffset.time_offset_seconds, __ATOMIC_RELAXED);
+	domain_update_wallclock(hc->target);
+	return 0;
+}
+
+long hc_get_address_size(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
+{
+	struct xen_domctl *op = arg;
+
+	op->u.address_size.size = 64;
+	return 0;
+}
+
+/* The TSC is the machine's and nobody emulates it. */
+long hc_settscinfo(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
+{
+	const struct xen_domctl *op = arg;
+
+	switch (op->u.tsc_info.tsc_mode) {
+	case TSC_DEFAULT:
+	case TSC_NATIVE:
+	case TSC_NATIVE_PARAVIRT:
+		return 0;
+	case TSC_ALWAYS_EMULATE:
+		return -EOPNOTSUPP;
+	default:
+		return -EINVAL;
+	}
+}
+
+long hc_gettscinfo(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
+{
+	struct xen_domctl *op = arg;
+
+	op->u.tsc_info = (struct xen_domctl_tsc_info){
+		.tsc_mode = TSC_DEFAULT,
+		.gtsc_khz = time_scale.tsc_khz,
+		.elapsed_nsec = time_now(),
+	};
+	return 0;
+}
+
+long hc_getnodeaffinity(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+{
+	struct xen_domctl *op = arg;
+
+	return bitmap_to_guest(v, &op->u.nodeaffinity.nodemap, BIT(0));
+}
+
+/* Tables come from the heap as they are needed; the number is the toolstack's own. */
+long hc_paging_mempool(struct vcpu *v __unused, struct hypercall *hc, void *arg)
+{
+	struct xen_domctl *op = arg;
+	u64 *size = &hc->target->paging_mempool;
+
+	if (op->cmd == XEN_DOMCTL_get_paging_mempool_size)
+		op->u.paging_mempool.size = __atomic_load_n(size, __ATOMIC_RELAXED);
+	else if (op->u.paging_mempool.size % PAGE_SIZE)
+		return -EINVAL;
+	else
+		__atomic_store_n(size, op->u.paging_mempool.size, __ATOMIC_RELAXED);
+	return 0;
+}

@@ -1,0 +1,191 @@
+/* The exits of guests: each handled here, by policy, after the vendor has said what happened. */
+#include <xen/xen.h>
+#include <xen/sched.h>
+#include <asm/cpu.h>
+#include <asm/hvm.h>
+#include <asm/insn.h>
+#include <asm/lapic.h>
+#include <asm/time.h>
+#include <asm/traps.h>
+#include "mm/memory_map.h"
+#include "vmm/domain.h"
+#include "vmm/exits.h"
+#include "vmm/hypercall.h"
+#include "vmm/io_policy.h"
+#include "vmm/msr.h"
+
+enum { VECTOR_UD = 6, VECTOR_GP = 13, VECTOR_MC = 18 };
+
+static void (*fetch_watch)(struct vcpu *v);     /* [I] after the builder; cleared once used */
+
+void exits_watch_fetch(void (*fn)(struct vcpu *v)) { fetch_watch = fn; }
+
+void exit_complete(struct vcpu *v, u32 len)
+{
+	v->hvm.regs.rip += len;
+	hvm->skip_shadow(v);
+}
+
+static void inject_gp(struct vcpu *v) { hvm->inject_exception(v, VECTOR_GP, true, 0); }
+
+static void exit_cpuid(struct vcpu *v, const struct vm_exit *x)
+{
+	struct cpu_regs *r = &v->hvm.regs;
+	struct cpuid_regs out;
+
+	cpu_policy_cpuid(v, (u32)r->rax, (u32)r->rcx, &out);
+	r->rax = out.a;
+	r->rbx = out.b;
+	r->rcx = out.c;
+	r->rdx = out.d;
+	exit_complete(v, x->len);
+}
+
+static void exit_rdmsr(struct vcpu *v, const struct vm_exit *x)
+{
+	struct cpu_regs *r = &v->hvm.regs;
+	u64 val;
+
+	if (msr_read(v, (u32)r->rcx, &val)) {
+		inject_gp(v);
+		return;
+	}
+	r->rax = (u32)val;
+	r->rdx = val >> 32;
+	exit_complete(v, x->len);
+}
+
+static void exit_wrmsr(struct vcpu *v, const struct vm_exit *x)
+{
+	struct cpu_regs *r = &v->hvm.regs;
+
+	if (msr_write(v, (u32)r->rcx, (u64)(u32)r->rdx << 32 | (u32)r->rax))
+		inject_gp(v);
+	else
+		exit_complete(v, x->len);
+}
+
+/* HLT with interrupts off can only mean "for good": abi.md G.6. */
+static void exit_hlt(struct vcpu *v, const struct vm_exit *x)
+{
+	exit_complete(v, x->len);
+	if (v->hvm.regs.rflags & RFLAGS_IF)
+		vcpu_block(v);
+	else if (!__atomic_load_n(&v->nmi_pending, __ATOMIC_RELAXED))
+		vcpu_down(v);
+}
+
+static void exit_xsetbv(struct vcpu *v, const struct vm_exit *x)
+{
+	struct cpu_regs *r = &v->hvm.regs;
+
+	if (hvm->cpl(v) || (u32)r->rcx || hvm_set_xcr0(v, (u64)(u32)r->rdx << 32 | (u32)r->rax))
+		inject_gp(v);
+	else
+		exit_complete(v, x->len);
+}
+
+static bool is_empty(struct p2m *p2m, u64 gfn)
+{
+	for (u64 i = 0; i < 512; i++)
+		if (p2m_lookup(p2m, GFN(gfn + i), NULL) != P2M_HOLE)
+			return false;
+	return true;
+}
+
+/*
+ * The service domain reaches device memory at its machine addresses, mapped when first touched: BARs may be anywhere, and
+ * may move. RAM that isn't its own is not device memory.
+ */
+static bool map_device_memory(struct vcpu *v, u64 gpa)
+{
+	struct p2m *p2m = &v->domain->p2m;
+	u64 big = gpa & ~(MiB(2) - 1);
+
+	if (gpa >= BIT(46) || memory_map_has_ram(gpa & PAGE_MASK, PAGE_SIZE))
+		return false;
+	if (!memory_map_has_ram(big, MiB(2)) && is_empty(p2m, big >> PAGE_SHIFT) &&
+	    !p2m_map(p2m, GFN(big >> PAGE_SHIFT), MFN(big >> PAGE_SHIFT), 9, P2M_MMIO))
+		return true;
+	return !p2m_map(p2m, GFN(gpa >> PAGE_SHIFT), MFN(gpa >> PAGE_SHIFT), 0, P2M_MMIO);
+}
+
+/* The entry may have come while the fault was on its way. */
+static bool is_mapped_now(struct vcpu *v, const struct vm_exit *x)
+{
+	enum p2m_type type = p2m_lookup(&v->domain->p2m, GFN(x->npf.gpa >> PAGE_SHIFT), NULL);
+
+	return type != P2M_HOLE && !(x->npf.write && type == P2M_GRANT_RO) && !(x->npf.fetch && type != P2M_RAM);
+}
+
+static void exit_npf(struct vcpu *v, const struct vm_exit *x)
+{
+	struct domain *d = v->domain;
+	void (*watch)(struct vcpu *) = fetch_watch;
+
+	if (unlikely(watch && x->npf.fetch && d->p2m.nx_gfn.v == x->npf.gpa >> PAGE_SHIFT)) {
+		fetch_watch = NULL;
+		watch(v);
+		return;
+	}
+	if (is_mapped_now(v, x) || (d->privileged && map_device_memory(v, x->npf.gpa)))
+		return;
+	if (d->privileged) {
+		printk(LOG_WARN "d0v%u %s address %llx, which is not its own: #GP\n", v->id, x->npf.write ? "writes" : "reads",
+		       (unsigned long long)x->npf.gpa);
+		inject_gp(v);
+		return;
+	}
+	domain_crash(d, "vCPU %u %s guest-physical %llx, where it has no memory, at rip %llx", v->id,
+		     x->npf.fetch ? "executes" : x->npf.write ? "writes" : "reads", (unsigned long long)x->npf.gpa,
+		     (unsigned long long)v->hvm.regs.rip);
+}
+
+static void exit_exception(struct vcpu *v, const struct vm_exit *x)
+{
+	if (x->exc.vector == VECTOR_MC)
+		domain_crash(v->domain, "machine check while vCPU %u ran", v->id);
+	else
+		hvm->inject_exception(v, x->exc.vector, x->exc.vector == 17, x->exc.error);
+}
+
+static void exit_triple_fault(struct vcpu *v)
+{
+	u64 code = v->domain->params[HVM_PARAM_TRIPLE_FAULT_REASON];
+
+	printk(LOG_WARN "d%uv%u triple fault\n", v->domain->domid, v->id);
+	hvm->dump(v);
+	domain_shutdown(v->domain, (u8)code);
+}
+
+void exit_handle(struct vcpu *v, struct vm_exit *x)
+{
+	v->exits[x->reason]++;
+	switch ((enum exit_reason)x->reason) {
+	case EXIT_HYPERCALL: hypercall_dispatch(v, x->len); break;
+	case EXIT_INTERRUPT: interrupts_window(); break;
+	case EXIT_HLT: exit_hlt(v, x); break;
+	case EXIT_WRMSR: exit_wrmsr(v, x); break;
+	case EXIT_NPF: exit_npf(v, x); break;
+	case EXIT_IO: io_exit(v, x); break;
+	case EXIT_CPUID: exit_cpuid(v, x); break;
+	case EXIT_RDMSR: exit_rdmsr(v, x); break;
+	case EXIT_XSETBV: exit_xsetbv(v, x); break;
+	case EXIT_EXCEPTION: exit_exception(v, x); break;
+	case EXIT_UNDEFINED: hvm->inject_exception(v, VECTOR_UD, false, 0); break;
+	case EXIT_TRIPLE_FAULT: exit_triple_fault(v); break;
+	case EXIT_NMI: interrupts_window(); break;
+	case EXIT_WINDOW:
+	case EXIT_CR_WRITE:
+	case EXIT_RETRY: break;
+	case EXIT_FAILED:
+		hvm->dump(v);
+		domain_crash(v->domain, "vCPU %u: the CPU refuses its state", v->id);
+		break;
+	case EXIT_UNKNOWN:
+	case EXIT_REASONS:
+		hvm->dump(v);
+		domain_crash(v->domain, "vCPU %u: unexpected exit %llx", v->id, (unsigned long long)x->code);
+		break;
+	}
+}

@@ -1,0 +1,264 @@
+/*
+ * Hypercalls: from the registers to the row of the table, the argument in, the handler, the argument out. Handlers never touch guest
+ * memory for their own argument, so what they checked is what they use. abi.md A.6, B.
+ */
+#include <xen/xen.h>
+#include <xen/version.h>
+#include <xen/memory.h>
+#include <xen/event_channel.h>
+#include <xen/grant_table.h>
+#include <xen/vcpu.h>
+#include <xen/sched.h>
+#include <xen/hvm/hvm_op.h>
+#include <xen/hvm/params.h>
+#include <xen/physdev.h>
+#include <xen/platform.h>
+#include <xen/sysctl.h>
+#include <xen/domctl.h>
+#include <asm/cpu.h>
+#include <asm/hvm.h>
+#include <asm/insn.h>
+#include "lib/string.h"
+#include "vmm/compat.h"
+#include "vmm/domain.h"
+#include "vmm/exits.h"
+#include "vmm/guest_access.h"
+#include "vmm/hypercall.h"
+
+#define NR_HYPERCALLS 64u
+#define NR_CMDS       128u
+#define GRANT_BATCH   64u       /* elements, and multicall entries, done before the guest gets its interrupts */
+
+_Static_assert(sizeof(struct xen_domctl) == 144 && sizeof(struct xen_sysctl) == 136 && sizeof(struct xen_platform_op) == 136, "abi.md N");
+_Static_assert(sizeof(struct multicall_entry) == 64, "abi.md B.3");
+
+/* A row without an argument says `void`; sizeof(void) is 1 to the compiler and 0 to us. */
+#define ARG_SIZE(type) (__builtin_types_compatible_p(type, void) ? 0 : sizeof(type))
+
+const struct hypercall_row hypercall_rows[] = {
+#define HC(num, sub, label, type, d, w, f) \
+	{ .nr = (num), .cmd = (sub), .size = ARG_SIZE(type), .dir = (d), .who = (w), .name = #label, .fn = (f) },
+#include "vmm/hypercalls.def"
+#undef HC
+};
+const unsigned hypercall_nr_rows = ARRAY_SIZE(hypercall_rows);
+
+/* Where a hypercall keeps its sub-operation and the pointer to its argument. */
+enum form {
+	FORM_ABSENT,
+	FORM_PLAIN,     /* neither */
+	FORM_ARG1,      /* sub-operation in RDI, argument at RSI */
+	FORM_ARG2,      /* argument at RDX */
+	FORM_ARRAY,     /* an array at RSI of RDX elements */
+	FORM_CONTROL,   /* a structure at RDI that starts with sub-operation and interface version */
+};
+
+static const struct { u8 form; u16 size; u32 version; } forms[NR_HYPERCALLS] = {
+	[__HYPERVISOR_platform_op]      = { FORM_CONTROL, sizeof(struct xen_platform_op), XENPF_INTERFACE_VERSION },
+	[__HYPERVISOR_memory_op]        = { .form = FORM_ARG1 },
+	[__HYPERVISOR_multicall]        = { .form = FORM_PLAIN },
+	[__HYPERVISOR_set_timer_op]     = { .form = FORM_PLAIN },
+	[__HYPERVISOR_xen_version]      = { .form = FORM_ARG1 },
+	[__HYPERVISOR_console_io]       = { .form = FORM_ARG1 },
+	[__HYPERVISOR_grant_table_op]   = { .form = FORM_ARRAY },
+	[__HYPERVISOR_vm_assist]        = { .form = FORM_ARG1 },
+	[__HYPERVISOR_vcpu_op]          = { .form = FORM_ARG2 },
+	[__HYPERVISOR_sched_op]         = { .form = FORM_ARG1 },
+	[__HYPERVISOR_event_channel_op] = { .form = FORM_ARG1 },
+	[__HYPERVISOR_physdev_op]       = { .form = FORM_ARG1 },
+	[__HYPERVISOR_hvm_op]           = { .form = FORM_ARG1 },
+	[__HYPERVISOR_sysctl]           = { FORM_CONTROL, sizeof(struct xen_sysctl), XEN_SYSCTL_INTERFACE_VERSION },
+	[__HYPERVISOR_domctl]           = { FORM_CONTROL, sizeof(struct xen_domctl), XEN_DOMCTL_INTERFACE_VERSION },
+};
+
+/* Row + 1 of each sub-operation, 0 for none. */
+static u8 row_of[NR_HYPERCALLS][NR_CMDS];
+_Static_assert(ARRAY_SIZE(hypercall_rows) < 256, "row_of[] holds bytes");
+
+void hypercall_init(void)
+{
+	for (unsigned i = 0; i < hypercall_nr_rows; i++)
+		row_of[hypercall_rows[i].nr][hypercall_rows[i].cmd] = (u8)(i + 1);
+}
+
+static const struct hypercall_row *find_row(u64 nr, u64 cmd)
+{
+	u8 row;
+
+	if (cmd >= NR_CMDS)
+		return NULL;
+	row = row_of[nr][array_index_nospec(cmd, NR_CMDS)];
+	return row ? &hypercall_rows[row - 1] : NULL;
+}
+
+/* One argument structure: in, handle, out. */
+static long call_row(struct vcpu *v, const struct hypercall_row *row, struct hypercall *hc, u64 arg)
+{
+	u64 buf[HC_ARG_MAX / 8];
+	long ret;
+
+	if (row->dir == HC_NONE)
+		return row->fn(v, hc, NULL);
+	if (row->dir == HC_OUT)
+		memset(buf, 0, row->size);
+	else if (copy_from_guest(v, buf, arg, row->size))
+		return -EFAULT;
+	ret = row->fn(v, hc, buf);
+	if (ret >= 0 && row->dir != HC_IN && copy_to_guest(v, arg, buf, row->size))
+		return -EFAULT;
+	return ret;
+}
+
+static bool may(const struct vcpu *v, const struct hypercall_row *row)
+{
+	return row->who == HC_ANY || v->domain->privileged;
+}
+
+static long call_array(struct vcpu *v, const struct hypercall_row *row, struct hypercall *hc)
+{
+	u64 count = MIN(hc->a[2], GRANT_BATCH);
+
+	if (hc->a[2] > ~0u)
+		return -EINVAL;
+	for (u64 i = 0; i < count; i++) {
+		long ret = call_row(v, row, hc, hc->a[1]);
+
+		if (ret < 0)
+			return ret;
+		hc->a[1] += row->size;
+		hc->a[2]--;
+	}
+	return hc->a[2] ? HC_AGAIN : 0;
+}
+
+/* domctl, sysctl, platform_op: the sub-operation is only known once the structure is in. */
+static long call_control(struct vcpu *v, u64 nr, struct hypercall *hc)
+{
+	union { struct xen_domctl dom; u32 head[2]; u64 raw[HC_ARG_MAX / 8]; } op;
+	const struct hypercall_row *row;
+	long ret;
+
+	if (!v->domain->privileged)
+		return -EPERM;
+	if (copy_from_guest(v, &op, hc->a[0], forms[nr].size))
+		return -EFAULT;
+	if (op.head[1] != forms[nr].version)
+		return -EACCES;
+	row = find_row(nr, op.head[0]);
+	if (!row)
+		return -ENOSYS;
+	hc->target = NULL;
+	if (nr == __HYPERVISOR_domctl && row->cmd != XEN_DOMCTL_createdomain && row->cmd != XEN_DOMCTL_getdomaininfo) {
+		hc->target = domain_get_target(v, op.dom.domain);
+		if (!hc->target)
+			return -ESRCH;
+		if (hc->target->dying && row->cmd != XEN_DOMCTL_destroydomain) {
+			domain_put(hc->target);
+			return -ESRCH;
+		}
+	}
+	ret = row->fn(v, hc, &op);
+	if (hc->target)
+		domain_put(hc->target);
+	if (ret >= 0 && copy_to_guest(v, hc->a[0], &op, forms[nr].size))
+		return -EFAULT;
+	return ret;
+}
+
+long hypercall_do(struct vcpu *v, u64 nr, struct hypercall *hc)
+{
+	const struct hypercall_row *row;
+	u64 cmd = hc->a[0];
+
+	if (nr >= NR_HYPERCALLS)
+		return -ENOSYS;
+	nr = array_index_nospec(nr, NR_HYPERCALLS);
+	if (forms[nr].form == FORM_CONTROL)
+		return call_control(v, nr, hc);
+	if (nr == __HYPERVISOR_memory_op)
+		cmd &= 63;      /* above it: how far a long operation has come */
+	else if (forms[nr].form == FORM_PLAIN)
+		cmd = 0;
+	row = find_row(nr, cmd);
+	if (!row)
+		return -ENOSYS;
+	if (!may(v, row))
+		return -EPERM;
+	switch (forms[nr].form) {
+	case FORM_ARG1: return call_row(v, row, hc, hc->a[1]);
+	case FORM_ARG2: return call_row(v, row, hc, hc->a[2]);
+	case FORM_ARRAY: return call_array(v, row, hc);
+	default: return row->fn(v, hc, NULL);
+	}
+}
+
+static void load_args(const struct cpu_regs *r, struct hypercall *hc)
+{
+	hc->a[0] = r->rdi;
+	hc->a[1] = r->rsi;
+	hc->a[2] = r->rdx;
+	hc->a[3] = r->r10;
+	hc->a[4] = r->r8;
+	hc->a[5] = r->r9;
+}
+
+void hypercall_dispatch(struct vcpu *v, unsigned len)
+{
+	struct cpu_regs *r = &v->hvm.regs;
+	struct hypercall hc;
+	long ret;
+
+	if (unlikely(hvm->cpl(v))) {
+		r->rax = (u64)-EPERM;
+		exit_complete(v, len);
+		return;
+	}
+	if (unlikely(!(hvm->get_cr(v, HVM_EFER) & EFER_LMA))) {
+		hypercall_dispatch_compat(v, len);
+		return;
+	}
+	hc.multicall = hc.compat = false;
+	load_args(r, &hc);
+	ret = hypercall_do(v, r->rax, &hc);
+	if (unlikely(ret == HC_AGAIN)) {
+		/* RIP stays: the guest takes its interrupts and comes back with these. */
+		r->rdi = hc.a[0];
+		r->rsi = hc.a[1];
+		r->rdx = hc.a[2];
+		return;
+	}
+	r->rax = (u64)ret;
+	exit_complete(v, len);
+}
+
+/* One entry of a multicall; HC_AGAIN: its arguments are updated in the guest's memory. */
+static long call_entry(struct vcpu *v, u64 at)
+{
+	struct multicall_entry e;
+	struct hypercall hc = { .multicall = true };
+	long ret;
+
+	if (copy_from_guest(v, &e, at, sizeof(e)))
+		return -EFAULT;
+	memcpy(hc.a, e.args, sizeof(hc.a));
+	ret = e.op == __HYPERVISOR_multicall ? -EINVAL : hypercall_do(v, e.op, &hc);
+	if (ret == HC_AGAIN) {
+		memcpy(e.args, hc.a, sizeof(hc.a));
+		return copy_to_guest(v, at, &e, sizeof(e)) ? -EFAULT : HC_AGAIN;
+	}
+	e.result = (u64)ret;
+	return copy_to_guest(v, at + offsetof(struct multicall_entry, result), &e.result, sizeof(e.result));
+}
+
+long hc_multicall(struct vcpu *v, struct hypercall *hc, void *arg __unused)
+{
+	for (unsigned i = 0; hc->a[1]; i++) {
+		long ret = i < GRANT_BATCH ? call_entry(v, hc->a[0]) : HC_AGAIN;
+
+		if (ret)
+			return ret;
+		hc->a[0] += sizeof(struct multicall_entry);
+		hc->a[1]--;
+	}
+	return 0;
+}

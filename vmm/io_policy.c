@@ -1,0 +1,76 @@
+/* Port I/O: what dom0 may touch, and what happens with accesses that nobody answers. */
+#include <asm/hvm.h>
+#include "lib/string.h"
+#include "vmm/console_io.h"
+#include "vmm/domain.h"
+#include "vmm/exits.h"
+#include "vmm/guest_access.h"
+#include "vmm/io_policy.h"
+
+#define PORT_DEBUG 0xe9
+#define STRING_CHUNK 256u       /* bytes of a string instruction done in one exit */
+
+/* abi.md H.1: no 8259 and no 8254, so that Linux looks for neither; the rest of the machine is dom0's. */
+static const struct { u16 first, last; } closed[] = { { 0x20, 0x21 }, { 0x40, 0x43 }, { 0xa0, 0xa1 }, { PORT_DEBUG, PORT_DEBUG } };
+static u16 uart;
+
+void io_policy_hide_uart(u16 base) { uart = base; }
+
+bool io_policy_dom0_open(u16 port)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(closed); i++)
+		if (port >= closed[i].first && port <= closed[i].last)
+			return false;
+	return !uart || port < uart || port > uart + 7;
+}
+
+/*
+ * OUTS and INS move n elements from or to ES/DS:[e]SI/DI. 64-bit code has flat segments; in other modes the base is taken as 0, which
+ * is what every kernel sets up.
+ */
+static void string_io(struct vcpu *v, const struct vm_exit *x)
+{
+	struct cpu_regs *r = &v->hvm.regs;
+	u64 *index = x->io.in ? &r->rdi : &r->rsi;
+	u64 want = x->io.rep ? r->rcx : 1, n = MIN(want, STRING_CHUNK / x->io.size);
+	bool down = r->rflags & BIT(10);
+	char buf[STRING_CHUNK];
+
+	if (down)
+		n = MIN(n, 1);
+	if (x->io.in) {
+		memset(buf, 0xff, sizeof(buf));
+		if (copy_to_guest(v, *index, buf, n * x->io.size))
+			n = want;       /* nowhere to put it: the instruction has no effect */
+	} else if (x->io.port == PORT_DEBUG && x->io.size == 1) {
+		if (!copy_from_guest(v, buf, *index, n))
+			for (u64 i = 0; i < n; i++)
+				domain_log_char(v->domain, buf[i]);
+	} else {
+		n = want;
+	}
+	*index += down ? -(n * x->io.size) : n * x->io.size;
+	if (x->io.rep)
+		r->rcx -= n;
+	if (n == want)
+		exit_complete(v, x->len);
+}
+
+void io_exit(struct vcpu *v, const struct vm_exit *x)
+{
+	struct cpu_regs *r = &v->hvm.regs;
+
+	if (unlikely(x->io.string)) {
+		string_io(v, x);
+		return;
+	}
+	if (x->io.in) {
+		if (x->io.size == 4)
+			r->rax = ~0u;
+		else
+			r->rax |= x->io.size == 2 ? 0xffff : 0xff;
+	} else if (x->io.port == PORT_DEBUG) {
+		domain_log_char(v->domain, (char)r->rax);
+	}
+	exit_complete(v, x->len);
+}

@@ -1,0 +1,182 @@
+/*
+ * MSR policy. A guest's own state is kept; a few registers that stock kernels read without a net answer with a constant; anything else is
+ * #GP, which kernels expect of registers they only probe (abi.md G.4, H.1).
+ */
+#include <xen/xen.h>
+#include <asm/hvm.h>
+#include <asm/insn.h>
+#include <asm/time.h>
+#include "vmm/domain.h"
+#include "vmm/guest_access.h"
+#include "vmm/msr.h"
+
+enum {
+	MSR_TSC = 0x10, MSR_PATCH_LEVEL = 0x8b, MSR_MTRRCAP = 0xfe, MSR_MCG_CAP = 0x179, MSR_MCG_STATUS = 0x17a, MSR_MTRR_PHYS = 0x200, MSR_MTRR_DEF = 0x2ff,
+	MSR_MTRR_FIX64K = 0x250, MSR_MTRR_FIX16K = 0x258, MSR_MTRR_FIX4K = 0x268, MSR_X2APIC_FIRST = 0x800, MSR_X2APIC_LAST = 0x8ff,
+	MSR_DEBUGCTL = 0x1d9, MSR_HYPERCALL_PAGE = 0x40000000,
+};
+#define MSR_TSC_AUX 0xc0000103u
+
+#define APIC_BASE_FIXED 0xfee00c00ull   /* enabled, x2APIC, at the usual place */
+#define MTRRCAP_VALUE   0x508ull        /* write combining, fixed ranges, 8 variable ranges */
+#define MTRR_VARIABLE   16
+
+/* Constants that AMD start-up code of stock kernels reads (APM 3.2.10; family 17h BKDG names). Writes are dropped. */
+static const struct { u32 msr; u64 val; } constants[] = {
+	{ MSR_MCG_CAP, 0 }, { MSR_MCG_STATUS, 0 }, { MSR_DEBUGCTL, 0 },
+	{ 0xc0010010, 0 },              /* SYSCFG */
+	{ 0xc0010015, BIT(24) },        /* HWCR: the TSC counts at P0 frequency */
+	{ 0xc001001f, 0 },              /* NB_CFG */
+	{ 0xc0010055, 0 },              /* interrupt pending message */
+	{ 0xc0010112, 0 }, { 0xc0010113, 0 },   /* TSEG */
+	{ 0xc0011029, BIT(1) },         /* DE_CFG: LFENCE serializes */
+};
+
+static const u64 *constant(u32 msr)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(constants); i++)
+		if (constants[i].msr == msr)
+			return &constants[i].val;
+	return NULL;
+}
+
+/* d->mtrr[]: the default type, 8 base/mask pairs, 11 fixed ranges. NULL if msr is none of them. */
+static u64 *mtrr_slot(struct domain *d, u32 msr)
+{
+	if (msr == MSR_MTRR_DEF)
+		return &d->mtrr[0];
+	if (msr >= MSR_MTRR_PHYS && msr < MSR_MTRR_PHYS + MTRR_VARIABLE)
+		return &d->mtrr[1 + msr - MSR_MTRR_PHYS];
+	if (msr == MSR_MTRR_FIX64K)
+		return &d->mtrr[17];
+	if (msr == MSR_MTRR_FIX16K || msr == MSR_MTRR_FIX16K + 1)
+		return &d->mtrr[18 + msr - MSR_MTRR_FIX16K];
+	if (msr >= MSR_MTRR_FIX4K && msr < MSR_MTRR_FIX4K + 8)
+		return &d->mtrr[20 + msr - MSR_MTRR_FIX4K];
+	return NULL;
+}
+
+/* Each memory type byte must be one that exists (SDM 11.11.1). */
+static bool valid_types(u64 v, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++, v >>= 8)
+		if ((v & 0xff) > 6 || (v & 0xff) == 2 || (v & 0xff) == 3)
+			return false;
+	return true;
+}
+
+static bool valid_pat(u64 v)
+{
+	for (unsigned i = 0; i < 8; i++, v >>= 8)
+		if ((v & 0xff) > 7 || (v & 0xff) == 2 || (v & 0xff) == 3)
+			return false;
+	return true;
+}
+
+void msr_init_domain(struct domain *d)
+{
+	u64 cap = 0;
+
+	d->mtrr[0] = 0xc06;     /* enabled, fixed ranges too, default write-back */
+	for (unsigned i = 17; i < 28; i++)
+		d->mtrr[i] = 0x0606060606060606ull;
+	if (!d->privileged || !rdmsr_safe(MSR_MTRRCAP, &cap))
+		return;
+	for (u32 msr = MSR_MTRR_PHYS; msr <= MSR_MTRR_DEF; msr++) {
+		u64 *slot = mtrr_slot(d, msr);
+
+		if (slot && !(msr < MSR_MTRR_PHYS + MTRR_VARIABLE && msr >= MSR_MTRR_PHYS + 2 * (cap & 0xff)))
+			rdmsr_safe(msr, slot);
+	}
+}
+
+static int set_efer(struct vcpu *v, u64 val)
+{
+	u64 old = hvm->get_cr(v, HVM_EFER), allowed = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_FFXSR;
+
+	if (val & ~allowed || ((val ^ old) & EFER_LME && hvm->get_cr(v, HVM_CR0) & CR0_PG))
+		return -EINVAL;
+	hvm->set_efer(v, (val & ~EFER_LMA) | (old & EFER_LMA));
+	return 0;
+}
+
+/* Stub n, at n * 32: mov $n, %eax; the vendor's call; ret. The rest is #BP. abi.md A.6. */
+static int write_hypercall_page(struct vcpu *v, u64 val)
+{
+	u8 stub[32];
+
+	if (val & ~PAGE_MASK)
+		return -EINVAL;
+	for (u32 n = 0; n < 128; n++) {
+		for (unsigned i = 0; i < sizeof(stub); i++)
+			stub[i] = 0xcc;
+		stub[0] = 0xb8;
+		stub[1] = (u8)n;
+		stub[2] = stub[3] = stub[4] = 0;
+		for (unsigned i = 0; i < 3; i++)
+			stub[5 + i] = hvm->hypercall_insn[i];
+		stub[8] = 0xc3;
+		if (copy_to_gpa(v->domain, val + n * sizeof(stub), stub, sizeof(stub)))
+			return -EINVAL;
+	}
+	return 0;
+}
+
+int msr_read(struct vcpu *v, u32 msr, u64 *val)
+{
+	const u64 *known;
+
+	if (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST)
+		return vlapic_read(v, msr, val);
+	switch (msr) {
+	case MSR_TSC: *val = time_tsc(); return 0;
+	case MSR_APIC_BASE: *val = APIC_BASE_FIXED | (v->id == 0 ? BIT(8) : 0); return 0;
+	case MSR_PATCH_LEVEL: *val = 0; return 0;
+	case MSR_MTRRCAP: *val = MTRRCAP_VALUE; return 0;
+	case MSR_PAT: *val = v->hvm.pat; return 0;
+	case MSR_EFER: *val = hvm->get_cr(v, HVM_EFER); return 0;
+	case MSR_TSC_AUX: *val = v->hvm.tsc_aux; return 0;
+	default: break;
+	}
+	known = mtrr_slot(v->domain, msr) ?: constant(msr);
+	if (!known)
+		return -EINVAL;
+	*val = *known;
+	return 0;
+}
+
+int msr_write(struct vcpu *v, u32 msr, u64 val)
+{
+	u64 *slot;
+
+	if (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST)
+		return vlapic_write(v, msr, val);
+	switch (msr) {
+	case MSR_APIC_BASE: return val == (APIC_BASE_FIXED | (v->id == 0 ? BIT(8) : 0)) ? 0 : -EINVAL;
+	case MSR_PATCH_LEVEL: return 0;
+	case MSR_PAT:
+		if (!valid_pat(val))
+			return -EINVAL;
+		v->hvm.pat = val;
+		hvm->set_pat(v, val);
+		return 0;
+	case MSR_EFER: return set_efer(v, val);
+	case MSR_TSC_AUX:
+		if (val >> 32)
+			return -EINVAL;
+		hvm_set_tsc_aux(v, val);
+		return 0;
+	case MSR_HYPERCALL_PAGE: return write_hypercall_page(v, val);
+	default: break;
+	}
+	slot = mtrr_slot(v->domain, msr);
+	if (slot) {
+		bool variable = msr < MSR_MTRR_PHYS + MTRR_VARIABLE, fixed = msr >= MSR_MTRR_FIX64K && msr < MSR_MTRR_DEF;
+
+		if (!valid_types(val, fixed ? 8 : variable && msr & 1 ? 0 : 1))
+			return -EINVAL;
+		*slot = val;
+		return 0;
+	}
+	return constant(msr) ? 0 : -EINVAL;
+}

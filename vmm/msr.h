@@ -1,0 +1,16 @@
+/* Model-specific registers as guests see them: what the vendor doesn't open is decided here. */
+#ifndef VMM_MSR_H
+#define VMM_MSR_H
+
+#include "lib/base.h"
+
+struct vcpu;
+struct domain;
+
+/* 0, or -EINVAL for #GP. v is current. */
+int msr_read(struct vcpu *v, u32 msr, u64 *val);
+int msr_write(struct vcpu *v, u32 msr, u64 val);
+/* A new domain's registers; dom0 starts with the machine's MTRRs. */
+void msr_init_domain(struct domain *d);
+
+#endif

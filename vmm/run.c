@@ -1,0 +1,147 @@
+/*
+ * One loop per pCPU and no hypervisor threads: enter the guest, leave with an exit, handle it, and when asked run timers and the
+ * scheduler. Reading it from top to bottom is reading what the hypervisor does all day.
+ */
+#include <xen/xen.h>
+#include <asm/cpu.h>
+#include <asm/hvm.h>
+#include <asm/time.h>
+#include <asm/traps.h>
+#include "sched/sched.h"
+#include "sched/timer.h"
+#include "vmm/domain.h"
+#include "vmm/exits.h"
+
+#define LAST_EXITS 32u
+
+/* The last exits of each pCPU, for the panic's report. */
+static struct { u64 rip; u16 domid; u8 vcpu, reason; } last_exits[NR_CPUS][LAST_EXITS];    /* [c] */
+static u32 last_exit[NR_CPUS];                                                             /* [c] */
+
+static const char *const exit_names[EXIT_REASONS] = {
+	"interrupt", "NMI", "window", "hypercall", "CPUID", "HLT", "RDMSR", "WRMSR", "I/O", "nested fault", "XSETBV", "CR write",
+	"exception", "triple fault", "undefined", "retry", "failed", "unknown",
+};
+
+static void note_exit(unsigned cpu, const struct vcpu *v, const struct vm_exit *x)
+{
+	u32 i = last_exit[cpu]++ % LAST_EXITS;
+
+	last_exits[cpu][i].rip = v->hvm.regs.rip;
+	last_exits[cpu][i].domid = v->domain->domid;
+	last_exits[cpu][i].vcpu = (u8)v->id;
+	last_exits[cpu][i].reason = (u8)x->reason;
+}
+
+void exits_dump(void)
+{
+	for (unsigned cpu = 0; cpu < nr_cpus; cpu++) {
+		printk(LOG_ERR "Last exits of CPU %u, newest first:\n", cpu);
+		for (u32 n = 0; n < MIN(last_exit[cpu], LAST_EXITS); n++) {
+			u32 i = (last_exit[cpu] - 1 - n) % LAST_EXITS;
+
+			printk(LOG_ERR "  d%uv%u %-12s rip %llx\n", last_exits[cpu][i].domid, last_exits[cpu][i].vcpu,
+			       exit_names[last_exits[cpu][i].reason], (unsigned long long)last_exits[cpu][i].rip);
+		}
+	}
+}
+
+/* What waits for the guest goes in now, or the vendor is asked to tell when it can. One event an entry; the rest asks for a window. */
+static void deliver_events(struct vcpu *v)
+{
+	bool callback;
+	int vector;
+
+	if (unlikely(v->polling))
+		vcpu_poll_end(v);
+	if (unlikely(v->apic.init_pending | v->apic.sipi))
+		vlapic_init_sipi(v);
+	if (unlikely(v->nmi_pending) && hvm->inject_nmi(v))
+		v->nmi_pending = false;
+
+	callback = v->info->evtchn_upcall_pending && v->domain->callback_vector;
+	vector = callback ? v->domain->callback_vector : vlapic_next(v);
+	if (vector < 0)
+		return;
+	if (!hvm->can_inject(v)) {
+		hvm->request_window(v, true);
+		return;
+	}
+	hvm->inject_interrupt(v, (u8)vector);
+	if (!callback)
+		vlapic_accept(v, (u8)vector);
+	/* Another one, of higher priority than this, may be taken inside its handler. */
+	if (__atomic_load_n(&v->apic.irr_pending, __ATOMIC_RELAXED))
+		hvm->request_window(v, true);
+}
+
+static void switch_to(struct percpu *p, struct vcpu *next, u64 now)
+{
+	struct vcpu *prev = p->current;
+
+	if (prev) {
+		hvm_vcpu_save(prev);
+		vcpu_set_runstate(prev, vcpu_runnable(prev) ? RUNSTATE_runnable : prev->pause_flags & VCPU_BLOCKED ? RUNSTATE_blocked :
+				  RUNSTATE_offline, now);
+	}
+	p->current = NULL;
+	/* From here on another pCPU may run prev. */
+	sched_switched(p->cpu);
+	if (!next)
+		return;
+	p->current = next;
+	hvm_vcpu_load(next);
+	vcpu_set_runstate(next, RUNSTATE_running, now);
+}
+
+static void schedule(struct percpu *p)
+{
+	struct sched_entity *e;
+	struct vcpu *next;
+	u64 now, until, timer;
+
+	/* Cleared first: whoever asks from now on asks again. */
+	__atomic_store_n(&p->need_resched, 0, __ATOMIC_SEQ_CST);
+	now = time_now();
+	timer = timer_run(p->cpu, now);
+	e = sched_pick(p->cpu, now, &until);
+	next = e ? container_of(e, struct vcpu, sched) : NULL;
+	if (next != p->current)
+		switch_to(p, next, now);
+	timer = timer_next(p->cpu);
+	time_arm(MIN(timer, until));
+}
+
+static void idle(struct percpu *p)
+{
+	u64 start = time_now();
+
+	if (!__atomic_load_n(&p->need_resched, __ATOMIC_SEQ_CST))
+		interrupts_wait();
+	p->idle_ns += time_now() - start;
+}
+
+void run_loop(void)
+{
+	struct percpu *p = this_cpu();
+	struct vm_exit x = { 0 };
+
+	p->need_resched = 1;
+	for (;;) {
+		if (__atomic_load_n(&p->need_resched, __ATOMIC_ACQUIRE))
+			schedule(p);
+		if (!p->current) {
+			idle(p);
+			continue;
+		}
+		deliver_events(p->current);
+		hvm_enter(p->current, &x);
+		note_exit(p->cpu, p->current, &x);
+		exit_handle(p->current, &x);
+	}
+}
+
+void sched_kick(unsigned cpu)
+{
+	cpu_kick(cpu);
+}
