@@ -132,30 +132,34 @@ void p2m_flush(struct p2m *p2m)
 	hvm_flush_others(p2m, gen);
 }
 
-static void drop(mfn_t mfn, u64 frames)
+/* The last step of every removal, with no lock held: a frame's end is reported to the layer of domains, whose locks come first. */
+static void drop_runs(struct p2m_retired *r)
 {
-	for (u64 i = 0; i < frames; i++)
-		page_put(mfn_to_page(MFN(mfn.v + i)));
+	for (unsigned i = 0; i < r->nr; i++)
+		for (u64 n = 0; n < r->run[i].frames; n++)
+			page_put(mfn_to_page(MFN(r->run[i].mfn.v + n)));
+	r->nr = 0;
 }
 
 void p2m_retire(struct p2m *p2m, struct p2m_retired *r)
 {
 	if (!r->flush)
 		return;
-	p2m_flush(p2m);
-	for (unsigned i = 0; i < r->nr; i++)
-		drop(r->run[i].mfn, r->run[i].frames);
-	r->nr = 0;
 	r->flush = false;
+	p2m_flush(p2m);
+	drop_runs(r);
 }
 
-/* `entry` was just replaced: it needs a flush, and after that its references go. May flush itself when there is no more room. */
-static void retire_entry(struct p2m *p2m, struct p2m_retired *r, u64 entry, unsigned level)
+static bool full(const struct p2m_retired *r)
+{
+	return r->nr == ARRAY_SIZE(r->run);
+}
+
+/* `entry` goes: it needs a flush, and after that its references go. The caller has seen that there is room. */
+static void retire_entry(struct p2m_retired *r, u64 entry, unsigned level)
 {
 	if (!entry)
 		return;
-	if (r->nr == ARRAY_SIZE(r->run))
-		p2m_retire(p2m, r);
 	r->flush = true;
 	if (!holds_reference(TYPE(entry)))
 		return;
@@ -178,41 +182,74 @@ static u64 *slot_for(struct p2m *p2m, gfn_t gfn, unsigned *level)
 	return slot;
 }
 
-/* Replaces 2^order entries; the block's first slot is the only one that may need memory, so a failure comes before any change. */
-static int replace(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type, struct p2m_retired *r)
+/* Makes holes of what is in the range, which begins and ends with leaves. False if there is more than *r has room for. */
+static bool clear_range(struct p2m *p2m, gfn_t gfn, u64 frames, struct p2m_retired *r)
 {
-	u64 done = 0, frames = BIT(order);
+	u64 done = 0;
 
 	while (done < frames) {
-		unsigned level = order / pt_shape_x86.bits;
-		u64 *slot = slot_for(p2m, GFN(gfn.v + done), &level);
-		u64 old;
+		unsigned level;
+		u64 entry, *slot = pt_find(&pt_shape_x86, p2m->root, (gfn.v + done) << PAGE_SHIFT, &entry, &level);
 
-		if (!slot)
-			return -ENOMEM;
-		old = *slot;
-		pt_write(slot, pt_leaf(p2m_format, (mfn.v + done) << PAGE_SHIFT, level, type_flags[type]) | PT_SW(type));
-		retire_entry(p2m, r, old, level);
+		if (entry) {
+			if (full(r))
+				return false;
+			pt_write(slot, 0);
+			retire_entry(r, entry, level);
+		}
 		done += BIT(level * pt_shape_x86.bits);
+	}
+	return true;
+}
+
+/*
+ * Writes 2^order entries. A single leaf replaces what is in its slot by one store; where a table is in the place of a large leaf, its
+ * many entries are taken out first. -EAGAIN: they are too many for one time, and none of ours is in yet.
+ */
+static int replace(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type, struct p2m_retired *r)
+{
+	unsigned level = order / pt_shape_x86.bits;
+	u64 done = 0, frames = BIT(order);
+	u64 *slot = slot_for(p2m, gfn, &level);
+
+	if (!slot)
+		return -ENOMEM;
+	if (level == order / pt_shape_x86.bits)
+		retire_entry(r, *slot, level);
+	else if (!clear_range(p2m, gfn, frames, r))
+		return -EAGAIN;
+	for (;;) {
+		pt_write(slot, pt_leaf(p2m_format, (mfn.v + done) << PAGE_SHIFT, level, type_flags[type]) | PT_SW(type));
+		done += BIT(level * pt_shape_x86.bits);
+		if (done == frames)
+			break;
+		level = order / pt_shape_x86.bits;
+		/* Needs no memory: the tables below the first slot were there. */
+		slot = slot_for(p2m, GFN(gfn.v + done), &level);
 	}
 	p2m->max_gfn = MAX(p2m->max_gfn, gfn.v + frames - 1);
 	return 0;
 }
 
+/* Not all of it is cleared: this is on the path of every foreign page, and the array is only read up to nr. */
+#define NOTHING_RETIRED(r) do { (r).nr = 0; (r).flush = false; } while (0)
+
 int p2m_map(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type)
 {
 	struct p2m_retired r;
+	/* Twice as often as what is there can fill *r: when that is not enough, someone keeps adding to it. */
+	u64 tries = 2 * (BIT(order) / ARRAY_SIZE(r.run)) + 1;
 	int rc;
 
 	if (gfn.v >= P2M_MAX_GFN || ((gfn.v | mfn.v) & (BIT(order) - 1)))
 		return -EINVAL;
-	/* Not all of it: this is the path of every foreign page, and the array is only read up to nr. */
-	r.nr = 0;
-	r.flush = false;
-	spin_lock(&p2m->lock);
-	rc = p2m->closed ? -ESRCH : replace(p2m, gfn, mfn, order, type, &r);
-	spin_unlock(&p2m->lock);
-	p2m_retire(p2m, &r);
+	NOTHING_RETIRED(r);
+	do {
+		spin_lock(&p2m->lock);
+		rc = p2m->closed ? -ESRCH : replace(p2m, gfn, mfn, order, type, &r);
+		spin_unlock(&p2m->lock);
+		p2m_retire(p2m, &r);
+	} while (rc == -EAGAIN && tries-- > 0);
 	return rc;
 }
 
@@ -222,6 +259,8 @@ int p2m_take(struct p2m *p2m, gfn_t gfn, mfn_t expect, struct p2m_retired *r)
 	u64 entry, *slot;
 	int rc = -ENOENT;
 
+	if (full(r))
+		p2m_retire(p2m, r);
 	spin_lock(&p2m->lock);
 	find(p2m, gfn, &entry, &level);
 	if (!entry || (expect.v != INVALID_MFN.v && frame(entry, level, gfn).v != expect.v))
@@ -233,7 +272,7 @@ int p2m_take(struct p2m *p2m, gfn_t gfn, mfn_t expect, struct p2m_retired *r)
 		goto unlock;
 	entry = *slot;
 	pt_write(slot, 0);
-	retire_entry(p2m, r, entry, level);
+	retire_entry(r, entry, level);
 	rc = 0;
 unlock:
 	spin_unlock(&p2m->lock);
@@ -245,8 +284,7 @@ int p2m_remove(struct p2m *p2m, gfn_t gfn, mfn_t expect)
 	struct p2m_retired r;
 	int rc;
 
-	r.nr = 0;
-	r.flush = false;
+	NOTHING_RETIRED(r);
 	rc = p2m_take(p2m, gfn, expect, &r);
 	p2m_retire(p2m, &r);
 	return rc;
@@ -283,30 +321,45 @@ static void close_p2m(struct p2m *p2m)
 /* Holes are cheap to pass, but a sparse p2m has many: so many of them count as one frame. */
 #define HOLES_PER_FRAME 16
 
+/* Takes out entries from *next on while there is room in *r; returns what that used of `left`. */
+static u64 relinquish_some(struct p2m *p2m, u64 *next, u64 left, struct p2m_retired *r)
+{
+	u64 used = 0;
+
+	while (used < left && *next <= p2m->max_gfn && !full(r)) {
+		unsigned level;
+		u64 entry, *slot = pt_find(&pt_shape_x86, p2m->root, *next << PAGE_SHIFT, &entry, &level);
+		u64 frames = BIT(level * pt_shape_x86.bits);
+
+		if (entry) {
+			pt_write(slot, 0);
+			retire_entry(r, entry, level);
+		}
+		used += entry ? frames * HOLES_PER_FRAME : 1;
+		*next = ROUND_DOWN(*next, frames) + frames;
+	}
+	return used;
+}
+
 bool p2m_relinquish(struct p2m *p2m, u64 *next, unsigned budget)
 {
 	u64 left = (u64)budget * HOLES_PER_FRAME;
+	struct p2m_retired r;
 	bool done;
 
 	if (!*next)
 		close_p2m(p2m);
-	spin_lock(&p2m->lock);
-	while (left && *next <= p2m->max_gfn) {
-		unsigned level;
-		u64 entry, frames, cost = 1;
-		u64 *slot = pt_find(&pt_shape_x86, p2m->root, *next << PAGE_SHIFT, &entry, &level);
+	NOTHING_RETIRED(r);
+	do {
+		u64 used;
 
-		frames = BIT(level * pt_shape_x86.bits);
-		if (entry) {
-			pt_write(slot, 0);
-			if (holds_reference(TYPE(entry)))
-				drop(frame(entry, level, GFN(0)), frames);
-			cost = frames * HOLES_PER_FRAME;
-		}
-		left -= MIN(left, cost);
-		*next = ROUND_DOWN(*next, frames) + frames;
-	}
-	done = *next > p2m->max_gfn;
-	spin_unlock(&p2m->lock);
+		spin_lock(&p2m->lock);
+		used = relinquish_some(p2m, next, left, &r);
+		done = *next > p2m->max_gfn;
+		spin_unlock(&p2m->lock);
+		/* Flushed when it was closed. */
+		drop_runs(&r);
+		left -= MIN(left, used);
+	} while (!done && left);
 	return done;
 }

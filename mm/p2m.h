@@ -1,7 +1,7 @@
 /*
  * A domain's p2m: guest frame to machine frame with a type, kept in the nested page table itself (types live in the
  * entry's software bits). Look-ups take no lock: tables are only added while a domain lives, and a look-up that returns
- * a frame has taken a reference and then seen the entry unchanged.
+ * a frame has taken a reference and then seen the entry unchanged. References are dropped with no lock of this layer held.
  */
 #ifndef MM_P2M_H
 #define MM_P2M_H
@@ -59,7 +59,8 @@ static inline u64 p2m_generation(const struct p2m *p2m) { return __atomic_load_n
 /*
  * Maps 2^order frames (order 0, 9 or 18, both sides aligned) at gfn. What was there is removed as by p2m_remove. RAM, SHARED and
  * FOREIGN entries take over the caller's reference of each frame on success. -ENOMEM (nothing changed), -EINVAL (gfn too large or not
- * aligned), -ESRCH (closed). Must not hold p2m->lock. When it returns no CPU can still use an old entry.
+ * aligned), -ESRCH (closed), -EAGAIN (order 9 or 18: others kept filling the range; some of what was there is gone). No lock of
+ * LOCK_DOMAINS or above may be held. When it returns no CPU can still use an old entry.
  */
 int p2m_map(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type);
 /*

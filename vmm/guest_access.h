@@ -25,7 +25,7 @@ struct guest_walk {
 	struct page *target;
 };
 
-#define GUEST_WALKS 4           /* remembered by a vCPU, by the low bits of the page number */
+#define GUEST_WALKS 8           /* remembered by a vCPU, by the low bits of the page number */
 
 /* 0 or -EFAULT (some bytes may have been copied). Crosses pages. v must be the current vCPU. */
 int copy_from_guest(struct vcpu *v, void *dst, u64 gva, size_t len);

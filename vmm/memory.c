@@ -277,13 +277,21 @@ long hc_memory_map(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_memory_map *m = arg;
 	struct domain *d = v->domain;
+	void *entries = kzalloc(sizeof(d->e820));
 	long rc = -ENOSYS;
+	u32 nr;
 
+	if (!entries)
+		return -ENOMEM;
+	/* A copy, because the guest's memory is not touched under a lock. */
 	spin_lock(&d->lock);
-	if (d->e820_nr) {
-		m->nr_entries = MIN(m->nr_entries, d->e820_nr);
-		rc = copy_to_guest(v, (u64)m->buffer.p, d->e820, (size_t)m->nr_entries * E820_ENTRY);
-	}
+	nr = d->e820_nr;
+	memcpy(entries, d->e820, (size_t)nr * E820_ENTRY);
 	spin_unlock(&d->lock);
+	if (nr) {
+		m->nr_entries = MIN(m->nr_entries, nr);
+		rc = copy_to_guest(v, (u64)m->buffer.p, entries, (size_t)m->nr_entries * E820_ENTRY);
+	}
+	kfree(entries);
 	return rc;
 }

@@ -17,22 +17,21 @@
 static long map_shared_info(struct domain *d, u64 gfn)
 {
 	mfn_t mfn = page_to_mfn(d->shared_page);
+	u64 old;
 	long rc;
 
-	spin_lock(&d->lock);
 	/* For the new entry; the domain itself holds one, so this can't fail. */
 	BUG_ON(!page_get(d->shared_page));
 	rc = p2m_map(&d->p2m, GFN(gfn), mfn, 0, P2M_SHARED);
 	if (rc) {
 		page_put(d->shared_page);
-	} else if (d->shared_gfn != gfn) {
-		/* It is in one place at a time. If the guest has put something else there meanwhile, that stays. */
-		if (d->shared_gfn != INVALID_GFN.v)
-			p2m_remove(&d->p2m, GFN(d->shared_gfn), mfn);
-		d->shared_gfn = gfn;
+		return rc;
 	}
-	spin_unlock(&d->lock);
-	return rc;
+	/* It is in one place at a time. If the guest has put something else at the old one meanwhile, that stays. */
+	old = __atomic_exchange_n(&d->shared_gfn, gfn, __ATOMIC_ACQ_REL);
+	if (old != gfn && old != INVALID_GFN.v)
+		p2m_remove(&d->p2m, GFN(old), mfn);
+	return 0;
 }
 
 /* Moves a frame of d's RAM. New place first: if something fails, nothing is lost. */
