@@ -72,7 +72,7 @@ struct domain {
 	u64 max_pages;                  /* [a] */
 	struct shared_info *shared;     /* [I] */
 	struct page *shared_page;       /* [I] one reference */
-	u64 shared_gfn;                 /* [LOCK_DOMAIN] where the guest has it, ~0 */
+	u64 shared_gfn;                 /* [a] where the guest has it, ~0 */
 	struct evtchn_table evtchn;
 	struct grant_table grant;
 	struct sched_group group;
