@@ -36,3 +36,5 @@ $(foreach t,$(UNIT_TESTS),$(eval $(call unit_program,$(t))))
 .PHONY: unit
 unit: $(UNIT_PROGRAMS)
 	@tests/unit/run $^
+
+include tests/fuzz/fuzz.mk
