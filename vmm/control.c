@@ -43,12 +43,7 @@ struct vcpu *domain_vcpu(struct domain *d, u32 id)
 
 long domain_check_stopped(struct domain *d)
 {
-	bool paused;
-
-	spin_lock(&d->lock);
-	paused = d->pause_count != 0;
-	spin_unlock(&d->lock);
-	if (!paused)
+	if (!__atomic_load_n(&d->pause_count, __ATOMIC_SEQ_CST))
 		return -EINVAL;
 	return domain_is_stopped(d) ? 0 : HC_AGAIN;
 }

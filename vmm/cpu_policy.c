@@ -9,15 +9,11 @@
 struct cpu_policy cpu_policy_raw, cpu_policy_host, cpu_policy_max, cpu_policy_def, cpu_policy_dom0;
 
 #define BASIC_MAX 0xdu              /* the blob's format ends here */
-#define EXTD_BASE 0x80000000u
 #define EXTD_MAX  0x80000021u
 #define EXTD_MIN  0x80000008u       /* what any 64-bit kernel reads */
 
 /* States that the hypervisor switches: arch/x86 allocates the XSAVE area for these. */
 #define XCR0_SWITCHED (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512 | XCR0_PKRU)
-
-/* The legacy area and the header, before the first extended state: SDM volume 1 13.4. */
-#define XSAVE_MIN 576u
 
 /* Bits of 1.EDX that AMD repeats in 80000001.EDX: APM volume 3 appendix E.4.2. */
 #define AMD_COMMON_1D 0x0183f3ffu
@@ -39,7 +35,7 @@ static const struct cpuid_regs basic_info[BASIC_MAX + 1] = {
 	[0x1] = { .a = ~0u, .b = 0x00ffffff },          /* model; brand, CLFLUSH size, number of ids; not the APIC id */
 	[0x2] = WHOLE,                                  /* cache descriptors */
 };
-static const struct cpuid_regs extd_info[EXTD_MAX - EXTD_BASE + 1] = {
+static const struct cpuid_regs extd_info[EXTD_MAX - CPUID_EXTD + 1] = {
 	[0x00] = WHOLE,
 	[0x01] = { .a = ~0u, .b = ~0u },
 	[0x02] = WHOLE, [0x03] = WHOLE, [0x04] = WHOLE, /* name */
@@ -251,10 +247,10 @@ static void read_xstate(struct cpu_policy *p)
 
 static void read_extended(struct cpu_policy *p)
 {
-	u32 max = MIN(read_leaf(EXTD_BASE, 0).a, EXTD_MAX);
+	u32 max = MIN(read_leaf(CPUID_EXTD, 0).a, EXTD_MAX);
 
-	for (u32 leaf = EXTD_BASE; leaf <= max; leaf++)
-		p->extd[leaf - EXTD_BASE] = read_leaf(leaf, 0);
+	for (u32 leaf = CPUID_EXTD; leaf <= max; leaf++)
+		p->extd[leaf - CPUID_EXTD] = read_leaf(leaf, 0);
 }
 
 /* What the hypervisor itself can make use of: all of the raw policy that has a place in the blob, less states it can't switch. */

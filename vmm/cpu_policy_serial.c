@@ -15,7 +15,6 @@ _Static_assert(sizeof(struct cpuid_regs) == 16, "four registers");
 
 #define XEN_BASE     0x40000000u
 #define VIRIDIAN_BASE 0x40000100u
-#define EXTD_BASE    0x80000000u
 
 struct leaf_writer {
 	struct xen_cpuid_leaf *leaf;
@@ -91,7 +90,7 @@ int cpu_policy_serialise(const struct cpu_policy *p, struct xen_cpuid_leaf *leaf
 	put(&w, XEN_BASE, XEN_CPUID_NO_SUBLEAF, &none);
 	put(&w, VIRIDIAN_BASE, XEN_CPUID_NO_SUBLEAF, &none);
 	for (u32 i = 0; i < ARRAY_SIZE(p->extd) && i <= extd_max; i++)
-		put(&w, EXTD_BASE + i, XEN_CPUID_NO_SUBLEAF, &p->extd[i]);
+		put(&w, CPUID_EXTD + i, XEN_CPUID_NO_SUBLEAF, &p->extd[i]);
 	return leaf && w.nr > max ? -ENOBUFS : (int)w.nr;
 }
 
@@ -125,7 +124,7 @@ static struct cpuid_regs *place(struct cpu_policy *p, const struct xen_cpuid_lea
 	}
 	if (l->leaf < XEN_BASE)
 		return entry(p->basic, ARRAY_SIZE(p->basic), l->leaf);
-	return l->leaf < EXTD_BASE ? NULL : entry(p->extd, ARRAY_SIZE(p->extd), l->leaf - EXTD_BASE);
+	return l->leaf < CPUID_EXTD ? NULL : entry(p->extd, ARRAY_SIZE(p->extd), l->leaf - CPUID_EXTD);
 }
 
 int cpu_policy_deserialise(struct cpu_policy *p, const struct cpu_policy *max, const struct xen_cpuid_leaf *leaf, u32 nr,

@@ -23,6 +23,10 @@ enum feature {
 #define XCR0_AVX512 (BIT(5) | BIT(6) | BIT(7))
 #define XCR0_PKRU   BIT(9)
 
+#define XSAVE_MIN 576u              /* the legacy area and the header, before the first extended state: SDM volume 1 13.4 */
+
+#define CPUID_EXTD 0x80000000u      /* leaves from here on are extd[] */
+
 /* The word's place in p; NULL for the two words that are no CPUID register. */
 u32 *cpu_policy_word(struct cpu_policy *p, enum feature_word word);
 

@@ -10,13 +10,10 @@
 #include "vmm/domain.h"
 #include "vmm/version.h"
 
-#define EXTD_BASE        0x80000000u
-#define OSXSAVE          BIT(27)    /* 1.ECX: CR4.OSXSAVE */
-#define OSPKE            BIT(4)     /* 7.0.ECX: CR4.PKE */
-#define APIC_GLOBAL_ENABLE BIT(11)  /* in IA32_APIC_BASE */
-#define XSAVE_MIN        576u       /* legacy area and header */
+#define OSXSAVE            BIT(27)  /* 1.ECX: CR4.OSXSAVE */
+#define OSPKE              BIT(4)   /* 7.0.ECX: CR4.PKE */
 
-#define HYPERCALL_MSR    0x40000000u
+#define HYPERCALL_MSR      0x40000000u
 
 /* Size of the standard-format XSAVE area for the states in xcr0. */
 static u32 xsave_size(const struct cpu_policy *p, u64 xcr0)
@@ -77,8 +74,6 @@ static void basic_leaf(const struct vcpu *v, const struct cpu_policy *p, u32 lea
 		out->b |= v->apic_id << 24;
 		if (hvm_get_cr(v, HVM_CR4) & CR4_OSXSAVE)
 			out->c |= OSXSAVE;
-		if (!(v->hvm.apic_base & APIC_GLOBAL_ENABLE))
-			out->d &= (u32)~BIT(FEAT_APIC % 32);
 		break;
 	case 4:
 		if (subleaf < ARRAY_SIZE(p->cache))
@@ -107,7 +102,7 @@ static void basic_leaf(const struct vcpu *v, const struct cpu_policy *p, u32 lea
 static void extended_leaf(const struct vcpu *v, const struct cpu_policy *p, u32 index, u32 subleaf, struct cpuid_regs *out)
 {
 	if ((index == 0x1d || index == 0x1e) && cpu_policy_has(p, FEAT_TOPOEXT))
-		topology_leaf(v, EXTD_BASE + index, subleaf, out);
+		topology_leaf(v, CPUID_EXTD + index, subleaf, out);
 	else
 		*out = p->extd[array_index_nospec(index, ARRAY_SIZE(p->extd))];
 }
@@ -168,8 +163,8 @@ void cpu_policy_cpuid(const struct vcpu *v, u32 leaf, u32 subleaf, struct cpuid_
 	*out = (struct cpuid_regs){ 0 };
 	if (leaf <= p->basic[0].a)
 		basic_leaf(v, p, leaf, subleaf, out);
-	else if (leaf >= EXTD_BASE && leaf <= p->extd[0].a)
-		extended_leaf(v, p, leaf - EXTD_BASE, subleaf, out);
+	else if (leaf >= CPUID_EXTD && leaf <= p->extd[0].a)
+		extended_leaf(v, p, leaf - CPUID_EXTD, subleaf, out);
 	else if (leaf - XEN_CPUID_FIRST_LEAF < 0x100)
 		xen_leaf(v, p, leaf - XEN_CPUID_FIRST_LEAF, subleaf, out);
 }

@@ -143,7 +143,7 @@ static void a_stuck_line_stops_nothing(void **state)
 
 static void an_emergency_needs_no_lock(void **state)
 {
-	/* Last but one test: there is no way back from it. The lock that printk would wait for is held by this very CPU. */
+	/* The last test, for there is no way back from it. */
 	console_emergency();
 	printk(LOG_ERR "dying\n");
 	assert_string_equal(sent, "(bothy) dying\r\n");

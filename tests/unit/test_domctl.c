@@ -1,0 +1,346 @@
+/* units: vmm/domctl.c vmm/domctl_vcpu.c vmm/control.c tests/unit/fake_domain.c tests/unit/fake_control.c */
+/* domctl: each operation as xl issues it (abi.md I.7), then with arguments that nobody sane would pass. */
+#include "tests/unit/fake_control.h"
+#include <xen/domctl.h>
+#include "sched/cap.h"
+
+static struct domain *d;    /* the target; dom0 calls */
+static struct vcpu *v;      /* dom0's */
+static struct xen_domctl op;
+
+static int set_up(void **state)
+{
+	nr_cpus = 4;
+	dom0 = fake_domain_new(0, 2);
+	d = fake_domain_new(1, 2);
+	spin_init(&dom0->lock, LOCK_DOMAIN);
+	spin_init(&d->lock, LOCK_DOMAIN);
+	v = dom0->vcpu[0];
+	d->pause_count = d->controller_pauses = 1;
+	for (u32 i = 0; i < 2; i++) {
+		dom0->vcpu[i]->sched.hard = dom0->vcpu[i]->sched.soft = BIT(i);
+		d->vcpu[i]->sched.hard = d->vcpu[i]->sched.soft = 0xf;
+		d->vcpu[i]->pause_flags = VCPU_DOWN;
+	}
+	memset(&op, 0, sizeof(op));
+	memset(&fake_calls, 0, sizeof(fake_calls));
+	memset(fake_memory, 0, sizeof(fake_memory));
+	fake_stopped = true;
+	fake_destroy_result = fake_context_result = 0;
+	fake_run_time = 0;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	assert_int_equal(d->refs, 1);
+	assert_int_equal(dom0->refs, 1);
+	fake_domain_free(d);
+	fake_domain_free(dom0);
+	return 0;
+}
+
+static struct xen_domctl_createdomain as_xl(void)
+{
+	return (struct xen_domctl_createdomain){
+		.flags = 3, .max_vcpus = 2, .max_evtchn_port = 1023, .max_grant_frames = -1, .max_maptrack_frames = -1,
+		.grant_opts = 1, .handle = { 1, 2, 3 }, .arch.emulation_flags = 1,
+	};
+}
+
+static void free_created(u16 domid)
+{
+	struct domain *new = domain_get(domid);
+
+	assert_non_null(new);
+	domain_put(new);
+	fake_domain_free(new);
+}
+
+static void create_as_xl_does(void **state)
+{
+	op.domain = 0xffff;
+	op.u.createdomain = as_xl();
+	assert_int_equal(fake_control(v, hc_createdomain, NULL, &op), 0);
+	assert_int_equal(fake_calls.create_domid, 0xffff);
+	assert_int_equal(op.domain, 5);
+	free_created(5);
+	op.domain = 3;
+	op.u.createdomain.grant_opts = 0;
+	assert_int_equal(fake_control(v, hc_createdomain, NULL, &op), 0);
+	assert_int_equal(op.domain, 3);
+	free_created(3);
+	op.domain = 1;
+	assert_int_equal(fake_control(v, hc_createdomain, NULL, &op), -EEXIST);
+}
+
+static void create_refuses_what_we_lack(void **state)
+{
+	struct { size_t offset; u32 value; } bad[] = {
+#define SET(field, value) { offsetof(struct xen_domctl_createdomain, field), value }
+		SET(flags, 0), SET(flags, 1), SET(flags, 2), SET(flags, 3 | 4), SET(flags, 3 | 32), SET(flags, 3 | 64), SET(flags, 3 | 128),
+		SET(flags, 0x80000003), SET(iommu_opts, 1), SET(max_vcpus, 0), SET(max_vcpus, MAX_VCPUS + 1), SET(max_vcpus, ~0u),
+		SET(grant_opts, 2), SET(grant_opts, 0x11), SET(vmtrace_size, 4096), SET(cpupool_id, 1), SET(arch.emulation_flags, 0),
+		SET(arch.emulation_flags, 0x3ff), SET(arch.misc_flags, 2),
+#undef SET
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+		op.domain = 0xffff;
+		op.u.createdomain = as_xl();
+		memcpy((u8 *)&op.u.createdomain + bad[i].offset, &bad[i].value, 4);
+		assert_true(fake_control(v, hc_createdomain, NULL, &op) < 0);
+	}
+	assert_int_equal(fake_calls.creates, 0);
+}
+
+static void destroy_comes_back_until_done(void **state)
+{
+	fake_destroy_result = -EAGAIN;
+	assert_int_equal(fake_control(v, hc_destroydomain, d, &op), -EAGAIN);
+	fake_destroy_result = 0;
+	assert_int_equal(fake_control(v, hc_destroydomain, d, &op), 0);
+	assert_int_equal(fake_calls.destroys, 2);
+	assert_int_equal(fake_control(v, hc_destroydomain, dom0, &op), -EINVAL);
+	assert_int_equal(fake_calls.destroys, 2);
+}
+
+static void pauses_are_counted(void **state)
+{
+	assert_int_equal(fake_control(v, hc_unpausedomain, d, &op), 0);
+	assert_int_equal(d->pause_count, 0);
+	assert_int_equal(fake_control(v, hc_unpausedomain, d, &op), -EINVAL);
+	for (int i = 0; i < 255; i++)
+		assert_int_equal(fake_control(v, hc_pausedomain, d, &op), 0);
+	assert_int_equal(fake_control(v, hc_pausedomain, d, &op), -EINVAL);
+	assert_int_equal(d->pause_count, 255);
+	assert_int_equal(fake_control(v, hc_pausedomain, dom0, &op), -EINVAL);
+	assert_int_equal(fake_control(v, hc_unpausedomain, dom0, &op), -EINVAL);
+	assert_int_equal(dom0->pause_count, 0);
+}
+
+static void info_finds_the_next_domain(void **state)
+{
+	struct xen_domctl_getdomaininfo *info = &op.u.getdomaininfo;
+
+	d->tot_pages = 100;
+	d->max_pages = 200;
+	d->vcpu[1]->pause_flags = 0;
+	d->vcpu[1]->sched.on_cpu = true;
+	fake_run_time = 5;
+	op.domain = 1;
+	assert_int_equal(fake_control(v, hc_getdomaininfo, NULL, &op), 0);
+	assert_int_equal(info->flags, XEN_DOMINF_hvm_guest | XEN_DOMINF_hap | XEN_DOMINF_paused | XEN_DOMINF_running);
+	assert_int_equal(info->tot_pages, 100);
+	assert_int_equal(info->max_pages, 200);
+	assert_int_equal(info->nr_online_vcpus, 1);
+	assert_int_equal(info->max_vcpu_id, 1);
+	assert_int_equal(info->cpu_time, 10);
+	d->shutting_down = true;
+	d->shutdown_code = 3;
+	d->dying = 1;
+	op.domain = 1;
+	assert_int_equal(fake_control(v, hc_getdomaininfo, NULL, &op), 0);
+	assert_int_equal(info->flags >> 16, 3);
+	assert_int_equal(info->flags & (XEN_DOMINF_shutdown | XEN_DOMINF_dying), XEN_DOMINF_shutdown | XEN_DOMINF_dying);
+	op.domain = 2;
+	assert_int_equal(fake_control(v, hc_getdomaininfo, NULL, &op), -ESRCH);
+	op.domain = 0x7ff0;
+	assert_int_equal(fake_control(v, hc_getdomaininfo, NULL, &op), -EINVAL);
+	op.domain = 0;
+	assert_int_equal(fake_control(v, hc_getdomaininfo, NULL, &op), 0);
+	assert_int_equal(op.domain, 0);
+}
+
+static void affinity(u32 cmd, u32 vcpu, u32 flags, u32 bits)
+{
+	memset(&op, 0, sizeof(op));
+	op.cmd = cmd;
+	op.u.vcpuaffinity.vcpu = vcpu;
+	op.u.vcpuaffinity.flags = flags;
+	op.u.vcpuaffinity.cpumap_hard.bitmap.p = FAKE_HANDLE(0);
+	op.u.vcpuaffinity.cpumap_hard.nr_bits = bits;
+	op.u.vcpuaffinity.cpumap_soft.bitmap.p = FAKE_HANDLE(64);
+	op.u.vcpuaffinity.cpumap_soft.nr_bits = bits;
+}
+
+static void affinity_as_xl_sets_it(void **state)
+{
+	affinity(XEN_DOMCTL_setvcpuaffinity, 1, 1, 8);
+	fake_memory[0] = 0x02;
+	assert_int_equal(fake_control(v, hc_vcpuaffinity, d, &op), 0);
+	assert_int_equal(d->vcpu[1]->sched.hard, 2);
+	assert_int_equal(d->vcpu[1]->sched.soft, 0xf);
+	affinity(XEN_DOMCTL_setvcpuaffinity, 1, 3, 8);
+	fake_memory[0] = 0xf3;      /* CPUs that aren't there go */
+	fake_memory[64] = 0x06;
+	assert_int_equal(fake_control(v, hc_vcpuaffinity, d, &op), 0);
+	assert_int_equal(fake_memory[0], 0x03);
+	assert_int_equal(fake_memory[64], 0x02);
+	memset(fake_memory, 0xee, 128);
+	affinity(XEN_DOMCTL_getvcpuaffinity, 1, 3, 200);
+	assert_int_equal(fake_control(v, hc_vcpuaffinity, d, &op), 0);
+	assert_int_equal(fake_memory[0], 0x03);
+	assert_int_equal(fake_memory[15], 0);
+	assert_int_equal(fake_memory[16], 0xee);    /* 128 bits at most */
+	assert_int_equal(fake_memory[64], 0x06);
+}
+
+static void affinity_refuses(void **state)
+{
+	affinity(XEN_DOMCTL_setvcpuaffinity, 0, 1, 8);
+	fake_memory[0] = 0xf0;
+	assert_int_equal(fake_control(v, hc_vcpuaffinity, d, &op), -EINVAL);    /* no such CPU */
+	affinity(XEN_DOMCTL_setvcpuaffinity, 0, 1, 0);
+	op.u.vcpuaffinity.cpumap_hard.bitmap.p = NULL;
+	assert_int_equal(fake_control(v, hc_vcpuaffinity, d, &op), -EINVAL);
+	affinity(XEN_DOMCTL_setvcpuaffinity, 0, 0, 8);
+	assert_int_equal(fake_control(v, hc_vcpuaffinity, d, &op), -EINVAL);
+	affinity(XEN_DOMCTL_setvcpuaffinity, 0, 9, 8);
+	assert_int_equal(fake_control(v, hc_vcpuaffinity, d, &op), -EINVAL);
+	affinity(XEN_DOMCTL_setvcpuaffinity, 2, 1, 8);
+	assert_int_equal(fake_control(v, hc_vcpuaffinity, d, &op), -ESRCH);
+	affinity(XEN_DOMCTL_setvcpuaffinity, ~0u, 1, 8);
+	assert_int_equal(fake_control(v, hc_vcpuaffinity, d, &op), -ESRCH);
+	affinity(XEN_DOMCTL_setvcpuaffinity, 0, 1, ~0u);
+	op.u.vcpuaffinity.cpumap_hard.bitmap.p = FAKE_BAD_HANDLE;
+	assert_int_equal(fake_control(v, hc_vcpuaffinity, d, &op), -EFAULT);
+	assert_int_equal(fake_calls.affinity_calls, 0);
+	assert_int_equal(d->vcpu[0]->sched.hard, 0xf);
+}
+
+static void dom0_stays_where_it_is(void **state)
+{
+	affinity(XEN_DOMCTL_setvcpuaffinity, 1, 1, 8);
+	fake_memory[0] = 0x0f;
+	assert_int_equal(fake_control(v, hc_vcpuaffinity, dom0, &op), -EBUSY);
+	fake_memory[0] = 0x02;
+	assert_int_equal(fake_control(v, hc_vcpuaffinity, dom0, &op), 0);
+	assert_int_equal(dom0->vcpu[1]->sched.hard, 2);
+}
+
+static void vcpu_info(void **state)
+{
+	struct xen_domctl_getvcpuinfo *info = &op.u.getvcpuinfo;
+
+	d->vcpu[1]->pause_flags = VCPU_BLOCKED;
+	d->vcpu[1]->sched.cpu = 3;
+	fake_run_time = 77;
+	info->vcpu = 1;
+	assert_int_equal(fake_control(v, hc_getvcpuinfo, d, &op), 0);
+	assert_true(info->online && info->blocked && !info->running && info->cpu == 3 && info->cpu_time == 77 && info->vcpu == 1);
+	info->vcpu = 0;
+	assert_int_equal(fake_control(v, hc_getvcpuinfo, d, &op), 0);
+	assert_true(!info->online);
+	info->vcpu = 2;
+	assert_int_equal(fake_control(v, hc_getvcpuinfo, d, &op), -ESRCH);
+}
+
+static void memory_and_vcpus(void **state)
+{
+	op.u.max_mem.max_memkb = 263168;
+	assert_int_equal(fake_control(v, hc_max_mem, d, &op), 0);
+	assert_int_equal(d->max_pages, 65792);
+	op.u.max_mem.max_memkb = ~0ull;
+	assert_int_equal(fake_control(v, hc_max_mem, d, &op), 0);
+	for (u32 n = 0; n < 5; n++) {
+		op.u.max_vcpus.max = n;
+		assert_int_equal(fake_control(v, hc_max_vcpus, d, &op), n == 2 ? 0 : -EINVAL);
+	}
+	assert_int_equal(fake_calls.vcpus, 0);      /* they exist already */
+	op.u.max_vcpus.max = 2;
+	d->dying = 1;
+	assert_int_equal(fake_control(v, hc_max_vcpus, d, &op), -EINVAL);
+}
+
+static void scheduling(void **state)
+{
+	struct xen_domctl_scheduler_op *s = &op.u.scheduler_op;
+
+	s->sched_id = 6;
+	s->cmd = 0;
+	s->u.credit2.weight = 512;
+	s->u.credit2.cap = 150;
+	assert_int_equal(fake_control(v, hc_domctl_scheduler, d, &op), 0);
+	assert_int_equal(d->group.weight, 512);
+	memset(&s->u, 0, sizeof(s->u));
+	s->cmd = 1;
+	assert_int_equal(fake_control(v, hc_domctl_scheduler, d, &op), 0);
+	assert_int_equal(s->u.credit2.weight, 512);
+	assert_int_equal(s->u.credit2.cap, 150);
+	for (u32 cmd = 2; cmd < 6; cmd++) {
+		s->cmd = cmd;
+		assert_int_equal(fake_control(v, hc_domctl_scheduler, d, &op), -EINVAL);
+	}
+	s->cmd = 0;
+	s->u.credit2.weight = 0;
+	assert_int_equal(fake_control(v, hc_domctl_scheduler, d, &op), -EINVAL);
+	s->sched_id = 5;
+	assert_int_equal(fake_control(v, hc_domctl_scheduler, d, &op), -EINVAL);
+}
+
+static void small_ones(void **state)
+{
+	op.u.settimeoffset.time_offset_seconds = -3600;
+	assert_int_equal(fake_control(v, hc_settimeoffset, d, &op), 0);
+	assert_int_equal(d->time_offset, -3600);
+	assert_int_equal(fake_calls.wallclocks, 1);
+	assert_int_equal(fake_control(v, hc_get_address_size, d, &op), 0);
+	assert_int_equal(op.u.address_size.size, 64);
+	for (u32 mode = 0; mode < 6; mode++) {
+		op.u.tsc_info.tsc_mode = mode;
+		assert_int_equal(fake_control(v, hc_settscinfo, d, &op), mode == 1 ? -EOPNOTSUPP : mode > 3 ? -EINVAL : 0);
+	}
+	time_scale.tsc_khz = 1234;
+	assert_int_equal(fake_control(v, hc_gettscinfo, d, &op), 0);
+	assert_int_equal(op.u.tsc_info.gtsc_khz, 1234);
+	memset(&op, 0, sizeof(op));
+	op.cmd = XEN_DOMCTL_set_paging_mempool_size;
+	op.u.paging_mempool.size = 3145728;
+	assert_int_equal(fake_control(v, hc_paging_mempool, d, &op), 0);
+	op.u.paging_mempool.size = 1;
+	assert_int_equal(fake_control(v, hc_paging_mempool, d, &op), -EINVAL);
+	op.cmd = XEN_DOMCTL_get_paging_mempool_size;
+	assert_int_equal(fake_control(v, hc_paging_mempool, d, &op), 0);
+	assert_int_equal(op.u.paging_mempool.size, 3145728);
+	op.u.nodeaffinity.nodemap.bitmap.p = FAKE_HANDLE(0);
+	op.u.nodeaffinity.nodemap.nr_bits = 8;
+	assert_int_equal(fake_control(v, hc_getnodeaffinity, d, &op), 0);
+	assert_int_equal(fake_memory[0], 1);
+}
+
+static void triggers(void **state)
+{
+	op.u.sendtrigger.vcpu = 1;
+	assert_int_equal(fake_control(v, hc_sendtrigger, d, &op), 0);
+	assert_true(d->vcpu[1]->nmi_pending);
+	assert_int_equal(fake_kicks(d->vcpu[1]), 1);
+	op.u.sendtrigger.trigger = 3;
+	assert_int_equal(fake_control(v, hc_sendtrigger, d, &op), -EOPNOTSUPP);
+	op.u.sendtrigger.trigger = 9;
+	assert_int_equal(fake_control(v, hc_sendtrigger, d, &op), -EINVAL);
+	op.u.sendtrigger.vcpu = 2;
+	assert_int_equal(fake_control(v, hc_sendtrigger, d, &op), -ESRCH);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+		TEST(create_as_xl_does),
+		TEST(create_refuses_what_we_lack),
+		TEST(destroy_comes_back_until_done),
+		TEST(pauses_are_counted),
+		TEST(info_finds_the_next_domain),
+		TEST(affinity_as_xl_sets_it),
+		TEST(affinity_refuses),
+		TEST(dom0_stays_where_it_is),
+		TEST(vcpu_info),
+		TEST(memory_and_vcpus),
+		TEST(scheduling),
+		TEST(small_ones),
+		TEST(triggers),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

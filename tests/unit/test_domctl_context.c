@@ -1,0 +1,309 @@
+/* units: vmm/domctl_context.c vmm/policy_ops.c vmm/control.c vmm/cpu_policy.c vmm/cpu_policy_serial.c tests/unit/fake_domain.c tests/unit/fake_control.c */
+/* domctl: machine state and CPU policy of a domain being built, as xl sets them (abi.md I.5, I.9), and as nobody should. */
+#include "tests/unit/fake_control.h"
+#include <stdlib.h>
+#include <xen/domctl.h>
+#include <xen/hvm/save.h>
+#include <asm/insn.h>
+
+void cpuid_count(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d) { machine_cpuid_count(leaf, sub, a, b, c, d); }
+u8 inb(u16 port) { return 0xff; }
+void outb(u16 port, u8 v) { }
+
+static struct domain *d;    /* the target; dom0 calls */
+static struct vcpu *v;      /* dom0's */
+static struct xen_domctl op;
+
+static int set_up(void **state)
+{
+	dom0 = fake_domain_new(0, 2);
+	d = fake_domain_new(1, 2);
+	spin_init(&dom0->lock, LOCK_DOMAIN);
+	spin_init(&d->lock, LOCK_DOMAIN);
+	v = dom0->vcpu[0];
+	d->pause_count = d->controller_pauses = 1;
+	d->policy = calloc(1, sizeof(*d->policy));
+	*d->policy = cpu_policy_def;
+	for (u32 i = 0; i < 2; i++) {
+		d->vcpu[i]->pause_flags = VCPU_DOWN;
+		d->vcpu[i]->hvm.pat = 0x0007040600070406;
+	}
+	memset(&op, 0, sizeof(op));
+	memset(&fake_calls, 0, sizeof(fake_calls));
+	memset(fake_memory, 0, sizeof(fake_memory));
+	fake_stopped = true;
+	fake_context_result = 0;
+	fake_run_time = 0;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	assert_int_equal(d->refs, 1);
+	assert_int_equal(dom0->refs, 1);
+	free(d->policy);
+	fake_domain_free(d);
+	fake_domain_free(dom0);
+	return 0;
+}
+
+static u32 at;  /* end of the stream being made in fake_memory */
+
+static void record(u16 type, u16 instance, u32 length, const void *data)
+{
+	struct hvm_save_descriptor desc = { type, instance, length };
+
+	memcpy(fake_memory + at, &desc, sizeof(desc));
+	if (data)
+		memcpy(fake_memory + at + sizeof(desc), data, length);
+	at += (u32)sizeof(desc) + length;
+}
+
+static const struct hvm_save_header header = { .magic = HVM_FILE_MAGIC, .version = 1 };
+static struct hvm_hw_cpu cpu = { .rip = 0x1000850, .cr0 = 0x11 };
+static struct hvm_hw_mtrr mtrr = { .msr_pat_cr = 0x0007040600070406, .msr_mtrr_def_type = 0x806, .msr_mtrr_fixed[10] = 7 };
+
+static long set_context(void)
+{
+	memset(&op, 0, sizeof(op));
+	op.u.hvmcontext.size = at;
+	op.u.hvmcontext.buffer.p = FAKE_HANDLE(0);
+	return fake_control(v, hc_sethvmcontext, d, &op);
+}
+
+static long get_context(u32 size, void *handle)
+{
+	memset(&op, 0, sizeof(op));
+	op.u.hvmcontext.size = size;
+	op.u.hvmcontext.buffer.p = handle;
+	return fake_control(v, hc_gethvmcontext, d, &op);
+}
+
+/* The exact calls that `xl create` makes for two vCPUs. */
+static void context_as_xl_uses_it(void **state)
+{
+	struct hvm_save_descriptor desc;
+
+	assert_int_equal(get_context(0, NULL), 0);
+	assert_int_equal(op.u.hvmcontext.size, 32 + 2 * 248 + 8);
+	assert_int_equal(get_context(op.u.hvmcontext.size, FAKE_HANDLE(0)), 0);
+	memcpy(&desc, fake_memory + 32, sizeof(desc));
+	assert_int_equal(desc.typecode, 14);
+	assert_int_equal(desc.instance, 0);
+	for (u16 i = 0; i < 2; i++) {
+		at = 0;
+		record(1, 0, 24, &header);
+		record(14, i, 240, &mtrr);
+		record(0, 0, 0, NULL);
+		assert_int_equal(set_context(), 0);
+	}
+	assert_int_equal(d->mtrr[0], 0x806);
+	assert_int_equal(d->mtrr[27], 7);
+	at = 0;
+	record(1, 0, 24, &header);
+	record(2, 0, 1032, &cpu);
+	record(0, 0, 0, NULL);
+	assert_int_equal(set_context(), 0);
+	assert_int_equal(fake_calls.contexts_set, 1);
+	assert_int_equal(fake_calls.context_rip, 0x1000850);
+	assert_int_equal(d->vcpu[0]->pause_flags, 0);
+	assert_int_equal(d->vcpu[1]->pause_flags, VCPU_DOWN);
+	assert_true(d->vcpu[1]->wait_for_sipi && !d->vcpu[0]->wait_for_sipi);
+	/* Now there is a CPU record to get. */
+	assert_int_equal(get_context(0, NULL), 0);
+	assert_int_equal(op.u.hvmcontext.size, 32 + 1040 + 2 * 248 + 8);
+	assert_int_equal(get_context(op.u.hvmcontext.size - 1, FAKE_HANDLE(0)), -ENOSPC);
+	assert_int_equal(get_context(op.u.hvmcontext.size, FAKE_HANDLE(FAKE_MEMORY - 100)), -EFAULT);
+	at = op.u.hvmcontext.size;
+	assert_int_equal(get_context(at, FAKE_HANDLE(0)), 0);
+	assert_int_equal(set_context(), 0);     /* what came out goes in */
+	assert_int_equal(fake_calls.context_rip, 0x1234);
+}
+
+static void contexts_need_a_standing_domain(void **state)
+{
+	at = 0;
+	record(1, 0, 24, &header);
+	record(0, 0, 0, NULL);
+	fake_stopped = false;
+	assert_int_equal(set_context(), HC_AGAIN);
+	assert_int_equal(get_context(0, NULL), HC_AGAIN);
+	d->pause_count = 0;
+	assert_int_equal(set_context(), -EINVAL);
+	assert_int_equal(get_context(0, NULL), -EINVAL);
+}
+
+static void bad_streams_change_nothing(void **state)
+{
+	struct hvm_save_header bad_header = header;
+	struct hvm_hw_mtrr bad_mtrr = mtrr;
+	const u64 before = d->mtrr[0] = 0xc06;
+
+	d->vcpu[0]->pause_flags = 0;
+	/* each: a stream that is good up to its last record */
+	for (unsigned i = 0; i < 12; i++) {
+		bad_header = header;
+		bad_mtrr = mtrr;
+		at = 0;
+		if (i == 0)
+			bad_header.magic++;
+		if (i == 1)
+			bad_header.version++;
+		if (i != 2)
+			record(1, 0, i == 3 ? 23 : 24, &bad_header);
+		record(14, 0, 240, &mtrr);
+		if (i == 4)
+			record(2, 2, 1032, &cpu);           /* no such vCPU */
+		if (i == 5)
+			record(2, 0, 1031, &cpu);
+		if (i == 6)
+			record(77, 0, 8, &cpu);
+		if (i == 7)
+			bad_mtrr.msr_pat_cr = 2;
+		if (i == 8)
+			bad_mtrr.msr_mtrr_def_type = 0x1806;
+		if (i == 9)
+			bad_mtrr.msr_mtrr_def_type = 0x807;
+		record(14, 1, 240, &bad_mtrr);
+		if (i == 10) {
+			struct hvm_save_descriptor desc = { 2, 0, 0xffffffff };
+
+			memcpy(fake_memory + at, &desc, sizeof(desc));
+			at += sizeof(desc);
+		}
+		if (i != 11)
+			record(0, 0, 0, NULL);
+		assert_true(set_context() < 0);
+		assert_int_equal(d->mtrr[0], before);
+		assert_int_equal(d->vcpu[0]->pause_flags, 0);
+		assert_int_equal(fake_calls.contexts_set, 0);
+	}
+	at = 0;
+	assert_int_equal(set_context(), -EINVAL);
+	at = ~0u;
+	assert_int_equal(set_context(), -EINVAL);
+	at = 7;
+	assert_int_equal(set_context(), -EINVAL);
+	at = 32;
+	fake_alloc_fails = 1;
+	assert_int_equal(set_context(), -ENOMEM);
+}
+
+static void a_state_that_cannot_be_entered_stays_down(void **state)
+{
+	fake_context_result = -EINVAL;
+	at = 0;
+	record(1, 0, 24, &header);
+	record(2, 0, 1032, &cpu);
+	record(0, 0, 0, NULL);
+	assert_int_equal(set_context(), -EINVAL);
+	assert_int_equal(d->vcpu[0]->pause_flags, VCPU_DOWN);
+}
+
+/* Streams cut and flipped at random: the sanitisers watch. */
+static void random_streams(void **state)
+{
+	for (unsigned round = 0; round < 20000; round++) {
+		u32 flips = (u32)(fake_random() % 4);
+
+		at = 0;
+		record(1, 0, 24, &header);
+		record(14, (u16)(fake_random() % 3), 240, &mtrr);
+		record(2, (u16)(fake_random() % 3), 1032, &cpu);
+		record(0, 0, 0, NULL);
+		for (u32 i = 0; i < flips; i++)
+			fake_memory[fake_random() % at] ^= (u8)BIT(fake_random() % 8);
+		if (fake_random() % 3 == 0)
+			at = (u32)(fake_random() % (at + 1));
+		set_context();
+	}
+}
+
+static long policy(u32 cmd, u32 leaves, void *leaves_p, u32 msrs, void *msrs_p)
+{
+	memset(&op, 0, sizeof(op));
+	op.cmd = cmd;
+	op.u.cpu_policy.nr_leaves = leaves;
+	op.u.cpu_policy.leaves.p = leaves_p;
+	op.u.cpu_policy.nr_msrs = msrs;
+	op.u.cpu_policy.msrs.p = msrs_p;
+	return fake_control(v, hc_domctl_cpu_policy, d, &op);
+}
+
+static void policies_go_around(void **state)
+{
+	xen_cpuid_leaf_t *l = (xen_cpuid_leaf_t *)fake_memory;
+	u32 n;
+
+	assert_int_equal(policy(XEN_DOMCTL_get_cpu_policy, 120, FAKE_HANDLE(0), 2, FAKE_HANDLE(8192)), 0);
+	n = op.u.cpu_policy.nr_leaves;
+	assert_int_equal(op.u.cpu_policy.nr_msrs, 2);
+	assert_int_equal(policy(XEN_DOMCTL_get_cpu_policy, n - 1, FAKE_HANDLE(0), 2, FAKE_HANDLE(8192)), -ENOBUFS);
+	assert_int_equal(policy(XEN_DOMCTL_get_cpu_policy, n, FAKE_HANDLE(0), 1, FAKE_HANDLE(8192)), -ENOBUFS);
+	assert_int_equal(policy(XEN_DOMCTL_get_cpu_policy, n, FAKE_BAD_HANDLE, 0, NULL), -EFAULT);
+	assert_int_equal(policy(XEN_DOMCTL_set_cpu_policy, n, FAKE_HANDLE(0), 2, FAKE_HANDLE(8192)), 0);
+	assert_memory_equal(d->policy, &cpu_policy_def, sizeof(*d->policy));
+	assert_int_equal(op.u.cpu_policy.err_leaf, ~0u);
+	assert_int_equal(op.u.cpu_policy.err_msr, ~0u);
+	l[1].c &= ~(u32)BIT(31);    /* not a hypervisor */
+	assert_int_equal(policy(XEN_DOMCTL_set_cpu_policy, n, FAKE_HANDLE(0), 0, NULL), 0);
+	assert_int_equal(d->policy->basic[1].c & BIT(31), 0);
+}
+
+static void policies_are_refused(void **state)
+{
+	xen_cpuid_leaf_t *l = (xen_cpuid_leaf_t *)fake_memory;
+	xen_msr_entry_t *m = (xen_msr_entry_t *)(fake_memory + 8192);
+	struct cpu_policy before = *d->policy;
+
+	l[0] = (xen_cpuid_leaf_t){ 1, ~0u, 0, 0, 0, 0 };
+	assert_int_equal(policy(XEN_DOMCTL_set_cpu_policy, 121, FAKE_HANDLE(0), 0, NULL), -E2BIG);
+	assert_int_equal(policy(XEN_DOMCTL_set_cpu_policy, ~0u, FAKE_HANDLE(0), 0, NULL), -E2BIG);
+	assert_int_equal(policy(XEN_DOMCTL_set_cpu_policy, 1, FAKE_HANDLE(0), 3, FAKE_HANDLE(8192)), -E2BIG);
+	assert_int_equal(policy(XEN_DOMCTL_set_cpu_policy, 1, FAKE_BAD_HANDLE, 0, NULL), -EFAULT);
+	assert_int_equal(policy(XEN_DOMCTL_set_cpu_policy, 1, FAKE_HANDLE(0), 1, FAKE_BAD_HANDLE), -EFAULT);
+	m[0] = (xen_msr_entry_t){ .idx = 0x10 };
+	assert_int_equal(policy(XEN_DOMCTL_set_cpu_policy, 1, FAKE_HANDLE(0), 1, FAKE_HANDLE(8192)), -ERANGE);
+	assert_int_equal(op.u.cpu_policy.err_msr, 0x10);
+	m[0] = (xen_msr_entry_t){ .idx = 0xce, .flags = 1 };
+	assert_int_equal(policy(XEN_DOMCTL_set_cpu_policy, 1, FAKE_HANDLE(0), 1, FAKE_HANDLE(8192)), -EINVAL);
+	l[1] = (xen_cpuid_leaf_t){ 0x22, ~0u, 0, 0, 0, 0 };
+	assert_int_equal(policy(XEN_DOMCTL_set_cpu_policy, 2, FAKE_HANDLE(0), 0, NULL), -ERANGE);
+	assert_int_equal(op.u.cpu_policy.err_leaf, 0x22);
+	fake_run_time = 1;
+	assert_int_equal(policy(XEN_DOMCTL_set_cpu_policy, 1, FAKE_HANDLE(0), 0, NULL), -EEXIST);
+	fake_run_time = 0;
+	d->pause_count = 0;
+	assert_int_equal(policy(XEN_DOMCTL_set_cpu_policy, 1, FAKE_HANDLE(0), 0, NULL), -EINVAL);
+	d->pause_count = 1;
+	for (unsigned i = 1; i <= 3; i++) {
+		fake_alloc_fails = i;
+		assert_int_equal(policy(XEN_DOMCTL_set_cpu_policy, 1, FAKE_HANDLE(0), 0, NULL), -ENOMEM);
+	}
+	assert_memory_equal(d->policy, &before, sizeof(before));
+	memset(&op, 0, sizeof(op));
+	op.cmd = XEN_DOMCTL_set_cpu_policy;
+	assert_int_equal(fake_control(v, hc_domctl_cpu_policy, dom0, &op), -EINVAL);
+}
+
+static int read_cpu(void **state)
+{
+	cpu_policy_init();
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+		TEST(context_as_xl_uses_it),
+		TEST(contexts_need_a_standing_domain),
+		TEST(bad_streams_change_nothing),
+		TEST(a_state_that_cannot_be_entered_stays_down),
+		TEST(random_streams),
+		TEST(policies_go_around),
+		TEST(policies_are_refused),
+	};
+
+	return cmocka_run_group_tests(tests, read_cpu, NULL);
+}
