@@ -299,7 +299,7 @@ static void closed(void **state)
 
 /* --- the model -------------------------------------------------------------------------------------------------------------- */
 
-#define BASE  (BIT(18) - 512)   /* around a gigabyte's end */
+#define BASE  ((u64)(BIT(18) - 512)) /* around a gigabyte's end */
 #define SPAN  2048
 #define OTHER 16                /* frames that others own, and that only lend references */
 
