@@ -140,7 +140,7 @@ static bool read_help(struct value *v, struct cmdline *out)
 }
 
 static const struct option options[] = {
-	{ "dom0_mem=", "a size such as 512M or 2G", "memory of the service domain (default: all that is left)", read_dom0_mem },
+	{ "dom0_mem=", "a size such as 512M or 2G", "memory of the service domain (default: a quarter, from 512M to 4G)", read_dom0_mem },
 	{ "dom0_max_vcpus=", "a number from 1 to 128", "virtual CPUs of the service domain (default: one per CPU)", read_dom0_max_vcpus },
 	{ "console=", "com1, com2, com1,BAUD or none", "serial line of the log (default: com1,115200)", read_console },
 	{ "loglvl=", "err, warn, info or debug", "how much is printed (default: info)", read_loglvl },
@@ -203,6 +203,4 @@ void cmdline_parse(const char *line, struct cmdline *out)
 		if (*line)
 			line++;
 	}
-	if (out->help)
-		cmdline_print_help();
 }

@@ -13,14 +13,13 @@ struct cmdline {
 	u32 baud;
 	u8 log_level;           /* the digit of LOG_ERR..LOG_DEBUG: print lines up to this one */
 	bool noreboot;          /* after a panic, stop instead of restarting */
-	bool help;
+	bool help;              /* the caller is to call cmdline_print_help() */
 };
 
-/*
- * Reads the options in `line` into *out, which first gets the defaults. What isn't understood is named in the log and ignored.
- * `help` prints the table of options.
- */
+/* Reads the options in `line` into *out, which first gets the defaults. What isn't understood is named in the log and ignored. */
 void cmdline_parse(const char *line, struct cmdline *out);
+
+/* Prints the table of options. */
 void cmdline_print_help(void);
 
 #endif

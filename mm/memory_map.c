@@ -49,7 +49,8 @@ void memory_map_add(paddr_t start, u64 size, u32 type)
 bool memory_map_has_ram(paddr_t start, u64 size)
 {
 	for (unsigned i = 0; i < memory_map_nr; i++)
-		if (memory_map[i].type == MEMORY_RAM && memory_map[i].start < start + size && memory_map[i].end > start)
+		if (memory_map[i].type == MEMORY_RAM && ROUND_UP(memory_map[i].start, PAGE_SIZE) < start + size &&
+		    (memory_map[i].end & PAGE_MASK) > start)
 			return true;
 	return false;
 }

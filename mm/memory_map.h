@@ -18,7 +18,7 @@ extern unsigned memory_map_nr;                              /* [I] */
 
 /* Adds a range; called for each of the firmware's, in any order. Later ones of a type other than RAM win over RAM. */
 void memory_map_add(paddr_t start, u64 size, u32 type);
-/* True if any byte of [start, start+size) is RAM. */
+/* True if [start, start+size) touches a whole frame of RAM; frames that are RAM in part are nobody's to allocate. */
 bool memory_map_has_ram(paddr_t start, u64 size);
 /* End of the last RAM range. */
 paddr_t memory_map_end_of_ram(void);

@@ -24,10 +24,11 @@ struct grant_table {
 	u32 maps;                   /* [LOCK_GRANT] handles in use */
 };
 
-/* -1 (xl's default) means 64 and 1024. -ENOMEM. Frame 0 exists at once. */
+/* In frames; -1 (xl's default) means 64 and 1024, and 1024 and 16384 are the most. -ENOMEM. Frame 0 exists at once. */
 int grant_init(struct domain *d, s32 max_frames, s32 max_maptrack);
 /* Drops every mapping that d holds of others (d is dying, does not run). At most `budget` handles; true when none is left. */
 bool grant_release_maps(struct domain *d, unsigned budget);
+/* Frees the tables; d's own maps must be released. Others may still map d's pages: their unmaps stay fine. Also undoes a failed init. */
 void grant_destroy(struct domain *d);
 /* The frame idx of d's table, grown if idx < max_frames, with a reference for the caller. -EINVAL, -ENOMEM. */
 int grant_get_frame(struct domain *d, u32 idx, struct page **out);

@@ -2,7 +2,6 @@
 #include "tests/unit/fake.h"
 #include "tests/unit/sim_sched.h"
 #include <stdlib.h>
-#include <stdio.h>
 #include "sched/queue.h"
 
 struct sim sim;
@@ -28,6 +27,7 @@ u64 sim_between(u64 low, u64 high)
 void sim_start(unsigned cpus, u64 seed)
 {
 	sim = (struct sim){ .now = 1000 * MS, .nr_cpus = cpus, .random = seed };
+	sched_online = sched_idle = sched_crowded = 0;
 	for (unsigned i = 0; i < cpus; i++) {
 		sim.cpu[i] = (struct sim_cpu){ .pick_at = ~0ull, .switched_at = ~0ull, .idle = true };
 		sched_cpu_init(i);
@@ -101,7 +101,6 @@ static void pick(unsigned cpu)
 	c->idle = !e;
 	if (new)
 		note_lag(new);
-	if (new && getenv("TR")) { struct queue *dq = &sched_queues[cpu]; fprintf(stderr, "%ld cpu%u pick %p lag %ld until +%ld dl-v %ld credit-V %ld svc %ld ep %u n%u W %ld\n", (long)(sim.now-1000*MS), cpu, (void*)new, (long)sched_lag(e), (long)(until-sim.now), (long)(e->deadline-e->vruntime), (long)(dq->credit-dq->vtime), (long)dq->service, dq->epoch, dq->waiting, (long)dq->weight); } // DBG
 	if (new == old)
 		return;
 	c->switches++;
@@ -119,8 +118,6 @@ static void burst_over(struct sim_cpu *c)
 {
 	struct sim_task *t = c->task;
 
-	if (!t->e.runnable)
-		return;
 	sched_sleep(&t->e, sim.now);
 	timer_set(&t->alarm, 0, sim.now + sim_between(t->sleep_min, t->sleep_max));
 }

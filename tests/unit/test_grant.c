@@ -245,8 +245,13 @@ static void handles_are_used_again_and_end(void **state)
 	assert_int_equal(map(d, 1, 1, GNTMAP_host_map, MAP_GFN, &h), GNTST_no_space);
 	assert_int_equal(b->refs, last + 2);
 	assert_int_equal(unmap(d, 17, MAP_GFN), GNTST_okay);
+	assert_int_equal(unmap(d, 30, MAP_GFN), GNTST_okay);
+	assert_int_equal(unmap(d, 17, MAP_GFN), GNTST_bad_handle);
+	assert_int_equal(map(d, 1, 1, GNTMAP_host_map, MAP_GFN, &h), GNTST_okay);
+	assert_int_equal(h, 30);
 	assert_int_equal(map(d, 1, 1, GNTMAP_host_map, MAP_GFN, &h), GNTST_okay);
 	assert_int_equal(h, 17);
+	assert_int_equal(unmap(d, 5, MAP_GFN), GNTST_okay);
 	/* The end of a mapper is in steps. */
 	assert_false(grant_release_maps(d, 100));
 	assert_true(grant_release_maps(d, 100));
@@ -254,6 +259,10 @@ static void handles_are_used_again_and_end(void **state)
 	assert_int_equal(b->refs, 1);
 	assert_int_equal(ram->count, 1);
 	assert_int_equal(in_use(b, 1), 0);
+	assert_int_equal(unmap(d, 17, MAP_GFN), GNTST_bad_handle);
+	assert_int_equal(map(d, 1, 1, GNTMAP_host_map, MAP_GFN, &h), GNTST_okay);
+	assert_int_equal(h, 0);
+	assert_true(grant_release_maps(d, 1));
 	grant_destroy(d);
 	fake_domain_free(d);
 }

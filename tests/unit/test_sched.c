@@ -280,7 +280,7 @@ static void boosts_keep_the_debt(void **state)
 	start(1);
 	for (unsigned i = 0; i < 3; i++)
 		hog(&task[i], &group[0], ALL);
-	sim_task_init(&task[3], &group[1], 2 * MS, 50 * US, ALL);
+	sim_task_init(&task[3], &group[1], 20 * MS, 50 * US, ALL);
 	task[3].boosts = true;
 	sim_go(&task[3]);
 	sim_run(2000 * MS);

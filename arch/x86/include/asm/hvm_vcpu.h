@@ -15,17 +15,11 @@ struct hvm_vcpu {
 	void *vendor;               /* [I] VMCB and what belongs to it */
 	void *xsave;                /* [I] XSAVE area, 64-byte aligned */
 	u64 xcr0;                   /* guest's */
-	u64 xss;
 	u64 pat;
-	u64 apic_base;
 	u64 tsc_aux;
 	u64 tlb_gen;                /* p2m generation that this vCPU's TLB entries are of */
 	u64 asid_generation;
 	u32 asid, asid_cpu;
-	u8 pending_event_valid;     /* an exception to inject at the next entry */
-	u8 pending_vector;
-	u8 pending_has_error;
-	u32 pending_error;
 };
 
 #endif
