@@ -16,7 +16,10 @@ struct cmdline {
 	bool help;              /* the caller is to call cmdline_print_help() */
 };
 
-/* Reads the options in `line` into *out, which first gets the defaults. What isn't understood is named in the log and ignored. */
+/*
+ * Reads the options in `line` into *out, which first gets the defaults. What isn't understood is named in the log and
+ * ignored.
+ */
 void cmdline_parse(const char *line, struct cmdline *out);
 
 /* Prints the table of options. */
