@@ -514,7 +514,9 @@ static void frames_grow_to_the_limit(void **state)
 
 static void limits_are_clamped(void **state)
 {
-	static const struct { s32 wanted; u32 got; } cases[] = { { -1, 64 }, { 0, 1 }, { 1, 1 }, { 32, 32 }, { INT32_MAX, 1024 }, { INT32_MIN, 64 } };
+	static const struct { s32 wanted; u32 got; } cases[] = {
+		{ -1, 64 }, { 0, 1 }, { 1, 1 }, { 32, 32 }, { INT32_MAX, 1024 }, { INT32_MIN, 64 },
+	};
 	struct domain *d = fake_domain_new(3, 1);
 
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {

@@ -310,7 +310,9 @@ static void step_end(u32 d)
 
 static void random_operations_agree_with_the_model(void **state)
 {
-	static void (*const steps[])(u32) = { step_write, step_write, step_memory, step_map, step_map, step_map, step_unmap, step_unmap, step_copy };
+	static void (*const steps[])(u32) = {
+		step_write, step_write, step_memory, step_map, step_map, step_map, step_unmap, step_unmap, step_copy,
+	};
 	u64 free_before = page_free_count();
 
 	print_message("SEED=%#lx\n", fake_random_seed());
