@@ -29,7 +29,7 @@ static void integers(void **state)
 		same("[%20lx] [%-20lx] [%020lx] [%#lx] [%#020lx] [%#20lx]", v, v, v, v, v, v);
 		same("[%.5d] [%8.5d] [%-8.5d] [%08.5d] [%.0d] [%.*d]", (int)v, (int)v, (int)v, (int)v, (int)v, 12, (int)v);
 		same("[%*d] [%-*d] [%0*d]", 7, (int)v, 7, (int)v, 7, (int)v);
-		same("[%*d]", -9, (int)v);
+		same("[%-08d] [%0-8x] [%*d]", (int)v, (u32)v, -9, (int)v);
 	}
 }
 
