@@ -144,7 +144,7 @@ void sched_sleep(struct sched_entity *e, u64 now)
 	spin_unlock(&q->lock);
 }
 
-void sched_yield(struct sched_entity *e, u64 now)
+void sched_give_way(struct sched_entity *e, u64 now)
 {
 	struct queue *q = sched_lock_queue_of(e);
 

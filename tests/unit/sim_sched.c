@@ -1,13 +1,24 @@
 /* The pretended machine of the scheduler's tests: events in order of time, chance from one seed. */
 #include "tests/unit/fake.h"
 #include "tests/unit/sim_sched.h"
-#include <stdlib.h>
 #include "sched/queue.h"
 
 struct sim sim;
 
-void *kzalloc(size_t size) { return calloc(1, size); }
-void kfree(void *p) { free(p); }
+/* Each simulation starts with empty memory. */
+static u8 memory[MiB(4)] __aligned(16);
+static size_t memory_used;
+
+void *kzalloc(size_t size)
+{
+	void *p = memory + memory_used;
+
+	memory_used += ROUND_UP(size, 16);
+	assert_true(memory_used <= sizeof(memory));
+	return memset(p, 0, size);
+}
+
+void kfree(void *p) { }
 
 void sched_kick(unsigned cpu)
 {
@@ -27,6 +38,7 @@ u64 sim_between(u64 low, u64 high)
 void sim_start(unsigned cpus, u64 seed)
 {
 	sim = (struct sim){ .now = 1000 * MS, .nr_cpus = cpus, .random = seed };
+	memory_used = 0;
 	sched_online = sched_idle = sched_crowded = 0;
 	for (unsigned i = 0; i < cpus; i++) {
 		sim.cpu[i] = (struct sim_cpu){ .pick_at = ~0ull, .switched_at = ~0ull, .idle = true };

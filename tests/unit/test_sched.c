@@ -298,7 +298,7 @@ static void yield_lets_the_others_run(void **state)
 	}
 	assert_ptr_equal(sched_pick(0, sim.now, &until), &task[0].e);
 	sched_switched(0);
-	sched_yield(&task[0].e, sim.now + 100 * US);
+	sched_give_way(&task[0].e, sim.now + 100 * US);
 	assert_ptr_equal(sched_pick(0, sim.now + 100 * US, &until), &task[1].e);
 	sched_switched(0);
 }
