@@ -45,7 +45,7 @@ unsigned balance_place(const struct queue *q, const struct sched_entity *e)
 
 void balance_offer(const struct sched_entity *e)
 {
-	cpumask_t idle = e->hard & load_mask(&sched_idle);
+	cpumask_t idle = e->hard & load_mask(&sched_idle) & ~BIT(e->cpu);
 
 	if (likely(!idle) || e->on_cpu)
 		return;
@@ -79,8 +79,11 @@ static struct sched_entity *candidate(const struct queue *from, const struct que
 	return found;
 }
 
-static void move(struct queue *from, struct queue *to, struct sched_entity *e)
+/* Both clocks are brought up to `now` first: what ran until then ran among those that competed until then. */
+static void move(struct queue *from, struct queue *to, struct sched_entity *e, u64 now)
 {
+	queue_charge(from, now);
+	queue_charge(to, now);
 	queue_remove(from, e);
 	queue_detach(from, e);
 	__atomic_store_n(&e->cpu, to->cpu, __ATOMIC_RELAXED);
@@ -102,7 +105,7 @@ bool balance_steal(struct queue *q)
 		lock_both(q, from);
 		e = q->root ? NULL : candidate(from, q, ~0ull);
 		if (e)
-			move(from, q, e);
+			move(from, q, e, q->picked_at);
 		spin_unlock(&from->lock);
 	}
 	return q->root != NULL;
@@ -125,7 +128,7 @@ void balance_push(struct queue *q)
 	if (q->weight > to->weight)
 		e = candidate(q, to, q->weight - to->weight - 1);
 	if (e) {
-		move(q, to, e);
+		move(q, to, e, q->picked_at);
 		sched_kick_for(to, e);
 	}
 	spin_unlock(&to->lock);

@@ -187,6 +187,7 @@ void queue_unpark_due(struct queue *q, u64 now)
 		unpark(q, e);
 		queue_join(q, e);
 		queue_insert(q, e);
+		balance_offer(e);
 	}
 	q->unpark_at = group_next_period(now);
 }

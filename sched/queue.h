@@ -34,6 +34,7 @@
 #define LAG_MAX    (SLICE + GRAN)
 #define CHARGE_MAX (1ull << 34)         /* ns; only who is alone runs that long, and alone its lag is 0 whatever it is charged */
 #define DEBT_MAX   (1ull << 30)         /* ns; a vruntime further ahead is one that the clock has lapped while its owner slept */
+#define KICK_SLACK 1000ull              /* ns; a turn that ends earlier by less than this isn't worth a kick */
 #define BALANCE_PERIOD 20000000ull      /* ns between two looks of a crowded queue for a lighter one */
 #define NEVER      (~0ull)
 
@@ -51,6 +52,7 @@ struct queue {
 	struct sched_entity *current;   /* [q] has the pCPU; not in the tree */
 	struct sched_entity *loaded;    /* [c] last answer of sched_pick */
 	struct sched_entity *saving;    /* [c] the answer before, until sched_switched */
+	u64 picked_at;                  /* [c] ns: the last sched_pick */
 	u64 charged_at;                 /* [q] ns: the current one is charged up to here */
 	u64 turn_start;                 /* [q] ns */
 	u64 turn_end;                   /* [q] ns: last *until */

@@ -44,10 +44,21 @@ static bool goes_before(const struct sched_entity *e, const struct sched_entity 
 	return (e->boosted && !current->boosted) || after(current->deadline, e->deadline);
 }
 
-void sched_kick_for(struct queue *q, const struct sched_entity *e)
+/* End of the turn of the current one while others wait: its request is served, or another goes before it and GRAN is over. */
+static u64 contested_end(const struct queue *q, u64 now)
 {
+	const struct sched_entity *e = q->current, *rival = tree_first_eligible(q->root, q->vtime);
 	u64 protected_end = q->turn_start + GRAN;
 
+	if (rival && rival->boosted && !e->boosted)
+		return now;
+	if (e->boosted || (rival && goes_before(rival, e)) || !after(e->deadline, e->vruntime))
+		return MAX(protected_end, now);
+	return MAX(protected_end, now + ((e->deadline - e->vruntime) * e->weight >> SCHED_SCALE) + 1);
+}
+
+void sched_kick_for(struct queue *q, const struct sched_entity *e)
+{
 	if (!q->current) {
 		/* Taken: the next to look for an idle pCPU finds another. */
 		if (__atomic_load_n(&sched_idle, __ATOMIC_RELAXED) & BIT(q->cpu))
@@ -55,9 +66,7 @@ void sched_kick_for(struct queue *q, const struct sched_entity *e)
 		sched_kick(q->cpu);
 		return;
 	}
-	if (q->turn_end == NEVER)
-		sched_kick(q->cpu);
-	else if (!after(e->eligible, q->vtime) && goes_before(e, q->current) && (e->boosted || q->turn_end > protected_end))
+	if (q->turn_end > contested_end(q, q->charged_at) + KICK_SLACK)
 		sched_kick(q->cpu);
 	balance_offer(e);
 }
@@ -251,25 +260,6 @@ static void choose(struct queue *q, u64 now)
 		q->current->yielded = false;
 }
 
-/* End of the turn of e, the current one, while others wait: its request is served, or an earlier one need not wait any longer. */
-static u64 contested_end(const struct queue *q, const struct sched_entity *e, u64 now)
-{
-	u64 protected_end = q->turn_start + GRAN;
-	const struct sched_entity *rival;
-	u64 served = now;
-
-	if (e->boosted)
-		return protected_end;
-	if (now < protected_end) {
-		rival = tree_first_eligible(q->root, q->vtime);
-		if (rival && goes_before(rival, e))
-			return protected_end;
-	}
-	if (after(e->deadline, e->vruntime))
-		served += ((e->deadline - e->vruntime) * e->weight >> SCHED_SCALE) + 1;
-	return MAX(served, protected_end);
-}
-
 /* Real time at which this pCPU has to pick again. */
 static u64 turn_end(const struct queue *q, u64 now)
 {
@@ -277,7 +267,7 @@ static u64 turn_end(const struct queue *q, u64 now)
 	u64 end = NEVER;
 
 	if (e && q->root)
-		end = contested_end(q, e, now);
+		end = contested_end(q, now);
 	if (e && group_capped(e->group))
 		end = MIN(end, now + group_left(e->group, now));
 	if (q->parked)
@@ -305,6 +295,7 @@ struct sched_entity *sched_pick(unsigned cpu, u64 now, u64 *until)
 	struct sched_entity *e;
 
 	BUG_ON(q->saving);
+	q->picked_at = now;
 	spin_lock(&q->lock);
 	queue_charge(q, now);
 	queue_unpark_due(q, now);
@@ -341,6 +332,6 @@ void sched_switched(unsigned cpu)
 	__atomic_store_n(&e->on_cpu, false, __ATOMIC_RELEASE);
 	if (e->place == SCHED_QUEUED)
 		balance_offer(e);
-	/* No clock here: nobody is charged before their next scheduling point. */
-	sched_settle(q, e, 0);
+	/* Just now, near enough. */
+	sched_settle(q, e, q->picked_at);
 }

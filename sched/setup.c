@@ -109,6 +109,7 @@ int sched_set_affinity(struct sched_entity *e, cpumask_t hard, cpumask_t soft, u
 	if (!(hard & __atomic_load_n(&sched_online, __ATOMIC_RELAXED)))
 		return -EINVAL;
 	q = sched_lock_queue_of(e);
+	queue_charge(q, now);
 	if (e->place == SCHED_QUEUED || e->place == SCHED_PARKED)
 		queue_remove(q, e);
 	e->hard = hard;
