@@ -13,7 +13,8 @@ guest()
 tiny()
 {
 	t=$1
-	printf '%s\n' "name = \"$1\"" 'type = "pvh"' 'memory = 16' "kernel = \"/tests/$2.elf\"" >"/tmp/$1.cfg"
+	# With one vCPU, xl gives Xen too few pages for the page tables of so small a guest.
+	printf '%s\n' "name = \"$1\"" 'type = "pvh"' 'memory = 16' 'vcpus = 2' "kernel = \"/tests/$2.elf\"" >"/tmp/$1.cfg"
 	shift 2
 	printf '%s\n' "$@" >>"/tmp/$t.cfg"
 	check "$t: created" xl create "/tmp/$t.cfg"
@@ -48,7 +49,7 @@ tiny spin spin
 check "spin: runs" within 5 has_state spin r
 check "spin: xl destroy" xl destroy spin
 gone spin
-tiny paused spin 'vcpus = 2'
+tiny paused spin
 check "paused: xl pause" xl pause paused
 check "paused: xl destroy" xl destroy paused
 gone paused

@@ -30,6 +30,7 @@ cat >/tmp/tiny.cfg <<'END'
 name = "tiny"
 type = "pvh"
 memory = 16
+vcpus = 2
 kernel = "/tests/halt.elf"
 END
 # What the first round leaves behind for good is not counted.
