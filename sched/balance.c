@@ -43,15 +43,29 @@ unsigned balance_place(const struct queue *q, const struct sched_entity *e)
 	return lightest(choices);
 }
 
+static void offer_to(unsigned cpu)
+{
+	/* Taken, so that the next offer goes to another; its pick announces it again if it finds nothing. */
+	__atomic_and_fetch(&sched_idle, ~BIT(cpu), __ATOMIC_SEQ_CST);
+	__atomic_store_n(&sched_queues[cpu].offered, true, __ATOMIC_RELAXED);
+	sched_kick(cpu);
+}
+
 void balance_offer(const struct sched_entity *e)
 {
 	cpumask_t idle = e->hard & load_mask(&sched_idle) & ~BIT(e->cpu);
 
-	if (likely(!idle) || e->on_cpu)
-		return;
-	/* Taken, so that the next offer goes to another; its pick announces it again if it finds nothing. */
-	__atomic_and_fetch(&sched_idle, ~BIT(first_cpu(idle)), __ATOMIC_SEQ_CST);
-	sched_kick(first_cpu(idle));
+	if (unlikely(idle) && !e->on_cpu)
+		offer_to(first_cpu(idle));
+}
+
+/* Offers go to the lowest idle pCPU, and on to higher ones only, so this ends. */
+void balance_pass_on(unsigned cpu)
+{
+	cpumask_t higher = load_mask(&sched_idle) & ~(2 * BIT(cpu) - 1);
+
+	if (higher && load_mask(&sched_crowded))
+		offer_to(first_cpu(higher));
 }
 
 /* ---- Moving between two queues ---- */

@@ -52,6 +52,7 @@ struct queue {
 	struct sched_entity *current;   /* [q] has the pCPU; not in the tree */
 	struct sched_entity *loaded;    /* [c] last answer of sched_pick */
 	struct sched_entity *saving;    /* [c] the answer before, until sched_switched */
+	bool offered;                   /* [a] kicked while idle, to steal */
 	u64 picked_at;                  /* [c] ns: the last sched_pick */
 	u64 charged_at;                 /* [q] ns: the current one is charged up to here */
 	u64 turn_start;                 /* [q] ns */
@@ -114,7 +115,9 @@ unsigned balance_place(const struct queue *q, const struct sched_entity *e);
 /* Both give up q's lock and take it again. Steal: true if q's tree has something now. */
 bool balance_steal(struct queue *q);
 void balance_push(struct queue *q);
-/* Some idle pCPU may come and steal e, which has to wait where it is. */
+/* Asks an idle pCPU to come and steal e, which has to wait where it is. */
 void balance_offer(const struct sched_entity *e);
+/* pCPU `cpu` was asked, but has found work of its own or may not have what is offered: asks the next idle one. */
+void balance_pass_on(unsigned cpu);
 
 #endif

@@ -41,7 +41,13 @@ static void boost(struct queue *q, struct sched_entity *e)
 /* May e take the pCPU from the current one? Both eligible. */
 static bool goes_before(const struct sched_entity *e, const struct sched_entity *current)
 {
-	return (e->boosted && !current->boosted) || after(current->deadline, e->deadline);
+	return after(current->deadline, e->deadline);
+}
+
+/* Even before GRAN is over? */
+static bool goes_at_once(const struct sched_entity *e, const struct sched_entity *current)
+{
+	return e->boosted && !current->boosted && goes_before(e, current);
 }
 
 /* End of the turn of the current one while others wait: its request is served, or another goes before it and GRAN is over. */
@@ -50,7 +56,7 @@ static u64 contested_end(const struct queue *q, u64 now)
 	const struct sched_entity *e = q->current, *rival = tree_first_eligible(q->root, q->vtime);
 	u64 protected_end = q->turn_start + GRAN;
 
-	if (rival && rival->boosted && !e->boosted)
+	if (rival && goes_at_once(rival, e))
 		return now;
 	if (e->boosted || (rival && goes_before(rival, e)) || !after(e->deadline, e->vruntime))
 		return MAX(protected_end, now);
@@ -215,7 +221,7 @@ static bool keeps_turn(const struct queue *q, const struct sched_entity *rival, 
 		return true;
 	if (e->yielded || after(e->eligible, q->vtime))
 		return false;
-	if (now - q->turn_start < GRAN && !(rival->boosted && !e->boosted))
+	if (now - q->turn_start < GRAN && !goes_at_once(rival, e))
 		return true;
 	/* Between two requests equals go first: it has just had its turn. */
 	if (e->vruntime == e->eligible)
@@ -293,6 +299,7 @@ struct sched_entity *sched_pick(unsigned cpu, u64 now, u64 *until)
 {
 	struct queue *q = &sched_queues[cpu];
 	struct sched_entity *e;
+	bool stole = false;
 
 	BUG_ON(q->saving);
 	q->picked_at = now;
@@ -308,11 +315,18 @@ struct sched_entity *sched_pick(unsigned cpu, u64 now, u64 *until)
 	if (!q->current) {
 		/* Idle is announced before looking around, work before looking for the idle (sched_kick_for): one side sees the other. */
 		__atomic_or_fetch(&sched_idle, BIT(cpu), __ATOMIC_SEQ_CST);
-		while (!q->current && balance_steal(q))
+		while (!q->current && balance_steal(q)) {
+			stole = true;
 			choose(q, now);
+		}
 	}
 	if (q->current && (__atomic_load_n(&sched_idle, __ATOMIC_RELAXED) & BIT(cpu)))
 		__atomic_and_fetch(&sched_idle, ~BIT(cpu), __ATOMIC_SEQ_CST);
+	if (unlikely(__atomic_load_n(&q->offered, __ATOMIC_RELAXED))) {
+		__atomic_store_n(&q->offered, false, __ATOMIC_RELAXED);
+		if (!stole)
+			balance_pass_on(cpu);
+	}
 	q->turn_end = *until = turn_end(q, now);
 	e = answer(q);
 	spin_unlock(&q->lock);

@@ -15,16 +15,21 @@
 static struct sched_group group[NR_GROUPS];
 static struct sim_task task[NR_TASKS];
 
-static bool is_idle(unsigned cpu)
+static bool kicks_are_under_way(void)
 {
-	return sim.cpu[cpu].idle && sim.cpu[cpu].pick_at > sim.now + sim.kick_delay && sim.cpu[cpu].switched_at == ~0ull;
+	for (unsigned cpu = 0; cpu < sim.nr_cpus; cpu++)
+		if (sim.cpu[cpu].pick_at <= sim.now + sim.kick_delay || sim.cpu[cpu].switched_at != ~0ull)
+			return true;
+	return false;
 }
 
 /* Nobody waits who could run on an idle pCPU that hasn't been told. */
 static void check_work_conserving(unsigned tasks)
 {
+	if (kicks_are_under_way())
+		return;
 	for (unsigned cpu = 0; cpu < sim.nr_cpus; cpu++) {
-		if (!is_idle(cpu))
+		if (!sim.cpu[cpu].idle)
 			continue;
 		for (unsigned i = 0; i < tasks; i++) {
 			const struct sched_entity *e = &task[i].e;
