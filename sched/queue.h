@@ -117,7 +117,7 @@ bool balance_steal(struct queue *q);
 void balance_push(struct queue *q);
 /* Asks an idle pCPU to come and steal e, which has to wait where it is. */
 void balance_offer(const struct sched_entity *e);
-/* pCPU `cpu` was asked, but has found work of its own or may not have what is offered: asks the next idle one. */
+/* pCPU `cpu` was asked, but may have found other work, or not be permitted: asks the next idle one if somebody still waits. */
 void balance_pass_on(unsigned cpu);
 
 #endif

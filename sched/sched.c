@@ -299,7 +299,6 @@ struct sched_entity *sched_pick(unsigned cpu, u64 now, u64 *until)
 {
 	struct queue *q = &sched_queues[cpu];
 	struct sched_entity *e;
-	bool stole = false;
 
 	BUG_ON(q->saving);
 	q->picked_at = now;
@@ -315,17 +314,14 @@ struct sched_entity *sched_pick(unsigned cpu, u64 now, u64 *until)
 	if (!q->current) {
 		/* Idle is announced before looking around, work before looking for the idle (sched_kick_for): one side sees the other. */
 		__atomic_or_fetch(&sched_idle, BIT(cpu), __ATOMIC_SEQ_CST);
-		while (!q->current && balance_steal(q)) {
-			stole = true;
+		while (!q->current && balance_steal(q))
 			choose(q, now);
-		}
 	}
 	if (q->current && (__atomic_load_n(&sched_idle, __ATOMIC_RELAXED) & BIT(cpu)))
 		__atomic_and_fetch(&sched_idle, ~BIT(cpu), __ATOMIC_SEQ_CST);
 	if (unlikely(__atomic_load_n(&q->offered, __ATOMIC_RELAXED))) {
 		__atomic_store_n(&q->offered, false, __ATOMIC_RELAXED);
-		if (!stole)
-			balance_pass_on(cpu);
+		balance_pass_on(cpu);
 	}
 	q->turn_end = *until = turn_end(q, now);
 	e = answer(q);
