@@ -56,7 +56,7 @@ struct queue {
 	u64 picked_at;                  /* [c] ns: the last sched_pick */
 	u64 charged_at;                 /* [q] ns: the current one is charged up to here */
 	u64 turn_start;                 /* [q] ns */
-	u64 turn_end;                   /* [q] ns: last *until */
+	u64 turn_end;                   /* [q] ns: last *until, or earlier if it was kicked for that */
 	u64 unpark_at;                  /* [q] ns: when parked entities may have budget again */
 	u64 balance_at;                 /* [q] ns: next look at the lightest queue */
 } __aligned(64);

@@ -65,6 +65,8 @@ static u64 contested_end(const struct queue *q, u64 now)
 
 void sched_kick_for(struct queue *q, const struct sched_entity *e)
 {
+	u64 end;
+
 	if (!q->current) {
 		/* Taken: the next to look for an idle pCPU finds another. */
 		if (__atomic_load_n(&sched_idle, __ATOMIC_RELAXED) & BIT(q->cpu))
@@ -72,8 +74,11 @@ void sched_kick_for(struct queue *q, const struct sched_entity *e)
 		sched_kick(q->cpu);
 		return;
 	}
-	if (q->turn_end > contested_end(q, q->charged_at) + KICK_SLACK)
+	end = contested_end(q, q->charged_at);
+	if (q->turn_end > end + KICK_SLACK) {
+		q->turn_end = end;
 		sched_kick(q->cpu);
+	}
 	balance_offer(e);
 }
 
