@@ -1,6 +1,6 @@
 # Bothy: `make help` says what there is.
 #
-# Knobs: CC=clang, DEBUG=1 (assertions, junk-filled free memory), V=1 (show commands).
+# Knobs: CC=clang, DEBUG=1 (assertions, junk-filled free memory), V=1 (show commands), BUILD=DIR (where the image goes).
 
 CC      ?= gcc
 DEBUG   ?= 0
@@ -10,7 +10,7 @@ BUILD   := build
 OBJ     := $(BUILD)/obj
 IMAGE   := $(BUILD)/bothy.elf
 
-SOURCES := $(sort $(wildcard boot/*.[cS] arch/x86/*.[cS] arch/x86/svm/*.[cS] vmm/*.c sched/*.c drivers/*.c mm/*.c lib/*.c))
+SOURCES := $(sort $(wildcard boot/*.[cS] arch/x86/*.[cS] arch/x86/*/*.[cS] vmm/*.c sched/*.c drivers/*.c drivers/*/*.c mm/*.c lib/*.c))
 OBJECTS := $(patsubst %,$(OBJ)/%.o,$(basename $(SOURCES)))
 
 WARNINGS := -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wshadow -Wvla -Wswitch-enum -Wimplicit-fallthrough \
@@ -19,17 +19,22 @@ CFLAGS  := -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-pie -mcmodel=kernel -m
 	-fno-omit-frame-pointer -fno-asynchronous-unwind-tables -fno-strict-aliasing -fno-common -fcf-protection=none \
 	-ffile-prefix-map=$(CURDIR)=. -DDEBUG_BUILD=$(DEBUG) -D__XEN_TOOLS__ $(WARNINGS) \
 	-I. -Iarch/x86/include -idirafter /usr/include
-LDFLAGS := -nostdlib -static -no-pie -Wl,-T,linker.ld,-z,max-page-size=4096,-z,noexecstack,--build-id=none,--no-warn-rwx-segments
+LDFLAGS := -nostdlib -static -Wl,-T,linker.ld,-z,max-page-size=4096,-z,noexecstack,--build-id=none,--no-warn-rwx-segments
 
 .PHONY: all
-all: $(IMAGE)
+all: $(IMAGE)   ## build the hypervisor, build/bothy.elf (the default)
+
+# Another compiler or other flags: everything is built again.
+$(OBJ)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(CFLAGS)' | cmp -s - $@ || echo '$(CC) $(CFLAGS)' > $@
 
 # GNU make ranks .S and .c alike: two patterns, one rule each.
-$(OBJ)/%.o: %.c Makefile
+$(OBJ)/%.o: %.c Makefile $(OBJ)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -include lib/base.h -MMD -MP -c $< -o $@
 
-$(OBJ)/%.o: %.S Makefile
+$(OBJ)/%.o: %.S Makefile $(OBJ)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
 
@@ -45,3 +50,47 @@ $(IMAGE): $(OBJECTS) linker.ld tools/ksyms
 	@sha256sum $@
 
 -include $(OBJECTS:.o=.d)
+include tests/unit/unit.mk
+-include tests/guest/guest.mk
+
+.PHONY: help demo check iso install uninstall size docs setup system clean FORCE
+help:           ## this list
+	@echo "Targets:"
+	@sed -n 's/^\([a-z-]*\):.*[^#]## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
+	@echo "  unit        unit tests on this machine, and the replay of the fuzzers' corpus (fuzz-replay); fuzz-NAME runs one fuzzer"
+	@echo "Knobs: CC=clang, DEBUG=1 (assertions), V=1 (show commands); install: DESTDIR=DIR"
+
+demo: system    ## boot the whole system in an emulator, with a Debian guest, and give its shell
+	@tools/demo
+
+check:          ## every test there is; the last line counts them
+	@tools/check
+
+iso: system     ## build/bothy.iso, which boots the hypervisor and the small service domain by BIOS or UEFI
+	@tools/mkiso $(BUILD)/bothy.iso
+	@echo "$(BUILD)/bothy.iso: write it to a USB stick, or boot it in an emulator"
+
+# Not by prerequisites: on a bare machine the compiler comes with the first line.
+system:
+	@tools/setup
+	@$(MAKE) --no-print-directory all
+	@dom0-lite/build
+	@dom0-lite/build-guest
+
+install: $(IMAGE) ## put it into /boot and into GRUB's menu (needs root; DESTDIR=DIR: only copy it there)
+	@install/install "$(IMAGE)" "$(DESTDIR)"
+
+uninstall:      ## take it away again
+	@install/install --remove "$(DESTDIR)"
+
+size: $(IMAGE)  ## lines and bytes, beside what they may be
+	@tools/size $(IMAGE)
+
+docs:           ## make docs/hypercalls.md anew from the table
+	@tools/gen-hypercalls > docs/hypercalls.md.new && mv docs/hypercalls.md.new docs/hypercalls.md
+
+setup:          ## install the packages that building and testing need
+	@tools/setup
+
+clean:          ## forget all that was built, except the service domain's image, the guests' disk and downloads
+	@rm -rf $(OBJ) $(IMAGE) $(BUILD)/bothy.debug $(BUILD)/bothy.iso $(BUILD)/clang $(BUILD)/check $(BUILD)/tests $(BUILD)/run

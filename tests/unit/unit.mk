@@ -35,6 +35,6 @@ $(foreach t,$(UNIT_TESTS),$(eval $(call unit_program,$(t))))
 
 .PHONY: unit
 unit: $(UNIT_PROGRAMS)
-	@tests/unit/run $^
+	@tests/unit/run $(UNIT_PROGRAMS)
 
 include tests/fuzz/fuzz.mk

@@ -1,0 +1,89 @@
+#!/bin/sh
+# What `make install` puts where, and the GRUB menu that its script makes with GRUB's own library.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failed=0
+
+# check NAME COMMAND...: the command says whether it is so.
+check()
+{
+	name=$1
+	shift
+	if "$@" >"$work/why" 2>&1; then
+		echo "PASS install/$name"
+	else
+		echo "FAIL install/$name"
+		sed 's/^/    /' "$work/why"
+		[ ! -s "$work/menu" ] || sed 's/^/    menu: /' "$work/menu"
+		failed=1
+	fi
+}
+lacks() { ! grep -q "$@"; }
+count() { [ "$(grep -c "$2" "$3")" = "$1" ]; }
+
+dest=$work/dest
+check copies make -s install DESTDIR="$dest"
+check image cmp build/bothy.elf "$dest/boot/bothy.elf"
+check script test -x "$dest/etc/grub.d/20_linux_bothy"
+check multiboot2 grub-file --is-x86-multiboot2 "$dest/boot/bothy.elf"
+
+# A machine: two kernels that can be the service domain, one that can't, and what is left of one. GRUB's tools that would
+# look at the real disks are stood in for.
+boot=$dest/boot
+for version in 6.1.0-9-amd64 6.1.0-18-amd64 5.10.0-1-cloud; do
+	echo kernel >"$boot/vmlinuz-$version"
+	echo initrd >"$boot/initrd.img-$version"
+	printf 'CONFIG_XEN_DOM0=y\nCONFIG_XEN_PVH=y\n' >"$boot/config-$version"
+done
+echo '# CONFIG_XEN_DOM0 is not set' >"$boot/config-5.10.0-1-cloud"
+echo kernel >"$boot/vmlinuz-6.1.0-18-amd64.dpkg-tmp"
+cat >"$work/probe" <<'END'
+#!/bin/sh
+case "$*" in
+*fs_uuid*|*hints_string*) echo 1234-abcd ;;
+*target=drive*) echo "(hd0,msdos1)" ;;
+*target=partmap*) echo msdos ;;
+*target=fs*) echo ext2 ;;
+*target=compatibility_hint*) echo hd0,msdos1 ;;
+esac
+END
+cat >"$work/mkrelpath" <<'END'
+#!/bin/sh
+echo "/${1##*/}"
+END
+chmod +x "$work/probe" "$work/mkrelpath"
+
+# menu [VARIABLE=VALUE]...: run the installed script as grub-mkconfig does.
+menu()
+{
+	env -i PATH="$PATH:/usr/sbin:/sbin" pkgdatadir=/usr/share/grub datarootdir=/usr/share grub_probe="$work/probe" \
+		grub_mkrelpath="$work/mkrelpath" BOTHY_BOOT="$boot" GRUB_DEVICE=/dev/vda1 GRUB_DEVICE_UUID=1234-abcd \
+		GRUB_DEVICE_BOOT=/dev/vda1 GRUB_DEVICE_BOOT_UUID=1234-abcd GRUB_DISTRIBUTOR=Debian GRUB_FS=ext2 \
+		GRUB_CMDLINE_LINUX_DEFAULT=quiet GRUB_CMDLINE_LINUX=net.ifnames=0 "$@" \
+		"$dest/etc/grub.d/20_linux_bothy" >"$work/menu" 2>"$work/errors" || { cat "$work/errors"; return 1; }
+}
+check runs menu
+check syntax grub-script-check "$work/menu"
+check first-entry grep -q "^menuentry 'Debian GNU/Linux, with Bothy' " "$work/menu"
+check entries count 2 "^.menuentry 'Debian GNU/Linux, with Bothy and Linux " "$work/menu"
+check newest-first sh -c "grep -n 'module2.*vmlinuz-' '$work/menu' | head -n 1 | grep -q 6.1.0-18-amd64"
+check hypervisor grep -q '^.multiboot2	/boot/bothy.elf dom0_mem=2G console=com1,115200$' "$work/menu"
+check kernel grep -q '^.module2	/boot/vmlinuz-6.1.0-18-amd64 root=/dev/vda1 ro console=tty0 console=hvc0 net.ifnames=0 quiet$' "$work/menu"
+check initrd grep -q '^.module2	--nounzip /boot/initrd.img-6.1.0-18-amd64$' "$work/menu"
+check finds-disk grep -q 'search.*1234-abcd' "$work/menu"
+check leaves-out lacks -e cloud -e dpkg-tmp "$work/menu"
+check options-run menu GRUB_CMDLINE_BOTHY='dom0_mem=512M console=none' GRUB_CMDLINE_BOTHY_LINUX=console=tty0 GRUB_DISTRIBUTOR="Ed's"
+check options-syntax grub-script-check "$work/menu"
+check options grep -q '^.multiboot2	/boot/bothy.elf dom0_mem=512M console=none$' "$work/menu"
+check options-linux grep -q 'ro console=tty0 net.ifnames=0 quiet$' "$work/menu"
+rm -f "$boot"/config-6*
+check no-kernel menu
+check no-kernel-said grep -q CONFIG_XEN_PVH "$work/errors"
+check no-kernel-menu test ! -s "$work/menu"
+
+check removes make -s uninstall DESTDIR="$dest"
+check removed test ! -e "$dest/boot/bothy.elf" -a ! -e "$dest/etc/grub.d/20_linux_bothy"
+check keeps test -e "$boot/vmlinuz-6.1.0-18-amd64"
+exit $failed
