@@ -16,14 +16,11 @@
 
 struct domain *dom0;
 
-/*
- * All domains by ascending domid, in a list; and by domid in a table of hash chains would be faster, but the list is walked only by
- * control operations, and look-ups of a peer start from the cache in front of it.
- */
 static spinlock_t domains_lock = SPINLOCK(LOCK_DOMAINS);
 static struct domain **table;           /* [domains_lock] by domid, DOMID_FIRST_RESERVED pointers */
 static u16 last_domid;                  /* [domains_lock] */
 static u16 highest_domid;               /* [domains_lock] */
+static bool reap_wanted;                /* [a] some domain has no frames left */
 
 struct domain *domain_get(u16 domid)
 {
@@ -116,34 +113,43 @@ static void leave_table(struct domain *d)
 	domain_put(d);
 }
 
-/* Frames may outlive their domain while others map them; with the last of them a destroyed domain leaves. */
 void domain_uncharge(struct domain *d, u64 n)
 {
-	__atomic_sub_fetch(&d->tot_pages, n, __ATOMIC_ACQ_REL);
-}
-
-static void leave_if_empty(struct domain *d)
-{
-	u8 dying = 2;
-
-	if (!__atomic_load_n(&d->tot_pages, __ATOMIC_ACQUIRE) &&
-	    __atomic_compare_exchange_n(&d->dying, &dying, 3, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
-		leave_table(d);
-		if (dom0)
-			evtchn_raise_global_virq(dom0, VIRQ_DOM_EXC);
+	/*
+	 * Not touched after this: a destroyed domain may go with its last frame. Frames are given up under any lock, so the going is left
+	 * to domain_reap, in the run loop.
+	 */
+	if (__atomic_sub_fetch(&d->tot_pages, n, __ATOMIC_SEQ_CST) == 0) {
+		__atomic_store_n(&reap_wanted, true, __ATOMIC_SEQ_CST);
+		this_cpu()->need_resched = 1;
 	}
 }
 
+/* Until it is uncharged, a frame keeps its owner in the table. */
 static void frame_released(u16 owner)
 {
-	struct domain *d = domain_get(owner);
+	domain_uncharge(table[owner], 1);
+}
 
-	if (!d)
+/* Frames may outlive their domain while others map them; when the last is gone a destroyed domain leaves. */
+void domain_reap(void)
+{
+	if (likely(!__atomic_load_n(&reap_wanted, __ATOMIC_RELAXED)) || !__atomic_exchange_n(&reap_wanted, false, __ATOMIC_SEQ_CST))
 		return;
-	domain_uncharge(d, 1);
-	if (unlikely(__atomic_load_n(&d->dying, __ATOMIC_ACQUIRE) == 2))
-		leave_if_empty(d);
-	domain_put(d);
+	for (u32 id = 1; ; id++) {
+		struct domain *d = domain_get_next((u16)id);
+		u8 dying = 2;
+
+		if (!d)
+			return;
+		id = d->domid;
+		if (!__atomic_load_n(&d->tot_pages, __ATOMIC_SEQ_CST) &&
+		    __atomic_compare_exchange_n(&d->dying, &dying, 3, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+			leave_table(d);
+			evtchn_raise_global_virq(dom0, VIRQ_DOM_EXC);
+		}
+		domain_put(d);
+	}
 }
 
 static int init_table(void)
@@ -379,6 +385,7 @@ int domain_destroy(struct domain *d)
 		return -EAGAIN;
 	__atomic_store_n(&d->dying, 2, __ATOMIC_SEQ_CST);
 	evtchn_raise_global_virq(dom0, VIRQ_DOM_EXC);
-	leave_if_empty(d);
+	__atomic_store_n(&reap_wanted, true, __ATOMIC_SEQ_CST);
+	domain_reap();
 	return 0;
 }

@@ -122,6 +122,8 @@ void domain_shutdown(struct domain *d, u8 code);
 void domain_crash(struct domain *d, const char *fmt, ...) __printf(2, 3);
 /* One step of destruction: 0 when done, -EAGAIN to be called again. */
 int domain_destroy(struct domain *d);
+/* Lets destroyed domains go whose last frame is free; from the run loop, with no lock held. */
+void domain_reap(void);
 
 /* vCPU state changes; callable from any pCPU. */
 void vcpu_start(struct vcpu *v);        /* a start-up IPI: runs if it waits for one */

@@ -56,7 +56,7 @@ long hc_createdomain(struct vcpu *v __unused, struct hypercall *hc __unused, voi
 	return rc;
 }
 
-/* A step at a time; libxc comes back while it is told -EAGAIN. */
+/* A step at a time, by coming back to the hypercall: libxc 4.17 takes -EAGAIN for a failure, whatever abi.md A.6 says. */
 long hc_destroydomain(struct vcpu *v, struct hypercall *hc, void *arg __unused)
 {
 	long rc;
@@ -66,7 +66,7 @@ long hc_destroydomain(struct vcpu *v, struct hypercall *hc, void *arg __unused)
 	spin_lock(&control_lock);
 	rc = domain_destroy(hc->target);
 	spin_unlock(&control_lock);
-	return rc;
+	return rc == -EAGAIN ? HC_AGAIN : rc;
 }
 
 long hc_pausedomain(struct vcpu *v, struct hypercall *hc, void *arg __unused)

@@ -85,29 +85,17 @@ static void exit_xsetbv(struct vcpu *v, const struct vm_exit *x)
 		exit_complete(v, x->len);
 }
 
-static bool is_empty(struct p2m *p2m, u64 gfn)
-{
-	for (u64 i = 0; i < 512; i++)
-		if (p2m_lookup(p2m, GFN(gfn + i), NULL) != P2M_HOLE)
-			return false;
-	return true;
-}
-
 /*
- * The service domain reaches device memory at its machine addresses, mapped when first touched: BARs may be anywhere, and
+ * The service domain reaches device memory at its machine addresses, mapped page by page when first touched: BARs may be anywhere, and
  * may move. RAM that isn't its own is not device memory.
  */
 static bool map_device_memory(struct vcpu *v, u64 gpa)
 {
-	struct p2m *p2m = &v->domain->p2m;
-	u64 big = gpa & ~(MiB(2) - 1);
+	u64 gfn = gpa >> PAGE_SHIFT;
 
-	if (gpa >= BIT(46) || memory_map_has_ram(gpa & PAGE_MASK, PAGE_SIZE))
+	if (gpa >> hvm_phys_bits || memory_map_has_ram(gpa & PAGE_MASK, PAGE_SIZE))
 		return false;
-	if (!memory_map_has_ram(big, MiB(2)) && is_empty(p2m, big >> PAGE_SHIFT) &&
-	    !p2m_map(p2m, GFN(big >> PAGE_SHIFT), MFN(big >> PAGE_SHIFT), 9, P2M_MMIO))
-		return true;
-	return !p2m_map(p2m, GFN(gpa >> PAGE_SHIFT), MFN(gpa >> PAGE_SHIFT), 0, P2M_MMIO);
+	return !p2m_map(&v->domain->p2m, GFN(gfn), MFN(gfn), 0, P2M_MMIO);
 }
 
 /* The entry may have come while the fault was on its way. */

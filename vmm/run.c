@@ -102,6 +102,7 @@ static void schedule(struct percpu *p)
 
 	/* Cleared first: whoever asks from now on asks again. */
 	__atomic_store_n(&p->need_resched, 0, __ATOMIC_SEQ_CST);
+	domain_reap();
 	now = time_now();
 	timer = timer_run(p->cpu, now);
 	e = sched_pick(p->cpu, now, &until);

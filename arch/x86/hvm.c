@@ -20,9 +20,10 @@
 
 const struct hvm_ops *hvm;
 u64 hvm_xcr0_mask;              /* [I] state that the CPU has and we keep per vCPU */
+unsigned hvm_phys_bits;         /* [I] */
 static bool has_tsc_aux;        /* [I] */
 
-static const char *find_xsave(void)
+static const char *find_features(void)
 {
 	u32 a, b, c, d;
 
@@ -36,6 +37,8 @@ static const char *find_xsave(void)
 	cpuid_count(0xd, 0, &a, &b, &c, &d);
 	if (b > XSAVE_AREA_MAX)
 		return "the CPU's XSAVE area is larger than a page";
+	cpuid_count(0x80000008, 0, &a, &b, &c, &d);
+	hvm_phys_bits = a & 0xff;
 	cpuid_count(0x80000001, 0, &a, &b, &c, &d);
 	has_tsc_aux = d & 1u << 27;
 	return NULL;
@@ -43,7 +46,7 @@ static const char *find_xsave(void)
 
 const char *hvm_select(void)
 {
-	const char *why = find_xsave();
+	const char *why = find_features();
 
 	if (!why)
 		why = svm_ops.probe();

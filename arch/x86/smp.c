@@ -14,7 +14,7 @@ struct percpu percpu[NR_CPUS];
 unsigned nr_cpus;
 
 extern char ap_trampoline[], ap_trampoline_end[], ap_trampoline_cr3[], ap_trampoline_gdtr[], ap_trampoline_far[], boot_gdt[];
-extern u64 boot_cr3, ap_stack;
+extern u64 boot_cr3, ap_cr3, ap_stack;
 static void (*ap_continue)(void);
 static u32 ap_alive;            /* [a] */
 
@@ -66,6 +66,7 @@ bool smp_start(u32 apic_id, paddr_t trampoline, void (*main)(void))
 	percpu[cpu].apic_id = apic_id;
 	percpu[cpu].timer_armed = ~0ull;
 	ap_stack = stack_top(cpu, STACK_MAIN);
+	ap_cr3 = read_cr3();
 	ap_continue = main;
 	fill_trampoline(trampoline);
 

@@ -97,7 +97,7 @@ static void create_refuses_what_we_lack(void **state)
 static void destroy_comes_back_until_done(void **state)
 {
 	fake_destroy_result = -EAGAIN;
-	assert_int_equal(fake_control(v, hc_destroydomain, d, &op), -EAGAIN);
+	assert_int_equal(fake_control(v, hc_destroydomain, d, &op), HC_AGAIN);
 	fake_destroy_result = 0;
 	assert_int_equal(fake_control(v, hc_destroydomain, d, &op), 0);
 	assert_int_equal(fake_calls.destroys, 2);
