@@ -310,11 +310,11 @@ struct sched_entity *sched_pick(unsigned cpu, u64 now, u64 *until)
 	spin_lock(&q->lock);
 	queue_charge(q, now);
 	queue_unpark_due(q, now);
-	review_current(q, now);
 	if (q->root && now >= q->balance_at) {
 		q->balance_at = now + BALANCE_PERIOD;
 		balance_push(q);
 	}
+	review_current(q, now);
 	choose(q, now);
 	if (!q->current) {
 		/* Idle is announced before looking around, work before looking for the idle (sched_kick_for): one side sees the other. */
