@@ -252,7 +252,7 @@ static void make_eligible(struct queue *q)
 /* Leaves the entity that should run in q->current, if there is one. */
 static void choose(struct queue *q, u64 now)
 {
-	for (;;) {
+	while (q->root) {
 		struct sched_entity *rival;
 
 		make_eligible(q);
@@ -300,15 +300,17 @@ static struct sched_entity *answer(struct queue *q)
 	return e;
 }
 
-struct sched_entity *sched_pick(unsigned cpu, u64 now, u64 *until)
+/* The common case, worth a shortcut: nothing waits for this pCPU and its current one may go on. */
+static bool goes_on_alone(const struct queue *q)
 {
-	struct queue *q = &sched_queues[cpu];
-	struct sched_entity *e;
+	const struct sched_entity *e = q->current;
 
-	BUG_ON(q->saving);
-	q->picked_at = now;
-	spin_lock(&q->lock);
-	queue_charge(q, now);
+	return e && !q->root && !q->parked && permitted(e, q->cpu) && !group_capped(e->group);
+}
+
+/* Leaves in q->current who has this pCPU from now on. May give up q's lock and take it again. */
+static void decide(struct queue *q, u64 now)
+{
 	queue_unpark_due(q, now);
 	if (q->root && now >= q->balance_at) {
 		q->balance_at = now + BALANCE_PERIOD;
@@ -318,12 +320,25 @@ struct sched_entity *sched_pick(unsigned cpu, u64 now, u64 *until)
 	choose(q, now);
 	if (!q->current) {
 		/* Idle is announced before looking around, work before looking for the idle (sched_kick_for): one side sees the other. */
-		__atomic_or_fetch(&sched_idle, BIT(cpu), __ATOMIC_SEQ_CST);
+		__atomic_or_fetch(&sched_idle, BIT(q->cpu), __ATOMIC_SEQ_CST);
 		while (!q->current && balance_steal(q))
 			choose(q, now);
 	}
-	if (q->current && (__atomic_load_n(&sched_idle, __ATOMIC_RELAXED) & BIT(cpu)))
-		__atomic_and_fetch(&sched_idle, ~BIT(cpu), __ATOMIC_SEQ_CST);
+	if (q->current && (__atomic_load_n(&sched_idle, __ATOMIC_RELAXED) & BIT(q->cpu)))
+		__atomic_and_fetch(&sched_idle, ~BIT(q->cpu), __ATOMIC_SEQ_CST);
+}
+
+struct sched_entity *sched_pick(unsigned cpu, u64 now, u64 *until)
+{
+	struct queue *q = &sched_queues[cpu];
+	struct sched_entity *e;
+
+	BUG_ON(q->saving);
+	q->picked_at = now;
+	spin_lock(&q->lock);
+	queue_charge(q, now);
+	if (!goes_on_alone(q))
+		decide(q, now);
 	if (unlikely(__atomic_load_n(&q->offered, __ATOMIC_RELAXED))) {
 		__atomic_store_n(&q->offered, false, __ATOMIC_RELAXED);
 		balance_pass_on(cpu);
