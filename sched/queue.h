@@ -66,7 +66,7 @@ extern cpumask_t sched_online;          /* [a] */
 extern cpumask_t sched_idle;            /* [a] pCPUs whose last pick found nothing */
 extern cpumask_t sched_crowded;         /* [a] pCPUs with somebody waiting in the tree */
 
-/* Virtual times wrap, but those of one queue lie within 2^63 of each other (sched.c, "Numbers"). */
+/* Virtual times wrap, but those of one queue lie within 2^63 of each other ("Numbers" above). */
 static inline bool after(u64 a, u64 b) { return (s64)(a - b) > 0; }
 static inline u64 to_virtual(u64 ns, u32 weight) { return (ns << SCHED_SCALE) / weight; }
 static inline bool permitted(const struct sched_entity *e, unsigned cpu) { return e->hard & BIT(cpu); }

@@ -234,17 +234,13 @@ static bool keeps_turn(const struct queue *q, const struct sched_entity *rival, 
 	return !goes_before(rival, e);
 }
 
-/* If nobody is eligible the clock jumps to the first that will be. */
+/* If nobody is eligible, of those that wait and the current one, the clock jumps to the first that will be. */
 static void make_eligible(struct queue *q)
 {
-	struct sched_entity *e = q->current;
-	u64 first;
+	u64 first = q->root->min_eligible;
 
-	if (!e && !q->root)
-		return;
-	first = e ? e->eligible : q->root->min_eligible;
-	if (q->root && after(first, q->root->min_eligible))
-		first = q->root->min_eligible;
+	if (q->current && after(first, q->current->eligible))
+		first = q->current->eligible;
 	if (after(first, q->vtime))
 		queue_jump(q, first);
 }
