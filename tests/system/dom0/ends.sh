@@ -90,3 +90,4 @@ gone sysrq
 memory_is_back() { [ "$(free_memory)" -ge $((before - 1)) ]; }
 check "memory is back" within 20 memory_is_back
 check "no domain is left" test "$(xl list | wc -l)" = 2
+exit 0
