@@ -19,7 +19,7 @@ tiny()
 	printf '%s\n' "$@" >>"/tmp/$t.cfg"
 	check "$t: created" xl create "/tmp/$t.cfg"
 }
-gone() { check "$1: is gone" within 60 not exists "$1"; }
+gone() { check "$1: is gone" within 120 not exists "$1"; }
 
 line='cmdline = "console=hvc0 quiet'
 guest panics "$line do=panic\"" 'on_crash = "destroy"'
@@ -34,7 +34,7 @@ check "preserved: xl destroy" xl destroy preserved
 gone preserved
 gone halts
 guest restarts "$line do=reboot\"" 'on_reboot = "restart"'
-check "restarts: comes up again" within 90 said_times restarts 'guest: up' 2
+check "restarts: comes up again" within 180 said_times restarts 'guest: up' 2
 check "restarts: xl destroy" xl destroy restarts
 gone restarts
 

@@ -77,7 +77,7 @@ check "xl dmesg" xl dmesg
 check "xl network-list" sh -c 'xl network-list debian | grep -q " 4 "'
 check "xl block-list" sh -c 'xl block-list debian | grep -q " 4 "'
 check "xl reboot" xl reboot debian
-check "xl reboot: it comes back" within 90 said_times debian 'debian: up' 2
+check "xl reboot: it comes back" within 180 said_times debian 'debian: up' 2
 check "xl reboot: its disk has what it wrote" within 30 says debian 'guest-test: kept [0-9a-f-]'
 check "xl reboot: fetches again" within 60 said_times debian "guest-test: fetched $sum" 2
 check "xl shutdown" xl shutdown -w debian

@@ -7,7 +7,7 @@ for i in 1 2 3 4 5 6 7 8 9 10; do
 	check "ten guests: guest$i created" xl create "/tmp/guest$i.cfg"
 done
 for i in 1 2 3 4 5 6 7 8 9 10; do
-	check "ten guests: guest$i is up" within 120 says "guest$i" 'guest: up'
+	check "ten guests: guest$i is up" within 240 says "guest$i" 'guest: up'
 done
 check "ten guests: xl list shows them" test "$(xl list | grep -c '^guest')" = 10
 alive()
