@@ -161,6 +161,9 @@ ap_entry64:
 	xorl %eax, %eax
 	movl %eax, %fs
 	movl %eax, %gs
+	/* Its stack is in the final tables only. */
+	movq ap_cr3(%rip), %rax
+	movq %rax, %cr3
 	movq ap_stack(%rip), %rsp
 	xorl %ebp, %ebp
 	call ap_main
@@ -168,7 +171,7 @@ ap_entry64:
 
 	.data
 	.balign 16
-	.globl boot_gdt, boot_cr3, ap_stack
+	.globl boot_gdt, boot_cr3, ap_cr3, ap_stack
 boot_gdt:
 	.quad 0
 	.quad 0x00af9b000000ffff        /* 8: 64-bit code */
@@ -179,6 +182,8 @@ boot_gdtr:
 	.long 0
 	.balign 8
 boot_cr3:
+	.quad 0
+ap_cr3:
 	.quad 0
 ap_stack:
 	.quad 0

@@ -6,7 +6,7 @@
 #include <asm/time.h>
 
 enum { PIT_HZ = 1193182, PIT_CH2 = 0x42, PIT_MODE = 0x43, PIT_GATE = 0x61 };
-enum { CALIBRATION_MS = 20, CALIBRATION_TRIES = 3 };
+enum { CALIBRATION_MS = 10, CALIBRATION_TRIES = 5 };
 #define NS_PER_S 1000000000ull
 
 struct time_scale time_scale;
@@ -16,33 +16,43 @@ static spinlock_t wallclock_lock = SPINLOCK(LOCK_TIMER);
 static u64 wallclock_sec;       /* [wallclock_lock] at system time 0 */
 static u32 wallclock_nsec;
 
-/* TSC cycles in CALIBRATION_MS by channel 2 of the PIT, mode 0 (it raises OUT2 at zero); 0 if it doesn't tick. */
-static u64 measure_pit(void)
+/*
+ * TSC cycles in CALIBRATION_MS by channel 2 of the PIT, mode 0 (it raises OUT2 at zero); 0 if it doesn't tick. *doubt is how many cycles
+ * the start and the end may be off, because something else (a hypervisor below, SMM) had the CPU just then.
+ */
+static u64 measure_pit(u64 *doubt)
 {
 	u16 count = (u16)(PIT_HZ * CALIBRATION_MS / 1000);
-	u64 start;
+	u64 before, start, last, now;
 
 	outb(PIT_GATE, (inb(PIT_GATE) & ~2) | 1);
 	outb(PIT_MODE, 0xb0);
 	outb(PIT_CH2, (u8)count);
+	before = rdtsc();
 	outb(PIT_CH2, (u8)(count >> 8));
-	start = rdtsc();
-	while (!(inb(PIT_GATE) & 0x20))
-		if (rdtsc() - start > 4000000000ull)
+	start = now = rdtsc();
+	do {
+		last = now;
+		if (last - start > 4000000000ull)
 			return 0;
-	return rdtsc() - start;
+		now = rdtsc();
+	} while (!(inb(PIT_GATE) & 0x20));
+	*doubt = (start - before) + (now - last);
+	return now - start;
 }
 
-/* The smallest of a few tries: a late look can only lengthen the interval. */
+/* The least doubtful of a few tries. */
 static u64 measure_tsc_khz(void)
 {
-	u64 best = 0;
+	u64 best = 0, least = ~0ull;
 
 	for (int i = 0; i < CALIBRATION_TRIES; i++) {
-		u64 cycles = measure_pit();
+		u64 doubt, cycles = measure_pit(&doubt);
 
-		if (cycles && (!best || cycles < best))
+		if (cycles && doubt < least) {
 			best = cycles;
+			least = doubt;
+		}
 	}
 	return best / CALIBRATION_MS;
 }
