@@ -3,6 +3,7 @@
 
 struct shared_info *shared = (struct shared_info *)(SHARED_INFO_GFN * PAGE_SIZE);
 volatile u32 port_events[4096];
+volatile u8 port_vcpu[4096];
 
 extern u8 hypercall_insn[], hypercall_insn2[];
 
@@ -145,6 +146,7 @@ static void take_word(u32 word)
 
 		ready &= ready - 1;
 		clear_port(port);
+		port_vcpu[port] = (u8)this_cpu()->id;
 		__atomic_fetch_add(&port_events[port], 1, __ATOMIC_SEQ_CST);
 	}
 }

@@ -157,6 +157,7 @@ bool wait_for(volatile u32 *flag, u32 value, u64 ns);
 /* Events come as interrupt EVENT_VECTOR from now on; those of a port are counted in port_events[]. */
 void enable_events(void);
 extern volatile u32 port_events[4096];
+extern volatile u8 port_vcpu[4096];     /* which vCPU took the last */
 void mask_port(u32 port, bool masked);
 bool port_pending(u32 port);
 void clear_port(u32 port);
