@@ -33,6 +33,9 @@ static void exit_cpuid(struct vcpu *v, const struct vm_exit *x)
 	struct cpu_regs *r = &v->hvm.regs;
 	struct cpuid_regs out;
 
+	/* The leaf that tells the size of what XCR0 has switched on. */
+	if ((u32)r->rax == 0xd)
+		hvm_sync_xcr0(v);
 	cpu_policy_cpuid(v, (u32)r->rax, (u32)r->rcx, &out);
 	r->rax = out.a;
 	r->rbx = out.b;

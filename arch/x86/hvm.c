@@ -115,11 +115,18 @@ void hvm_vcpu_load(struct vcpu *v)
 	hvm->vcpu_load(v);
 }
 
+/* QEMU's SVM lets the guest's XSETBV through although it is intercepted: what the CPU has is what counts. */
+void hvm_sync_xcr0(struct vcpu *v)
+{
+	v->hvm.xcr0 = this_cpu()->xcr0 = xgetbv();
+}
+
 void hvm_vcpu_save(struct vcpu *v)
 {
 	u32 lo = (u32)hvm_xcr0_mask, hi = (u32)(hvm_xcr0_mask >> 32);
 
 	hvm->vcpu_save(v);
+	hvm_sync_xcr0(v);
 	set_xcr0(hvm_xcr0_mask);
 	__asm__ volatile("xsave64 (%0)" :: "r"(v->hvm.xsave), "a"(lo), "d"(hi) : "memory");
 }

@@ -121,6 +121,8 @@ int hvm_set_context(struct vcpu *v, const struct hvm_hw_cpu *c);
 void hvm_get_context(struct vcpu *v, struct hvm_hw_cpu *c);
 /* -EINVAL if the guest may not have that value (reserved bits, x87 off). v is current. */
 int hvm_set_xcr0(struct vcpu *v, u64 xcr0);
+/* Notes what XCR0 the vCPU has, which is this CPU's current one. */
+void hvm_sync_xcr0(struct vcpu *v);
 void hvm_set_tsc_aux(struct vcpu *v, u64 val);
 
 #endif
