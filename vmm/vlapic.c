@@ -14,6 +14,7 @@ enum {
 	REG_LVT_ERROR = 0x37, REG_TIMER_ICR = 0x38, REG_TIMER_CCR = 0x39, REG_TIMER_DCR = 0x3e, REG_SELF_IPI = 0x3f,
 };
 enum { SVR_ENABLE = 1 << 8, LVT_MASKED = 1 << 16, VERSION = 0x14 | 5 << 16 };
+#define ICR_RESERVED 0xfff32000ull      /* SDM 10.12.9; bit 12, delivery status of xAPIC, is let pass */
 enum { MODE_FIXED = 0, MODE_LOWEST = 1, MODE_NMI = 4, MODE_INIT = 5, MODE_SIPI = 6 };
 
 static u32 ldr(const struct vcpu *v) { return (v->apic_id >> 4) << 16 | 1u << (v->apic_id & 15); }
@@ -207,6 +208,8 @@ int vlapic_write(struct vcpu *v, u32 msr, u64 val)
 		eoi(v);
 		return 0;
 	case REG_ICR:
+		if (val & ICR_RESERVED)
+			return -EINVAL;
 		a->icr = val & ~BIT(12);
 		send_ipi(v, val);
 		return 0;
@@ -216,8 +219,17 @@ int vlapic_write(struct vcpu *v, u32 msr, u64 val)
 		if (val >= 16)
 			vlapic_post(v, (u8)val, false);
 		return 0;
-	case REG_TPR: a->tpr = (u32)val & 0xff; return 0;
-	case REG_SVR: a->svr = (u32)val & 0x1ff; return 0;
+	case REG_TPR:
+		if (val > 0xff)
+			return -EINVAL;
+		a->tpr = (u32)val;
+		return 0;
+	case REG_SVR:
+		/* Bit 9, focus checking, is of old; bit 12 would be directed EOI, which the version doesn't offer. */
+		if (val & ~(u64)0x3ff)
+			return -EINVAL;
+		a->svr = (u32)val & 0x1ff;
+		return 0;
 	case REG_ESR: a->esr = 0; return val ? -EINVAL : 0;
 	case REG_CMCI: a->lvt[0] = (u32)val; return 0;
 	case REG_LVT_TIMER ... REG_LVT_ERROR: a->lvt[reg - REG_LVT_TIMER + 1] = (u32)val; return 0;
@@ -231,14 +243,17 @@ void vlapic_init_sipi(struct vcpu *v)
 {
 	u32 sipi;
 
+	/* INIT stops it. Down first, then a look for a SIPI: one that comes after the look finds it down and starts it. */
 	if (__atomic_exchange_n(&v->apic.init_pending, 0, __ATOMIC_SEQ_CST)) {
 		vlapic_reset(v);
 		hvm_reset(v);
 		v->wait_for_sipi = true;
+		vcpu_down(v);
 	}
 	sipi = __atomic_exchange_n(&v->apic.sipi, 0, __ATOMIC_SEQ_CST);
 	if (sipi && v->wait_for_sipi) {
 		v->wait_for_sipi = false;
 		hvm_start_sipi(v, (u8)sipi);
+		vcpu_up(v);
 	}
 }
