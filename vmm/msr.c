@@ -173,7 +173,10 @@ int msr_write(struct vcpu *v, u32 msr, u64 val)
 	if (slot) {
 		bool variable = msr < MSR_MTRR_PHYS + MTRR_VARIABLE, fixed = msr >= MSR_MTRR_FIX64K && msr < MSR_MTRR_DEF;
 
-		if (!valid_types(val, fixed ? 8 : variable && msr & 1 ? 0 : 1))
+		/* SDM 11.11.2: the default's type and two enables; a base with a type, or a mask with its valid bit; fixed types. */
+		u64 reserved = fixed ? 0 : !variable ? ~(u64)0xcff : ~(BIT(48) - 1) | (msr & 1 ? 0x7ff : 0xf00);
+
+		if (val & reserved || !valid_types(val, fixed ? 8 : variable && msr & 1 ? 0 : 1))
 			return -EINVAL;
 		*slot = val;
 		return 0;
