@@ -218,8 +218,9 @@ long hc_sched_poll(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 			return -EINVAL;
 
 	/* Announced first, then a look at the ports: whoever rings after the look finds a poller to wake. */
+	if (!v->polling)        /* it may be the second poll of a multicall */
+		__atomic_add_fetch(&v->domain->pollers, 1, __ATOMIC_SEQ_CST);
 	v->polling = true;
-	__atomic_add_fetch(&v->domain->pollers, 1, __ATOMIC_SEQ_CST);
 	__atomic_or_fetch(&v->pause_flags, VCPU_BLOCKED, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&v->poll_port, poll->nr_ports == 1 ? ports[0] : ~0u, __ATOMIC_SEQ_CST);
 	if (any_pending(v, ports, poll->nr_ports)) {
