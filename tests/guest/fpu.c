@@ -2,7 +2,7 @@
  * Registers of the FPU, SSE and AVX stay a vCPU's own while several share one physical CPU, whatever part of them is on.
  *
  * vcpus: 3
- * cpus: 1
+ * cpus: 0
  */
 static volatile u32 bad, rounds, done, bad_control;
 

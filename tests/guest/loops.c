@@ -1,12 +1,11 @@
 /*
- * Faults that a guest can raise without end by its own tables: #AC and #DB inside their own delivery. The CPU never gets to an
- * instruction then, so only the hypervisor can get out. One vCPU is caught in each loop; the guest and the machine go on.
+ * Faults that a guest can raise without end: #DB inside its own delivery, where the CPU never gets to an instruction and only the
+ * hypervisor can get out, and an instruction that faults again and again. One vCPU is in each; the guest and the machine go on.
  *
  * vcpus: 3
  */
 static volatile u32 in_loop;
 
-/* The handler's stack is not aligned for #AC to be raised again by the delivery itself: a user-mode stack segment at odd address. */
 static void loop_db(void)
 {
 	static u64 stack[64];
