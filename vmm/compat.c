@@ -94,8 +94,12 @@ void hypercall_dispatch_compat(struct vcpu *v, unsigned len)
 	};
 	long ret = call(v, (u32)r->rax, &hc);
 
-	if (ret == HC_AGAIN)
+	if (ret == HC_AGAIN) {
+		r->rbx = (u32)hc.a[0];
+		r->rcx = (u32)hc.a[1];
+		r->rdx = (u32)hc.a[2];
 		return;
+	}
 	r->rax = (u32)ret;
 	exit_complete(v, len);
 }

@@ -93,14 +93,6 @@ static inline u64 xgetbv(void)
 	return (u64)hi << 32 | lo;
 }
 
-static inline u64 xgetbv(void)
-{
-	u32 lo, hi;
-
-	__asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
-	return (u64)hi << 32 | lo;
-}
-
 static inline void xsetbv(u64 v)
 {
 	__asm__ volatile("xsetbv" :: "c"(0), "a"((u32)v), "d"((u32)(v >> 32)));
