@@ -56,6 +56,15 @@ static void string_io(struct vcpu *v, const struct vm_exit *x)
 		exit_complete(v, x->len);
 }
 
+/*
+ * What nobody answers reads as ones, but for the 8254's counters: Linux's quick calibration takes ones for a counter that has not moved
+ * yet and asks it 100,000 times; 0 ends that at the first look.
+ */
+static u32 floating(u16 port)
+{
+	return port - 0x40u <= 2 ? 0 : ~0u;
+}
+
 void io_exit(struct vcpu *v, const struct vm_exit *x)
 {
 	struct cpu_regs *r = &v->hvm.regs;
@@ -65,10 +74,10 @@ void io_exit(struct vcpu *v, const struct vm_exit *x)
 		return;
 	}
 	if (x->io.in) {
-		if (x->io.size == 4)
-			r->rax = ~0u;
-		else
-			r->rax |= x->io.size == 2 ? 0xffff : 0xff;
+		u32 value = floating(x->io.port), mask = x->io.size == 1 ? 0xff : x->io.size == 2 ? 0xffff : ~0u;
+
+		/* A 32-bit result clears the upper half of RAX, narrower ones leave the rest alone. */
+		r->rax = x->io.size == 4 ? value : (r->rax & ~(u64)mask) | (value & mask);
 	} else if (x->io.port == PORT_DEBUG) {
 		domain_log_char(v->domain, (char)r->rax);
 	}
