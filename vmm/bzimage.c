@@ -55,12 +55,11 @@ static void put_e820(u8 *zp, unsigned i, u64 start, u64 size)
 	zp[ZP_E820_NR] = (u8)(i + 1);
 }
 
-void bzimage_load(const struct bzimage *bz, paddr_t boot_params, paddr_t ram_end)
+void bzimage_zero_page(const struct bzimage *bz, paddr_t boot_params, paddr_t ram_end)
 {
 	u8 *zp = phys_to_virt(boot_params);
 	u64 header_end = HDR_MAGIC + bz->image[HDR_JUMP + 1];
 
-	memcpy(phys_to_virt(BZIMAGE_LOAD), bz->image + bz->setup_size, bz->code_size);
 	memset(zp, 0, PAGE_SIZE);
 	memcpy(zp + HDR_SETUP_SECTS, bz->image + HDR_SETUP_SECTS, header_end - HDR_SETUP_SECTS);
 	zp[HDR_LOADER] = 0xff;

@@ -17,7 +17,7 @@ struct bzimage {
 bool bzimage_is(const void *image, u64 size);
 /* 0, or -EINVAL with *why saying what is wrong. */
 int bzimage_open(struct bzimage *bz, const void *image, u64 size, const char **why);
-/* Puts the protected-mode part at BZIMAGE_LOAD and a zero page at `boot_params` that says RAM ends at `ram_end`. */
-void bzimage_load(const struct bzimage *bz, paddr_t boot_params, paddr_t ram_end);
+/* Makes the zero page for a protected-mode part at BZIMAGE_LOAD; it says that RAM ends at `ram_end`. */
+void bzimage_zero_page(const struct bzimage *bz, paddr_t boot_params, paddr_t ram_end);
 
 #endif

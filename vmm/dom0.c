@@ -220,6 +220,40 @@ static void start_pvh(struct vcpu *v, u64 entry)
 	hvm_start_flat32(v, (u32)entry, (u32)(layout.block + BLOCK_START_INFO), 0);
 }
 
+/*
+ * The compressed kernel goes to where firmware may have kept pages for itself, as UEFI does: there it gets other frames until it has
+ * unpacked itself.
+ */
+static void load_compressed(struct domain *d, const struct bzimage *bz)
+{
+	const u8 *code = bz->image + bz->setup_size;
+
+	for (u64 at = 0; BZIMAGE_LOAD + at < KERNEL_PHYS; at += PAGE_SIZE) {
+		gfn_t gfn = GFN((BZIMAGE_LOAD + at) >> PAGE_SHIFT);
+		mfn_t mfn = MFN(gfn.v);
+
+		if (p2m_lookup(&d->p2m, gfn, NULL) != P2M_RAM) {
+			struct page *pg = page_alloc(0);
+
+			if (!pg || p2m_map(&d->p2m, gfn, page_to_mfn(pg), 0, P2M_RAM))
+				panic("no memory to start the service domain: lower dom0_mem=");
+			mfn = page_to_mfn(pg);
+		}
+		if (at < bz->code_size)
+			memcpy(mfn_to_virt(mfn), code + at, MIN(PAGE_SIZE, bz->code_size - at));
+	}
+}
+
+static void take_frames_back(struct domain *d)
+{
+	for (u64 gfn = BZIMAGE_LOAD >> PAGE_SHIFT; gfn < KERNEL_PHYS >> PAGE_SHIFT; gfn++) {
+		mfn_t mfn;
+
+		if (p2m_lookup(&d->p2m, GFN(gfn), &mfn) == P2M_RAM && mfn.v != gfn && p2m_remove(&d->p2m, GFN(gfn), mfn))
+			BUG();
+	}
+}
+
 /* The kernel has unpacked itself and jumps to its first instruction. */
 static void unpacked(struct vcpu *v)
 {
@@ -230,6 +264,7 @@ static void unpacked(struct vcpu *v)
 		panic("the service domain's kernel has no PVH entry: it needs CONFIG_XEN_PVH");
 	if (p2m_set_nx(&v->domain->p2m, GFN(KERNEL_PHYS >> PAGE_SHIFT), false))
 		panic("no memory to start the service domain");
+	take_frames_back(v->domain);
 	start_pvh(v, entry);
 }
 
@@ -256,7 +291,8 @@ void dom0_build(const struct dom0_config *c)
 			panic("no memory for the service domain's vCPUs");
 
 	if (compressed) {
-		bzimage_load(&bz, layout.block + BLOCK_BOOT_PARAMS, layout.low_end);
+		load_compressed(dom0, &bz);
+		bzimage_zero_page(&bz, layout.block + BLOCK_BOOT_PARAMS, layout.low_end);
 		if (p2m_set_nx(&dom0->p2m, GFN(KERNEL_PHYS >> PAGE_SHIFT), true))
 			panic("no memory to start the service domain");
 		exits_watch_fetch(unpacked);

@@ -74,8 +74,13 @@ static void exit_hlt(struct vcpu *v, const struct vm_exit *x)
 	exit_complete(v, x->len);
 	if (v->hvm.regs.rflags & RFLAGS_IF)
 		vcpu_block(v);
-	else if (!__atomic_load_n(&v->nmi_pending, __ATOMIC_RELAXED))
+	else if (!__atomic_load_n(&v->nmi_pending, __ATOMIC_RELAXED)) {
+		if (unlikely(fetch_watch != NULL)) {
+			hvm->dump(v);
+			panic("the service domain's kernel can't unpack itself: is the file damaged?");
+		}
 		vcpu_down(v);
+	}
 }
 
 static void exit_xsetbv(struct vcpu *v, const struct vm_exit *x)
@@ -124,6 +129,7 @@ static void exit_npf(struct vcpu *v, const struct vm_exit *x)
 	if (d->privileged) {
 		printk(LOG_WARN "d0v%u %s address %llx, which is not its own: #GP\n", v->id, x->npf.write ? "writes" : "reads",
 		       (unsigned long long)x->npf.gpa);
+		hvm->dump(v);
 		inject_gp(v);
 		return;
 	}
