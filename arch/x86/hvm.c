@@ -17,11 +17,12 @@
 #define XCR0_AVX512 (BIT(5) | BIT(6) | BIT(7))
 #define XCR0_PKRU BIT(9)
 #define MSR_TSC_AUX 0xc0000103u
+#define MSR_PRED_CMD 0x49u
 
 const struct hvm_ops *hvm;
 u64 hvm_xcr0_mask;              /* [I] state that the CPU has and we keep per vCPU */
 unsigned hvm_phys_bits;         /* [I] */
-static bool has_tsc_aux;        /* [I] */
+static bool has_tsc_aux, has_ibpb;      /* [I] */
 
 static const char *find_features(void)
 {
@@ -39,6 +40,7 @@ static const char *find_features(void)
 		return "the CPU's XSAVE area is larger than a page";
 	cpuid_count(0x80000008, 0, &a, &b, &c, &d);
 	hvm_phys_bits = a & 0xff;
+	has_ibpb = b & 1u << 12;
 	cpuid_count(0x80000001, 0, &a, &b, &c, &d);
 	has_tsc_aux = d & 1u << 27;
 	return NULL;
@@ -103,10 +105,23 @@ void hvm_vcpu_destroy(struct vcpu *v)
 	kfree(v->hvm.xsave);
 }
 
+/* What one domain taught the branch predictor must not steer another's code (APM 3.2.9: PRED_CMD). */
+static void forget_branches(const struct domain *d)
+{
+	struct percpu *p = this_cpu();
+
+	if (p->last_domid == d->domid)
+		return;
+	p->last_domid = d->domid;
+	if (has_ibpb)
+		wrmsr(MSR_PRED_CMD, 1);
+}
+
 void hvm_vcpu_load(struct vcpu *v)
 {
 	u32 lo = (u32)hvm_xcr0_mask, hi = (u32)(hvm_xcr0_mask >> 32);
 
+	forget_branches(v->domain);
 	set_xcr0(hvm_xcr0_mask);
 	__asm__ volatile("xrstor64 (%0)" :: "r"(v->hvm.xsave), "a"(lo), "d"(hi) : "memory");
 	set_xcr0(v->hvm.xcr0);

@@ -27,6 +27,7 @@ struct percpu {
 	void *vendor;               /* the vendor's per-CPU state */
 	u64 tlb_flushes;
 	u64 xcr0;                   /* value now in XCR0 */
+	u32 last_domid;             /* whose vCPU ran last */
 	u64 irq_count;
 	u64 idle_ns;
 	u64 timer_armed;            /* system time at which the physical timer will fire, ~0 if it won't */
