@@ -3,6 +3,36 @@
 set -u
 result=0
 
+# said WHAT TEXT: a check that TEXT is in the log of the last run.
+said()
+{
+	if grep -aqF -- "$2" "$OUT/$NAME.log"; then
+		echo "ok $1"
+	else
+		echo "not ok $1: the log has no '$2'"
+		result=1
+	fi
+}
+
+# expect WHAT STATUS TEXT COMMAND...: the status, and the text in what it prints.
+expect()
+{
+	local what=$1 want=$2 text=$3 status
+	shift 3
+	"$@" >"$OUT/$NAME.step" 2>&1
+	status=$?
+	if [ $status = "$want" ] && grep -aq -- "$text" "$OUT/$NAME.step"; then
+		echo "ok $what"
+	else
+		echo "not ok $what: status $status, wanted $want and '$text'"
+		tail -n 8 "$OUT/$NAME.step" | sed 's/^/# /'
+		result=1
+	fi
+}
+
+# The system with tools/run's options, for a while at most.
+run() { timeout 300 tools/run --hv "$HV" --log "$OUT/$NAME.log" "$@"; }
+
 dom0()
 {
 	local script=$1 status
