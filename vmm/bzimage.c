@@ -5,8 +5,9 @@
 
 /* Offsets in the image and in the zero page (Linux Documentation/arch/x86/boot.rst and zero-page.rst). */
 enum {
-	HDR_SETUP_SECTS = 0x1f1, HDR_BOOT_FLAG = 0x1fe, HDR_JUMP = 0x200, HDR_MAGIC = 0x202, HDR_VERSION = 0x206, HDR_LOADER = 0x210,
-	HDR_LOADFLAGS = 0x211, HDR_CODE32 = 0x214, HDR_CMDLINE = 0x228, HDR_RELOCATABLE = 0x234, HDR_PREF_ADDRESS = 0x258, HDR_INIT_SIZE = 0x260,
+	HDR_SETUP_SECTS = 0x1f1, HDR_SYSSIZE = 0x1f4, HDR_BOOT_FLAG = 0x1fe, HDR_JUMP = 0x200, HDR_MAGIC = 0x202, HDR_VERSION = 0x206,
+	HDR_LOADER = 0x210, HDR_LOADFLAGS = 0x211, HDR_CODE32 = 0x214, HDR_CMDLINE = 0x228, HDR_RELOCATABLE = 0x234,
+	HDR_PREF_ADDRESS = 0x258, HDR_INIT_SIZE = 0x260,
 	ZP_E820_NR = 0x1e8, ZP_E820 = 0x2d0, ZP_CMDLINE = 0xf00,
 };
 
@@ -31,8 +32,8 @@ int bzimage_open(struct bzimage *bz, const void *image, u64 size, const char **w
 		*why = "its boot protocol is older than 2.10 (Linux 2.6.31)";
 		return -EINVAL;
 	}
-	if (size <= bz->setup_size) {
-		*why = "the file is truncated";
+	if (size <= bz->setup_size || size - bz->setup_size < (u64)get32(p + HDR_SYSSIZE) * 16) {
+		*why = "the file is truncated; copy it again";
 		return -EINVAL;
 	}
 	bz->code_size = size - bz->setup_size;

@@ -68,6 +68,13 @@ static void exit_wrmsr(struct vcpu *v, const struct vm_exit *x)
 		exit_complete(v, x->len);
 }
 
+/* The service domain's kernel has ended before it was there. */
+static void unpacking_failed(struct vcpu *v)
+{
+	hvm->dump(v);
+	panic("the service domain's kernel can't unpack itself: its file is damaged; copy it again");
+}
+
 /* HLT with interrupts off can only mean "for good": abi.md G.6. */
 static void exit_hlt(struct vcpu *v, const struct vm_exit *x)
 {
@@ -75,10 +82,8 @@ static void exit_hlt(struct vcpu *v, const struct vm_exit *x)
 	if (v->hvm.regs.rflags & RFLAGS_IF)
 		vcpu_block(v);
 	else if (!__atomic_load_n(&v->nmi_pending, __ATOMIC_RELAXED)) {
-		if (unlikely(fetch_watch != NULL)) {
-			hvm->dump(v);
-			panic("the service domain's kernel can't unpack itself: is the file damaged?");
-		}
+		if (unlikely(fetch_watch != NULL))
+			unpacking_failed(v);
 		vcpu_down(v);
 	}
 }
@@ -150,6 +155,8 @@ static void exit_triple_fault(struct vcpu *v)
 {
 	u64 code = v->domain->params[HVM_PARAM_TRIPLE_FAULT_REASON];
 
+	if (unlikely(fetch_watch != NULL))
+		unpacking_failed(v);
 	printk(LOG_WARN "d%uv%u triple fault\n", v->domain->domid, v->id);
 	hvm->dump(v);
 	domain_shutdown(v->domain, (u8)code);
