@@ -53,7 +53,7 @@ $(IMAGE): $(OBJECTS) linker.ld tools/ksyms
 include tests/unit/unit.mk
 -include tests/guest/guest.mk
 
-.PHONY: help demo check iso install uninstall size docs setup system clean FORCE
+.PHONY: help demo check bench iso install uninstall size docs setup system clean FORCE
 help:           ## this list
 	@echo "Targets:"
 	@sed -n 's/^\([a-z-]*\):.*[^#]## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
@@ -65,6 +65,10 @@ demo: system    ## boot the whole system in an emulator, with a Debian guest, an
 
 check:          ## every test there is; the last line counts them
 	@tools/check
+
+bench:          ## count the hypervisor's instructions for each operation of a guest, beside what they may be
+	@$(MAKE) --no-print-directory system
+	@tests/bench/run
 
 iso: system     ## build/bothy.iso, which boots the hypervisor and the small service domain by BIOS or UEFI
 	@tools/mkiso $(BUILD)/bothy.iso
