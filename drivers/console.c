@@ -211,5 +211,10 @@ int console_init(const char *spec)
 		return -EINVAL;
 	if (!baud)
 		return -EINVAL;
-	return uart_init(base, baud) ? 0 : -ENODEV;
+	if (!uart_init(base, baud))
+		return -ENODEV;
+	/* What was said before the port was known. */
+	for (u32 i = 0; i < log_held; i++)
+		serial_put(log_ring[i]);
+	return 0;
 }
