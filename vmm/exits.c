@@ -20,12 +20,6 @@ static void (*fetch_watch)(struct vcpu *v);     /* [I] after the builder; cleare
 
 void exits_watch_fetch(void (*fn)(struct vcpu *v)) { fetch_watch = fn; }
 
-void exit_complete(struct vcpu *v, u32 len)
-{
-	v->hvm.regs.rip += len;
-	hvm->skip_shadow(v);
-}
-
 static void inject_gp(struct vcpu *v) { hvm->inject_exception(v, VECTOR_GP, true, 0); }
 
 static void exit_cpuid(struct vcpu *v, const struct vm_exit *x)
@@ -195,7 +189,7 @@ void exit_handle(struct vcpu *v, struct vm_exit *x)
 {
 	v->exits[x->reason]++;
 	switch ((enum exit_reason)x->reason) {
-	case EXIT_HYPERCALL: hypercall_dispatch(v, x->len); break;
+	case EXIT_HYPERCALL: hypercall_dispatch(v, x); break;
 	case EXIT_INTERRUPT: interrupts_window(); break;
 	case EXIT_HLT: exit_hlt(v, x); break;
 	case EXIT_WRMSR: exit_wrmsr(v, x); break;

@@ -2,15 +2,12 @@
 #ifndef VMM_EXITS_H
 #define VMM_EXITS_H
 
-#include "lib/base.h"
-
-struct vcpu;
-struct vm_exit;
+#include "vmm/domain.h"
 
 /* Carries out one exit of the current vCPU. */
 void exit_handle(struct vcpu *v, struct vm_exit *x);
 /* The instruction of `len` bytes is done on the guest's behalf. */
-void exit_complete(struct vcpu *v, u32 len);
+static inline void exit_complete(struct vcpu *v, u32 len) { v->hvm.regs.rip += len; }
 /* The pCPU's loop: enter a guest, handle its exit, schedule, repeat. */
 void run_loop(void) __noreturn;
 /* For a panic: the last exits of each pCPU. */

@@ -97,8 +97,6 @@ static long call_row(struct vcpu *v, const struct hypercall_row *row, struct hyp
 	u64 buf[HC_ARG_MAX / 8];
 	long ret;
 
-	if (row->dir == HC_NONE)
-		return row->fn(v, hc, NULL);
 	if (row->dir == HC_OUT)
 		memset(buf, 0, row->size);
 	else if (copy_from_guest(v, buf, arg, row->size))
@@ -184,11 +182,13 @@ long hypercall_do(struct vcpu *v, u64 nr, struct hypercall *hc)
 		return -ENOSYS;
 	if (!may(v, row))
 		return -EPERM;
+	if (row->dir == HC_NONE)
+		return row->fn(v, hc, NULL);
 	switch (forms[nr].form) {
 	case FORM_ARG1: return call_row(v, row, hc, hc->a[1]);
 	case FORM_ARG2: return call_row(v, row, hc, hc->a[2]);
 	case FORM_ARRAY: return call_array(v, row, hc);
-	default: return row->fn(v, hc, NULL);
+	default: BUG();
 	}
 }
 
@@ -202,19 +202,19 @@ static void load_args(const struct cpu_regs *r, struct hypercall *hc)
 	hc->a[5] = r->r9;
 }
 
-void hypercall_dispatch(struct vcpu *v, unsigned len)
+void hypercall_dispatch(struct vcpu *v, const struct vm_exit *x)
 {
 	struct cpu_regs *r = &v->hvm.regs;
 	struct hypercall hc;
 	long ret;
 
-	if (unlikely(hvm->cpl(v))) {
+	if (unlikely(x->call.cpl)) {
 		r->rax = (u64)-EPERM;
-		exit_complete(v, len);
+		exit_complete(v, x->len);
 		return;
 	}
-	if (unlikely(!(hvm->get_cr(v, HVM_EFER) & EFER_LMA))) {
-		hypercall_dispatch_compat(v, len);
+	if (unlikely(!x->call.long_mode)) {
+		hypercall_dispatch_compat(v, x->len);
 		return;
 	}
 	hc.multicall = hc.compat = false;
@@ -228,7 +228,7 @@ void hypercall_dispatch(struct vcpu *v, unsigned len)
 		return;
 	}
 	r->rax = (u64)ret;
-	exit_complete(v, len);
+	exit_complete(v, x->len);
 }
 
 /* One entry of a multicall; HC_AGAIN: its arguments are updated in the guest's memory. */

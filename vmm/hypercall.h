@@ -42,7 +42,8 @@ extern const unsigned hypercall_nr_rows;
 /* Once, before the first guest. */
 void hypercall_init(void);
 /* Carries out the hypercall in v's registers and writes its result; RIP is advanced unless it has to be continued. */
-void hypercall_dispatch(struct vcpu *v, unsigned len);
+struct vm_exit;
+void hypercall_dispatch(struct vcpu *v, const struct vm_exit *x);
 /* One call with given arguments, as for a multicall entry or a test: returns the result or HC_AGAIN. */
 long hypercall_do(struct vcpu *v, u64 nr, struct hypercall *hc);
 

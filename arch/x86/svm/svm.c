@@ -2,6 +2,8 @@
 #include <asm/cpu.h>
 #include <asm/hvm.h>
 #include <asm/insn.h>
+#include <asm/lapic.h>
+#include <asm/traps.h>
 #include "arch/x86/svm/svm.h"
 #include "arch/x86/svm/vmcb.h"
 #include "lib/string.h"
@@ -25,12 +27,29 @@ struct svm_cpu {
 
 static u32 max_asid;            /* [I] highest usable */
 static bool has_nrips;          /* [I] */
+static bool on_tcg;             /* [I] */
 static struct svm_cpu svm_cpu[NR_CPUS];     /* [c] */
 
 void svm_enter(u64 vmcb_pa, struct cpu_regs *regs, u64 host_pa);
 
 static struct svm_vcpu *svm_of(const struct vcpu *v) { return v->hvm.vendor; }
 static struct vmcb *vmcb_of(const struct vcpu *v) { return svm_of(v)->vmcb; }
+
+/*
+ * QEMU's TCG (7.2) keeps the vector of an injected external interrupt as a pending exception until the next exit, and may deliver it once
+ * more before that, whatever RFLAGS.IF says: dom0's scheduler was interrupted under its own lock. There, svm_run makes the exit
+ * follow at once.
+ */
+static bool runs_on_tcg(void)
+{
+	u32 a, b, c, d;
+
+	cpuid_count(1, 0, &a, &b, &c, &d);
+	if (!(c & 1u << 31))
+		return false;
+	cpuid_count(0x40000000, 0, &a, &b, &c, &d);
+	return b == 0x54474354 && c == 0x43544743 && d == 0x47435447;  /* "TCGTCGTCGTCG" */
+}
 
 static const char *svm_probe(void)
 {
@@ -47,6 +66,7 @@ static const char *svm_probe(void)
 		return "the CPU has SVM without nested paging (CPUID 8000_000A EDX bit 0)";
 	if (b < 2)
 		return "the CPU has no address space identifiers (CPUID 8000_000A EBX)";
+	on_tcg = runs_on_tcg();
 	max_asid = b - 1;
 	has_nrips = features & SVM_NRIPS;
 	return NULL;
@@ -204,15 +224,21 @@ static void svm_request_window(struct vcpu *v, bool on)
 		b->intercept_misc1 &= ~(u32)INT1_VINTR;
 }
 
-static u32 insn_len(const struct vmcb *b, u32 fixed)
+/*
+ * The instruction is going to be completed for the guest, or fault, or be executed again: in all cases the shadow that STI or MOV SS cast
+ * on it is over.
+ */
+static u32 insn_len(struct vmcb *b, u32 fixed)
 {
+	b->interrupt_shadow = 0;
 	return has_nrips && b->nrip > b->rip ? (u32)(b->nrip - b->rip) : fixed;
 }
 
-static void decode_io(const struct vmcb *b, struct vm_exit *x)
+static void decode_io(struct vmcb *b, struct vm_exit *x)
 {
 	u64 info = b->exitinfo1;
 
+	b->interrupt_shadow = 0;
 	x->reason = EXIT_IO;
 	x->len = (u32)(b->exitinfo2 - b->rip);
 	x->io.port = (u16)(info >> 16);
@@ -228,7 +254,12 @@ static void decode(struct vcpu *v, struct vmcb *b, struct vm_exit *x)
 
 	switch (code) {
 	case VMEXIT_INTR: x->reason = EXIT_INTERRUPT; break;
-	case VMEXIT_VMMCALL: x->reason = EXIT_HYPERCALL; x->len = insn_len(b, 3); break;
+	case VMEXIT_VMMCALL:
+		x->reason = EXIT_HYPERCALL;
+		x->len = insn_len(b, 3);
+		x->call.cpl = b->cpl;
+		x->call.long_mode = b->efer >> 10 & 1;
+		break;
 	case VMEXIT_HLT: x->reason = EXIT_HLT; x->len = insn_len(b, 1); break;
 	case VMEXIT_MSR: x->reason = b->exitinfo1 & 1 ? EXIT_WRMSR : EXIT_RDMSR; x->len = insn_len(b, 2); break;
 	case VMEXIT_CPUID: x->reason = EXIT_CPUID; x->len = insn_len(b, 2); break;
@@ -256,7 +287,6 @@ static void decode(struct vcpu *v, struct vmcb *b, struct vm_exit *x)
 	case VMEXIT_WBINVD:
 		/* Caches stay coherent without the guest's help. */
 		v->hvm.regs.rip += insn_len(b, 2);
-		b->interrupt_shadow = 0;
 		x->reason = EXIT_RETRY;
 		break;
 	case VMEXIT_XSETBV: x->reason = EXIT_XSETBV; x->len = insn_len(b, 3); break;
@@ -272,6 +302,7 @@ static void decode(struct vcpu *v, struct vmcb *b, struct vm_exit *x)
 	case VMEXIT_INVLPGA:
 	case VMEXIT_RDPRU:
 	case VMEXIT_RDPMC: x->reason = EXIT_UNDEFINED; break;
+	case 0xffffffffull:     /* as TCG has it */
 	case ~0ull: x->reason = EXIT_FAILED; x->code = code; break;
 	default: x->reason = EXIT_UNKNOWN; x->code = code;
 	}
@@ -290,6 +321,8 @@ static void svm_run(struct vcpu *v, struct vm_exit *x)
 		v->hvm.tlb_gen = gen;
 	}
 	p->guest_gen = gen;
+	if (unlikely(on_tcg && (b->eventinj & (EVENT_VALID | EVENT_TYPE)) == (EVENT_VALID | EVENT_INTR)))
+		lapic_send_ipi(p->apic_id, VECTOR_KICK);
 	b->rax = r->rax;
 	b->rsp = r->rsp;
 	b->rip = r->rip;
@@ -329,8 +362,6 @@ static void svm_set_pat(struct vcpu *v, u64 pat) { vmcb_of(v)->g_pat = pat; }
 
 static int svm_cpl(const struct vcpu *v) { return vmcb_of(v)->cpl; }
 
-static void skip_shadow(struct vcpu *v) { vmcb_of(v)->interrupt_shadow = 0; }
-
 static void svm_dump(const struct vcpu *v)
 {
 	const struct vmcb *b = vmcb_of(v);
@@ -363,7 +394,6 @@ const struct hvm_ops svm_ops = {
 	.inject_exception = svm_inject_exception,
 	.inject_nmi = svm_inject_nmi,
 	.request_window = svm_request_window,
-	.skip_shadow = skip_shadow,
 	.get_cr = svm_get_cr,
 	.set_efer = svm_set_efer,
 	.set_pat = svm_set_pat,

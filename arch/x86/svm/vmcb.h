@@ -79,6 +79,7 @@ enum {
 /* EVENTINJ and EXITINTINFO, APM 15.20 */
 #define EVENT_VALID     BIT(31)
 #define EVENT_HAS_ERROR BIT(11)
+#define EVENT_TYPE      0x700ull
 enum { EVENT_INTR = 0 << 8, EVENT_NMI = 2 << 8, EVENT_EXCEPTION = 3 << 8 };
 
 #endif

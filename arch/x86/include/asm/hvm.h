@@ -41,6 +41,7 @@ struct vm_exit {
 		struct { u64 gpa; bool write, fetch, present; } npf;
 		struct { u16 port; u8 size; bool in, string, rep; } io;
 		struct { u8 vector; u32 error; } exc;
+		struct { u8 cpl; bool long_mode; } call;    /* EXIT_HYPERCALL */
 		u64 code;           /* EXIT_UNKNOWN, EXIT_FAILED: the vendor's own */
 	};
 };
@@ -74,7 +75,6 @@ struct hvm_state {
 	X(void, inject_exception, (struct vcpu *v, u8 vector, bool has_error, u32 error)) \
 	X(bool, inject_nmi, (struct vcpu *v))           /* false: not now, ask for the window */ \
 	X(void, request_window, (struct vcpu *v, bool on)) \
-	X(void, skip_shadow, (struct vcpu *v))          /* an instruction was completed for the guest: STI's shadow is over */ \
 	X(u64,  get_cr, (const struct vcpu *v, int which)) \
 	X(void, set_efer, (struct vcpu *v, u64 efer))   /* value checked already */ \
 	X(void, set_pat, (struct vcpu *v, u64 pat)) \
