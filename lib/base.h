@@ -46,6 +46,7 @@ typedef u64 paddr_t;
 #define __packed     __attribute__((packed))
 #define __aligned(n) __attribute__((aligned(n)))
 #define __printf(f, a) __attribute__((format(printf, f, a)))
+#define __noinline   __attribute__((noinline))
 #define __noreturn   __attribute__((noreturn))
 #define __unused     __attribute__((unused))
 

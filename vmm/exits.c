@@ -22,7 +22,7 @@ void exits_watch_fetch(void (*fn)(struct vcpu *v)) { fetch_watch = fn; }
 
 static void inject_gp(struct vcpu *v) { hvm->inject_exception(v, VECTOR_GP, true, 0); }
 
-static void exit_cpuid(struct vcpu *v, const struct vm_exit *x)
+static __noinline void exit_cpuid(struct vcpu *v, const struct vm_exit *x)
 {
 	struct cpu_regs *r = &v->hvm.regs;
 	struct cpuid_regs out;
@@ -38,7 +38,7 @@ static void exit_cpuid(struct vcpu *v, const struct vm_exit *x)
 	exit_complete(v, x->len);
 }
 
-static void exit_rdmsr(struct vcpu *v, const struct vm_exit *x)
+static __noinline void exit_rdmsr(struct vcpu *v, const struct vm_exit *x)
 {
 	struct cpu_regs *r = &v->hvm.regs;
 	u64 val;
@@ -52,7 +52,7 @@ static void exit_rdmsr(struct vcpu *v, const struct vm_exit *x)
 	exit_complete(v, x->len);
 }
 
-static void exit_wrmsr(struct vcpu *v, const struct vm_exit *x)
+static __noinline void exit_wrmsr(struct vcpu *v, const struct vm_exit *x)
 {
 	struct cpu_regs *r = &v->hvm.regs;
 
@@ -70,7 +70,7 @@ static void unpacking_failed(struct vcpu *v)
 }
 
 /* HLT with interrupts off can only mean "for good": abi.md G.6. */
-static void exit_hlt(struct vcpu *v, const struct vm_exit *x)
+static __noinline void exit_hlt(struct vcpu *v, const struct vm_exit *x)
 {
 	exit_complete(v, x->len);
 	if (v->hvm.regs.rflags & RFLAGS_IF)
@@ -82,7 +82,7 @@ static void exit_hlt(struct vcpu *v, const struct vm_exit *x)
 	}
 }
 
-static void exit_xsetbv(struct vcpu *v, const struct vm_exit *x)
+static __noinline void exit_xsetbv(struct vcpu *v, const struct vm_exit *x)
 {
 	struct cpu_regs *r = &v->hvm.regs;
 
@@ -140,7 +140,7 @@ static bool is_mapped_now(struct vcpu *v, const struct vm_exit *x)
 	return type != P2M_HOLE && !(x->npf.write && type == P2M_GRANT_RO) && !(x->npf.fetch && type != P2M_RAM);
 }
 
-static void exit_npf(struct vcpu *v, const struct vm_exit *x)
+static __noinline void exit_npf(struct vcpu *v, const struct vm_exit *x)
 {
 	struct domain *d = v->domain;
 	void (*watch)(struct vcpu *) = fetch_watch;
@@ -166,7 +166,7 @@ static void exit_npf(struct vcpu *v, const struct vm_exit *x)
 		     (unsigned long long)v->hvm.regs.rip);
 }
 
-static void exit_exception(struct vcpu *v, const struct vm_exit *x)
+static __noinline void exit_exception(struct vcpu *v, const struct vm_exit *x)
 {
 	if (x->exc.vector == VECTOR_MC)
 		domain_crash(v->domain, "machine check while vCPU %u ran", v->id);
@@ -174,7 +174,7 @@ static void exit_exception(struct vcpu *v, const struct vm_exit *x)
 		hvm->inject_exception(v, x->exc.vector, x->exc.vector == 17, x->exc.error);
 }
 
-static void exit_triple_fault(struct vcpu *v)
+static __noinline void exit_triple_fault(struct vcpu *v)
 {
 	u64 code = v->domain->params[HVM_PARAM_TRIPLE_FAULT_REASON];
 

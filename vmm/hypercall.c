@@ -92,7 +92,7 @@ static const struct hypercall_row *find_row(u64 nr, u64 cmd)
 }
 
 /* One argument structure: in, handle, out. */
-static long call_row(struct vcpu *v, const struct hypercall_row *row, struct hypercall *hc, u64 arg)
+static __noinline long call_row(struct vcpu *v, const struct hypercall_row *row, struct hypercall *hc, u64 arg)
 {
 	u64 buf[HC_ARG_MAX / 8];
 	long ret;
@@ -112,7 +112,7 @@ static bool may(const struct vcpu *v, const struct hypercall_row *row)
 	return row->who == HC_ANY || v->domain->privileged;
 }
 
-static long call_array(struct vcpu *v, const struct hypercall_row *row, struct hypercall *hc)
+static __noinline long call_array(struct vcpu *v, const struct hypercall_row *row, struct hypercall *hc)
 {
 	u64 count = MIN(hc->a[2], GRANT_BATCH);
 
@@ -130,7 +130,7 @@ static long call_array(struct vcpu *v, const struct hypercall_row *row, struct h
 }
 
 /* domctl, sysctl, platform_op: the sub-operation is only known once the structure is in. */
-static long call_control(struct vcpu *v, u64 nr, struct hypercall *hc)
+static __noinline long call_control(struct vcpu *v, u64 nr, struct hypercall *hc)
 {
 	union { struct xen_domctl dom; u32 head[2]; u64 raw[HC_ARG_MAX / 8]; } op;
 	const struct hypercall_row *row;
@@ -192,14 +192,12 @@ long hypercall_do(struct vcpu *v, u64 nr, struct hypercall *hc)
 	}
 }
 
+/* No hypercall of the table has more than three. */
 static void load_args(const struct cpu_regs *r, struct hypercall *hc)
 {
 	hc->a[0] = r->rdi;
 	hc->a[1] = r->rsi;
 	hc->a[2] = r->rdx;
-	hc->a[3] = r->r10;
-	hc->a[4] = r->r8;
-	hc->a[5] = r->r9;
 }
 
 void hypercall_dispatch(struct vcpu *v, const struct vm_exit *x)

@@ -28,7 +28,7 @@ bool io_policy_dom0_open(u16 port)
  * OUTS and INS move n elements from or to ES/DS:[e]SI/DI. 64-bit code has flat segments; in other modes the base is taken as 0, which
  * is what every kernel sets up.
  */
-static void string_io(struct vcpu *v, const struct vm_exit *x)
+static __noinline void string_io(struct vcpu *v, const struct vm_exit *x)
 {
 	struct cpu_regs *r = &v->hvm.regs;
 	u64 *index = x->io.in ? &r->rdi : &r->rsi;

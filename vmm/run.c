@@ -15,22 +15,20 @@
 #define LAST_EXITS 32u
 
 /* The last exits of each pCPU, for the panic's report. */
-static struct { u64 rip; u16 domid; u8 vcpu, reason; } last_exits[NR_CPUS][LAST_EXITS];    /* [c] */
-static u32 last_exit[NR_CPUS];                                                             /* [c] */
+static struct exit_record { u64 rip; u16 domid; u8 vcpu, reason; } last_exits[NR_CPUS][LAST_EXITS];    /* [c] */
+static u32 last_exit[NR_CPUS];                                                                        /* [c] */
 
 static const char *const exit_names[EXIT_REASONS] = {
 	"interrupt", "NMI", "window", "hypercall", "CPUID", "HLT", "RDMSR", "WRMSR", "I/O", "nested fault", "XSETBV", "CR write",
 	"exception", "triple fault", "undefined", "retry", "failed", "unknown",
 };
 
-static void note_exit(unsigned cpu, const struct vcpu *v, const struct vm_exit *x)
+static inline void note_exit(struct exit_record *r, const struct vcpu *v, const struct vm_exit *x)
 {
-	u32 i = last_exit[cpu]++ % LAST_EXITS;
-
-	last_exits[cpu][i].rip = v->hvm.regs.rip;
-	last_exits[cpu][i].domid = v->domain->domid;
-	last_exits[cpu][i].vcpu = (u8)v->id;
-	last_exits[cpu][i].reason = (u8)x->reason;
+	r->rip = v->hvm.regs.rip;
+	r->domid = v->domain->domid;
+	r->vcpu = (u8)v->id;
+	r->reason = (u8)x->reason;
 }
 
 void exits_dump(void)
@@ -60,7 +58,7 @@ static void deliver_events(struct vcpu *v)
 		v->nmi_pending = false;
 
 	callback = v->info->evtchn_upcall_pending && v->domain->callback_vector;
-	vector = callback ? v->domain->callback_vector : vlapic_next(v);
+	vector = callback ? v->domain->callback_vector : vlapic_pending(v) ? vlapic_next(v) : -1;
 	if (vector < 0)
 		return;
 	if (!hvm->can_inject(v)) {
@@ -125,6 +123,8 @@ static void idle(struct percpu *p)
 void run_loop(void)
 {
 	struct percpu *p = this_cpu();
+	struct exit_record *records = last_exits[p->cpu];
+	u32 *count = &last_exit[p->cpu];
 	struct vm_exit x = { 0 };
 
 	p->need_resched = 1;
@@ -137,7 +137,7 @@ void run_loop(void)
 		}
 		deliver_events(p->current);
 		hvm_enter(p->current, &x);
-		note_exit(p->cpu, p->current, &x);
+		note_exit(&records[(*count)++ % LAST_EXITS], p->current, &x);
 		exit_handle(p->current, &x);
 	}
 }

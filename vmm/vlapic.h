@@ -29,6 +29,8 @@ int vlapic_read(struct vcpu *v, u32 msr, u64 *val);
 int vlapic_write(struct vcpu *v, u32 msr, u64 val);
 /* Marks a vector pending and kicks the vCPU; from any pCPU. */
 void vlapic_post(struct vcpu *v, u8 vector, bool level);
+/* False: there is nothing to deliver, and vlapic_next need not be asked. */
+#define vlapic_pending(v) __atomic_load_n(&(v)->apic.irr_pending, __ATOMIC_RELAXED)
 /* The vector to deliver now, or -1: highest IRR above PPR. */
 int vlapic_next(struct vcpu *v);
 /* `vector` from vlapic_next has been injected: IRR to ISR. */
