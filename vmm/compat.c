@@ -90,7 +90,6 @@ void hypercall_dispatch_compat(struct vcpu *v, unsigned len)
 	struct cpu_regs *r = &v->hvm.regs;
 	struct hypercall hc = {
 		.a = { (u32)r->rbx, (u32)r->rcx, (u32)r->rdx, (u32)r->rsi, (u32)r->rdi },
-		.compat = true,
 	};
 	long ret = call(v, (u32)r->rax, &hc);
 

@@ -215,7 +215,6 @@ void hypercall_dispatch(struct vcpu *v, const struct vm_exit *x)
 		hypercall_dispatch_compat(v, x->len);
 		return;
 	}
-	hc.multicall = hc.compat = false;
 	load_args(r, &hc);
 	ret = hypercall_do(v, r->rax, &hc);
 	if (unlikely(ret == HC_AGAIN)) {
@@ -233,7 +232,7 @@ void hypercall_dispatch(struct vcpu *v, const struct vm_exit *x)
 static long call_entry(struct vcpu *v, u64 at)
 {
 	struct multicall_entry e;
-	struct hypercall hc = { .multicall = true };
+	struct hypercall hc;
 	long ret;
 
 	if (copy_from_guest(v, &e, at, sizeof(e)))

@@ -14,8 +14,6 @@ struct domain;
 struct hypercall {
 	u64 a[6];               /* raw arguments: RDI RSI RDX R10 R8 R9; a handler that asks to go on later updates them */
 	struct domain *target;  /* domctl: the domain named in the header, with a reference that the dispatcher drops */
-	bool multicall;         /* an entry of a multicall, not the vCPU's own registers */
-	bool compat;            /* issued in 32-bit mode: structures have the compat layout (few operations take that) */
 };
 
 /* A handler returns its result, or HC_AGAIN: "leave RIP on the hypercall, come back with the updated a[]". */
