@@ -155,7 +155,6 @@ static __noinline void exit_npf(struct vcpu *v, const struct vm_exit *x)
 	if (d->privileged) {
 		printk(LOG_WARN "d0v%u %s address %llx, which is not its own: #GP\n", v->id, x->npf.write ? "writes" : "reads",
 		       (unsigned long long)x->npf.gpa);
-		hvm->dump(v);
 		inject_gp(v);
 		return;
 	}

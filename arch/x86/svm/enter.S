@@ -33,6 +33,8 @@ svm_enter:
 	movq 48(%rsi), %rsi
 	vmload %rax
 	vmrun %rax
+	.globl svm_after_vmrun
+svm_after_vmrun:
 	vmsave %rax
 	pushq %rsi
 	movq 8(%rsp), %rsi

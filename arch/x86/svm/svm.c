@@ -30,6 +30,7 @@ static bool has_nrips;          /* [I] */
 static bool on_tcg;             /* [I] */
 static struct svm_cpu svm_cpu[NR_CPUS];     /* [c] */
 
+extern char svm_after_vmrun[];
 void svm_enter(u64 vmcb_pa, struct cpu_regs *regs, u64 host_pa);
 
 static struct svm_vcpu *svm_of(const struct vcpu *v) { return v->hvm.vendor; }
@@ -265,6 +266,9 @@ static void decode(struct vcpu *v, struct vmcb *b, struct vm_exit *x)
 	case VMEXIT_CPUID: x->reason = EXIT_CPUID; x->len = insn_len(b, 2); break;
 	case VMEXIT_IOIO: decode_io(b, x); break;
 	case VMEXIT_NPF:
+		/* The guest's state is lost: the emulator has saved ours in its place. Seen once in some fifty boots with two CPUs. */
+		if (unlikely(b->rip == (u64)svm_after_vmrun))
+			panic("the emulator took a page walk of the hypervisor for the guest's (a fault of QEMU's TCG): run again");
 		x->reason = EXIT_NPF;
 		x->npf.gpa = b->exitinfo2;
 		x->npf.present = b->exitinfo1 & 1;
