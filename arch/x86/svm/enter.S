@@ -54,6 +54,8 @@ svm_after_vmrun:
 	popq 48(%rsi)
 	/* Values the guest left in registers must not steer our speculation; the others are popped below. */
 	xorl %ecx, %ecx
+	xorl %edx, %edx
+	xorl %edi, %edi
 	xorl %r8d, %r8d
 	xorl %r9d, %r9d
 	xorl %r10d, %r10d
