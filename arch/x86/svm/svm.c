@@ -266,9 +266,9 @@ static void decode(struct vcpu *v, struct vmcb *b, struct vm_exit *x)
 	case VMEXIT_CPUID: x->reason = EXIT_CPUID; x->len = insn_len(b, 2); break;
 	case VMEXIT_IOIO: decode_io(b, x); break;
 	case VMEXIT_NPF:
-		/* The guest's state is lost: the emulator has saved ours in its place. Seen once in some fifty boots with two CPUs. */
+		/* The guest's state is lost: the emulator has saved ours in its place (docs/testing.md, faults of the emulator). */
 		if (unlikely(b->rip == (u64)svm_after_vmrun))
-			panic("the emulator took a page walk of the hypervisor for the guest's (a fault of QEMU's TCG): run again");
+			panic("a race between QEMU's threads has mixed up the hypervisor's state with the guest's: start it with -accel tcg,thread=single");
 		x->reason = EXIT_NPF;
 		x->npf.gpa = b->exitinfo2;
 		x->npf.present = b->exitinfo1 & 1;
