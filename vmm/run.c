@@ -44,10 +44,12 @@ void exits_dump(void)
 	}
 }
 
-/* What waits for the guest goes in now, or the vendor is asked to tell when it can. One event an entry; the rest asks for a window. */
-static void deliver_events(struct vcpu *v)
+/*
+ * What waits for the guest is offered to it with the entry: the APIC's next vector, or else the event channels' callback, which no
+ * register of the APIC holds back. So while a callback waits for its turn, an interrupt's EOI brings it on, and the exit for that is there.
+ */
+static void offer_events(struct vcpu *v)
 {
-	bool callback;
 	int vector;
 
 	if (unlikely(v->polling))
@@ -57,20 +59,21 @@ static void deliver_events(struct vcpu *v)
 	if (unlikely(v->nmi_pending) && hvm->inject_nmi(v))
 		v->nmi_pending = false;
 
-	callback = v->info->evtchn_upcall_pending && v->domain->callback_vector;
-	vector = callback ? v->domain->callback_vector : vlapic_pending(v) ? vlapic_next(v) : -1;
-	if (vector < 0)
+	vector = vlapic_pending(v) ? vlapic_next(v) : -1;
+	v->hvm.offered_by_apic = vector >= 0;
+	if (vector < 0 && v->info->evtchn_upcall_pending)
+		vector = v->domain->callback_vector;
+	if (vector <= 0)
 		return;
-	if (!hvm->can_inject(v)) {
-		hvm->request_window(v, true);
-		return;
-	}
-	hvm->inject_interrupt(v, (u8)vector);
-	if (!callback)
-		vlapic_accept(v, (u8)vector);
-	/* Another one, of higher priority than this, may be taken inside its handler. */
-	if (__atomic_load_n(&v->apic.irr_pending, __ATOMIC_RELAXED))
-		hvm->request_window(v, true);
+	v->hvm.offered = (u8)vector;
+	hvm->offer_interrupt(v, (u8)vector);
+}
+
+static void end_offer(struct vcpu *v)
+{
+	if (hvm->took_interrupt(v) && v->hvm.offered_by_apic)
+		vlapic_accept(v, v->hvm.offered);
+	v->hvm.offered = 0;
 }
 
 static void switch_to(struct percpu *p, struct vcpu *next, u64 now)
@@ -135,8 +138,10 @@ void run_loop(void)
 			idle(p);
 			continue;
 		}
-		deliver_events(p->current);
+		offer_events(p->current);
 		hvm_enter(p->current, &x);
+		if (unlikely(p->current->hvm.offered))
+			end_offer(p->current);
 		note_exit(&records[(*count)++ % LAST_EXITS], p->current, &x);
 		exit_handle(p->current, &x);
 	}

@@ -2,7 +2,6 @@
 #include <asm/cpu.h>
 #include <asm/hvm.h>
 #include <asm/insn.h>
-#include <asm/lapic.h>
 #include <asm/traps.h>
 #include "arch/x86/svm/svm.h"
 #include "arch/x86/svm/vmcb.h"
@@ -27,7 +26,6 @@ struct svm_cpu {
 
 static u32 max_asid;            /* [I] highest usable */
 static bool has_nrips;          /* [I] */
-static bool on_tcg;             /* [I] */
 static struct svm_cpu svm_cpu[NR_CPUS];     /* [c] */
 
 extern char svm_after_vmrun[];
@@ -35,22 +33,6 @@ void svm_enter(u64 vmcb_pa, struct cpu_regs *regs, u64 host_pa);
 
 static struct svm_vcpu *svm_of(const struct vcpu *v) { return v->hvm.vendor; }
 static struct vmcb *vmcb_of(const struct vcpu *v) { return svm_of(v)->vmcb; }
-
-/*
- * QEMU's TCG (7.2) keeps the vector of an injected external interrupt as a pending exception until the next exit, and may deliver it once
- * more before that, whatever RFLAGS.IF says: dom0's scheduler was interrupted under its own lock. There, svm_run makes the exit
- * follow at once.
- */
-static bool runs_on_tcg(void)
-{
-	u32 a, b, c, d;
-
-	cpuid_count(1, 0, &a, &b, &c, &d);
-	if (!(c & 1u << 31))
-		return false;
-	cpuid_count(0x40000000, 0, &a, &b, &c, &d);
-	return b == 0x54474354 && c == 0x43544743 && d == 0x47435447;  /* "TCGTCGTCGTCG" */
-}
 
 static const char *svm_probe(void)
 {
@@ -67,7 +49,6 @@ static const char *svm_probe(void)
 		return "the CPU has SVM without nested paging (CPUID 8000_000A EDX bit 0)";
 	if (b < 2)
 		return "the CPU has no address space identifiers (CPUID 8000_000A EBX)";
-	on_tcg = runs_on_tcg();
 	max_asid = b - 1;
 	has_nrips = features & SVM_NRIPS;
 	return NULL;
@@ -181,16 +162,35 @@ static void assign_asid(struct vcpu *v, struct vmcb *b)
 	v->hvm.asid_generation = p->asid_generation;
 }
 
-static bool svm_can_inject(struct vcpu *v)
+/*
+ * A virtual interrupt of the highest priority, which ignores the TPR: the CPU delivers it when RFLAGS.IF and the interrupt shadow allow it,
+ * without an exit, and clears V_IRQ (APM 15.21.4). An injected one (EVENTINJ) would need an exit to learn when, and QEMU's TCG 7.2
+ * may deliver such a one twice.
+ */
+static void svm_offer_interrupt(struct vcpu *v, u8 vector)
 {
-	const struct vmcb *b = vmcb_of(v);
+	struct vmcb *b = vmcb_of(v);
 
-	return (v->hvm.regs.rflags & RFLAGS_IF) && !(b->interrupt_shadow & 1) && !(b->eventinj & EVENT_VALID);
+	b->v_irq = 1;
+	b->v_prio = 0x1f;
+	b->v_vector = vector;
 }
 
-static void svm_inject_interrupt(struct vcpu *v, u8 vector)
+/* An exit in the middle of an interrupt's delivery. TCG names it an exception, which has no vectors above 31. */
+static bool cut_off_interrupt(u64 event)
 {
-	vmcb_of(v)->eventinj = EVENT_VALID | EVENT_INTR | vector;
+	u64 type = event & EVENT_TYPE;
+
+	return event & EVENT_VALID && (type == EVENT_INTR || (type == EVENT_EXCEPTION && (u8)event > 31));
+}
+
+static bool svm_took_interrupt(struct vcpu *v)
+{
+	struct vmcb *b = vmcb_of(v);
+	bool took = !b->v_irq && !cut_off_interrupt(b->exitintinfo);
+
+	b->v_irq = 0;
+	return took;
 }
 
 static void svm_inject_exception(struct vcpu *v, u8 vector, bool has_error, u32 error)
@@ -209,20 +209,6 @@ static bool svm_inject_nmi(struct vcpu *v)
 	svm_of(v)->nmi_blocked = true;
 	b->intercept_misc1 |= INT1_IRET;
 	return true;
-}
-
-/* A dummy virtual interrupt of the highest priority exits the moment the guest could take one (APM 15.21.4). */
-static void svm_request_window(struct vcpu *v, bool on)
-{
-	struct vmcb *b = vmcb_of(v);
-
-	b->v_irq = on;
-	b->v_prio = on ? 0x1f : 0;      /* priority 15, ignore TPR */
-	b->v_vector = 0;
-	if (on)
-		b->intercept_misc1 |= INT1_VINTR;
-	else
-		b->intercept_misc1 &= ~(u32)INT1_VINTR;
 }
 
 /*
@@ -275,10 +261,6 @@ static void decode(struct vcpu *v, struct vmcb *b, struct vm_exit *x)
 		x->npf.write = b->exitinfo1 >> 1 & 1;
 		x->npf.fetch = b->exitinfo1 >> 4 & 1;
 		break;
-	case VMEXIT_VINTR:
-		svm_request_window(v, false);
-		x->reason = EXIT_WINDOW;
-		break;
 	case VMEXIT_NMI:
 	case VMEXIT_SMI:
 	case VMEXIT_INIT: x->reason = EXIT_NMI; break;
@@ -325,8 +307,6 @@ static void svm_run(struct vcpu *v, struct vm_exit *x)
 		v->hvm.tlb_gen = gen;
 	}
 	p->guest_gen = gen;
-	if (unlikely(on_tcg && (b->eventinj & (EVENT_VALID | EVENT_TYPE)) == (EVENT_VALID | EVENT_INTR)))
-		lapic_send_ipi(p->apic_id, VECTOR_KICK);
 	b->rax = r->rax;
 	b->rsp = r->rsp;
 	b->rip = r->rip;
@@ -337,8 +317,8 @@ static void svm_run(struct vcpu *v, struct vm_exit *x)
 	r->rip = b->rip;
 	r->rflags = b->rflags;
 	b->tlb_control = 0;
-	/* An event cut off in the middle of its delivery is delivered again (APM 15.7.2, 15.20). */
-	b->eventinj = b->exitintinfo & EVENT_VALID ? b->exitintinfo : 0;
+	/* An event cut off in the middle of its delivery is delivered again (APM 15.7.2, 15.20); an interrupt is offered again. */
+	b->eventinj = b->exitintinfo & EVENT_VALID && !cut_off_interrupt(b->exitintinfo) ? b->exitintinfo : 0;
 	decode(v, b, x);
 }
 
@@ -393,11 +373,10 @@ const struct hvm_ops svm_ops = {
 	.vcpu_load = svm_vcpu_load,
 	.vcpu_save = svm_vcpu_save,
 	.run = svm_run,
-	.can_inject = svm_can_inject,
-	.inject_interrupt = svm_inject_interrupt,
+	.offer_interrupt = svm_offer_interrupt,
+	.took_interrupt = svm_took_interrupt,
 	.inject_exception = svm_inject_exception,
 	.inject_nmi = svm_inject_nmi,
-	.request_window = svm_request_window,
 	.get_cr = svm_get_cr,
 	.set_efer = svm_set_efer,
 	.set_pat = svm_set_pat,

@@ -15,7 +15,7 @@ struct hvm_hw_cpu;
 enum exit_reason {
 	EXIT_INTERRUPT,     /* a physical interrupt is waiting; nothing of the guest's */
 	EXIT_NMI,
-	EXIT_WINDOW,        /* the guest can take interrupts now */
+	EXIT_WINDOW,        /* the guest can take interrupts now (vendors that can't leave that to the CPU) */
 	EXIT_HYPERCALL,
 	EXIT_CPUID,
 	EXIT_HLT,
@@ -70,11 +70,10 @@ struct hvm_state {
 	X(void, vcpu_load, (struct vcpu *v))            /* state onto this pCPU, which then is its place */ \
 	X(void, vcpu_save, (struct vcpu *v)) \
 	X(void, run, (struct vcpu *v, struct vm_exit *x)) /* enters the guest, returns with what ended it */ \
-	X(bool, can_inject, (struct vcpu *v))           /* IF set, no shadow, nothing being injected */ \
-	X(void, inject_interrupt, (struct vcpu *v, u8 vector)) \
+	X(void, offer_interrupt, (struct vcpu *v, u8 vector))   /* for the next entry: the guest takes it as soon as it can */ \
+	X(bool, took_interrupt, (struct vcpu *v))       /* after the exit: did it? The offer is over. */ \
 	X(void, inject_exception, (struct vcpu *v, u8 vector, bool has_error, u32 error)) \
-	X(bool, inject_nmi, (struct vcpu *v))           /* false: not now, ask for the window */ \
-	X(void, request_window, (struct vcpu *v, bool on)) \
+	X(bool, inject_nmi, (struct vcpu *v))           /* false: not now */ \
 	X(u64,  get_cr, (const struct vcpu *v, int which)) \
 	X(void, set_efer, (struct vcpu *v, u64 efer))   /* value checked already */ \
 	X(void, set_pat, (struct vcpu *v, u64 pat)) \
