@@ -46,15 +46,22 @@ static const char *find_features(void)
 	return NULL;
 }
 
+/* By the CPU's vendor, as guests choose their hypercall instruction (abi.md A.6): AMD and Hygon have SVM, all others VMX. */
+static bool has_svm(void)
+{
+	u32 a, b, c, d;
+
+	cpuid_count(0, 0, &a, &b, &c, &d);
+	return (b == 0x68747541 && d == 0x69746e65 && c == 0x444d4163) ||      /* "AuthenticAMD" */
+	       (b == 0x6f677948 && d == 0x6e65476e && c == 0x656e6975);        /* "HygonGenuine" */
+}
+
 const char *hvm_select(void)
 {
 	const char *why = find_features();
 
-	if (!why)
-		why = svm_ops.probe();
-	if (!why)
-		hvm = &svm_ops;
-	return why;
+	hvm = has_svm() ? &svm_ops : &vmx_ops;
+	return why ?: hvm->probe();
 }
 
 void hvm_cpu_enable(void)

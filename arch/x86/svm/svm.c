@@ -380,9 +380,21 @@ static void svm_dump(const struct vcpu *v)
 #undef X
 }
 
+/* APM 3.2.10; family 17h BKDG names. */
+static const struct hvm_constant_msr constant_msrs[] = {
+	{ 0xc0010010, 0 },              /* SYSCFG */
+	{ 0xc0010015, BIT(24) },        /* HWCR: the TSC counts at P0 frequency */
+	{ 0xc001001f, 0 },              /* NB_CFG */
+	{ 0xc0010055, 0 },              /* interrupt pending message */
+	{ 0xc0010112, 0 }, { 0xc0010113, 0 },   /* TSEG */
+	{ 0xc0011029, BIT(1) },         /* DE_CFG: LFENCE serializes */
+	{ 0, 0 }
+};
+
 const struct hvm_ops svm_ops = {
 	.name = "SVM",
 	.hypercall_insn = { 0x0f, 0x01, 0xd9 },
+	.constant_msrs = constant_msrs,
 	.probe = svm_probe,
 	.cpu_enable = svm_cpu_enable,
 	.cpu_disable = svm_cpu_disable,
