@@ -27,7 +27,7 @@ def configuration(args, iso, disks, ports, work):
         "memory: guest=%d, host=%d" % (args.mem, args.mem),
         "romimage: file=%s, options=fastboot" % ROMS[0],
         "vgaromimage: file=" + ROMS[1],
-        "pci: enabled=1, chipset=i440fx",
+        "pci: enabled=1, chipset=i440fx" + (", slot1=e1000" if args.net == "user" else ""),
         "plugin_ctrl: speaker=0, gameport=0, parallel=0, usb_uhci=0",
         "sound: waveoutdrv=dummy",
         "ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14",

@@ -249,6 +249,20 @@ static void decode_io(struct vmcb *b, struct vm_exit *x)
 	x->io.size = info >> 4 & 7;
 }
 
+static void print_broken(const char *rule)
+{
+	printk(LOG_ERR "  VMRUN check: %s\n", rule);
+}
+
+/* The control block was refused: it is as it was, and the log says what is wrong with it. */
+static void entry_failed(const struct vmcb *b, struct vm_exit *x)
+{
+	x->reason = EXIT_FAILED;
+	x->code = b->exitcode;
+	if (!svm_check_entry(b, print_broken))
+		printk(LOG_ERR "  none of the checks known here finds fault\n");
+}
+
 static void decode(struct vcpu *v, struct vmcb *b, struct vm_exit *x)
 {
 	u64 code = b->exitcode;
@@ -307,7 +321,7 @@ static void decode(struct vcpu *v, struct vmcb *b, struct vm_exit *x)
 	case VMEXIT_RDPRU:
 	case VMEXIT_RDPMC: x->reason = EXIT_UNDEFINED; break;
 	case 0xffffffffull:     /* as TCG has it */
-	case ~0ull: x->reason = EXIT_FAILED; x->code = code; break;
+	case ~0ull: entry_failed(b, x); break;
 	default: x->reason = EXIT_UNKNOWN; x->code = code;
 	}
 }
