@@ -42,6 +42,8 @@ static const char *find_features(void)
 	cpuid_count(0x80000008, 0, &a, &b, &c, &d);
 	hvm_phys_bits = a & 0xff;
 	has_ibpb = b & 1u << 12;
+	cpuid_count(7, 0, &a, &b, &c, &d);
+	has_ibpb |= d & 1u << 26;       /* Intel's bit for the same */
 	cpuid_count(0x80000001, 0, &a, &b, &c, &d);
 	has_tsc_aux = d & 1u << 27;
 	return NULL;
@@ -113,7 +115,7 @@ void hvm_vcpu_destroy(struct vcpu *v)
 	kfree(v->hvm.xsave);
 }
 
-/* What one domain taught the branch predictor must not steer another's code (APM 3.2.9: PRED_CMD). */
+/* What one domain taught the branch predictor must not steer another's code (IA32_PRED_CMD; APM 3.2.9). */
 static void forget_branches(const struct domain *d)
 {
 	struct percpu *p = this_cpu();
