@@ -60,8 +60,8 @@ help:           ## this list
 	@echo "  unit        unit tests on this machine, and the replay of the fuzzers' corpus (fuzz-replay); fuzz-NAME runs one fuzzer"
 	@echo "Knobs: CC=clang, DEBUG=1 (assertions), V=1 (show commands); install: DESTDIR=DIR"
 
-demo: system    ## boot the whole system in an emulator, with a Debian guest, and give its shell
-	@tools/demo
+demo: system    ## boot the whole system in an emulator, with a Debian guest, and give its shell (RIG=bochs: on Intel's VMX)
+	@tools/demo $(if $(RIG),--rig $(RIG))
 
 check:          ## every test there is; the last line counts them
 	@tools/check

@@ -143,6 +143,7 @@ static void add_free(paddr_t from, paddr_t to)
 static void init_memory(void)
 {
 	paddr_t end;
+	u64 dom0_bytes;
 
 	for (unsigned i = 0; i < boot.nr_memory; i++)
 		memory_map_add(boot.memory[i].start, boot.memory[i].size, boot.memory[i].type);
@@ -154,14 +155,15 @@ static void init_memory(void)
 	range_set_remove(&free_ram, image_phys, image_phys + ROUND_UP((u64)(image_end - image_start), PAGE_SIZE));
 	end = memory_map_end_of_ram();
 	alloc_frame_table();
-	dom0_choose_memory(&free_ram, dom0_memory(), &dom0_config.ram);
+	dom0_bytes = dom0_memory();
+	dom0_choose_memory(&free_ram, dom0_bytes, &dom0_config.ram);
 	/* The early page tables reach 4 GiB; what is above is added when the final ones are in use. */
 	add_free(0, GiB(4));
 	paging_init(end);
 	paging_activate();
 	add_free(GiB(4), ~0ull);
 	printk(LOG_INFO "memory: %llu MiB, of these %llu MiB for the service domain and %llu MiB free\n", (unsigned long long)(total_pages >> 8),
-	       (unsigned long long)(dom0_memory() >> 20), (unsigned long long)(page_free_count() >> 8));
+	       (unsigned long long)(dom0_bytes >> 20), (unsigned long long)(page_free_count() >> 8));
 }
 
 /* ---- the machine ---- */

@@ -167,12 +167,14 @@ static void retire_entry(struct p2m_retired *r, u64 entry, unsigned level)
 	r->run[r->nr++].frames = BIT(level * pt_shape_x86.bits);
 }
 
-/* As pt_slot; straight to the slot when the tables are there, as they mostly are. */
+/* As pt_slot; straight to the slot when the tables are there, as they mostly are. No level is higher than the CPU has pages for. */
 static u64 *slot_for(struct p2m *p2m, gfn_t gfn, unsigned *level)
 {
 	unsigned found;
 	u64 entry, *slot = pt_find(&pt_shape_x86, p2m->root, gfn.v << PAGE_SHIFT, &entry, &found);
 
+	while (!(p2m_format->sizes & BIT(*level)))
+		--*level;
 	if (unlikely(found > *level)) {
 		struct pt pt = tables(p2m);
 

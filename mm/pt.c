@@ -33,6 +33,26 @@ const struct pt_format pt_npt = {
 	.flag = { { .on = X86_RW }, { .off = X86_NX }, { 0, 0 } },
 };
 
+/* EPT entries: SDM volume 3, 29.3.2. Accessed and dirty are set for the same reason, although the CPU is not told to look at them. */
+#define EPT_R      BIT(0)
+#define EPT_W      BIT(1)
+#define EPT_X      BIT(2)
+#define EPT_WB     (6ull << 3)
+#define EPT_PS     BIT(7)
+#define EPT_A      BIT(8)
+#define EPT_D      BIT(9)
+#define EPT_TABLE  (EPT_R | EPT_W | EPT_X)
+#define EPT_LEAF   (EPT_R | EPT_A | EPT_D)
+
+/* Device memory is uncached (type 0), unless the guest's PAT says write combining; memory is as the guest's PAT says (SDM 29.3.7.2). */
+const struct pt_format pt_ept = {
+	.shape = PT_SHAPE_X86,
+	.sizes = PT_4K | PT_2M | PT_1G,
+	.table = { 0, EPT_TABLE, EPT_TABLE, EPT_TABLE },
+	.leaf = { EPT_LEAF, EPT_LEAF | EPT_PS, EPT_LEAF | EPT_PS },
+	.flag = { { .on = EPT_W }, { .on = EPT_X }, { .off = EPT_WB } },
+};
+
 static u64 *new_table(struct pt *pt)
 {
 	u64 *table = pt->alloc();

@@ -47,6 +47,7 @@ static const struct pt_shape pt_shape_x86 __unused = PT_SHAPE_X86;
 
 extern const struct pt_format pt_x86_64;    /* the host's own paging: supervisor pages */
 extern const struct pt_format pt_npt;       /* AMD nested paging (APM 15.25): guest accesses are user accesses */
+extern const struct pt_format pt_ept;       /* Intel's extended page tables (SDM 29.3) */
 
 struct pt {
 	mfn_t root;

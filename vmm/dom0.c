@@ -69,28 +69,34 @@ static void plan(const struct dom0_config *c, paddr_t kernel_end)
 		panic("the service domain's kernel is too large: it ends at %llu MiB", (unsigned long long)(layout.kernel_end >> 20));
 }
 
-/* Loads an uncompressed kernel: its segments go where they ask to be. */
-static u64 load_elf(const struct dom0_config *c)
+/* An uncompressed kernel: *end is where its memory ends; returns its entry. */
+static u64 open_elf(const struct dom0_config *c, struct elf *elf, u64 *end)
 {
-	struct elf elf;
 	struct elf_segment s;
 	const char *why;
-	u64 entry, end = KERNEL_PHYS;
+	u64 entry;
 
-	if (elf_open(&elf, c->kernel, c->kernel_size, &why))
+	if (elf_open(elf, c->kernel, c->kernel_size, &why))
 		panic("the service domain's kernel can't be used: %s; the first module2 line must name a Linux vmlinuz", why);
-	if (!elf_xen_note(&elf, ELF_NOTE_XEN_PHYS32_ENTRY, &entry))
+	if (!elf_xen_note(elf, ELF_NOTE_XEN_PHYS32_ENTRY, &entry))
 		panic("the service domain's kernel has no PVH entry: it needs CONFIG_XEN_PVH");
-	for (unsigned i = 0; elf_next_segment(&elf, &i, &s); )
-		end = MAX(end, s.paddr + s.mem_size);
-	plan(c, end);
-	for (unsigned i = 0; elf_next_segment(&elf, &i, &s); ) {
+	*end = KERNEL_PHYS;
+	for (unsigned i = 0; elf_next_segment(elf, &i, &s); )
+		*end = MAX(*end, s.paddr + s.mem_size);
+	return entry;
+}
+
+/* Its segments go where they ask to be. The boot loader may have put the initrd there: that is moved before. */
+static void load_elf(const struct elf *elf)
+{
+	struct elf_segment s;
+
+	for (unsigned i = 0; elf_next_segment(elf, &i, &s); ) {
 		if (s.paddr < KERNEL_PHYS || s.mem_size > layout.kernel_end - s.paddr)
 			panic("the service domain's kernel wants to be at %llx, which is not supported", (unsigned long long)s.paddr);
 		memcpy(phys_to_virt(s.paddr), s.data, s.file_size);
 		memset((char *)phys_to_virt(s.paddr) + s.file_size, 0, s.mem_size - s.file_size);
 	}
-	return entry;
 }
 
 static void move_initrd(const struct dom0_config *c)
@@ -271,8 +277,9 @@ static void unpacked(struct vcpu *v)
 void dom0_build(const struct dom0_config *c)
 {
 	struct bzimage bz;
+	struct elf elf;
 	const char *why;
-	u64 entry = 0;
+	u64 entry = 0, end;
 	bool compressed = bzimage_is(c->kernel, c->kernel_size);
 
 	if (compressed && bzimage_open(&bz, c->kernel, c->kernel_size, &why))
@@ -280,10 +287,13 @@ void dom0_build(const struct dom0_config *c)
 	if (domain_create(0, c->vcpus, EVTCHN_MAX_PORTS - 1, -1, -1, &dom0))
 		panic("no memory for the service domain");
 	if (compressed)
-		plan(c, KERNEL_PHYS + bz.init_size);
+		end = KERNEL_PHYS + bz.init_size;
 	else
-		entry = load_elf(c);
+		entry = open_elf(c, &elf, &end);
+	plan(c, end);
 	move_initrd(c);
+	if (!compressed)
+		load_elf(&elf);
 	build_start_info(c);
 	give_ram(dom0, &c->ram);
 	for (u32 i = 0; i < c->vcpus; i++)

@@ -21,23 +21,20 @@ enum {
 #define MTRRCAP_VALUE   0x508ull        /* write combining, fixed ranges, 8 variable ranges */
 #define MTRR_VARIABLE   16
 
-/* Constants that AMD start-up code of stock kernels reads (APM 3.2.10; family 17h BKDG names). Writes are dropped. */
-static const struct { u32 msr; u64 val; } constants[] = {
-	{ MSR_MCG_CAP, 0 }, { MSR_MCG_STATUS, 0 }, { MSR_DEBUGCTL, 0 },
-	{ 0xc0010010, 0 },              /* SYSCFG */
-	{ 0xc0010015, BIT(24) },        /* HWCR: the TSC counts at P0 frequency */
-	{ 0xc001001f, 0 },              /* NB_CFG */
-	{ 0xc0010055, 0 },              /* interrupt pending message */
-	{ 0xc0010112, 0 }, { 0xc0010113, 0 },   /* TSEG */
-	{ 0xc0011029, BIT(1) },         /* DE_CFG: LFENCE serializes */
-};
+/* Constants that start-up code of stock kernels reads; the vendor adds its own. Writes are dropped. */
+static const struct hvm_constant_msr constants[] = { { MSR_MCG_CAP, 0 }, { MSR_MCG_STATUS, 0 }, { MSR_DEBUGCTL, 0 }, { 0, 0 } };
+
+static const u64 *find_constant(const struct hvm_constant_msr *c, u32 msr)
+{
+	for (; c->msr; c++)
+		if (c->msr == msr)
+			return &c->val;
+	return NULL;
+}
 
 static const u64 *constant(u32 msr)
 {
-	for (unsigned i = 0; i < ARRAY_SIZE(constants); i++)
-		if (constants[i].msr == msr)
-			return &constants[i].val;
-	return NULL;
+	return find_constant(constants, msr) ?: find_constant(hvm->constant_msrs, msr);
 }
 
 /* d->mtrr[]: the default type, 8 base/mask pairs, 11 fixed ranges. NULL if msr is none of them. */

@@ -89,10 +89,22 @@ void vlapic_accept(struct vcpu *v, u8 vector)
 	v->apic.isr[vector / 64] |= BIT(vector % 64);
 }
 
+static bool test(const u64 *map, int vector) { return map[vector / 64] >> (vector % 64) & 1; }
+static void clear(u64 *map, int vector) { map[vector / 64] &= ~BIT(vector % 64); }
+
 /*
- * A level-triggered device interrupt was left unacknowledged in the physical APIC until now: abi.md H.3. dom0's vCPU is pinned to the
- * pCPU that took it, so the EOI reaches the right APIC.
+ * Level-triggered device interrupts are left unacknowledged in the physical APIC until dom0 is done with them: abi.md H.3. dom0's vCPU is
+ * pinned to the pCPU that took them, so the EOI reaches the right APIC. There an EOI is for the highest vector in service, which may be
+ * one that dom0 has not taken yet (its interrupts were off when it came): then what is done has to wait.
  */
+static void acknowledge_level(struct vlapic *a)
+{
+	for (int top; (top = highest(a->phys_level)) >= 0 && test(a->phys_done, top); lapic_eoi()) {
+		clear(a->phys_level, top);
+		clear(a->phys_done, top);
+	}
+}
+
 static void eoi(struct vcpu *v)
 {
 	struct vlapic *a = &v->apic;
@@ -100,11 +112,11 @@ static void eoi(struct vcpu *v)
 
 	if (vector < 0)
 		return;
-	a->isr[vector / 64] &= ~BIT(vector % 64);
-	if (a->phys_level[vector / 64] & BIT(vector % 64)) {
-		a->phys_level[vector / 64] &= ~BIT(vector % 64);
-		lapic_eoi();
-	}
+	clear(a->isr, vector);
+	if (!test(a->phys_level, vector))
+		return;
+	a->phys_done[vector / 64] |= BIT(vector % 64);
+	acknowledge_level(a);
 }
 
 static void deliver(struct vcpu *to, unsigned mode, u8 vector)

@@ -13,7 +13,8 @@ struct vlapic {
 	u64 irr[4];         /* [a] requested */
 	u64 isr[4];         /* [c] in service */
 	u64 tmr[4];         /* [a] level-triggered */
-	u64 phys_level[4];  /* [c] dom0: physical EOI owed to this vector */
+	u64 phys_level[4];  /* [c] dom0: in service in the physical APIC, EOI owed */
+	u64 phys_done[4];   /* [c] of these, the ones that dom0 has acknowledged */
 	u32 tpr, svr, esr, esr_latch;  /* [c] */
 	u32 lvt[7];         /* [c] CMCI, timer, thermal, perf, LINT0, LINT1, error */
 	u64 icr;            /* [c] */

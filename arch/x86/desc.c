@@ -8,7 +8,6 @@ struct gate { u16 off_lo, sel; u8 ist, type; u16 off_mid; u32 off_hi, zero; };
 struct tss { u32 zero0; u64 rsp[3], zero1, ist[7], zero2; u16 zero3, iomap; } __packed;
 struct table_ptr { u16 limit; u64 base; } __packed;
 
-enum { SEL_CODE = 8, SEL_DATA = 16, SEL_TSS = 24 };
 enum { GATE_INTERRUPT = 0x8e, VECTOR_NMI = 2, VECTOR_DF = 8, VECTOR_MC = 18 };
 
 static struct gate idt[256];
@@ -31,6 +30,11 @@ static void fill_idt(void)
 	idt[VECTOR_NMI].ist = STACK_NMI;
 	idt[VECTOR_DF].ist = STACK_DF;
 	idt[VECTOR_MC].ist = STACK_MC;
+}
+
+struct desc_bases desc_bases(unsigned cpu)
+{
+	return (struct desc_bases){ .gdt = (u64)gdt[cpu], .idt = (u64)idt, .tss = (u64)&tss[cpu] };
 }
 
 void desc_init_cpu(unsigned cpu)

@@ -1,4 +1,5 @@
 /* What both vendors share: choosing one, FPU state, the states a vCPU can be put into, and remote TLB flushes. */
+#include "lib/base.h"
 #include <xen/xen.h>
 #include <xen/hvm/save.h>
 #include <asm/cpu.h>
@@ -41,20 +42,29 @@ static const char *find_features(void)
 	cpuid_count(0x80000008, 0, &a, &b, &c, &d);
 	hvm_phys_bits = a & 0xff;
 	has_ibpb = b & 1u << 12;
+	cpuid_count(7, 0, &a, &b, &c, &d);
+	has_ibpb |= d & 1u << 26;       /* Intel's bit for the same */
 	cpuid_count(0x80000001, 0, &a, &b, &c, &d);
 	has_tsc_aux = d & 1u << 27;
 	return NULL;
+}
+
+/* By the CPU's vendor, as guests choose their hypercall instruction (abi.md A.6): AMD and Hygon have SVM, all others VMX. */
+static bool has_svm(void)
+{
+	u32 a, b, c, d;
+
+	cpuid_count(0, 0, &a, &b, &c, &d);
+	return (b == 0x68747541 && d == 0x69746e65 && c == 0x444d4163) ||      /* "AuthenticAMD" */
+	       (b == 0x6f677948 && d == 0x6e65476e && c == 0x656e6975);        /* "HygonGenuine" */
 }
 
 const char *hvm_select(void)
 {
 	const char *why = find_features();
 
-	if (!why)
-		why = svm_ops.probe();
-	if (!why)
-		hvm = &svm_ops;
-	return why;
+	hvm = has_svm() ? &svm_ops : &vmx_ops;
+	return why ?: hvm->probe();
 }
 
 void hvm_cpu_enable(void)
@@ -105,7 +115,7 @@ void hvm_vcpu_destroy(struct vcpu *v)
 	kfree(v->hvm.xsave);
 }
 
-/* What one domain taught the branch predictor must not steer another's code (APM 3.2.9: PRED_CMD). */
+/* What one domain taught the branch predictor must not steer another's code (IA32_PRED_CMD; APM 3.2.9). */
 static void forget_branches(const struct domain *d)
 {
 	struct percpu *p = this_cpu();

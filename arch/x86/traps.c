@@ -158,19 +158,9 @@ static void exception(struct trap_frame *f)
 	end_of_the_world();
 }
 
-void trap_handler(struct trap_frame *f);
-void trap_handler(struct trap_frame *f)
+void interrupt_handle(u8 vector)
 {
-	switch (f->vector) {
-	case 2:
-		/* Another CPU panics and wants quiet; any other NMI is the platform's, and there is nobody to tell. */
-		while (__atomic_load_n(&panicking, __ATOMIC_RELAXED))
-			halt();
-		break;
-	case 0 ... 1:
-	case 3 ... 31:
-		exception(f);
-		break;
+	switch (vector) {
 	case VECTOR_TIMER:
 		this_cpu()->timer_armed = ~0ull;
 		this_cpu()->need_resched = 1;
@@ -185,8 +175,26 @@ void trap_handler(struct trap_frame *f)
 	default:
 		this_cpu()->irq_count++;
 		if (device_handler)
-			device_handler((u8)f->vector);
+			device_handler(vector);
 		else
 			lapic_eoi();
+	}
+}
+
+void trap_handler(struct trap_frame *f);
+void trap_handler(struct trap_frame *f)
+{
+	switch (f->vector) {
+	case 2:
+		/* Another CPU panics and wants quiet; any other NMI is the platform's, and there is nobody to tell. */
+		while (__atomic_load_n(&panicking, __ATOMIC_RELAXED))
+			halt();
+		break;
+	case 0 ... 1:
+	case 3 ... 31:
+		exception(f);
+		break;
+	default:
+		interrupt_handle((u8)f->vector);
 	}
 }

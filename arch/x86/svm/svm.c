@@ -235,6 +235,20 @@ static void decode_io(struct vmcb *b, struct vm_exit *x)
 	x->io.size = info >> 4 & 7;
 }
 
+static void print_broken(const char *rule)
+{
+	printk(LOG_ERR "  VMRUN check: %s\n", rule);
+}
+
+/* The control block was refused: it is as it was, and the log says what is wrong with it. */
+static void entry_failed(const struct vmcb *b, struct vm_exit *x)
+{
+	x->reason = EXIT_FAILED;
+	x->code = b->exitcode;
+	if (!svm_check_entry(b, print_broken))
+		printk(LOG_ERR "  none of the checks known here finds fault\n");
+}
+
 static void decode(struct vcpu *v, struct vmcb *b, struct vm_exit *x)
 {
 	u64 code = b->exitcode;
@@ -289,7 +303,7 @@ static void decode(struct vcpu *v, struct vmcb *b, struct vm_exit *x)
 	case VMEXIT_RDPRU:
 	case VMEXIT_RDPMC: x->reason = EXIT_UNDEFINED; break;
 	case 0xffffffffull:     /* as TCG has it */
-	case ~0ull: x->reason = EXIT_FAILED; x->code = code; break;
+	case ~0ull: entry_failed(b, x); break;
 	default: x->reason = EXIT_UNKNOWN; x->code = code;
 	}
 }
@@ -360,9 +374,21 @@ static void svm_dump(const struct vcpu *v)
 #undef X
 }
 
+/* APM 3.2.10; family 17h BKDG names. */
+static const struct hvm_constant_msr constant_msrs[] = {
+	{ 0xc0010010, 0 },              /* SYSCFG */
+	{ 0xc0010015, BIT(24) },        /* HWCR: the TSC counts at P0 frequency */
+	{ 0xc001001f, 0 },              /* NB_CFG */
+	{ 0xc0010055, 0 },              /* interrupt pending message */
+	{ 0xc0010112, 0 }, { 0xc0010113, 0 },   /* TSEG */
+	{ 0xc0011029, BIT(1) },         /* DE_CFG: LFENCE serializes */
+	{ 0, 0 }
+};
+
 const struct hvm_ops svm_ops = {
 	.name = "SVM",
 	.hypercall_insn = { 0x0f, 0x01, 0xd9 },
+	.constant_msrs = constant_msrs,
 	.probe = svm_probe,
 	.cpu_enable = svm_cpu_enable,
 	.cpu_disable = svm_cpu_disable,

@@ -23,5 +23,7 @@ u64 svm_iopm(const struct domain *d);
 u64 svm_msrpm(void);
 void svm_get_state(const struct vcpu *v, struct hvm_state *s);
 void svm_set_state(struct vcpu *v, const struct hvm_state *s);
+/* Calls `broken` with each rule of APM 15.5.1 that the VMCB breaks; returns how many. */
+unsigned svm_check_entry(const struct vmcb *b, void (*broken)(const char *rule));
 
 #endif

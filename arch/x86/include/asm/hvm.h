@@ -83,16 +83,20 @@ struct hvm_state {
 	X(int,  cpl, (const struct vcpu *v)) \
 	X(void, dump, (const struct vcpu *v))
 
+/* An MSR that stock kernels read without a net; writes are dropped. */
+struct hvm_constant_msr { u32 msr; u64 val; };
+
 struct hvm_ops {
 	const char *name;
 	u8 hypercall_insn[3];   /* VMMCALL or VMCALL */
+	const struct hvm_constant_msr *constant_msrs;   /* what only this vendor's CPUs have; ends with msr 0 */
 #define X(ret, op, args) ret (*op) args;
 	HVM_OPS(X)
 #undef X
 };
 
 extern const struct hvm_ops *hvm;       /* [I] the vendor of this machine */
-extern const struct hvm_ops svm_ops;
+extern const struct hvm_ops svm_ops, vmx_ops;
 
 static inline u64 hvm_get_cr(const struct vcpu *v, int which) { return hvm->get_cr(v, which); }
 

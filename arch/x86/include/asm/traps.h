@@ -22,6 +22,12 @@ enum {
 
 /* GDT, TSS with its interrupt stacks, IDT and GS of pCPU `cpu`, which is the calling one. */
 void desc_init_cpu(unsigned cpu);
+/* What the processor needs to find its way back from a guest: where pCPU `cpu` has these tables, and the selectors they go with. */
+enum { SEL_CODE = 8, SEL_DATA = 16, SEL_TSS = 24 };
+struct desc_bases { u64 gdt, idt, tss; };
+struct desc_bases desc_bases(unsigned cpu);
+/* A physical interrupt that has been acknowledged (vector 32 and above): what its gate would do. */
+void interrupt_handle(u8 vector);
 /* Called for each physical device interrupt; it owes the EOI. */
 void traps_set_device_handler(void (*fn)(u8 vector));
 /* Called once on a panic: `console` frees the way to the log, `dump` prints what the upper layers know (the last exits). */

@@ -1,0 +1,68 @@
+/* VMX instructions (SDM volume 3, chapter 31), one function each. The unit tests put a software VMCS in their place. */
+#ifndef ASM_VMX_INSN_H
+#define ASM_VMX_INSN_H
+
+#include "lib/base.h"
+
+/* VMfailInvalid sets CF, VMfailValid ZF: both are "not above". */
+#define VMX_INSN_FAILED "setna %0"
+
+static inline bool vmxon(u64 pa)
+{
+	bool failed;
+
+	__asm__ volatile("vmxon %1; " VMX_INSN_FAILED : "=q"(failed) : "m"(pa) : "cc", "memory");
+	return !failed;
+}
+
+static inline bool vmptrld(u64 pa)
+{
+	bool failed;
+
+	__asm__ volatile("vmptrld %1; " VMX_INSN_FAILED : "=q"(failed) : "m"(pa) : "cc", "memory");
+	return !failed;
+}
+
+static inline bool vmclear(u64 pa)
+{
+	bool failed;
+
+	__asm__ volatile("vmclear %1; " VMX_INSN_FAILED : "=q"(failed) : "m"(pa) : "cc", "memory");
+	return !failed;
+}
+
+static inline void vmxoff(void) { __asm__ volatile("vmxoff" ::: "cc", "memory"); }
+
+static inline u64 vmread(u64 field)
+{
+	u64 v;
+
+	__asm__ volatile("vmread %1, %0" : "=rm"(v) : "r"(field) : "cc");
+	return v;
+}
+
+static inline void vmwrite(u64 field, u64 v)
+{
+	__asm__ goto("vmwrite %1, %0; jna %l[failed]" :: "r"(field), "rm"(v) : "cc", "memory" : failed);
+	return;
+failed:
+	BUG();
+}
+
+/* Type 1: the translations of one EPTP. */
+static inline void invept_single(u64 eptp)
+{
+	u64 descriptor[2] = { eptp, 0 };
+
+	__asm__ volatile("invept %0, %1" :: "m"(descriptor), "r"(1ull) : "cc", "memory");
+}
+
+/* Type 2: the translations of every VPID but 0. */
+static inline void invvpid_all(void)
+{
+	u64 descriptor[2] = { 0, 0 };
+
+	__asm__ volatile("invvpid %0, %1" :: "m"(descriptor), "r"(2ull) : "cc", "memory");
+}
+
+#endif

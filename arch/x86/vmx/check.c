@@ -1,0 +1,200 @@
+/*
+ * The rules of VM entry over the current VMCS: SDM volume 3, 27.2 (controls and host state) and 27.3 (guest state), as far as this hypervisor
+ * uses what they are about. The CPU says of a refused entry only that it was; this says why. The unit tests run it over a software VMCS.
+ */
+#include <asm/hvm.h>
+#include <asm/insn.h>
+#include <asm/vmx_insn.h>
+#include "arch/x86/vmx/vmcs.h"
+#include "arch/x86/vmx/vmx.h"
+
+struct check { void (*broken)(const char *rule); unsigned count; };
+
+static void rule(struct check *c, bool holds, const char *text)
+{
+	if (holds)
+		return;
+	c->broken(text);
+	c->count++;
+}
+
+static bool canonical(u64 a) { return (u64)((s64)(a << 16) >> 16) == a; }
+static bool is_frame(u64 a) { return !(a & ~PAGE_MASK) && !(a >> hvm_phys_bits); }
+static bool clear(u64 v, u64 bits) { return !(v & bits); }
+
+static bool valid_pat(u64 v)
+{
+	for (unsigned i = 0; i < 8; i++, v >>= 8)
+		if ((v & 0xff) > 7 || (v & 0xff) == 2 || (v & 0xff) == 3)
+			return false;
+	return true;
+}
+
+/* 27.2.1.1 and 27.2.1.2 */
+static void check_controls(struct check *c)
+{
+	u64 pin = vmread(PIN_CONTROLS), primary = vmread(PRIMARY_CONTROLS), secondary = vmread(SECONDARY_CONTROLS);
+
+	rule(c, !(vmx_controls.pin & ~pin), "a pin-based control is missing");
+	rule(c, !(vmx_controls.primary & ~primary), "a primary control is missing");
+	rule(c, !(vmx_controls.secondary & ~secondary & ~(u64)CPU2_WBINVD), "a secondary control is missing");
+	rule(c, vmread(EXIT_CONTROLS) == vmx_controls.exit, "exit controls");
+	rule(c, (vmread(ENTRY_CONTROLS) & ~(u64)ENTRY_GUEST_64) == vmx_controls.entry, "entry controls");
+	rule(c, vmread(CR3_TARGET_COUNT) <= 4, "CR3-target count");
+	rule(c, is_frame(vmread(IO_BITMAP_A)) && is_frame(vmread(IO_BITMAP_B)), "I/O bitmaps: address");
+	rule(c, is_frame(vmread(MSR_BITMAP)), "MSR bitmap: address");
+	rule(c, pin & PIN_NMI || clear(pin, PIN_VIRTUAL_NMI), "virtual NMIs without NMI exiting");
+	rule(c, pin & PIN_VIRTUAL_NMI || clear(primary, CPU_NMI_WINDOW), "NMI-window exiting without virtual NMIs");
+	rule(c, !(secondary & CPU2_VPID) || vmread(VPID), "VPID is 0");
+	rule(c, !(secondary & CPU2_UNRESTRICTED) || secondary & CPU2_EPT, "unrestricted guest without EPT");
+	rule(c, (vmread(EPT_POINTER) & 0xfff) == 0x1e && is_frame(vmread(EPT_POINTER) & PAGE_MASK), "EPT pointer");
+	rule(c, !vmread(EXIT_MSR_STORE_COUNT) && !vmread(EXIT_MSR_LOAD_COUNT) && !vmread(ENTRY_MSR_LOAD_COUNT), "MSR lists, which are not used");
+}
+
+/* 27.2.1.3 */
+static void check_event(struct check *c)
+{
+	u64 event = vmread(ENTRY_INTERRUPTION), type = event & EVENT_TYPE, error = event & EVENT_HAS_ERROR, vector = event & 0xff;
+	u64 insn_length = vmread(ENTRY_INSN_LENGTH);
+	u32 with_error = 1u << 8 | 1u << 10 | 1u << 11 | 1u << 12 | 1u << 13 | 1u << 14 | 1u << 17;
+	bool has_code = type == EVENT_EXCEPTION && vmread(GUEST_CR0) & CR0_PE && vector < 32 && with_error >> vector & 1;
+
+	if (!(event & EVENT_VALID))
+		return;
+	rule(c, type != 1 << 8 && type != 7 << 8, "event: reserved type");
+	rule(c, type != EVENT_NMI || vector == 2, "event: an NMI with a vector other than 2");
+	rule(c, type != EVENT_EXCEPTION || vector < 32, "event: an exception above 31");
+	rule(c, has_code ? error : !error, "event: error code");
+	rule(c, clear(event, 0x7ffff000), "event: reserved bits");
+	rule(c, !error || !(vmread(ENTRY_ERROR_CODE) >> 16), "event: error code of more than 16 bits");
+	rule(c, type < EVENT_SOFT_INTR || (insn_length && insn_length <= 15), "event: instruction length");
+}
+
+/* 27.2.2 to 27.2.4 */
+static void check_host(struct check *c)
+{
+	u64 cr4 = vmread(HOST_CR4);
+	static const u16 bases[] = { HOST_FS_BASE, HOST_GS_BASE, HOST_TR_BASE, HOST_GDTR_BASE, HOST_IDTR_BASE, HOST_SYSENTER_ESP, HOST_SYSENTER_EIP, HOST_RIP };
+	static const u16 selectors[] = { HOST_ES, HOST_CS, HOST_SS, HOST_DS, HOST_FS, HOST_GS, HOST_TR };
+
+	rule(c, !(vmx_cr0_fixed & ~vmread(HOST_CR0)), "host CR0: fixed bits");
+	rule(c, !(vmx_cr4_fixed & ~cr4) && cr4 & CR4_PAE, "host CR4: fixed bits, PAE");
+	rule(c, is_frame(vmread(HOST_CR3) & PAGE_MASK), "host CR3");
+	for (unsigned i = 0; i < ARRAY_SIZE(bases); i++)
+		rule(c, canonical(vmread(bases[i])), "host: an address is not canonical");
+	for (unsigned i = 0; i < ARRAY_SIZE(selectors); i++)
+		rule(c, clear(vmread(selectors[i]), 7), "host: a selector has a table or privilege bit");
+	rule(c, vmread(HOST_CS) && vmread(HOST_TR), "host: CS or TR is null");
+	rule(c, valid_pat(vmread(HOST_PAT)), "host PAT");
+	rule(c, (vmread(HOST_EFER) & (EFER_LME | EFER_LMA)) == (EFER_LME | EFER_LMA), "host EFER is not in long mode");
+}
+
+/* 27.3.1.1 */
+static void check_control_registers(struct check *c, u64 cr0, u64 cr4, u64 efer, bool long_mode)
+{
+	u64 may_be_0 = CR0_PE | CR0_PG;         /* unrestricted guest */
+
+	rule(c, !(vmx_cr0_fixed & ~may_be_0 & ~cr0) && !(cr0 >> 32), "CR0: fixed bits");
+	rule(c, !(cr0 & CR0_PG) || cr0 & CR0_PE, "CR0: PG without PE");
+	rule(c, !(vmx_cr4_fixed & ~cr4) && !(cr4 >> 32), "CR4: fixed bits");
+	rule(c, !long_mode || (cr0 & CR0_PG && cr4 & CR4_PAE), "IA-32e mode without paging or PAE");
+	rule(c, long_mode || clear(cr4, CR4_PCIDE), "CR4: PCIDE outside of IA-32e mode");
+	rule(c, !(vmread(GUEST_CR3) >> hvm_phys_bits), "CR3: beyond the CPU's addresses");
+	rule(c, !(vmread(GUEST_DR7) >> 32), "DR7: upper half");
+	rule(c, canonical(vmread(GUEST_SYSENTER_ESP)) && canonical(vmread(GUEST_SYSENTER_EIP)), "SYSENTER: an address is not canonical");
+	rule(c, valid_pat(vmread(GUEST_PAT)), "PAT");
+	rule(c, clear(efer, ~(u64)(EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)), "EFER: reserved bits");
+	rule(c, long_mode == !!(efer & EFER_LMA), "EFER: LMA unlike the mode that is entered");
+	rule(c, !(cr0 & CR0_PG) || !(efer & EFER_LMA) == !(efer & EFER_LME), "EFER: LMA unlike LME with paging on");
+}
+
+/* A limit that the granularity bit can express. */
+static bool limit_fits(u64 limit, u64 access)
+{
+	return access & ACCESS_G ? (limit & 0xfff) == 0xfff : !(limit >> 20);
+}
+
+/* 27.3.1.2, for ES to GS; guests in virtual-8086 mode have their own rules, of which only the base is looked at. */
+static void check_segment(struct check *c, unsigned seg, bool v86, bool long_mode)
+{
+	u64 base = vmread(SEG_FIELD(GUEST_BASE, seg)), access = vmread(SEG_FIELD(GUEST_ACCESS, seg)), type = access & 15;
+	u64 cs_access = vmread(SEG_FIELD(GUEST_ACCESS, SEG_CS)), dpl = ACCESS_DPL(access);
+	bool usable = clear(access, ACCESS_UNUSABLE), real = !(vmread(GUEST_CR0) & CR0_PE);
+
+	rule(c, seg == SEG_FS || seg == SEG_GS ? canonical(base) : seg == SEG_CS || usable ? !(base >> 32) : true, "segment: base");
+	if (v86) {
+		rule(c, base == vmread(SEG_FIELD(GUEST_SELECTOR, seg)) << 4 && access == 0xf3, "segment: virtual-8086 mode");
+		return;
+	}
+	if (seg == SEG_CS) {
+		rule(c, type == 3 || (type & 9) == 9, "CS: type");
+		rule(c, type != 3 || !dpl, "CS: a data segment with DPL other than 0");
+		rule(c, !(long_mode && access & ACCESS_L && access & ACCESS_DB), "CS: L and D");
+	}
+	if (seg == SEG_SS) {
+		rule(c, !usable || type == 3 || type == 7, "SS: type");
+		rule(c, !(real || (cs_access & 15) == 3) || !dpl, "SS: DPL is not 0");
+	}
+	if (seg != SEG_CS && !usable)
+		return;
+	rule(c, seg == SEG_CS || seg == SEG_SS || (type & 1 && (type & 10) != 8), "segment: type");
+	rule(c, access & ACCESS_S && access & ACCESS_P && clear(access, 0xfffe0f00), "segment: access rights");
+	rule(c, limit_fits(vmread(SEG_FIELD(GUEST_LIMIT, seg)), access), "segment: limit and granularity");
+}
+
+static void check_system_segments(struct check *c, bool long_mode)
+{
+	u64 tr = vmread(SEG_FIELD(GUEST_ACCESS, SEG_TR)), ldtr = vmread(SEG_FIELD(GUEST_ACCESS, SEG_LDTR));
+
+	rule(c, (tr & 15) == 11 || (!long_mode && (tr & 15) == 3), "TR: type");
+	rule(c, tr & ACCESS_P && clear(tr, ACCESS_S | ACCESS_UNUSABLE | 0xf00), "TR: access rights");
+	rule(c, limit_fits(vmread(SEG_FIELD(GUEST_LIMIT, SEG_TR)), tr), "TR: limit and granularity");
+	rule(c, clear(vmread(SEG_FIELD(GUEST_SELECTOR, SEG_TR)), 4), "TR: selector of the local table");
+	rule(c, canonical(vmread(SEG_FIELD(GUEST_BASE, SEG_TR))), "TR: base");
+	if (clear(ldtr, ACCESS_UNUSABLE)) {
+		rule(c, (ldtr & 15) == 2 && ldtr & ACCESS_P && clear(ldtr, ACCESS_S | 0xf00), "LDTR: access rights");
+		rule(c, limit_fits(vmread(SEG_FIELD(GUEST_LIMIT, SEG_LDTR)), ldtr), "LDTR: limit and granularity");
+		rule(c, clear(vmread(SEG_FIELD(GUEST_SELECTOR, SEG_LDTR)), 4), "LDTR: selector of the local table");
+		rule(c, canonical(vmread(SEG_FIELD(GUEST_BASE, SEG_LDTR))), "LDTR: base");
+	}
+	/* 27.3.1.3 */
+	for (unsigned seg = SEG_GDTR; seg <= SEG_IDTR; seg++) {
+		rule(c, canonical(vmread(SEG_FIELD(GUEST_BASE, seg))), "GDTR or IDTR: base");
+		rule(c, !(vmread(SEG_FIELD(GUEST_LIMIT, seg)) >> 16), "GDTR or IDTR: limit");
+	}
+}
+
+/* 27.3.1.4 and 27.3.1.5 */
+static void check_rip_and_events(struct check *c, bool long_mode)
+{
+	u64 rip = vmread(GUEST_RIP), rflags = vmread(GUEST_RFLAGS), event = vmread(ENTRY_INTERRUPTION), type = event & EVENT_TYPE;
+	u64 blocked = vmread(GUEST_INTERRUPTIBILITY), shadow = blocked & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS);
+	bool code_64 = long_mode && vmread(SEG_FIELD(GUEST_ACCESS, SEG_CS)) & ACCESS_L, valid = event & EVENT_VALID;
+
+	rule(c, code_64 ? canonical(rip) : !(rip >> 32), "RIP");
+	rule(c, rflags & 2 && clear(rflags, ~(u64)0x3f7fd7), "RFLAGS: reserved bits");
+	rule(c, !(rflags & BIT(17)) || (!long_mode && vmread(GUEST_CR0) & CR0_PE), "RFLAGS: VM in IA-32e mode or in real mode");
+	rule(c, !(valid && type == EVENT_INTR) || (rflags & RFLAGS_IF && !shadow), "an interrupt is injected, but the guest can't take it");
+	rule(c, !(valid && type == EVENT_NMI) || clear(blocked, BLOCKED_BY_MOV_SS | BLOCKED_BY_NMI), "an NMI is injected, but the guest can't take it");
+	rule(c, vmread(GUEST_ACTIVITY) == 0, "activity state");
+	rule(c, clear(blocked, ~(u64)0xb), "interruptibility: reserved bits, or SMI");
+	rule(c, shadow != (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS), "interruptibility: STI and MOV SS at once");
+	rule(c, rflags & RFLAGS_IF || clear(blocked, BLOCKED_BY_STI), "interruptibility: blocked by STI with interrupts off");
+	rule(c, vmread(VMCS_LINK_POINTER) == ~0ull, "VMCS link pointer");
+}
+
+unsigned vmx_check_entry(void (*broken)(const char *rule))
+{
+	struct check c = { broken, 0 };
+	bool long_mode = vmread(ENTRY_CONTROLS) & ENTRY_GUEST_64;
+
+	check_controls(&c);
+	check_event(&c);
+	check_host(&c);
+	check_control_registers(&c, vmread(GUEST_CR0), vmread(GUEST_CR4), vmread(GUEST_EFER), long_mode);
+	for (unsigned seg = SEG_ES; seg <= SEG_GS; seg++)
+		check_segment(&c, seg, vmread(GUEST_RFLAGS) & BIT(17), long_mode);
+	check_system_segments(&c, long_mode);
+	check_rip_and_events(&c, long_mode);
+	return c.count;
+}

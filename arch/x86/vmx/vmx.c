@@ -1,0 +1,542 @@
+/* Intel VMX behind the vendor contract: VMCSs, entry, and the translation of exit reasons. SDM volume 3, chapters 24 to 29. */
+#include <asm/cpu.h>
+#include <asm/hvm.h>
+#include <asm/insn.h>
+#include <asm/time.h>
+#include <asm/traps.h>
+#include <asm/vmx_insn.h>
+#include "arch/x86/vmx/vmcs.h"
+#include "arch/x86/vmx/vmx.h"
+#include "mm/heap.h"
+#include "vmm/domain.h"
+
+enum { VECTOR_DB = 1, VECTOR_NMI = 2, VECTOR_GP = 13, VECTOR_AC = 17, VECTOR_MC = 18, MSR_X2APIC_TPR = 0x808 };
+
+#define MAX_VPID 0xffffu
+/* A guest runs at most so long without an exit. Interrupts end its run anyway, but not in Bochs 2.7 while the guest has them off. */
+#define SLICE_US 2000u
+
+extern char vmx_exit[];
+bool vmx_enter(struct cpu_regs *regs, bool launched);
+
+static struct pt_format ept_format;     /* [I] */
+
+static struct vmx_vcpu *vmx_of(const struct vcpu *v) { return v->hvm.vendor; }
+
+static const char *vmx_probe(void)
+{
+	u32 a, b, c, d;
+	const char *why;
+
+	cpuid_count(1, 0, &a, &b, &c, &d);
+	if (!(c & 1u << 5))
+		return "the CPU has no VMX (CPUID 1 ECX bit 5), or the firmware has switched it off: look for \"Intel Virtualization Technology\" or "
+		       "\"VT-x\" in its CPU settings";
+	if (!vmx_unlock())
+		return "VMX is switched off and locked by the firmware: enable \"Intel Virtualization Technology\" or \"VT-x\" in its CPU settings";
+	why = vmx_find_capabilities();
+	ept_format = pt_ept;
+	if (!vmx_1g_pages)
+		ept_format.sizes &= (u8)~PT_1G;
+	p2m_format = &ept_format;
+	return why;
+}
+
+static int vmx_cpu_enable(void)
+{
+	u32 *region = page_alloc_zeroed();
+
+	if (!region)
+		return -ENOMEM;
+	*region = vmx_revision;
+	write_cr0(read_cr0() | vmx_cr0_fixed);
+	write_cr4(read_cr4() | vmx_cr4_fixed);
+	if (!vmx_unlock() || !vmxon(virt_to_phys(region)))
+		panic("VMX can't be switched on on CPU %u: the firmware treats it unlike the others", cpu_id());
+	/* Generation 1, so that a vCPU with generation 0 never matches. */
+	this_cpu()->asid_generation = 1;
+	this_cpu()->asid_next = 1;
+	invvpid_all();
+	return 0;
+}
+
+static void vmx_cpu_disable(void)
+{
+	vmxoff();
+}
+
+static void set_controls(const struct vcpu *v)
+{
+	struct vmx_vcpu *x = vmx_of(v);
+	bool privileged = v->domain->privileged;
+
+	vmwrite(PIN_CONTROLS, vmx_controls.pin);
+	vmwrite(PRIMARY_CONTROLS, x->primary);
+	vmwrite(SECONDARY_CONTROLS, vmx_controls.secondary & ~(privileged ? CPU2_WBINVD : 0));
+	vmwrite(EXIT_CONTROLS, vmx_controls.exit);
+	/* As with SVM: #DB and #AC can be raised without end by the guest's own tables, #MC is the host's. */
+	vmwrite(EXCEPTION_BITMAP, 1u << VECTOR_DB | 1u << VECTOR_AC | 1u << VECTOR_MC);
+	vmwrite(CR3_TARGET_COUNT, 0);
+	vmwrite(EXIT_MSR_STORE_COUNT, 0);
+	vmwrite(EXIT_MSR_LOAD_COUNT, 0);
+	vmwrite(ENTRY_MSR_LOAD_COUNT, 0);
+	vmwrite(EPT_POINTER, x->eptp);
+	vmwrite(CR0_MASK, CR0_OWNED);
+	vmwrite(CR4_MASK, CR4_OWNED);
+	vmwrite(CR4_SHADOW, 0);
+	vmwrite(VMCS_LINK_POINTER, ~0ull);
+	vmwrite(GUEST_DEBUGCTL, 0);
+	vmwrite(GUEST_ACTIVITY, 0);
+	if (vmx_controls.pin & PIN_PREEMPTION_TIMER)
+		vmwrite(PREEMPTION_TIMER, (u64)time_scale.tsc_khz * SLICE_US / 1000 >> vmx_timer_shift);
+	vmx_set_maps(v->domain);
+}
+
+/* What is the same on every CPU. SYSENTER and the segments of user mode are of no use to the hypervisor. */
+static void set_host_state(void)
+{
+	vmwrite(HOST_CS, SEL_CODE);
+	vmwrite(HOST_SS, SEL_DATA);
+	vmwrite(HOST_DS, SEL_DATA);
+	vmwrite(HOST_ES, SEL_DATA);
+	vmwrite(HOST_FS, 0);
+	vmwrite(HOST_GS, 0);
+	vmwrite(HOST_TR, SEL_TSS);
+	vmwrite(HOST_FS_BASE, 0);
+	vmwrite(HOST_SYSENTER_CS, 0);
+	vmwrite(HOST_SYSENTER_ESP, 0);
+	vmwrite(HOST_SYSENTER_EIP, 0);
+	vmwrite(HOST_PAT, rdmsr(MSR_PAT));
+	vmwrite(HOST_EFER, rdmsr(MSR_EFER));
+	vmwrite(HOST_RIP, (u64)vmx_exit);
+}
+
+static void set_host_state_of_cpu(void)
+{
+	struct desc_bases bases = desc_bases(cpu_id());
+
+	vmwrite(HOST_CR0, read_cr0());
+	vmwrite(HOST_CR3, read_cr3());
+	vmwrite(HOST_CR4, read_cr4());
+	vmwrite(HOST_GS_BASE, (u64)this_cpu());
+	vmwrite(HOST_TR_BASE, bases.tss);
+	vmwrite(HOST_GDTR_BASE, bases.gdt);
+	vmwrite(HOST_IDTR_BASE, bases.idt);
+}
+
+static int vmx_vcpu_init(struct vcpu *v)
+{
+	struct vmx_vcpu *x = kzalloc(sizeof(*x));
+	bool borrowed;
+
+	if (!x)
+		return -ENOMEM;
+	x->vmcs = page_alloc_zeroed();
+	if (!x->vmcs) {
+		kfree(x);
+		return -ENOMEM;
+	}
+	*(u32 *)x->vmcs = vmx_revision;
+	x->pa = virt_to_phys(x->vmcs);
+	x->primary = vmx_controls.primary;
+	/* Four levels, tables in write-back memory (SDM 25.6.11). */
+	x->eptp = v->domain->p2m.root.v << PAGE_SHIFT | 3 << 3 | 6;
+	v->hvm.vendor = x;
+	if (!vmclear(x->pa))
+		BUG();
+	borrowed = vmx_borrow(v);
+	set_controls(v);
+	set_host_state();
+	vmx_give_back(v, borrowed);
+	return 0;
+}
+
+static void vmx_vcpu_destroy(struct vcpu *v)
+{
+	if (!v->hvm.vendor)
+		return;
+	page_free_virt(vmx_of(v)->vmcs);
+	kfree(v->hvm.vendor);
+	v->hvm.vendor = NULL;
+}
+
+static void vmx_vcpu_load(struct vcpu *v)
+{
+	struct vmx_vcpu *x = vmx_of(v);
+
+	if (!vmptrld(x->pa))
+		BUG();
+	set_host_state_of_cpu();
+	vmx_load_registers(x);
+}
+
+/* Back to memory: the next CPU may be another one (SDM 25.11.1). */
+static void vmx_vcpu_save(struct vcpu *v)
+{
+	struct vmx_vcpu *x = vmx_of(v);
+
+	vmx_save_registers(x);
+	if (!vmclear(x->pa))
+		BUG();
+	x->launched = false;
+}
+
+static void vmx_flush_tlb(struct vcpu *v)
+{
+	v->hvm.asid_generation = 0;
+}
+
+/*
+ * A fresh VPID is a flush of what the guest's own tables say: no entry carries it. What EPT says is kept by EPTP, whoever runs: that is
+ * flushed too, since it may be from an older generation of the p2m, or from a dead domain whose root table had the same frame.
+ */
+static void renew_tlb(struct vcpu *v)
+{
+	struct percpu *p = this_cpu();
+
+	if (p->asid_next > MAX_VPID) {
+		p->asid_next = 1;
+		p->asid_generation++;
+		invvpid_all();
+	}
+	p->tlb_flushes++;
+	vmwrite(VPID, p->asid_next++);
+	invept_single(vmx_of(v)->eptp);
+	v->hvm.asid_cpu = p->cpu;
+	v->hvm.asid_generation = p->asid_generation;
+}
+
+static void set_primary(struct vmx_vcpu *x, u32 control, bool on)
+{
+	u32 value = on ? x->primary | control : x->primary & ~control;
+
+	if (value != x->primary)
+		vmwrite(PRIMARY_CONTROLS, x->primary = value);
+}
+
+static void set_blocked(struct vmx_vcpu *x, u32 blocked)
+{
+	if (blocked != x->blocked)
+		vmwrite(GUEST_INTERRUPTIBILITY, x->blocked = blocked);
+}
+
+static bool vmx_can_inject(struct vcpu *v)
+{
+	const struct vmx_vcpu *x = vmx_of(v);
+
+	return (v->hvm.regs.rflags & RFLAGS_IF) && !(x->blocked & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS)) && !x->injecting;
+}
+
+static void inject(struct vcpu *v, u64 event, u32 error)
+{
+	vmwrite(ENTRY_INTERRUPTION, event);
+	if (event & EVENT_HAS_ERROR)
+		vmwrite(ENTRY_ERROR_CODE, error);
+	vmx_of(v)->injecting = true;
+}
+
+static void vmx_inject_interrupt(struct vcpu *v, u8 vector)
+{
+	inject(v, EVENT_VALID | EVENT_INTR | vector, 0);
+}
+
+/* Real mode has no error codes (SDM 27.2.1.3). */
+static void vmx_inject_exception(struct vcpu *v, u8 vector, bool has_error, u32 error)
+{
+	has_error = has_error && vmread(GUEST_CR0) & CR0_PE;
+	inject(v, EVENT_VALID | EVENT_EXCEPTION | vector | (has_error ? EVENT_HAS_ERROR : 0), error);
+}
+
+static bool vmx_inject_nmi(struct vcpu *v)
+{
+	struct vmx_vcpu *x = vmx_of(v);
+
+	if (x->blocked || x->injecting) {
+		set_primary(x, CPU_NMI_WINDOW, true);
+		return false;
+	}
+	inject(v, EVENT_VALID | EVENT_NMI | VECTOR_NMI, 0);
+	return true;
+}
+
+static void vmx_request_window(struct vcpu *v, bool on)
+{
+	set_primary(vmx_of(v), CPU_INTERRUPT_WINDOW, on);
+}
+
+/*
+ * The instruction is going to be completed for the guest, or fault, or be executed again: in all cases the shadow that STI or MOV SS cast
+ * on it is over.
+ */
+static u32 insn_len(struct vmx_vcpu *x)
+{
+	set_blocked(x, x->blocked & BLOCKED_BY_NMI);
+	return (u32)vmread(EXIT_INSN_LENGTH);
+}
+
+static void decode_io(struct vmx_vcpu *v, struct vm_exit *x)
+{
+	u64 q = vmread(EXIT_QUALIFICATION);
+
+	x->reason = EXIT_IO;
+	x->len = insn_len(v);
+	x->io.port = (u16)(q >> 16);
+	x->io.in = q >> 3 & 1;
+	x->io.string = q >> 4 & 1;
+	x->io.rep = q >> 5 & 1;
+	x->io.size = (u8)((q & 7) + 1);
+}
+
+/*
+ * MOV to CR0 and CR4 exit if they would change one of our bits as the guest sees it; CR8 always does. For CR0 the guest gets to see what it
+ * wants, and executes the instruction again: now the CPU does the rest of it, with all its checks. Of CR4 ours are bits that guests don't have.
+ */
+static void cr_access(struct vcpu *v, struct vm_exit *x)
+{
+	u64 q = vmread(EXIT_QUALIFICATION);
+	unsigned cr = q & 15, type = q >> 4 & 3;
+	u64 *reg = (u64 *)&v->hvm.regs + (q >> 8 & 15);
+
+	x->reason = EXIT_RETRY;
+	if (cr == 8) {
+		if (type == 1)
+			*reg = v->apic.tpr >> 4;
+		else if (*reg > 15 || vlapic_write(v, MSR_X2APIC_TPR, *reg << 4)) {
+			vmx_inject_exception(v, VECTOR_GP, true, 0);
+			return;
+		}
+		v->hvm.regs.rip += insn_len(vmx_of(v));
+	} else if (cr == 0 && type == 0) {
+		vmwrite(CR0_SHADOW, *reg);
+	} else {
+		vmx_inject_exception(v, VECTOR_GP, true, 0);
+	}
+}
+
+/* An exception that was taken from the guest, or a non-maskable interrupt, which is the host's. */
+static void decode_exception(struct vcpu *v, struct vm_exit *x)
+{
+	struct vmx_vcpu *vx = vmx_of(v);
+	u64 info = vmread(EXIT_INTERRUPTION);
+
+	if ((info & EVENT_TYPE) == EVENT_NMI) {
+		/* NMIs stay blocked until an IRET: the gate's handler ends with one. */
+		__asm__ volatile("int $2");
+		x->reason = EXIT_NMI;
+		return;
+	}
+	x->reason = EXIT_EXCEPTION;
+	x->exc.vector = (u8)info;
+	x->exc.error = info & EVENT_HAS_ERROR ? (u32)vmread(EXIT_ERROR_CODE) : 0;
+	set_blocked(vx, (vx->blocked & BLOCKED_BY_NMI) | (info & NMI_UNBLOCKED && !vx->injecting ? BLOCKED_BY_NMI : 0));
+	if (x->exc.vector != VECTOR_DB)
+		return;
+	/* What delivery would have written (SDM 18.2.3); INT1's trap is behind the instruction. */
+	write_dr6((read_dr6() & ~15ull) | (vmread(EXIT_QUALIFICATION) & 0x600f));
+	vmwrite(GUEST_DR7, vmread(GUEST_DR7) & ~BIT(13));
+	if ((info & EVENT_TYPE) == EVENT_ICEBP)
+		v->hvm.regs.rip += vmread(EXIT_INSN_LENGTH);
+}
+
+static void decode_ept_violation(struct vmx_vcpu *v, struct vm_exit *x)
+{
+	u64 q = vmread(EXIT_QUALIFICATION);
+
+	x->reason = EXIT_NPF;
+	x->npf.gpa = vmread(GUEST_PHYSICAL_ADDRESS);
+	x->npf.write = q >> 1 & 1;
+	x->npf.fetch = q >> 2 & 1;
+	x->npf.present = q >> 3 & 7;
+	if (q & NMI_UNBLOCKED && !v->injecting)
+		set_blocked(v, v->blocked | BLOCKED_BY_NMI);
+}
+
+static void decode(struct vcpu *v, u32 reason, struct vm_exit *x)
+{
+	struct vmx_vcpu *vx = vmx_of(v);
+
+	switch (reason) {
+	case VMX_INTERRUPT:
+		/* The exit has acknowledged it (SDM 28.2.2): its handler is all that is missing. */
+		interrupt_handle((u8)vmread(EXIT_INTERRUPTION));
+		x->reason = EXIT_INTERRUPT;
+		break;
+	case VMX_PREEMPTION_TIMER: x->reason = EXIT_INTERRUPT; break;
+	case VMX_VMCALL:
+		x->reason = EXIT_HYPERCALL;
+		x->len = insn_len(vx);
+		x->call.cpl = ACCESS_DPL(vmread(SEG_FIELD(GUEST_ACCESS, SEG_SS)));
+		x->call.long_mode = vmread(GUEST_EFER) >> 10 & 1;
+		break;
+	case VMX_HLT: x->reason = EXIT_HLT; x->len = insn_len(vx); break;
+	case VMX_RDMSR: x->reason = EXIT_RDMSR; x->len = insn_len(vx); break;
+	case VMX_WRMSR: x->reason = EXIT_WRMSR; x->len = insn_len(vx); break;
+	case VMX_CPUID: x->reason = EXIT_CPUID; x->len = insn_len(vx); break;
+	case VMX_XSETBV: x->reason = EXIT_XSETBV; x->len = insn_len(vx); break;
+	case VMX_IO: decode_io(vx, x); break;
+	case VMX_EPT_VIOLATION: decode_ept_violation(vx, x); break;
+	case VMX_EXCEPTION: decode_exception(v, x); break;
+	case VMX_CR_ACCESS: cr_access(v, x); break;
+	case VMX_INTERRUPT_WINDOW:
+		set_primary(vx, CPU_INTERRUPT_WINDOW, false);
+		x->reason = EXIT_WINDOW;
+		break;
+	case VMX_NMI_WINDOW:
+		set_primary(vx, CPU_NMI_WINDOW, false);
+		x->reason = EXIT_WINDOW;
+		break;
+	case VMX_INVD:
+	case VMX_WBINVD:
+		/* Caches stay coherent without the guest's help. */
+		v->hvm.regs.rip += insn_len(vx);
+		x->reason = EXIT_RETRY;
+		break;
+	case VMX_TRIPLE_FAULT: x->reason = EXIT_TRIPLE_FAULT; break;
+	case VMX_INIT:
+	case VMX_SIPI: x->reason = EXIT_RETRY; break;
+	case VMX_GETSEC:
+	case VMX_RDPMC:
+	case VMX_VMCLEAR ... VMX_VMXON:
+	case VMX_MWAIT:
+	case VMX_MONITOR:
+	case VMX_INVEPT:
+	case VMX_INVVPID:
+	case VMX_VMFUNC: x->reason = EXIT_UNDEFINED; break;
+	default: x->reason = EXIT_UNKNOWN; x->code = reason;
+	}
+}
+
+/*
+ * An event that was cut off in the middle of its delivery is delivered again (SDM 28.2.4). A software interrupt's instruction is behind RIP
+ * when it is, an NMI blocks others only then.
+ */
+static void inject_again(struct vcpu *v, u64 event)
+{
+	u64 type = event & EVENT_TYPE;
+
+	inject(v, event & (EVENT_VALID | EVENT_HAS_ERROR | EVENT_TYPE | 0xff), (u32)vmread(IDT_VECTORING_ERROR));
+	if (type == EVENT_SOFT_INTR || type == EVENT_ICEBP || type == EVENT_SOFT_EXCEPTION)
+		vmwrite(ENTRY_INSN_LENGTH, vmread(EXIT_INSN_LENGTH));
+	if (type == EVENT_NMI)
+		set_blocked(vmx_of(v), vmx_of(v)->blocked & ~(u32)BLOCKED_BY_NMI);
+}
+
+static void print_broken(const char *rule)
+{
+	printk(LOG_ERR "  VM-entry check: %s\n", rule);
+}
+
+/* The guest's state was refused: it is as it was, and the log says what is wrong with it. */
+static void entry_failed(struct vm_exit *x, u64 code)
+{
+	x->reason = EXIT_FAILED;
+	x->code = code;
+	printk(LOG_ERR "VM entry failed: %s %llx\n", code & EXIT_ENTRY_FAILED ? "exit reason" : "instruction error", (unsigned long long)code);
+	if (!vmx_check_entry(print_broken))
+		printk(LOG_ERR "  none of the checks known here finds fault\n");
+}
+
+static void vmx_run(struct vcpu *v, struct vm_exit *x)
+{
+	struct vmx_vcpu *vx = vmx_of(v);
+	struct cpu_regs *r = &v->hvm.regs;
+	struct percpu *p = this_cpu();
+	u64 gen = __atomic_load_n(&v->domain->p2m.tlb_gen, __ATOMIC_ACQUIRE), event;
+	u32 reason;
+
+	if (unlikely(v->hvm.tlb_gen != gen || v->hvm.asid_generation != p->asid_generation || v->hvm.asid_cpu != p->cpu)) {
+		renew_tlb(v);
+		v->hvm.tlb_gen = gen;
+	}
+	p->guest_gen = gen;
+	vmwrite(GUEST_RSP, r->rsp);
+	vmwrite(GUEST_RIP, r->rip);
+	vmwrite(GUEST_RFLAGS, r->rflags);
+	if (unlikely(!vmx_enter(r, vx->launched))) {
+		entry_failed(x, vmread(INSTRUCTION_ERROR));
+		return;
+	}
+	reason = (u32)vmread(EXIT_REASON);
+	if (unlikely(reason & EXIT_ENTRY_FAILED)) {
+		entry_failed(x, reason);
+		return;
+	}
+	vx->launched = true;
+	r->rsp = vmread(GUEST_RSP);
+	r->rip = vmread(GUEST_RIP);
+	r->rflags = vmread(GUEST_RFLAGS);
+	vx->blocked = (u32)vmread(GUEST_INTERRUPTIBILITY);
+	vx->injecting = false;
+	event = vmread(IDT_VECTORING);
+	if (unlikely(event & EVENT_VALID))
+		inject_again(v, event);
+	decode(v, reason, x);
+}
+
+static void vmx_set_efer(struct vcpu *v __unused, u64 efer)
+{
+	vmwrite(GUEST_EFER, efer);
+}
+
+static void vmx_set_pat(struct vcpu *v, u64 pat)
+{
+	bool borrowed = vmx_borrow(v);
+
+	vmwrite(GUEST_PAT, pat);
+	vmx_give_back(v, borrowed);
+}
+
+static int vmx_cpl(const struct vcpu *v __unused) { return ACCESS_DPL(vmread(SEG_FIELD(GUEST_ACCESS, SEG_SS))); }
+
+static void vmx_dump(const struct vcpu *v)
+{
+	const struct cpu_regs *r = &v->hvm.regs;
+
+#define X(n) (unsigned long long)(n)
+#define F(field) (unsigned long long)vmread(field)
+	printk(LOG_ERR "  rip %llx rsp %llx rflags %llx rax %llx rbx %llx rcx %llx rdx %llx\n", X(r->rip), X(r->rsp), X(r->rflags),
+	       X(r->rax), X(r->rbx), X(r->rcx), X(r->rdx));
+	printk(LOG_ERR "  rsi %llx rdi %llx rbp %llx cr0 %llx cr2 %llx cr3 %llx cr4 %llx efer %llx cs %llx:%llx/%llx\n", X(r->rsi), X(r->rdi),
+	       X(r->rbp), F(GUEST_CR0), X(read_cr2()), F(GUEST_CR3), F(GUEST_CR4), F(GUEST_EFER), F(SEG_FIELD(GUEST_SELECTOR, SEG_CS)),
+	       F(SEG_FIELD(GUEST_BASE, SEG_CS)), F(SEG_FIELD(GUEST_ACCESS, SEG_CS)));
+	printk(LOG_ERR "  exit reason %llx qualification %llx, event %llx, address %llx\n", F(EXIT_REASON), F(EXIT_QUALIFICATION),
+	       F(IDT_VECTORING), F(GUEST_PHYSICAL_ADDRESS));
+#undef F
+#undef X
+}
+
+/* SDM volume 4, 2.1. */
+static const struct hvm_constant_msr constant_msrs[] = {
+	{ 0x17, 0 },                            /* PLATFORM_ID */
+	{ 0x1a0, BIT(0) | BIT(11) | BIT(12) },  /* MISC_ENABLE: fast strings, no branch tracing, no event sampling */
+	{ 0, 0 }
+};
+
+const struct hvm_ops vmx_ops = {
+	.name = "VMX",
+	.hypercall_insn = { 0x0f, 0x01, 0xc1 },
+	.constant_msrs = constant_msrs,
+	.probe = vmx_probe,
+	.cpu_enable = vmx_cpu_enable,
+	.cpu_disable = vmx_cpu_disable,
+	.domain_init = vmx_domain_init,
+	.domain_destroy = vmx_domain_destroy,
+	.vcpu_init = vmx_vcpu_init,
+	.vcpu_destroy = vmx_vcpu_destroy,
+	.vcpu_load = vmx_vcpu_load,
+	.vcpu_save = vmx_vcpu_save,
+	.run = vmx_run,
+	.can_inject = vmx_can_inject,
+	.inject_interrupt = vmx_inject_interrupt,
+	.inject_exception = vmx_inject_exception,
+	.inject_nmi = vmx_inject_nmi,
+	.request_window = vmx_request_window,
+	.get_cr = vmx_get_cr,
+	.set_efer = vmx_set_efer,
+	.set_pat = vmx_set_pat,
+	.get_state = vmx_get_state,
+	.set_state = vmx_set_state,
+	.flush_tlb = vmx_flush_tlb,
+	.cpl = vmx_cpl,
+	.dump = vmx_dump,
+};

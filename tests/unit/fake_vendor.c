@@ -1,0 +1,135 @@
+/* See fake_vendor.h. */
+#include "tests/unit/fake_vendor.h"
+#include <stdlib.h>
+#include <xen/hvm/save.h>
+#include <asm/lapic.h>
+#include <asm/time.h>
+#include <asm/traps.h>
+#include "mm/heap.h"
+#include "mm/page.h"
+#include "vmm/io_policy.h"
+
+static struct { u32 msr; u64 value; } msrs[64];
+static unsigned nr_msrs;
+u64 fake_cr[5] = { CR0_PE | CR0_ET | CR0_NE | CR0_WP | CR0_PG, 0, 0, 0x1000, CR4_PAE | CR4_OSXSAVE }, fake_dr[8];
+u8 fake_handled_interrupt;
+
+static u64 *find(u32 msr)
+{
+	for (unsigned i = 0; i < nr_msrs; i++)
+		if (msrs[i].msr == msr)
+			return &msrs[i].value;
+	return NULL;
+}
+
+void fake_msr(u32 msr, u64 value)
+{
+	if (!find(msr)) {
+		assert_true(nr_msrs < ARRAY_SIZE(msrs));
+		msrs[nr_msrs++].msr = msr;
+	}
+	*find(msr) = value;
+}
+
+void fake_msr_forget(u32 msr)
+{
+	for (unsigned i = 0; i < nr_msrs; i++)
+		if (msrs[i].msr == msr)
+			msrs[i] = msrs[--nr_msrs];
+}
+
+bool rdmsr_safe(u32 msr, u64 *v)
+{
+	if (!find(msr))
+		return false;
+	*v = *find(msr);
+	return true;
+}
+
+u64 rdmsr(u32 msr)
+{
+	if (!find(msr))
+		fail_msg("MSR %x is read, which is not there", msr);
+	return *find(msr);
+}
+
+void wrmsr(u32 msr, u64 v)
+{
+	if (!find(msr))
+		fail_msg("MSR %x is written, which is not there", msr);
+	*find(msr) = v;
+}
+
+/* The layers above and beside. */
+void interrupt_handle(u8 vector) { fake_handled_interrupt = vector; }
+void lapic_send_ipi(u32 apic_id, u8 vector) { }
+u64 cpu_policy_xcr0(const struct cpu_policy *p) { return 7; }
+bool io_policy_dom0_open(u16 port) { return port != 0x20; }
+struct desc_bases desc_bases(unsigned cpu) { return (struct desc_bases){ 0x1000, 0x2000, 0x3000 + cpu * 0x100 }; }
+
+int vlapic_write(struct vcpu *v, u32 msr, u64 val)
+{
+	assert_int_equal(msr, 0x808);
+	v->apic.tpr = (u32)val;
+	return 0;
+}
+
+struct vcpu *fake_vendor_vcpu(bool privileged)
+{
+	struct vcpu *v = calloc(1, sizeof(*v));
+	struct domain *d = calloc(1, sizeof(*d));
+
+	d->privileged = privileged;
+	d->domid = privileged ? 0 : 1;
+	d->p2m.root = virt_to_mfn(page_alloc_zeroed());
+	d->p2m.tlb_gen = 1;
+	v->domain = d;
+	assert_int_equal(hvm->domain_init(d), 0);
+	assert_int_equal(hvm_vcpu_init(v), 0);
+	return v;
+}
+
+void fake_vendor_vcpu_free(struct vcpu *v)
+{
+	if (current_vcpu() == v)
+		fake_vendor_load(NULL);
+	hvm_vcpu_destroy(v);
+	page_free_virt(mfn_to_virt(v->domain->p2m.root));
+	free(v->domain);
+	free(v);
+}
+
+void fake_vendor_load(struct vcpu *v)
+{
+	if (current_vcpu())
+		hvm->vcpu_save(current_vcpu());
+	this_cpu()->current = v;
+	if (v)
+		hvm->vcpu_load(v);
+}
+
+void fake_vendor_states(struct vcpu *v, void (*check)(struct vcpu *v, const char *what))
+{
+	struct hvm_hw_cpu c;
+
+	hvm_reset(v);
+	check(v, "power-on");
+	hvm_start_sipi(v, 0x9f);
+	check(v, "SIPI");
+	hvm_start_flat32(v, 0x1000850, 0x4000, 0);
+	check(v, "flat protected mode");
+	hvm_get_context(v, &c);
+	assert_int_equal(hvm_set_context(v, &c), 0);
+	check(v, "the toolstack's record of it");
+	/* Long mode, as a 64-bit kernel has it. */
+	c.cr0 = CR0_PG | CR0_WP | CR0_PE | CR0_ET;
+	c.cr4 = CR4_PAE;
+	c.msr_efer = EFER_LME | EFER_LMA | EFER_SCE | EFER_NXE;
+	c.cs_arbytes = 0xa9b;
+	c.rip = 0xffffffff81000000ull;
+	assert_int_equal(hvm_set_context(v, &c), 0);
+	check(v, "a record of long mode");
+}
+
+void fake_rule_fails(const char *rule) { fail_msg("the control block breaks a rule: %s", rule); }
+void fake_rule_counts(const char *rule) { }

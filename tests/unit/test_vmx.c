@@ -1,0 +1,393 @@
+/* units: arch/x86/vmx/vmx.c arch/x86/vmx/state.c arch/x86/vmx/capabilities.c arch/x86/vmx/permissions.c arch/x86/vmx/check.c arch/x86/hvm.c mm/pt.c mm/p2m.c mm/buddy.c mm/heap.c tests/unit/fake_vendor.c tests/unit/fake_vmx.c */
+/* VMX over a software VMCS: what a CPU must have, that every state passes the rules of VM entry, and how exits are read. */
+#include "tests/unit/fake_vendor.h"
+#include <stdio.h>
+#include <asm/vmx_insn.h>
+#include "arch/x86/vmx/vmcs.h"
+#include "arch/x86/vmx/vmx.h"
+#include "mm/p2m.h"
+#include "mm/page.h"
+#include "tests/unit/fake_vmx.h"
+
+const struct hvm_ops svm_ops = { .name = "none" };
+
+static u32 cpuid_1_c = 1u << 5 | 1u << 26;
+
+void cpuid_count(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d)
+{
+	*a = *b = *d = 0;
+	*c = leaf == 1 ? cpuid_1_c : 0;
+}
+
+static struct vcpu *v;
+static struct vm_exit x;
+
+static int set_up(void **state)
+{
+	fake_vmx_machine();
+	hvm = &vmx_ops;
+	hvm_phys_bits = 39;
+	assert_null(vmx_ops.probe());
+	assert_int_equal(vmx_ops.cpu_enable(), 0);
+	assert_true(fake_vmx_on);
+	v = fake_vendor_vcpu(false);
+	hvm_start_flat32(v, 0x1000850, 0, 0);
+	fake_vendor_load(v);
+	fake_guest = NULL;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	fake_vendor_vcpu_free(v);
+	return 0;
+}
+
+static void expect_missing(u32 msr, u64 without, const char *what)
+{
+	u64 before = rdmsr(msr);
+	const char *why;
+
+	wrmsr(msr, before & ~without);
+	why = vmx_ops.probe();
+	if (!why || !__builtin_strstr(why, what))
+		fail_msg("without %s the probe says: %s", what, why ?: "nothing");
+	wrmsr(msr, before);
+}
+
+static void missing_capabilities(void **state)
+{
+	expect_missing(0x480, BIT(55), "true controls");
+	expect_missing(0x48b, (u64)CPU2_EPT << 32, "EPT");
+	expect_missing(0x48b, (u64)CPU2_UNRESTRICTED << 32, "unrestricted guest");
+	expect_missing(0x48b, (u64)CPU2_VPID << 32, "VPID");
+	expect_missing(0x48d, (u64)PIN_VIRTUAL_NMI << 32, "virtual NMIs");
+	expect_missing(0x48f, (u64)EXIT_ACK_INTERRUPT << 32, "acknowledgement");
+	expect_missing(0x485, BIT(5), "EFER.LMA");
+	expect_missing(0x48c, BIT(25), "INVEPT");
+	expect_missing(0x3a, 4, "locked by the firmware");
+	fake_msr(0x48e, rdmsr(0x48e) | CPU_CR3_LOAD);
+	assert_non_null(__builtin_strstr(vmx_ops.probe(), "CR3 loads"));
+	fake_vmx_machine();
+	cpuid_1_c &= ~(1u << 5);
+	assert_non_null(__builtin_strstr(vmx_ops.probe(), "no VMX"));
+	cpuid_1_c |= 1u << 5;
+	fake_msr(0x48b, 0);
+	assert_non_null(vmx_ops.probe());
+	fake_vmx_machine();
+	assert_null(vmx_ops.probe());
+}
+
+/* Without these it goes on. */
+static void optional_capabilities(void **state)
+{
+	fake_msr(0x48d, rdmsr(0x48d) & ~((u64)PIN_PREEMPTION_TIMER << 32));
+	fake_msr(0x48b, rdmsr(0x48b) & ~((u64)(CPU2_RDTSCP | CPU2_INVPCID | CPU2_WBINVD) << 32));
+	fake_msr(0x48c, rdmsr(0x48c) & ~BIT(17));
+	assert_null(vmx_ops.probe());
+	assert_false(vmx_controls.pin & PIN_PREEMPTION_TIMER);
+	assert_false(p2m_format->sizes & PT_1G);
+	fake_vmx_machine();
+	assert_null(vmx_ops.probe());
+	assert_true(p2m_format->sizes & PT_1G);
+}
+
+/* Firmware that leaves it open. */
+static void unlocked(void **state)
+{
+	fake_msr(0x3a, 0);
+	assert_null(vmx_ops.probe());
+	assert_int_equal(rdmsr(0x3a), 5);
+}
+
+static void check_state(struct vcpu *w, const char *what)
+{
+	bool borrowed = vmx_borrow(w);
+
+	vmwrite(VPID, 1);
+	vmwrite(GUEST_RIP, w->hvm.regs.rip);
+	vmwrite(GUEST_RFLAGS, w->hvm.regs.rflags);
+	if (vmx_check_entry(fake_rule_counts))
+		print_message("%s\n", what);
+	vmx_check_entry(fake_rule_fails);
+	vmx_give_back(w, borrowed);
+}
+
+static void states_pass_the_rules(void **state)
+{
+	struct vcpu *other = fake_vendor_vcpu(true);
+
+	check_state(v, "loaded");
+	fake_vendor_load(other);
+	fake_vendor_load(v);
+	fake_vendor_states(v, check_state);
+	/* The service domain's, which is not on this CPU: ours is still the current one afterwards. */
+	fake_vendor_load(v);
+	hvm->set_pat(other, 0x0606060606060606ull);
+	assert_int_equal(vmread(GUEST_PAT), 0x0007040600070406ull);
+	fake_vendor_load(NULL);
+	fake_vendor_load(other);
+	fake_vendor_states(other, check_state);
+	fake_vendor_vcpu_free(other);
+}
+
+static void state_survives(void **state)
+{
+	struct hvm_state a, b;
+
+	hvm->get_state(v, &a);
+	a.star = 1, a.lstar = 2, a.cstar = 3, a.sfmask = 4, a.kernel_gs_base = 5, a.cr2 = 6, a.dr6 = 0xffff0ff1;
+	a.seg[HVM_SEG_LDTR].ar = 0;
+	hvm->set_state(v, &a);
+	fake_vendor_load(NULL);
+	hvm->get_state(v, &b);
+	assert_memory_equal(&a, &b, sizeof(a));
+	fake_vendor_load(v);
+	hvm->get_state(v, &b);
+	assert_memory_equal(&a, &b, sizeof(a));
+	assert_int_equal(rdmsr(0xc0000082), 2);
+}
+
+/* A field that breaks a rule, and the rule's first words. */
+static const struct { u64 field, value; const char *rule; } wrong[] = {
+	{ PIN_CONTROLS, 0, "a pin-based" }, { PRIMARY_CONTROLS, 0, "a primary" }, { SECONDARY_CONTROLS, 0, "a secondary" },
+	{ EXIT_CONTROLS, 0, "exit controls" }, { ENTRY_CONTROLS, 0, "entry controls" }, { CR3_TARGET_COUNT, 5, "CR3-target" },
+	{ IO_BITMAP_A, 1, "I/O bitmaps" }, { MSR_BITMAP, BIT(60), "MSR bitmap" }, { VPID, 0, "VPID" }, { EPT_POINTER, 0, "EPT pointer" },
+	{ EXIT_MSR_LOAD_COUNT, 1, "MSR lists" },
+	{ ENTRY_INTERRUPTION, EVENT_VALID | 1 << 8, "event: reserved type" }, { ENTRY_INTERRUPTION, EVENT_VALID | EVENT_NMI | 3, "event: an NMI" },
+	{ ENTRY_INTERRUPTION, EVENT_VALID | EVENT_EXCEPTION | 32, "event: an exception" },
+	{ ENTRY_INTERRUPTION, EVENT_VALID | EVENT_EXCEPTION | 13, "event: error code" },
+	{ ENTRY_INTERRUPTION, EVENT_VALID | EVENT_EXCEPTION | 6 | 1 << 20, "event: reserved bits" },
+	{ ENTRY_INTERRUPTION, EVENT_VALID | EVENT_SOFT_INTR | 0x80, "event: instruction length" },
+	{ ENTRY_INTERRUPTION, EVENT_VALID | EVENT_INTR | 0x40, "an interrupt is injected" },
+	{ HOST_CR0, 0, "host CR0" }, { HOST_CR4, 0, "host CR4" }, { HOST_CR3, BIT(60), "host CR3" }, { HOST_GS_BASE, BIT(60), "host: an address" },
+	{ HOST_SS, 3, "host: a selector" }, { HOST_CS, 0, "host: CS" }, { HOST_PAT, 2, "host PAT" }, { HOST_EFER, 0, "host EFER" },
+	{ GUEST_CR0, 0, "CR0: fixed" }, { GUEST_CR0, CR0_NE | CR0_PG, "CR0: PG" }, { GUEST_CR4, 0, "CR4: fixed" },
+	{ GUEST_CR4, CR4_VMXE | CR4_PCIDE, "CR4: PCIDE" }, { GUEST_CR3, BIT(60), "CR3" }, { GUEST_DR7, BIT(32), "DR7" },
+	{ GUEST_SYSENTER_EIP, BIT(60), "SYSENTER" }, { GUEST_PAT, 3, "PAT" }, { GUEST_EFER, BIT(1), "EFER: reserved" },
+	{ GUEST_EFER, EFER_LMA, "EFER: LMA unlike the mode" },
+	{ SEG_FIELD(GUEST_BASE, SEG_CS), BIT(32), "segment: base" }, { SEG_FIELD(GUEST_ACCESS, SEG_CS), 0xc090, "CS: type" },
+	{ SEG_FIELD(GUEST_ACCESS, SEG_CS), 0xc0f3, "CS: a data segment" }, { SEG_FIELD(GUEST_ACCESS, SEG_SS), 0xc091, "SS: type" },
+	{ SEG_FIELD(GUEST_ACCESS, SEG_DS), 0xc099, "segment: type" }, { SEG_FIELD(GUEST_ACCESS, SEG_ES), 0xc013, "segment: access" },
+	{ SEG_FIELD(GUEST_LIMIT, SEG_FS), 0xffff0000, "segment: limit" }, { SEG_FIELD(GUEST_BASE, SEG_GS), BIT(60), "segment: base" },
+	{ SEG_FIELD(GUEST_ACCESS, SEG_TR), 0x89, "TR: type" }, { SEG_FIELD(GUEST_ACCESS, SEG_TR), 0x9b, "TR: access" },
+	{ SEG_FIELD(GUEST_LIMIT, SEG_TR), BIT(20), "TR: limit" }, { SEG_FIELD(GUEST_SELECTOR, SEG_TR), 4, "TR: selector" },
+	{ SEG_FIELD(GUEST_BASE, SEG_TR), BIT(60), "TR: base" }, { SEG_FIELD(GUEST_ACCESS, SEG_LDTR), 0x81, "LDTR: access" },
+	{ SEG_FIELD(GUEST_LIMIT, SEG_LDTR), BIT(20), "LDTR: limit" }, { SEG_FIELD(GUEST_SELECTOR, SEG_LDTR), 4, "LDTR: selector" },
+	{ SEG_FIELD(GUEST_BASE, SEG_LDTR), BIT(60), "LDTR: base" }, { SEG_FIELD(GUEST_BASE, SEG_GDTR), BIT(60), "GDTR or IDTR: base" },
+	{ SEG_FIELD(GUEST_LIMIT, SEG_IDTR), BIT(16), "GDTR or IDTR: limit" },
+	{ GUEST_RIP, BIT(32), "RIP" }, { GUEST_RFLAGS, 0, "RFLAGS: reserved" }, { GUEST_ACTIVITY, 1, "activity" },
+	{ GUEST_INTERRUPTIBILITY, 4, "interruptibility: reserved" }, { GUEST_INTERRUPTIBILITY, 3, "interruptibility: STI and" },
+	{ GUEST_INTERRUPTIBILITY, 1, "interruptibility: blocked by STI" }, { VMCS_LINK_POINTER, 0, "VMCS link" },
+};
+
+static char broken[4096];
+static void note(const char *rule) { snprintf(broken + strlen(broken), sizeof(broken) - strlen(broken), "%s; ", rule); }
+
+static void broken_rules_are_named(void **state)
+{
+	vmwrite(VPID, 1);
+	vmwrite(GUEST_RIP, 0x1000850);
+	vmwrite(GUEST_RFLAGS, 2);
+	assert_int_equal(vmx_check_entry(fake_rule_fails), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(wrong); i++) {
+		u64 before = vmread(wrong[i].field);
+
+		broken[0] = 0;
+		vmwrite(wrong[i].field, wrong[i].value);
+		vmx_check_entry(note);
+		if (!__builtin_strstr(broken, wrong[i].rule))
+			fail_msg("field %#lx = %#lx does not break \"%s\" but: %s", (unsigned long)wrong[i].field, (unsigned long)wrong[i].value,
+				 wrong[i].rule, broken);
+		vmwrite(wrong[i].field, before);
+	}
+}
+
+static struct { u32 reason; u64 qualification; u32 length, vectoring, blocked; } next_exit;
+
+static void leave(struct cpu_regs *regs)
+{
+	vmwrite(EXIT_REASON, next_exit.reason);
+	vmwrite(EXIT_QUALIFICATION, next_exit.qualification);
+	vmwrite(EXIT_INSN_LENGTH, next_exit.length);
+	vmwrite(IDT_VECTORING, next_exit.vectoring);
+	vmwrite(GUEST_INTERRUPTIBILITY, next_exit.blocked);
+}
+
+static u32 run(u32 reason, u64 qualification)
+{
+	next_exit.reason = reason;
+	next_exit.qualification = qualification;
+	next_exit.length = 2;
+	fake_guest = leave;
+	memset(&x, 0, sizeof(x));
+	hvm->run(v, &x);
+	return x.reason;
+}
+
+static void exits(void **state)
+{
+	assert_int_equal(run(VMX_CPUID, 0), EXIT_CPUID);
+	assert_int_equal(x.len, 2);
+	assert_int_equal(run(VMX_IO, 0x3f8ull << 16 | 1 << 3), EXIT_IO);
+	assert_true(x.io.port == 0x3f8 && x.io.in && x.io.size == 1 && !x.io.string && !x.io.rep);
+	assert_int_equal(run(VMX_IO, 0xe9ull << 16 | 1 << 4 | 1 << 5 | 3), EXIT_IO);
+	assert_true(x.io.port == 0xe9 && !x.io.in && x.io.size == 4 && x.io.string && x.io.rep);
+	vmwrite(GUEST_PHYSICAL_ADDRESS, 0x123456);
+	assert_int_equal(run(VMX_EPT_VIOLATION, 1 << 1 | 1 << 3), EXIT_NPF);
+	assert_true(x.npf.gpa == 0x123456 && x.npf.write && !x.npf.fetch && x.npf.present);
+	vmwrite(EXIT_INTERRUPTION, EVENT_VALID | 0x51);
+	assert_int_equal(run(VMX_INTERRUPT, 0), EXIT_INTERRUPT);
+	assert_int_equal(fake_handled_interrupt, 0x51);
+	assert_int_equal(run(VMX_PREEMPTION_TIMER, 0), EXIT_INTERRUPT);
+	assert_int_equal(run(VMX_VMCALL, 0), EXIT_HYPERCALL);
+	assert_true(x.call.cpl == 0 && !x.call.long_mode);
+	assert_int_equal(run(VMX_VMXON, 0), EXIT_UNDEFINED);
+	assert_int_equal(run(VMX_INVEPT, 0), EXIT_UNDEFINED);
+	assert_int_equal(run(9, 0), EXIT_UNKNOWN);
+	assert_int_equal(x.code, 9);
+	v->hvm.regs.rip = 0x1000;
+	vmwrite(GUEST_RIP, 0x1000);
+	assert_int_equal(run(VMX_WBINVD, 0), EXIT_RETRY);
+	assert_int_equal(v->hvm.regs.rip, 0x1002);
+}
+
+static void control_registers(void **state)
+{
+	/* CR0 from RBX: seen as wanted, and the instruction is executed again; the CPU never loses NE, never has caching off. */
+	v->hvm.regs.rbx = CR0_PE | CR0_CD | CR0_NW;
+	assert_int_equal(run(VMX_CR_ACCESS, 0 | 3 << 8), EXIT_RETRY);
+	assert_int_equal(hvm->get_cr(v, HVM_CR0) & (CR0_CD | CR0_NW | CR0_NE), CR0_CD | CR0_NW);
+	assert_int_equal(vmread(GUEST_CR0) & (CR0_CD | CR0_NW | CR0_NE), CR0_NE);
+	assert_int_equal(v->hvm.regs.rip, 0x1000850);
+	/* CR8 from and to RSI. */
+	v->hvm.regs.rsi = 9;
+	assert_int_equal(run(VMX_CR_ACCESS, 8 | 6 << 8), EXIT_RETRY);
+	assert_int_equal(v->apic.tpr, 0x90);
+	v->hvm.regs.rsi = 0;
+	assert_int_equal(run(VMX_CR_ACCESS, 8 | 1 << 4 | 6 << 8), EXIT_RETRY);
+	assert_int_equal(v->hvm.regs.rsi, 9);
+	v->hvm.regs.rsi = 16;
+	run(VMX_CR_ACCESS, 8 | 6 << 8);
+	assert_int_equal(vmread(ENTRY_INTERRUPTION), EVENT_VALID | EVENT_EXCEPTION | EVENT_HAS_ERROR | 13);
+	/* CR4 with VMXE. */
+	assert_int_equal(run(VMX_CR_ACCESS, 4), EXIT_RETRY);
+	assert_int_equal(vmread(ENTRY_INTERRUPTION), EVENT_VALID | EVENT_EXCEPTION | EVENT_HAS_ERROR | 13);
+	assert_int_equal(hvm->get_cr(v, HVM_CR4), 0);
+}
+
+static void events(void **state)
+{
+	v->hvm.regs.rflags = 2;
+	assert_false(hvm->can_inject(v));
+	v->hvm.regs.rflags = 2 | RFLAGS_IF;
+	assert_true(hvm->can_inject(v));
+	hvm->inject_interrupt(v, 0x31);
+	assert_false(hvm->can_inject(v));
+	vmwrite(GUEST_RFLAGS, 2 | RFLAGS_IF);
+	/* Cut off in its delivery: again. */
+	next_exit.vectoring = EVENT_VALID | EVENT_INTR | 0x31;
+	run(VMX_EPT_VIOLATION, 0);
+	assert_int_equal(vmread(ENTRY_INTERRUPTION), EVENT_VALID | EVENT_INTR | 0x31);
+	assert_false(hvm->can_inject(v));
+	next_exit.vectoring = 0;
+	run(VMX_CPUID, 0);
+	assert_true(hvm->can_inject(v));
+	/* STI's shadow holds until an instruction has been completed for the guest. */
+	next_exit.blocked = BLOCKED_BY_STI;
+	run(VMX_INTERRUPT_WINDOW, 0);
+	assert_false(hvm->can_inject(v));
+	run(VMX_HLT, 0);
+	assert_true(hvm->can_inject(v));
+	next_exit.blocked = 0;
+	run(VMX_CPUID, 0);
+	hvm->request_window(v, true);
+	assert_true(vmread(PRIMARY_CONTROLS) & CPU_INTERRUPT_WINDOW);
+	assert_int_equal(run(VMX_INTERRUPT_WINDOW, 0), EXIT_WINDOW);
+	assert_false(vmread(PRIMARY_CONTROLS) & CPU_INTERRUPT_WINDOW);
+	/* A second NMI waits for the first one's IRET. */
+	assert_true(hvm->inject_nmi(v));
+	next_exit.blocked = BLOCKED_BY_NMI;
+	run(VMX_CPUID, 0);
+	assert_false(hvm->inject_nmi(v));
+	assert_true(vmread(PRIMARY_CONTROLS) & CPU_NMI_WINDOW);
+	next_exit.blocked = 0;
+	assert_int_equal(run(VMX_NMI_WINDOW, 0), EXIT_WINDOW);
+	assert_true(hvm->inject_nmi(v));
+	run(VMX_CPUID, 0);
+	/* In real mode exceptions have no error code. */
+	hvm_reset(v);
+	hvm->inject_exception(v, 13, true, 0);
+	assert_int_equal(vmread(ENTRY_INTERRUPTION), EVENT_VALID | EVENT_EXCEPTION | 13);
+}
+
+static void translations(void **state)
+{
+	unsigned before;
+
+	run(VMX_CPUID, 0);
+	before = fake_invepts;
+	run(VMX_CPUID, 0);
+	assert_int_equal(fake_invepts, before);
+	v->domain->p2m.tlb_gen++;
+	run(VMX_CPUID, 0);
+	assert_int_equal(fake_invepts, before + 1);
+	hvm->flush_tlb(v);
+	run(VMX_CPUID, 0);
+	assert_int_equal(fake_invepts, before + 2);
+	/* When the VPIDs run out, all start again. */
+	before = fake_invvpids;
+	this_cpu()->asid_next = 0x10000;
+	hvm->flush_tlb(v);
+	run(VMX_CPUID, 0);
+	assert_int_equal(fake_invvpids, before + 1);
+	assert_int_equal(vmread(VPID), 1);
+}
+
+static void refused_entry(void **state)
+{
+	fake_log_clear();
+	vmwrite(GUEST_CR3, BIT(60));
+	assert_int_equal(run(VMX_CPUID, 0), EXIT_FAILED);
+	assert_logged("CR3: beyond the CPU's addresses");
+}
+
+/* A bit for each port and MSR, two for the latter. */
+static void permission_maps(void **state)
+{
+	const u8 *msr = phys_to_virt(vmread(MSR_BITMAP)), *a = phys_to_virt(vmread(IO_BITMAP_A)), *b = phys_to_virt(vmread(IO_BITMAP_B));
+	struct vcpu *other = fake_vendor_vcpu(true);
+
+	assert_true(a[0x3f8 / 8] == 0xff && b[0] == 0xff);
+	assert_int_equal(msr[1024 + 0x82 / 8], 0xe1);           /* 0xc0000081-84, reads, 80 is EFER */
+	assert_int_equal(msr[2048 + 1024 + 0x82 / 8], 0xe1);
+	assert_int_equal(msr[0x174 / 8], 0x8f);
+	assert_int_equal(msr[0x277 / 8], 0xff);
+	fake_vendor_load(other);
+	a = phys_to_virt(vmread(IO_BITMAP_A)), b = phys_to_virt(vmread(IO_BITMAP_B));
+	assert_true(a[0x20 / 8] == 1 && a[0x3f8 / 8] == 0 && b[0] == 0);
+	fake_vendor_vcpu_free(other);
+	fake_vendor_load(v);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(missing_capabilities, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(optional_capabilities, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(unlocked, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(states_pass_the_rules, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(state_survives, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(broken_rules_are_named, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(exits, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(control_registers, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(events, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(translations, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(refused_entry, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(permission_maps, set_up, tear_down),
+	};
+
+	fake_memory_init(4096);
+	page_add_range(MiB(1), MiB(16));
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
