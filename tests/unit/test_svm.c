@@ -73,8 +73,9 @@ static void events_pass_the_rules(void **state)
 	hvm_start_flat32(v, 0x1000, 0, 0);
 	hvm->inject_exception(v, 13, true, 0);
 	check_state(v, "#GP");
-	hvm->inject_interrupt(v, 0x31);
+	hvm->offer_interrupt(v, 0x31);
 	check_state(v, "an interrupt");
+	assert_false(hvm->took_interrupt(v));
 	assert_true(hvm->inject_nmi(v));
 	check_state(v, "an NMI");
 }

@@ -220,13 +220,6 @@ static void set_blocked(struct vmx_vcpu *x, u32 blocked)
 		vmwrite(GUEST_INTERRUPTIBILITY, x->blocked = blocked);
 }
 
-static bool vmx_can_inject(struct vcpu *v)
-{
-	const struct vmx_vcpu *x = vmx_of(v);
-
-	return (v->hvm.regs.rflags & RFLAGS_IF) && !(x->blocked & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS)) && !x->injecting;
-}
-
 static void inject(struct vcpu *v, u64 event, u32 error)
 {
 	vmwrite(ENTRY_INTERRUPTION, event);
@@ -235,9 +228,28 @@ static void inject(struct vcpu *v, u64 event, u32 error)
 	vmx_of(v)->injecting = true;
 }
 
-static void vmx_inject_interrupt(struct vcpu *v, u8 vector)
+/* Injected now, or an exit tells when it can be (SDM 27.7.5). */
+static void vmx_offer_interrupt(struct vcpu *v, u8 vector)
 {
+	struct vmx_vcpu *x = vmx_of(v);
+
+	if (!(v->hvm.regs.rflags & RFLAGS_IF) || x->blocked & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS) || x->injecting) {
+		set_primary(x, CPU_INTERRUPT_WINDOW, true);
+		return;
+	}
 	inject(v, EVENT_VALID | EVENT_INTR | vector, 0);
+	x->took_interrupt = true;
+}
+
+/* What was injected is as good as taken: if an exit cuts it off, it is injected again. */
+static bool vmx_took_interrupt(struct vcpu *v)
+{
+	struct vmx_vcpu *x = vmx_of(v);
+	bool took = x->took_interrupt;
+
+	x->took_interrupt = false;
+	set_primary(x, CPU_INTERRUPT_WINDOW, false);
+	return took;
 }
 
 /* Real mode has no error codes (SDM 27.2.1.3). */
@@ -257,11 +269,6 @@ static bool vmx_inject_nmi(struct vcpu *v)
 	}
 	inject(v, EVENT_VALID | EVENT_NMI | VECTOR_NMI, 0);
 	return true;
-}
-
-static void vmx_request_window(struct vcpu *v, bool on)
-{
-	set_primary(vmx_of(v), CPU_INTERRUPT_WINDOW, on);
 }
 
 /*
@@ -377,10 +384,7 @@ static void decode(struct vcpu *v, u32 reason, struct vm_exit *x)
 	case VMX_EPT_VIOLATION: decode_ept_violation(vx, x); break;
 	case VMX_EXCEPTION: decode_exception(v, x); break;
 	case VMX_CR_ACCESS: cr_access(v, x); break;
-	case VMX_INTERRUPT_WINDOW:
-		set_primary(vx, CPU_INTERRUPT_WINDOW, false);
-		x->reason = EXIT_WINDOW;
-		break;
+	case VMX_INTERRUPT_WINDOW: x->reason = EXIT_WINDOW; break;
 	case VMX_NMI_WINDOW:
 		set_primary(vx, CPU_NMI_WINDOW, false);
 		x->reason = EXIT_WINDOW;
@@ -526,11 +530,10 @@ const struct hvm_ops vmx_ops = {
 	.vcpu_load = vmx_vcpu_load,
 	.vcpu_save = vmx_vcpu_save,
 	.run = vmx_run,
-	.can_inject = vmx_can_inject,
-	.inject_interrupt = vmx_inject_interrupt,
+	.offer_interrupt = vmx_offer_interrupt,
+	.took_interrupt = vmx_took_interrupt,
 	.inject_exception = vmx_inject_exception,
 	.inject_nmi = vmx_inject_nmi,
-	.request_window = vmx_request_window,
 	.get_cr = vmx_get_cr,
 	.set_efer = vmx_set_efer,
 	.set_pat = vmx_set_pat,

@@ -17,6 +17,7 @@ struct vmx_vcpu {
 	u64 pa;                         /* of the VMCS */
 	bool launched;                  /* since it was cleared: VMRESUME */
 	bool injecting;                 /* the next entry delivers an event */
+	bool took_interrupt;            /* of the offer for this entry: it was injected */
 	u32 primary;                    /* copies of fields: the primary controls, */
 	u32 blocked;                    /* interruptibility, */
 	u64 eptp;
