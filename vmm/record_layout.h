@@ -6,6 +6,7 @@
 #define VMM_RECORD_LAYOUT_H
 
 #include "lib/base.h"
+#include <asm/cpu.h>
 #include <asm/hvm.h>
 
 #define RECORD_MAGIC        0x7968746f42ull /* "Bothy" */
