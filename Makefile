@@ -50,6 +50,7 @@ $(IMAGE): $(OBJECTS) linker.ld tools/ksyms
 	@sha256sum $@
 
 -include $(OBJECTS:.o=.d)
+include dom0-lite/bothy/bothy.mk
 include tests/unit/unit.mk
 -include tests/guest/guest.mk
 

@@ -27,6 +27,7 @@
 #include "vmm/hypercall.h"
 #include "vmm/io_policy.h"
 #include "vmm/irq.h"
+#include "vmm/record.h"
 #include "vmm/version.h"
 
 #define AP_TRAMPOLINE    0x8000u        /* dom0's RAM later */
@@ -59,7 +60,7 @@ static void init_console(void)
 		io_policy_hide_uart(options.console == CONSOLE_COM1 ? UART_COM1 : UART_COM2);
 	console_set_level(options.log_level);
 	panic_reboots = !options.noreboot;
-	traps_set_panic_hooks(console_emergency, exits_dump);
+	traps_set_panic_hooks(console_emergency, record_dump);
 }
 
 static void read_boot_info(u32 magic, u32 info)
@@ -192,6 +193,7 @@ static void init_platform(void)
 
 static void ap_main_loop(void)
 {
+	record_init_cpu();
 	hvm_cpu_enable();
 	timer_cpu_init(cpu_id());
 	sched_cpu_init(cpu_id());
@@ -201,6 +203,8 @@ static void ap_main_loop(void)
 
 static void start_cpus(void)
 {
+	record_init(hypercall_nr_rows);
+	record_init_cpu();
 	timer_cpu_init(0);
 	sched_cpu_init(0);
 	hvm_cpu_enable();

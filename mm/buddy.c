@@ -242,26 +242,11 @@ int page_claim(mfn_t mfn, u64 n, u16 owner)
 	return 0;
 }
 
-bool page_get(struct page *pg)
+void page_release(struct page *pg, u32 before)
 {
-	u32 count = __atomic_load_n(&pg->count, __ATOMIC_RELAXED);
-
-	do {
-		if (count == 0 || count == UINT32_MAX)  /* free; or one more would make it look free */
-			return false;
-	} while (!__atomic_compare_exchange_n(&pg->count, &count, count + 1, true, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
-	return true;
-}
-
-void page_put(struct page *pg)
-{
-	/* Release our uses of the frame to whoever drops the last reference; acquire theirs if that is us. */
-	u32 before = __atomic_fetch_sub(&pg->count, 1, __ATOMIC_ACQ_REL);
 	unsigned order;
 
 	BUG_ON(before == 0);
-	if (before > 1)
-		return;
 	BUG_ON(pg->state != PAGE_DOMAIN && pg->state != PAGE_HEAP);
 	if (pg->state == PAGE_DOMAIN && release)
 		release(pg->owner);

@@ -49,10 +49,29 @@ void page_assign(struct page *pg, unsigned order, u16 owner);
 /* Takes the exact frames [mfn, mfn+n) out of the free lists as PAGE_DOMAIN of `owner` (dom0's identity map); -EBUSY if one isn't free. */
 int page_claim(mfn_t mfn, u64 n, u16 owner);
 
+/* Inside page_put: the last reference of `before` is gone. */
+void page_release(struct page *pg, u32 before);
+
 /* One more reference, unless the frame has none (it is free). True if taken. */
-bool page_get(struct page *pg);
+static inline bool page_get(struct page *pg)
+{
+	u32 count = __atomic_load_n(&pg->count, __ATOMIC_RELAXED);
+
+	do {
+		if (count == 0 || count == UINT32_MAX)  /* free; or one more would make it look free */
+			return false;
+	} while (!__atomic_compare_exchange_n(&pg->count, &count, count + 1, true, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
+	return true;
+}
 /* Drops one; at the last the frame is freed, and a PAGE_DOMAIN frame is reported to the release function. */
-void page_put(struct page *pg);
+static inline void page_put(struct page *pg)
+{
+	/* Release our uses of the frame to whoever drops the last reference; acquire theirs if that is us. */
+	u32 before = __atomic_fetch_sub(&pg->count, 1, __ATOMIC_ACQ_REL);
+
+	if (unlikely(before <= 1))
+		page_release(pg, before);
+}
 /* `fn(owner)` is called once for each PAGE_DOMAIN frame that is freed (the domain layer's accounting). */
 void page_set_release(void (*fn)(u16 owner));
 

@@ -85,14 +85,16 @@ static long call(struct vcpu *v, u32 nr, struct hypercall *hc)
 	}
 }
 
-void hypercall_dispatch_compat(struct vcpu *v, unsigned len)
+void hypercall_dispatch_compat(struct vcpu *v, struct vm_exit *x)
 {
 	struct cpu_regs *r = &v->hvm.regs;
 	struct hypercall hc = {
 		.a = { (u32)r->rbx, (u32)r->rcx, (u32)r->rdx, (u32)r->rsi, (u32)r->rdi },
+		.op = (u32)r->rax | (u32)r->rbx << 8,
 	};
 	long ret = call(v, (u32)r->rax, &hc);
 
+	hypercall_note(v, x, &hc, ret);
 	if (ret == HC_AGAIN) {
 		r->rbx = (u32)hc.a[0];
 		r->rcx = (u32)hc.a[1];
@@ -100,5 +102,5 @@ void hypercall_dispatch_compat(struct vcpu *v, unsigned len)
 		return;
 	}
 	r->rax = (u32)ret;
-	exit_complete(v, len);
+	exit_complete(v, x->len);
 }

@@ -3,8 +3,9 @@
 #define VMM_COMPAT_H
 
 struct vcpu;
+struct vm_exit;
 
 /* As hypercall_dispatch, for a vCPU outside long mode. */
-void hypercall_dispatch_compat(struct vcpu *v, unsigned len);
+void hypercall_dispatch_compat(struct vcpu *v, struct vm_exit *x);
 
 #endif

@@ -17,8 +17,8 @@ static u64 count_exits(const struct vcpu *v)
 {
 	u64 n = 0;
 
-	for (unsigned i = 0; i < ARRAY_SIZE(v->exits); i++)
-		n += v->exits[i];
+	for (unsigned i = 0; i < EXIT_REASONS; i++)
+		n += v->counters->exits[i].count;
 	return n;
 }
 

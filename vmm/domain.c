@@ -69,6 +69,7 @@ static void free_domain(struct domain *d)
 			continue;
 		sched_entity_destroy(&v->sched);
 		hvm_vcpu_destroy(v);
+		record_vcpu_free(v->counters);
 		timer_release(TIMERS_PER_VCPU);
 		kfree(v);
 	}
@@ -250,6 +251,7 @@ int domain_create(u16 domid, u32 max_vcpus, u32 max_evtchn_port, s32 grant_frame
 	err = enter_table(d);
 	if (err)
 		goto undo_evtchn;
+	record_event(RECORD_CREATE, d, NULL, 0, 0);
 	*out = d;
 	return 0;
 
@@ -280,6 +282,7 @@ static void sync_vcpus(struct domain *d)
 void domain_pause(struct domain *d)
 {
 	__atomic_add_fetch(&d->pause_count, 1, __ATOMIC_SEQ_CST);
+	record_event(RECORD_PAUSE, d, NULL, 0, 0);
 	sync_vcpus(d);
 }
 
@@ -287,6 +290,7 @@ void domain_unpause(struct domain *d)
 {
 	BUG_ON(!d->pause_count);
 	__atomic_sub_fetch(&d->pause_count, 1, __ATOMIC_SEQ_CST);
+	record_event(RECORD_UNPAUSE, d, NULL, 0, 0);
 	sync_vcpus(d);
 }
 
@@ -326,6 +330,7 @@ void domain_shutdown(struct domain *d, u8 code)
 	spin_unlock(&d->lock);
 	if (!first)
 		return;
+	record_event(RECORD_SHUTDOWN, d, NULL, code, 0);
 	domain_pause(d);
 	evtchn_raise_global_virq(dom0, VIRQ_DOM_EXC);
 }
@@ -384,6 +389,7 @@ int domain_destroy(struct domain *d)
 	if (!done)
 		return -EAGAIN;
 	__atomic_store_n(&d->dying, 2, __ATOMIC_SEQ_CST);
+	record_event(RECORD_DESTROY, d, NULL, 0, 0);
 	evtchn_raise_global_virq(dom0, VIRQ_DOM_EXC);
 	__atomic_store_n(&reap_wanted, true, __ATOMIC_SEQ_CST);
 	domain_reap();

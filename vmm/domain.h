@@ -12,6 +12,7 @@
 #include "vmm/evtchn.h"
 #include "vmm/grant.h"
 #include "vmm/guest_access.h"
+#include "vmm/record.h"
 #include "vmm/vlapic.h"
 #include "vmm/cpu_policy.h"
 #include "sched/sched.h"
@@ -36,6 +37,14 @@ struct vcpu {
 	struct vlapic apic;
 	struct sched_entity sched;
 	u32 pause_flags;                /* [a] VCPU_* */
+	union {                         /* all of it is rare, so one look serves */
+		u64 attention;          /* [a] */
+		struct {
+			bool polling;   /* [c] in SCHEDOP_poll */
+			bool nmi_pending, init_pending; /* [a] */
+			u32 sipi;       /* [a] 0x100 | vector: a start-up IPI waits */
+		};
+	};
 	u32 kick_pending;               /* [a] an event may have arrived since the last look */
 	struct vcpu_info *info;         /* [a] in shared_info, a registered frame, or dummy_info */
 	struct page *info_page;         /* registered frame (with reference) or NULL */
@@ -46,15 +55,14 @@ struct vcpu {
 	u64 wake_time;                  /* [a] when it last became runnable after blocking, ns */
 	struct page *runstate_page[2];  /* [c] the guest's area may cross a page; with references, NULL if there is none */
 	u32 runstate_offset;            /* [c] in the first page */
-	u64 exits[EXIT_REASONS];        /* [c] */
+	u64 who;                        /* [I] domid, id << 16: how records name it */
+	struct record_vcpu *counters;   /* [c] what it points to */
 	struct guest_walk walks[GUEST_WALKS]; /* [c] see vmm/guest_access.c */
 	bool wait_for_sipi;             /* [c] reset by INIT, or never started */
 	/* SCHEDOP_poll */
 	u32 poll_port;                  /* [a] single polled port, ~0 for several, 0 for none */
-	bool polling;                   /* [c] */
 	struct timer poll_timer;
 	u16 virq_port[8];               /* [LOCK_EVTCHN] port of each per-vCPU VIRQ, 0 if not bound */
-	bool nmi_pending;               /* [a] */
 };
 
 struct domain {

@@ -128,13 +128,13 @@ long hc_gethvmcontext(struct vcpu *v, struct hypercall *hc, void *arg)
 }
 
 /* One record of a stream that lies in our own memory. */
-struct record {
+struct context_record {
 	struct hvm_save_descriptor desc;
 	const u8 *data;
 };
 
 /* The record at *at, which moves behind it; -EINVAL if it doesn't lie within the stream. */
-static int next_record(const u8 *stream, u32 size, u32 *at, struct record *r)
+static int next_record(const u8 *stream, u32 size, u32 *at, struct context_record *r)
 {
 	if (size - *at < sizeof(r->desc))
 		return -EINVAL;
@@ -147,7 +147,7 @@ static int next_record(const u8 *stream, u32 size, u32 *at, struct record *r)
 	return 0;
 }
 
-static int check_header(const struct record *r)
+static int check_header(const struct context_record *r)
 {
 	struct hvm_save_header header;
 
@@ -163,7 +163,7 @@ static bool memory_type_valid(u8 type, bool pat)
 	return type == 0 || type == 1 || (type >= 4 && type <= 6) || (pat && type == 7);
 }
 
-static int check_mtrr(const struct record *r)
+static int check_mtrr(const struct context_record *r)
 {
 	struct hvm_hw_mtrr m;
 
@@ -178,7 +178,7 @@ static int check_mtrr(const struct record *r)
 	return 0;
 }
 
-static int check_record(struct domain *d, const struct record *r)
+static int check_record(struct domain *d, const struct context_record *r)
 {
 	if (!domain_vcpu(d, r->desc.instance))
 		return -EINVAL;
@@ -194,7 +194,7 @@ static int check_record(struct domain *d, const struct record *r)
 
 static int check_stream(struct domain *d, const u8 *stream, u32 size)
 {
-	struct record r;
+	struct context_record r;
 	u32 at = 0;
 	int rc = next_record(stream, size, &at, &r);
 
@@ -211,7 +211,7 @@ static int check_stream(struct domain *d, const u8 *stream, u32 size)
 	return rc;
 }
 
-static int load_cpu(struct vcpu *v, const struct record *r)
+static int load_cpu(struct vcpu *v, const struct context_record *r)
 {
 	struct hvm_hw_cpu *cpu = kzalloc(sizeof(*cpu));     /* the record may be at any alignment */
 	int rc;
@@ -224,7 +224,7 @@ static int load_cpu(struct vcpu *v, const struct record *r)
 	return rc;
 }
 
-static void load_mtrr(struct vcpu *v, const struct record *r)
+static void load_mtrr(struct vcpu *v, const struct context_record *r)
 {
 	u64 *mtrr = v->domain->mtrr;
 	struct hvm_hw_mtrr m;
@@ -244,7 +244,7 @@ static void load_mtrr(struct vcpu *v, const struct record *r)
  */
 static int load_stream(struct domain *d, const u8 *stream, u32 size)
 {
-	struct record r;
+	struct context_record r;
 	u32 at = 0;
 	int rc = 0;
 

@@ -22,7 +22,7 @@ void exits_watch_fetch(void (*fn)(struct vcpu *v)) { fetch_watch = fn; }
 
 static void inject_gp(struct vcpu *v) { hvm->inject_exception(v, VECTOR_GP, true, 0); }
 
-static __noinline void exit_cpuid(struct vcpu *v, const struct vm_exit *x)
+static __noinline void exit_cpuid(struct vcpu *v, struct vm_exit *x)
 {
 	struct cpu_regs *r = &v->hvm.regs;
 	struct cpuid_regs out;
@@ -30,7 +30,9 @@ static __noinline void exit_cpuid(struct vcpu *v, const struct vm_exit *x)
 	/* The leaf that tells the size of what XCR0 has switched on. */
 	if ((u32)r->rax == 0xd)
 		hvm_sync_xcr0(v);
-	cpu_policy_cpuid(v, (u32)r->rax, (u32)r->rcx, &out);
+	x->cpuid.leaf = (u32)r->rax;
+	x->cpuid.subleaf = (u32)r->rcx;
+	cpu_policy_cpuid(v, x->cpuid.leaf, x->cpuid.subleaf, &out);
 	r->rax = out.a;
 	r->rbx = out.b;
 	r->rcx = out.c;
@@ -38,12 +40,15 @@ static __noinline void exit_cpuid(struct vcpu *v, const struct vm_exit *x)
 	exit_complete(v, x->len);
 }
 
-static __noinline void exit_rdmsr(struct vcpu *v, const struct vm_exit *x)
+static __noinline void exit_rdmsr(struct vcpu *v, struct vm_exit *x)
 {
 	struct cpu_regs *r = &v->hvm.regs;
-	u64 val;
+	u64 val = 0;
+	int err = msr_read(v, (u32)r->rcx, &val);
 
-	if (msr_read(v, (u32)r->rcx, &val)) {
+	x->msr.index = (u32)r->rcx;
+	x->msr.value = val;
+	if (err) {
 		inject_gp(v);
 		return;
 	}
@@ -52,11 +57,13 @@ static __noinline void exit_rdmsr(struct vcpu *v, const struct vm_exit *x)
 	exit_complete(v, x->len);
 }
 
-static __noinline void exit_wrmsr(struct vcpu *v, const struct vm_exit *x)
+static __noinline void exit_wrmsr(struct vcpu *v, struct vm_exit *x)
 {
 	struct cpu_regs *r = &v->hvm.regs;
 
-	if (msr_write(v, (u32)r->rcx, (u64)(u32)r->rdx << 32 | (u32)r->rax))
+	x->msr.index = (u32)r->rcx;
+	x->msr.value = (u64)(u32)r->rdx << 32 | (u32)r->rax;
+	if (msr_write(v, x->msr.index, x->msr.value))
 		inject_gp(v);
 	else
 		exit_complete(v, x->len);
@@ -184,9 +191,17 @@ static __noinline void exit_triple_fault(struct vcpu *v)
 	domain_shutdown(v->domain, (u8)code);
 }
 
+static __noinline void exit_failed(struct vcpu *v, const struct vm_exit *x)
+{
+	hvm->dump(v);
+	if (x->reason == EXIT_FAILED)
+		domain_crash(v->domain, "vCPU %u: the CPU refuses its state", v->id);
+	else
+		domain_crash(v->domain, "vCPU %u: unexpected exit %llx", v->id, (unsigned long long)x->code);
+}
+
 void exit_handle(struct vcpu *v, struct vm_exit *x)
 {
-	v->exits[x->reason]++;
 	switch ((enum exit_reason)x->reason) {
 	case EXIT_HYPERCALL: hypercall_dispatch(v, x); break;
 	case EXIT_INTERRUPT: interrupts_window(); break;
@@ -205,13 +220,7 @@ void exit_handle(struct vcpu *v, struct vm_exit *x)
 	case EXIT_CR_WRITE:
 	case EXIT_RETRY: break;
 	case EXIT_FAILED:
-		hvm->dump(v);
-		domain_crash(v->domain, "vCPU %u: the CPU refuses its state", v->id);
-		break;
 	case EXIT_UNKNOWN:
-	case EXIT_REASONS:
-		hvm->dump(v);
-		domain_crash(v->domain, "vCPU %u: unexpected exit %llx", v->id, (unsigned long long)x->code);
-		break;
+	case EXIT_REASONS: exit_failed(v, x); break;
 	}
 }

@@ -27,6 +27,7 @@
 
 #define NR_HYPERCALLS 64u
 #define NR_CMDS       128u
+#define ANY_CMD       (~0ull)
 #define GRANT_BATCH   64u       /* elements, and multicall entries, done before the guest gets its interrupts */
 
 _Static_assert(sizeof(struct xen_domctl) == 144 && sizeof(struct xen_sysctl) == 136 && sizeof(struct xen_platform_op) == 136, "abi.md N");
@@ -43,7 +44,7 @@ const struct hypercall_row hypercall_rows[] = {
 };
 const unsigned hypercall_nr_rows = ARRAY_SIZE(hypercall_rows);
 
-/* Where a hypercall keeps its sub-operation and the pointer to its argument. */
+/* Where a hypercall keeps its sub-operation (in the bits `cmd` of RDI, if not in the structure) and the pointer to its argument. */
 enum form {
 	FORM_ABSENT,
 	FORM_PLAIN,     /* neither */
@@ -53,22 +54,22 @@ enum form {
 	FORM_CONTROL,   /* a structure at RDI that starts with sub-operation and interface version */
 };
 
-static const struct { u8 form; u16 size; u32 version; } forms[NR_HYPERCALLS] = {
-	[__HYPERVISOR_platform_op]      = { FORM_CONTROL, sizeof(struct xen_platform_op), XENPF_INTERFACE_VERSION },
-	[__HYPERVISOR_memory_op]        = { .form = FORM_ARG1 },
+static const struct { u8 form; u16 size; u32 version; u64 cmd; } forms[NR_HYPERCALLS] = {
+	[__HYPERVISOR_platform_op]      = { FORM_CONTROL, sizeof(struct xen_platform_op), XENPF_INTERFACE_VERSION, 0 },
+	[__HYPERVISOR_memory_op]        = { .form = FORM_ARG1, .cmd = 63 },     /* above it: how far a long operation has come */
 	[__HYPERVISOR_multicall]        = { .form = FORM_PLAIN },
 	[__HYPERVISOR_set_timer_op]     = { .form = FORM_PLAIN },
-	[__HYPERVISOR_xen_version]      = { .form = FORM_ARG1 },
-	[__HYPERVISOR_console_io]       = { .form = FORM_ARG1 },
-	[__HYPERVISOR_grant_table_op]   = { .form = FORM_ARRAY },
-	[__HYPERVISOR_vm_assist]        = { .form = FORM_ARG1 },
-	[__HYPERVISOR_vcpu_op]          = { .form = FORM_ARG2 },
-	[__HYPERVISOR_sched_op]         = { .form = FORM_ARG1 },
-	[__HYPERVISOR_event_channel_op] = { .form = FORM_ARG1 },
-	[__HYPERVISOR_physdev_op]       = { .form = FORM_ARG1 },
-	[__HYPERVISOR_hvm_op]           = { .form = FORM_ARG1 },
-	[__HYPERVISOR_sysctl]           = { FORM_CONTROL, sizeof(struct xen_sysctl), XEN_SYSCTL_INTERFACE_VERSION },
-	[__HYPERVISOR_domctl]           = { FORM_CONTROL, sizeof(struct xen_domctl), XEN_DOMCTL_INTERFACE_VERSION },
+	[__HYPERVISOR_xen_version]      = { .form = FORM_ARG1, .cmd = ANY_CMD },
+	[__HYPERVISOR_console_io]       = { .form = FORM_ARG1, .cmd = ANY_CMD },
+	[__HYPERVISOR_grant_table_op]   = { .form = FORM_ARRAY, .cmd = ANY_CMD },
+	[__HYPERVISOR_vm_assist]        = { .form = FORM_ARG1, .cmd = ANY_CMD },
+	[__HYPERVISOR_vcpu_op]          = { .form = FORM_ARG2, .cmd = ANY_CMD },
+	[__HYPERVISOR_sched_op]         = { .form = FORM_ARG1, .cmd = ANY_CMD },
+	[__HYPERVISOR_event_channel_op] = { .form = FORM_ARG1, .cmd = ANY_CMD },
+	[__HYPERVISOR_physdev_op]       = { .form = FORM_ARG1, .cmd = ANY_CMD },
+	[__HYPERVISOR_hvm_op]           = { .form = FORM_ARG1, .cmd = ANY_CMD },
+	[__HYPERVISOR_sysctl]           = { FORM_CONTROL, sizeof(struct xen_sysctl), XEN_SYSCTL_INTERFACE_VERSION, 0 },
+	[__HYPERVISOR_domctl]           = { FORM_CONTROL, sizeof(struct xen_domctl), XEN_DOMCTL_INTERFACE_VERSION, 0 },
 };
 
 /* Row + 1 of each sub-operation, 0 for none. */
@@ -81,14 +82,15 @@ void hypercall_init(void)
 		row_of[hypercall_rows[i].nr][hypercall_rows[i].cmd] = (u8)(i + 1);
 }
 
-static const struct hypercall_row *find_row(u64 nr, u64 cmd)
+/* The row, which is noted in *hc, or NULL. */
+static const struct hypercall_row *find_row(u64 nr, u64 cmd, struct hypercall *hc)
 {
-	u8 row;
-
-	if (cmd >= NR_CMDS)
+	hc->row = cmd < NR_CMDS ? row_of[nr][array_index_nospec(cmd, NR_CMDS)] : 0;
+	if (unlikely(!hc->row)) {
+		hc->op = (u32)(nr | cmd << 8);
 		return NULL;
-	row = row_of[nr][array_index_nospec(cmd, NR_CMDS)];
-	return row ? &hypercall_rows[row - 1] : NULL;
+	}
+	return &hypercall_rows[hc->row - 1];
 }
 
 /* One argument structure: in, handle, out. */
@@ -136,13 +138,15 @@ static __noinline long call_control(struct vcpu *v, u64 nr, struct hypercall *hc
 	const struct hypercall_row *row;
 	long ret;
 
+	hc->row = 0;
+	hc->op = (u32)nr;
 	if (!v->domain->privileged)
 		return -EPERM;
 	if (copy_from_guest(v, &op, hc->a[0], forms[nr].size))
 		return -EFAULT;
 	if (op.head[1] != forms[nr].version)
 		return -EACCES;
-	row = find_row(nr, op.head[0]);
+	row = find_row(nr, op.head[0], hc);
 	if (!row)
 		return -ENOSYS;
 	hc->target = NULL;
@@ -163,22 +167,21 @@ static __noinline long call_control(struct vcpu *v, u64 nr, struct hypercall *hc
 	return ret;
 }
 
-long hypercall_do(struct vcpu *v, u64 nr, struct hypercall *hc)
+/* Inline: the way of most exits. */
+static inline __attribute__((always_inline)) long do_call(struct vcpu *v, u64 nr, struct hypercall *hc)
 {
 	const struct hypercall_row *row;
-	u64 cmd = hc->a[0];
 
-	if (nr >= NR_HYPERCALLS)
+	if (unlikely(nr >= NR_HYPERCALLS)) {
+		hc->row = 0;
+		hc->op = (u32)nr;
 		return -ENOSYS;
+	}
 	nr = array_index_nospec(nr, NR_HYPERCALLS);
 	if (forms[nr].form == FORM_CONTROL)
 		return call_control(v, nr, hc);
-	if (nr == __HYPERVISOR_memory_op)
-		cmd &= 63;      /* above it: how far a long operation has come */
-	else if (forms[nr].form == FORM_PLAIN)
-		cmd = 0;
-	row = find_row(nr, cmd);
-	if (!row)
+	row = find_row(nr, hc->a[0] & forms[nr].cmd, hc);
+	if (unlikely(!row))
 		return -ENOSYS;
 	if (!may(v, row))
 		return -EPERM;
@@ -192,6 +195,8 @@ long hypercall_do(struct vcpu *v, u64 nr, struct hypercall *hc)
 	}
 }
 
+long hypercall_do(struct vcpu *v, u64 nr, struct hypercall *hc) { return do_call(v, nr, hc); }
+
 /* No hypercall of the table has more than three. */
 static void load_args(const struct cpu_regs *r, struct hypercall *hc)
 {
@@ -200,23 +205,27 @@ static void load_args(const struct cpu_regs *r, struct hypercall *hc)
 	hc->a[2] = r->rdx;
 }
 
-void hypercall_dispatch(struct vcpu *v, const struct vm_exit *x)
+void hypercall_dispatch(struct vcpu *v, struct vm_exit *x)
 {
 	struct cpu_regs *r = &v->hvm.regs;
 	struct hypercall hc;
 	long ret;
 
 	if (unlikely(x->call.cpl)) {
+		hc.row = 0;
+		hc.op = (u32)r->rax;
+		hypercall_note(v, x, &hc, -EPERM);
 		r->rax = (u64)-EPERM;
 		exit_complete(v, x->len);
 		return;
 	}
 	if (unlikely(!x->call.long_mode)) {
-		hypercall_dispatch_compat(v, x->len);
+		hypercall_dispatch_compat(v, x);
 		return;
 	}
 	load_args(r, &hc);
-	ret = hypercall_do(v, r->rax, &hc);
+	ret = do_call(v, r->rax, &hc);
+	hypercall_note(v, x, &hc, ret);
 	if (unlikely(ret == HC_AGAIN)) {
 		/* RIP stays: the guest takes its interrupts and comes back with these. */
 		r->rdi = hc.a[0];
@@ -232,13 +241,18 @@ void hypercall_dispatch(struct vcpu *v, const struct vm_exit *x)
 static long call_entry(struct vcpu *v, u64 at)
 {
 	struct multicall_entry e;
+	struct vm_exit x = { 0 };
 	struct hypercall hc;
 	long ret;
 
 	if (copy_from_guest(v, &e, at, sizeof(e)))
 		return -EFAULT;
 	memcpy(hc.a, e.args, sizeof(hc.a));
+	hc.row = 0;
+	hc.op = __HYPERVISOR_multicall;
 	ret = e.op == __HYPERVISOR_multicall ? -EINVAL : hypercall_do(v, e.op, &hc);
+	hypercall_note(v, &x, &hc, ret);
+	record_event(RECORD_CALL, v->domain, v, x.word[0], x.word[1]);
 	if (ret == HC_AGAIN) {
 		memcpy(e.args, hc.a, sizeof(hc.a));
 		return copy_to_guest(v, at, &e, sizeof(e)) ? -EFAULT : HC_AGAIN;

@@ -13,6 +13,7 @@ struct domain;
 /* One call under way. */
 struct hypercall {
 	u64 a[6];               /* raw arguments: RDI RSI RDX R10 R8 R9; a handler that asks to go on later updates them */
+	u32 row, op;            /* which it was: in hypercall_rows, from 1; if there is none, number and sub-operation << 8 */
 	struct domain *target;  /* domctl: the domain named in the header, with a reference that the dispatcher drops */
 };
 
@@ -41,7 +42,7 @@ extern const unsigned hypercall_nr_rows;
 void hypercall_init(void);
 /* Carries out the hypercall in v's registers and writes its result; RIP is advanced unless it has to be continued. */
 struct vm_exit;
-void hypercall_dispatch(struct vcpu *v, const struct vm_exit *x);
+void hypercall_dispatch(struct vcpu *v, struct vm_exit *x);
 /* One call with given arguments, as for a multicall entry or a test: returns the result or HC_AGAIN. */
 long hypercall_do(struct vcpu *v, u64 nr, struct hypercall *hc);
 

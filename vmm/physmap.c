@@ -5,6 +5,7 @@
 #include "vmm/target.h"
 #include "vmm/guest_access.h"
 #include "vmm/memory.h"
+#include "vmm/record.h"
 #include <xen/memory.h>
 
 /* Entries of a batch fetched at a time, and done in one step. */
@@ -187,21 +188,42 @@ long hc_remove_from_physmap(struct vcpu *v, struct hypercall *hc, void *arg)
 	return rc;
 }
 
-/* Maps grant frames [first, first + n) of d at the caller's gfn[]; all or nothing. */
-static long map_grant_frames(struct domain *caller, struct domain *d, u32 first, u32 n, const u64 *gfn)
+/* One frame of what acquire_resource may name, for a mapping of the returned type: d's grant table, or without d the record. */
+static long resource_frame(struct domain *d, u32 id, u64 frame, mfn_t *mfn, enum p2m_type *type)
+{
+	struct page *pg;
+	long rc;
+
+	*type = P2M_GRANT_RO;   /* read-only, and without a reference */
+	if (!d) {
+		*mfn = record_frame(id, frame);
+		return 0;
+	}
+	rc = grant_get_frame(d, (u32)frame, &pg);
+	if (rc)
+		return rc;
+	*mfn = page_to_mfn(pg);
+	*type = P2M_FOREIGN;
+	return 0;
+}
+
+/* Maps frames from r->frame on at the caller's gfn[]; all or nothing. */
+static long map_resource(struct domain *caller, struct domain *d, const struct xen_mem_acquire_resource *r, const u64 *gfn)
 {
 	long rc = 0;
 	u32 i;
 
-	for (i = 0; i < n && !rc; i++) {
-		struct page *pg;
+	for (i = 0; i < r->nr_frames && !rc; i++) {
+		enum p2m_type type;
+		mfn_t mfn;
 
-		rc = grant_get_frame(d, first + i, &pg);
+		rc = resource_frame(d, r->id, r->frame + i, &mfn, &type);
 		if (rc)
 			break;
-		rc = p2m_map(&caller->p2m, GFN(gfn[i]), page_to_mfn(pg), 0, P2M_FOREIGN);
+		rc = p2m_map(&caller->p2m, GFN(gfn[i]), mfn, 0, type);
 		if (rc) {
-			page_put(pg);
+			if (type == P2M_FOREIGN)
+				page_put(mfn_to_page(mfn));
 			break;
 		}
 	}
@@ -210,23 +232,23 @@ static long map_grant_frames(struct domain *caller, struct domain *d, u32 first,
 	return rc;
 }
 
-static long acquire_grant_table(struct vcpu *v, struct domain *d, struct xen_mem_acquire_resource *r)
+static long acquire(struct vcpu *v, struct domain *d, struct xen_mem_acquire_resource *r)
 {
-	u64 gfn[RESOURCE_MAX];
+	u64 gfn[RESOURCE_MAX], frames = d ? d->grant.max_frames : record_frames(r->id);
 
 	if (!r->frame_list.p) {
 		if (r->nr_frames)
 			return -EINVAL;
-		r->nr_frames = d->grant.max_frames;
+		r->nr_frames = (u32)frames;
 		return 0;
 	}
 	if (r->nr_frames > RESOURCE_MAX)
 		return -E2BIG;
-	if (r->frame > d->grant.max_frames || r->nr_frames > d->grant.max_frames - r->frame)
+	if (r->frame > frames || r->nr_frames > frames - r->frame)
 		return -EINVAL;
 	if (copy_from_guest(v, gfn, (u64)r->frame_list.p, r->nr_frames * sizeof(*gfn)))
 		return -EFAULT;
-	return map_grant_frames(v->domain, d, (u32)r->frame, r->nr_frames, gfn);
+	return map_resource(v->domain, d, r, gfn);
 }
 
 long hc_acquire_resource(struct vcpu *v, struct hypercall *hc, void *arg)
@@ -237,6 +259,9 @@ long hc_acquire_resource(struct vcpu *v, struct hypercall *hc, void *arg)
 
 	if (r->pad)
 		return -EINVAL;
+	/* The hypervisor's own: the row of the table lets the service domain alone ask. */
+	if (r->type == RECORD_RESOURCE)
+		return acquire(v, NULL, r);
 	/* The one error that makes libxc try another way. */
 	if (r->type != XENMEM_resource_grant_table)
 		return -EOPNOTSUPP;
@@ -245,7 +270,7 @@ long hc_acquire_resource(struct vcpu *v, struct hypercall *hc, void *arg)
 	rc = target_get(v, r->domid, &d);
 	if (rc)
 		return rc;
-	rc = d == v->domain ? -EPERM : acquire_grant_table(v, d, r);
+	rc = d == v->domain ? -EPERM : acquire(v, d, r);
 	domain_put(d);
 	return rc;
 }

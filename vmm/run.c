@@ -5,43 +5,51 @@
 #include <xen/xen.h>
 #include <asm/cpu.h>
 #include <asm/hvm.h>
+#include <asm/hvm_flush.h>
+#include <asm/insn.h>
 #include <asm/time.h>
 #include <asm/traps.h>
 #include "sched/sched.h"
 #include "sched/timer.h"
 #include "vmm/domain.h"
 #include "vmm/exits.h"
+#include "vmm/record.h"
 
-#define LAST_EXITS 32u
-
-/* The last exits of each pCPU, for the panic's report. */
-static struct exit_record { u64 rip; u16 domid; u8 vcpu, reason; } last_exits[NR_CPUS][LAST_EXITS];    /* [c] */
-static u32 last_exit[NR_CPUS];                                                                        /* [c] */
-
-static const char *const exit_names[EXIT_REASONS] = {
-	"interrupt", "NMI", "window", "hypercall", "CPUID", "HLT", "RDMSR", "WRMSR", "I/O", "nested fault", "XSETBV", "CR write",
-	"exception", "triple fault", "undefined", "retry", "failed", "unknown",
-};
-
-static inline void note_exit(struct exit_record *r, const struct vcpu *v, const struct vm_exit *x)
+/* The vCPU goes on, or leaves this pCPU: its last exit is dealt with, at this cost. */
+static inline void end_exit(struct percpu *p, const struct vcpu *v)
 {
-	r->rip = v->hvm.regs.rip;
-	r->domid = v->domain->domid;
-	r->vcpu = (u8)v->id;
-	r->reason = (u8)x->reason;
+	struct record *r = p->last_exit;
+	struct record_exits *c;
+	u32 cost;
+
+	c = &v->counters->exits[r->x.reason];
+	cost = rdtsc_low() - r->tsc_low;
+	r->cost = cost;
+	c->count++;
+	c->sum += cost;
+	if (unlikely(cost > c->max))
+		c->max = cost;
 }
 
-void exits_dump(void)
+/* The vendor has described an exit in its record: the rest of it, but for the cost and what the handler adds. */
+static inline void begin_exit(struct percpu *p, struct record *r, const struct vcpu *v)
 {
-	for (unsigned cpu = 0; cpu < nr_cpus; cpu++) {
-		printk(LOG_ERR "Last exits of CPU %u, newest first:\n", cpu);
-		for (u32 n = 0; n < MIN(last_exit[cpu], LAST_EXITS); n++) {
-			u32 i = (last_exit[cpu] - 1 - n) % LAST_EXITS;
+	rdtsc_halves(&r->tsc_low, &r->tsc_high);
+	r->cost = 0;
+	r->rip = v->hvm.regs.rip;
+	r->who = v->who;
+	p->last_exit = r;
+	record_done(p);
+}
 
-			printk(LOG_ERR "  d%uv%u %-12s rip %llx\n", last_exits[cpu][i].domid, last_exits[cpu][i].vcpu,
-			       exit_names[last_exits[cpu][i].reason], (unsigned long long)last_exits[cpu][i].rip);
-		}
-	}
+static __noinline void attend(struct vcpu *v)
+{
+	if (v->polling)
+		vcpu_poll_end(v);
+	if (v->init_pending || v->sipi)
+		vlapic_init_sipi(v);
+	if (v->nmi_pending && hvm->inject_nmi(v))
+		v->nmi_pending = false;
 }
 
 /*
@@ -52,13 +60,8 @@ static void offer_events(struct vcpu *v)
 {
 	int vector;
 
-	if (unlikely(v->polling))
-		vcpu_poll_end(v);
-	if (unlikely(v->apic.init_pending | v->apic.sipi))
-		vlapic_init_sipi(v);
-	if (unlikely(v->nmi_pending) && hvm->inject_nmi(v))
-		v->nmi_pending = false;
-
+	if (unlikely(__atomic_load_n(&v->attention, __ATOMIC_RELAXED)))
+		attend(v);
 	vector = vlapic_pending(v) ? vlapic_next(v) : -1;
 	v->hvm.offered_by_apic = vector >= 0;
 	if (vector < 0 && v->info->evtchn_upcall_pending)
@@ -69,30 +72,44 @@ static void offer_events(struct vcpu *v)
 	hvm->offer_interrupt(v, (u8)vector);
 }
 
-static void end_offer(struct vcpu *v)
+static void end_offer(struct percpu *p, struct vcpu *v)
 {
-	if (hvm->took_interrupt(v) && v->hvm.offered_by_apic)
-		vlapic_accept(v, v->hvm.offered);
+	if (hvm->took_interrupt(v)) {
+		p->last_exit->injected = v->hvm.offered;
+		if (v->hvm.offered_by_apic)
+			vlapic_accept(v, v->hvm.offered);
+	}
 	v->hvm.offered = 0;
+}
+
+static void take_off(struct percpu *p, struct vcpu *v, u64 now)
+{
+	int state = vcpu_runnable(v) ? RUNSTATE_runnable : v->pause_flags & VCPU_BLOCKED ? RUNSTATE_blocked : RUNSTATE_offline;
+
+	end_exit(p, v);
+	p->last_exit = &record_none;
+	hvm_vcpu_save(v);
+	vcpu_set_runstate(v, state, now);
+	record_event(RECORD_STOP, v->domain, v, (u64)state, 0);
 }
 
 static void switch_to(struct percpu *p, struct vcpu *next, u64 now)
 {
-	struct vcpu *prev = p->current;
+	u64 stolen;
 
-	if (prev) {
-		hvm_vcpu_save(prev);
-		vcpu_set_runstate(prev, vcpu_runnable(prev) ? RUNSTATE_runnable : prev->pause_flags & VCPU_BLOCKED ? RUNSTATE_blocked :
-				  RUNSTATE_offline, now);
-	}
+	if (p->current)
+		take_off(p, p->current, now);
 	p->current = NULL;
-	/* From here on another pCPU may run prev. */
+	/* From here on another pCPU may run the one before. */
 	sched_switched(p->cpu);
 	if (!next)
 		return;
 	p->current = next;
+	__atomic_store_n(&p->guest_p2m, &next->domain->p2m, __ATOMIC_RELAXED);
 	hvm_vcpu_load(next);
+	stolen = next->runstate.time[RUNSTATE_runnable];
 	vcpu_set_runstate(next, RUNSTATE_running, now);
+	record_event(RECORD_RUN, next->domain, next, next->runstate.time[RUNSTATE_runnable] - stolen, 0);
 }
 
 static void schedule(struct percpu *p)
@@ -121,29 +138,45 @@ static void idle(struct percpu *p)
 	if (!__atomic_load_n(&p->need_resched, __ATOMIC_SEQ_CST))
 		interrupts_wait();
 	p->idle_ns += time_now() - start;
+	p->counters->idle_ns = p->idle_ns;
+}
+
+/* Enters the guest: its exit, or NULL if this pCPU has something to do first. */
+static inline struct vm_exit *enter(struct percpu *p, struct vcpu *v)
+{
+	struct record *r;
+
+	if (unlikely(!hvm_begin(p)))
+		return NULL;
+	end_exit(p, v);
+	r = record_next(p);
+	hvm->run(v, &r->x);
+	hvm_end(p);
+	begin_exit(p, r, v);
+	return &r->x;
 }
 
 void run_loop(void)
 {
 	struct percpu *p = this_cpu();
-	struct exit_record *records = last_exits[p->cpu];
-	u32 *count = &last_exit[p->cpu];
-	struct vm_exit x = { 0 };
+	struct vm_exit *x;
+	struct vcpu *v;
 
 	p->need_resched = 1;
 	for (;;) {
 		if (__atomic_load_n(&p->need_resched, __ATOMIC_ACQUIRE))
 			schedule(p);
-		if (!p->current) {
+		v = p->current;
+		if (!v) {
 			idle(p);
 			continue;
 		}
-		offer_events(p->current);
-		hvm_enter(p->current, &x);
-		if (unlikely(p->current->hvm.offered))
-			end_offer(p->current);
-		note_exit(&records[(*count)++ % LAST_EXITS], p->current, &x);
-		exit_handle(p->current, &x);
+		offer_events(v);
+		x = enter(p, v);
+		if (unlikely(v->hvm.offered))
+			end_offer(p, v);
+		if (likely(x != NULL))
+			exit_handle(v, x);
 	}
 }
 

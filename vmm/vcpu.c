@@ -40,6 +40,8 @@ int vcpu_create(struct domain *d, u32 id, struct vcpu **out)
 	}
 	v->domain = d;
 	v->id = id;
+	v->who = d->domid | (u64)id << 16;
+	v->counters = record_vcpu_alloc(v->who);
 	v->pause_flags = VCPU_DOWN;
 	v->wait_for_sipi = true;
 	v->runstate.state = RUNSTATE_offline;
@@ -48,7 +50,8 @@ int vcpu_create(struct domain *d, u32 id, struct vcpu **out)
 	timer_init(&v->timer, timer_fired, v);
 	timer_init(&v->poll_timer, vcpu_poll_timeout, v);
 	place(v);
-	if (hvm_vcpu_init(v)) {
+	if (!v->counters || hvm_vcpu_init(v)) {
+		record_vcpu_free(v->counters);
 		sched_entity_destroy(&v->sched);
 		timer_release(TIMERS_PER_VCPU);
 		kfree(v);
@@ -92,6 +95,7 @@ void vcpu_wake(struct vcpu *v)
 	if (!(__atomic_fetch_and(&v->pause_flags, ~(u32)VCPU_BLOCKED, __ATOMIC_SEQ_CST) & VCPU_BLOCKED))
 		return;
 	__atomic_store_n(&v->wake_time, time_now(), __ATOMIC_RELAXED);
+	record_event(RECORD_WAKE, v->domain, v, 0, 0);
 	vcpu_sync(v);
 }
 
@@ -111,7 +115,7 @@ void vcpu_kick(struct vcpu *v)
 
 static bool has_event(struct vcpu *v)
 {
-	return (v->info->evtchn_upcall_pending && v->domain->callback_vector) || v->nmi_pending || v->apic.init_pending || vlapic_next(v) >= 0;
+	return (v->info->evtchn_upcall_pending && v->domain->callback_vector) || v->nmi_pending || v->init_pending || vlapic_next(v) >= 0;
 }
 
 void vcpu_block(struct vcpu *v)
@@ -133,7 +137,7 @@ void vcpu_up(struct vcpu *v)
 
 void vcpu_start(struct vcpu *v)
 {
-	if (__atomic_load_n(&v->pause_flags, __ATOMIC_SEQ_CST) & VCPU_DOWN && (v->wait_for_sipi || v->apic.init_pending))
+	if (__atomic_load_n(&v->pause_flags, __ATOMIC_SEQ_CST) & VCPU_DOWN && (v->wait_for_sipi || v->init_pending))
 		vcpu_up(v);
 }
 
@@ -302,6 +306,9 @@ void vcpu_set_runstate(struct vcpu *v, int state, u64 now)
 	}
 	r->state = state;
 	r->state_entry_time = now;
+	v->counters->state = (u64)state;
+	v->counters->since = now;
+	memcpy(v->counters->time, r->time, sizeof(r->time));
 	if (state == RUNSTATE_running && v->runstate_page[0])
 		copy_runstate(v);
 }

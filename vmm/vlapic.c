@@ -21,13 +21,11 @@ static u32 ldr(const struct vcpu *v) { return (v->apic_id >> 4) << 16 | 1u << (v
 
 void vlapic_reset(struct vcpu *v)
 {
-	u32 init = v->apic.init_pending, sipi = v->apic.sipi;
-
 	/* Whatever was in service will never see its EOI from the guest now. */
 	for (unsigned i = 0; i < 4; i++)
 		for (u64 owed = v->apic.phys_level[i]; owed; owed &= owed - 1)
 			lapic_eoi();
-	v->apic = (struct vlapic){ .svr = 0xff, .init_pending = init, .sipi = sipi };
+	v->apic = (struct vlapic){ .svr = 0xff };
 	for (unsigned i = 0; i < ARRAY_SIZE(v->apic.lvt); i++)
 		v->apic.lvt[i] = LVT_MASKED;
 }
@@ -135,12 +133,12 @@ static void deliver(struct vcpu *to, unsigned mode, u8 vector)
 		/* The boot CPU's own INIT would be a reset of the machine, which guests ask for otherwise. */
 		if (to->id == 0)
 			break;
-		__atomic_store_n(&to->apic.sipi, 0, __ATOMIC_SEQ_CST);
-		__atomic_store_n(&to->apic.init_pending, 1, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&to->sipi, 0, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&to->init_pending, true, __ATOMIC_SEQ_CST);
 		vcpu_kick(to);
 		break;
 	case MODE_SIPI:
-		__atomic_store_n(&to->apic.sipi, 0x100u | vector, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&to->sipi, 0x100u | vector, __ATOMIC_SEQ_CST);
 		vcpu_start(to);
 		break;
 	default:
@@ -256,13 +254,13 @@ void vlapic_init_sipi(struct vcpu *v)
 	u32 sipi;
 
 	/* INIT stops it. Down first, then a look for a SIPI: one that comes after the look finds it down and starts it. */
-	if (__atomic_exchange_n(&v->apic.init_pending, 0, __ATOMIC_SEQ_CST)) {
+	if (__atomic_exchange_n(&v->init_pending, false, __ATOMIC_SEQ_CST)) {
 		vlapic_reset(v);
 		hvm_reset(v);
 		v->wait_for_sipi = true;
 		vcpu_down(v);
 	}
-	sipi = __atomic_exchange_n(&v->apic.sipi, 0, __ATOMIC_SEQ_CST);
+	sipi = __atomic_exchange_n(&v->sipi, 0, __ATOMIC_SEQ_CST);
 	if (sipi && v->wait_for_sipi) {
 		v->wait_for_sipi = false;
 		hvm_start_sipi(v, (u8)sipi);

@@ -20,8 +20,6 @@ struct vlapic {
 	u64 icr;            /* [c] */
 	u32 timer_icr, timer_dcr;
 	u32 irr_pending;    /* [a] IRR may be non-empty */
-	u32 init_pending;   /* [a] */
-	u32 sipi;           /* [a] 0x100 | vector: a start-up IPI waits */
 };
 
 void vlapic_reset(struct vcpu *v);

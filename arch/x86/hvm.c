@@ -325,25 +325,6 @@ void hvm_get_context(struct vcpu *v, struct hvm_hw_cpu *c)
 	c->flags = XEN_X86_FPU_INITIALISED;
 }
 
-/*
- * Enters the guest unless something asks for this CPU. Order matters: in_guest is up before need_resched and the p2m's generation are
- * looked at, and a flusher raises the generation before it looks at in_guest. So either it sees us and kicks us out, or we see the new
- * generation and flush before entering.
- */
-void hvm_enter(struct vcpu *v, struct vm_exit *x)
-{
-	struct percpu *p = this_cpu();
-
-	__atomic_store_n(&p->guest_p2m, &v->domain->p2m, __ATOMIC_RELAXED);
-	__atomic_store_n(&p->guest_gen, 0, __ATOMIC_RELAXED);
-	__atomic_store_n(&p->in_guest, 1, __ATOMIC_SEQ_CST);
-	if (unlikely(__atomic_load_n(&p->need_resched, __ATOMIC_SEQ_CST)))
-		x->reason = EXIT_RETRY;
-	else
-		hvm->run(v, x);
-	__atomic_store_n(&p->in_guest, 0, __ATOMIC_RELEASE);
-}
-
 void hvm_flush_others(struct p2m *p2m, u64 gen)
 {
 	smp_mb();

@@ -4,6 +4,7 @@
 
 struct fake_vcpu {
 	struct vcpu vcpu;
+	struct record_vcpu counters;
 	unsigned kicks, wakes;
 };
 
@@ -23,6 +24,7 @@ static struct vcpu *new_vcpu(struct domain *d, u32 id)
 
 	v->domain = d;
 	v->id = id;
+	v->counters = &f->counters;
 	v->info = id < XEN_LEGACY_MAX_VCPUS ? &d->shared->vcpu_info[id] : &v->dummy_info;
 	return v;
 }

@@ -1,10 +1,11 @@
-/* units: vmm/memory.c vmm/physmap.c mm/p2m.c mm/pt.c mm/buddy.c mm/heap.c */
+/* units: vmm/memory.c vmm/physmap.c vmm/record.c mm/p2m.c mm/pt.c mm/buddy.c mm/heap.c */
 /* The memory hypercalls over a real p2m and allocator: counts, permissions, continuations, and no frame lost. */
 #include "tests/unit/fake.h"
 #include "mm/heap.h"
 #include "vmm/domain.h"
 #include "vmm/guest_access.h"
 #include "vmm/hypercall.h"
+#include "vmm/record.h"
 #include <asm/hvm_flush.h>
 #include <xen/memory.h>
 
@@ -495,6 +496,31 @@ static void resources(void **state)
 	assert_int_equal(hc_acquire_resource(&vcpus[DOM0], &hc, &r), -EPERM);
 }
 
+/* The hypervisor's record: read-only, and whole or not at all. */
+static void the_record(void **state)
+{
+	u64 gfn[64];
+	struct xen_mem_acquire_resource r = { .domid = 0x7ff2, .type = RECORD_RESOURCE, .id = RECORD_ID_RING };
+	struct hypercall hc = { .a = { 28 } };
+
+	for (u32 i = 0; i < 64; i++)
+		gfn[i] = 2000 + i;
+	assert_int_equal(hc_acquire_resource(&vcpus[DOM0], &hc, &r), 0);
+	assert_int_equal(r.nr_frames, 64);
+	r.frame_list.p = gfn;
+	assert_int_equal(hc_acquire_resource(&vcpus[DOM0], &hc, &r), 0);
+	assert_int_equal(type_at(DOM0, 2063), P2M_GRANT_RO);
+	assert_null(p2m_get_page(&domains[DOM0].p2m, GFN(2000), NULL, true));
+	for (u32 i = 0; i < 64; i++)
+		assert_int_equal(p2m_remove(&domains[DOM0].p2m, GFN(gfn[i]), INVALID_MFN), 0);
+	r.frame = 1;
+	assert_int_equal(hc_acquire_resource(&vcpus[DOM0], &hc, &r), -EINVAL);
+	r.id = RECORD_ID_RING + NR_CPUS;
+	r.frame = 0;
+	r.nr_frames = 1;
+	assert_int_equal(hc_acquire_resource(&vcpus[DOM0], &hc, &r), -EINVAL);
+}
+
 static void memory_maps(void **state)
 {
 	u8 map[129 * 20], back[129 * 20];
@@ -560,6 +586,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(other_spaces, setup, teardown),
 		cmocka_unit_test_setup_teardown(foreign, setup, teardown),
 		cmocka_unit_test_setup_teardown(resources, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_record, setup, teardown),
 		cmocka_unit_test_setup_teardown(memory_maps, setup, teardown),
 		cmocka_unit_test_setup_teardown(claims_and_targets, setup, teardown),
 	};
@@ -568,5 +595,7 @@ int main(void)
 	page_add_range(MiB(1), MiB(96));
 	page_set_release(released);
 	kfree(kzalloc(4096));
+	record_init(1);
+	record_init_cpu();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,8 @@
 typedef u64 cpumask_t;  /* bit n is pCPU n */
 
 struct vcpu;
+struct record;
+struct record_cpu;
 
 /* What every pCPU keeps for itself; reached through GS. Fields are [c] unless marked. */
 struct percpu {
@@ -30,6 +32,9 @@ struct percpu {
 	u32 last_domid;             /* whose vCPU ran last */
 	u64 irq_count;
 	u64 idle_ns;
+	struct record *records;     /* [I] the ring of what happened here: vmm/record.h */
+	struct record_cpu *counters; /* [I] */
+	struct record *last_exit;   /* of the current vCPU */
 	u64 timer_armed;            /* system time at which the physical timer will fire, ~0 if it won't */
 };
 

@@ -13,27 +13,13 @@ struct domain;
 struct hvm_hw_cpu;
 
 enum exit_reason {
-	EXIT_INTERRUPT,     /* a physical interrupt is waiting; nothing of the guest's */
-	EXIT_NMI,
-	EXIT_WINDOW,        /* the guest can take interrupts now (vendors that can't leave that to the CPU) */
-	EXIT_HYPERCALL,
-	EXIT_CPUID,
-	EXIT_HLT,
-	EXIT_RDMSR,
-	EXIT_WRMSR,
-	EXIT_IO,
-	EXIT_NPF,           /* nested page fault */
-	EXIT_XSETBV,
-	EXIT_CR_WRITE,      /* CR0/CR4 write that needs a decision (vendors that have it) */
-	EXIT_EXCEPTION,     /* an intercepted exception of the guest */
-	EXIT_TRIPLE_FAULT,
-	EXIT_UNDEFINED,     /* an instruction that guests don't have: inject #UD */
-	EXIT_RETRY,         /* dealt with by the vendor: enter again */
-	EXIT_FAILED,        /* the control block was refused */
-	EXIT_UNKNOWN,
+#define EXIT(name, label, fields) EXIT_##name,
+#include <asm/exits.def>
+#undef EXIT
 	EXIT_REASONS
 };
 
+/* Written by the vendor; what the vendor can't know is added by who handles it, for the record. */
 struct vm_exit {
 	u32 reason;             /* enum exit_reason */
 	u32 len;                /* instruction length for those that the handler completes */
@@ -41,8 +27,15 @@ struct vm_exit {
 		struct { u64 gpa; bool write, fetch, present; } npf;
 		struct { u16 port; u8 size; bool in, string, rep; } io;
 		struct { u8 vector; u32 error; } exc;
-		struct { u8 cpl; bool long_mode; } call;    /* EXIT_HYPERCALL */
-		u64 code;           /* EXIT_UNKNOWN, EXIT_FAILED: the vendor's own */
+		struct {
+			u8 cpl; bool long_mode;
+			u16 row; u32 op;        /* added: the row in the table, from 1; without one, number and sub-operation << 8 */
+			u64 result;
+		} call;                 /* EXIT_HYPERCALL */
+		struct { u32 leaf, subleaf; } cpuid;    /* added */
+		struct { u32 index; u64 value; } msr;   /* added */
+		u64 code;               /* EXIT_UNKNOWN, EXIT_FAILED: the vendor's own */
+		u64 word[2];
 	};
 };
 
@@ -106,8 +99,6 @@ extern unsigned hvm_phys_bits;          /* [I] width of machine addresses */
 extern u64 hvm_xcr0_mask;               /* [I] XSAVE states that vCPUs can have */
 /* Virtualization on, on this pCPU. Panics without memory. */
 void hvm_cpu_enable(void);
-/* Runs the loaded vCPU until it exits; EXIT_RETRY if this pCPU has something to do first. */
-void hvm_enter(struct vcpu *v, struct vm_exit *x);
 /* FPU and other state common to both vendors, allocated with the vCPU; -ENOMEM. */
 int hvm_vcpu_init(struct vcpu *v);
 void hvm_vcpu_destroy(struct vcpu *v);

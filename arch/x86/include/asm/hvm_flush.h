@@ -1,8 +1,9 @@
-/* The one thing that the p2m asks of the CPUs: that none of them goes on with a translation which is no longer true. */
+/* What the p2m asks of the CPUs, and how they enter guests so that they can obey: none goes on with a translation which is no longer true. */
 #ifndef ASM_HVM_FLUSH_H
 #define ASM_HVM_FLUSH_H
 
 #include "lib/base.h"
+#include <asm/cpu.h>
 
 struct p2m;
 
@@ -12,5 +13,25 @@ struct p2m;
  * callers may hold any.
  */
 void hvm_flush_others(struct p2m *p2m, u64 gen);
+
+/*
+ * Around hvm->run, inline since every exit passes here. hvm_begin is false, and the guest isn't entered, if something asks for this pCPU. Order
+ * matters: in_guest is up before need_resched and the p2m's generation are looked at, and a flusher raises the generation before it looks
+ * at in_guest. So either it sees us and kicks us out, or we see the new generation and flush before entering.
+ */
+static inline void hvm_end(struct percpu *p)
+{
+	__atomic_store_n(&p->in_guest, 0, __ATOMIC_RELEASE);
+}
+
+static inline bool hvm_begin(struct percpu *p)
+{
+	__atomic_store_n(&p->guest_gen, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&p->in_guest, 1, __ATOMIC_SEQ_CST);
+	if (likely(!__atomic_load_n(&p->need_resched, __ATOMIC_SEQ_CST)))
+		return true;
+	hvm_end(p);
+	return false;
+}
 
 #endif

@@ -33,6 +33,20 @@ static inline u64 rdtsc(void)
 	return (u64)hi << 32 | lo;
 }
 
+/* For intervals below 2^32 ticks; and in halves, for who only stores it. */
+static inline u32 rdtsc_low(void)
+{
+	u32 lo;
+
+	__asm__ volatile("rdtsc" : "=a"(lo) :: "rdx");
+	return lo;
+}
+
+static inline void rdtsc_halves(u32 *lo, u32 *hi)
+{
+	__asm__ volatile("rdtsc" : "=a"(*lo), "=d"(*hi));
+}
+
 static inline u8 inb(u16 port)
 {
 	u8 v;

@@ -1,0 +1,15 @@
+# The service domain's own tool, built on this machine against Debian's packages, whose libraries the image has too.
+
+CLI         := build/dom0/bothy
+CLI_SOURCES := $(wildcard dom0-lite/bothy/*.c)
+CLI_CFLAGS  := -std=gnu11 -O2 -g -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes -Wshadow -Wvla -Wno-unused-parameter \
+	-ffile-prefix-map=$(CURDIR)=. -D__XEN_TOOLS__ -I. -Iarch/x86/include -idirafter /usr/include
+CLI_LIBS    := -lxenforeignmemory -lxenstore -lncursesw -ltinfo
+
+.PHONY: cli
+cli: $(CLI)
+
+$(CLI): $(CLI_SOURCES) $(wildcard dom0-lite/bothy/*) vmm/record_layout.h vmm/hypercalls.def vmm/records.def arch/x86/include/asm/exits.def \
+		arch/x86/include/asm/hvm.h
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CLI_CFLAGS) -o $@ $(CLI_SOURCES) -Wl,-z,noexecstack $(CLI_LIBS)

@@ -1,0 +1,185 @@
+/* bothy top: what the guests do, once a second. On a terminal by ncurses, which a serial line will do for; else as lines. */
+#include "dom0-lite/bothy/bothy.h"
+#include <inttypes.h>
+#include <ncurses.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ncurses' bool and ours are the same. */
+static struct guest guests[2][GUESTS_MAX];
+static u32 nr_guests[2];
+
+static const struct guest none;
+
+static const struct guest *before(const struct guest *g, u32 which)
+{
+	for (u32 i = 0; i < nr_guests[which]; i++)
+		if (guests[which][i].domid == g->domid)
+			return &guests[which][i];
+	return &none;
+}
+
+/* A counter can go back when an id is used again. */
+static u64 since(u64 now, u64 then) { return now > then ? now - then : 0; }
+
+struct row { const struct guest *now, *then; u64 run; };
+
+static int busiest(const void *a, const void *b)
+{
+	const struct row *x = a, *y = b;
+
+	return x->run < y->run ? 1 : x->run > y->run ? -1 : (int)x->now->domid - (int)y->now->domid;
+}
+
+/* The exits of a guest in that time, the commonest first: "hypercall 812 (1.2 us), ..." */
+static void describe_exits(const struct record_machine *m, const struct row *r, double seconds, char *out, size_t size)
+{
+	bool done[EXIT_REASONS] = { false };
+	size_t at = 0;
+
+	out[0] = '\0';
+	for (int n = 0; n < 4 && at < size; n++) {
+		int best = -1;
+		u64 most = 0, ticks;
+
+		for (int i = 0; i < EXIT_REASONS; i++) {
+			u64 count = since(r->now->exits[i].count, r->then->exits[i].count);
+
+			if (!done[i] && count > most) {
+				most = count;
+				best = i;
+			}
+		}
+		if (best < 0)
+			break;
+		done[best] = true;
+		ticks = since(r->now->exits[best].sum, r->then->exits[best].sum);
+		at += (size_t)snprintf(out + at, size - at, "%s%s %.0f/s (%.1f us)", n ? ", " : "", kind_label((u32)best), (double)most / seconds,
+				       (double)ticks_to_ns(m, ticks) / 1000 / (double)most);
+	}
+}
+
+static u32 rows(struct row *r, u32 which)
+{
+	u32 nr = nr_guests[which];
+
+	for (u32 i = 0; i < nr; i++) {
+		r[i].now = &guests[which][i];
+		r[i].then = before(r[i].now, !which);
+		r[i].run = since(r[i].now->run, r[i].then->run);
+	}
+	qsort(r, nr, sizeof(*r), busiest);
+	return nr;
+}
+
+static void line(const struct source *s, const struct row *r, double seconds, char *out, size_t size)
+{
+	char exits[160];
+
+	describe_exits(s->machine, r, seconds, exits, sizeof(exits));
+	snprintf(out, size, "%-20.20s %5u %5u %6.1f %6.1f %9.0f  %s", guest_name(r->now->domid), r->now->domid, r->now->vcpus,
+		 (double)r->run / seconds / 1e7, (double)since(r->now->steal, r->then->steal) / seconds / 1e7,
+		 (double)since(guest_exits(r->now), guest_exits(r->then)) / seconds, exits);
+}
+
+static const char head[] = "guest                   id vcpus   cpu% steal%   exits/s  exits by reason, and how long one takes";
+
+static void print_json(const struct source *s, const struct row *r, u32 nr, double seconds)
+{
+	printf("{\"seconds\":%.3f,\"guests\":[", seconds);
+	for (u32 i = 0; i < nr; i++) {
+		printf("%s\n{\"name\":", i ? "," : "");
+		json_string(stdout, guest_name(r[i].now->domid));
+		printf(",\"domid\":%u,\"vcpus\":%u,\"cpu_percent\":%.2f,\"steal_percent\":%.2f,\"exits\":{", r[i].now->domid, r[i].now->vcpus,
+		       (double)r[i].run / seconds / 1e7, (double)since(r[i].now->steal, r[i].then->steal) / seconds / 1e7);
+		for (u32 k = 0, more = 0; k < EXIT_REASONS; k++) {
+			u64 n = since(r[i].now->exits[k].count, r[i].then->exits[k].count);
+
+			if (!n)
+				continue;
+			printf("%s", more++ ? "," : "");
+			json_string(stdout, kind_label(k));
+			printf(":{\"per_second\":%.1f,\"mean_ns\":%" PRIu64 "}", (double)n / seconds,
+			       ticks_to_ns(s->machine, since(r[i].now->exits[k].sum, r[i].then->exits[k].sum)) / n);
+		}
+		printf("}}");
+	}
+	printf("\n]}\n");
+}
+
+static void show(const struct source *s, const struct row *r, u32 nr, double seconds)
+{
+	char text[320];
+
+	erase();
+	attron(A_REVERSE);
+	mvprintw(0, 0, "%-*.*s", COLS, COLS, head);
+	attroff(A_REVERSE);
+	for (u32 i = 0; i < nr && (int)i < LINES - 2; i++) {
+		line(s, &r[i], seconds, text, sizeof(text));
+		mvprintw((int)i + 1, 0, "%.*s", COLS, text);
+	}
+	mvprintw(LINES - 1, 0, "q: quit");
+	refresh();
+}
+
+/* Waits, and looks at the keyboard meanwhile: false to stop. */
+static bool wait_for_next(double seconds, bool screen)
+{
+	if (!screen) {
+		usleep((useconds_t)(seconds * 1e6));
+		return true;
+	}
+	timeout((int)(seconds * 1000));
+	return getch() != 'q';
+}
+
+int top(struct source *s, int rounds, double seconds, bool batch, bool json)
+{
+	static struct row r[GUESTS_MAX];
+	bool screen = !batch && !json;
+	u32 which = 0;
+	u64 then;
+
+	if (screen && !initscr()) {
+		fprintf(stderr, "bothy: this terminal can't be used; try bothy top --batch\n");
+		return END_FAILED;
+	}
+	if (screen) {
+		noecho();
+		curs_set(0);
+	}
+	nr_guests[which] = guests_read(s, guests[which], GUESTS_MAX);
+	then = system_time(s);
+	while (rounds-- && wait_for_next(seconds, screen)) {
+		u64 now;
+		double took;
+		u32 nr;
+
+		which = !which;
+		nr_guests[which] = guests_read(s, guests[which], GUESTS_MAX);
+		now = system_time(s);
+		took = (double)(now - then) / 1e9;
+		then = now;
+		nr = rows(r, which);
+		if (screen) {
+			show(s, r, nr, took);
+		} else if (json) {
+			print_json(s, r, nr, took);
+		} else {
+			puts(head);
+			for (u32 i = 0; i < nr; i++) {
+				char text[320];
+
+				line(s, &r[i], took, text, sizeof(text));
+				puts(text);
+			}
+		}
+		fflush(stdout);
+	}
+	if (screen)
+		endwin();
+	return END_OK;
+}

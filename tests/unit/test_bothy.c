@@ -1,0 +1,172 @@
+/* units: dom0-lite/bothy/decode.c dom0-lite/bothy/ring.c dom0-lite/bothy/trace.c */
+/* The service domain's tool: names for numbers, rings that are written while they are read, and traces that other programs can read. */
+#include "tests/unit/fake.h"
+#include "dom0-lite/bothy/bothy.h"
+#include <stdlib.h>
+
+enum { RING = 1024 };
+
+static struct record ring[RING];
+static const struct record_machine machine = { .tsc_khz = 1000000, .tsc_base = 1000, .ring = RING };
+
+const char *guest_name(u32 domid) { return domid ? "we\"b</script>" : "Domain-0"; }
+u64 ticks_to_ns(const struct record_machine *m, u64 ticks) { return ticks * 1000000 / m->tsc_khz; }
+
+static char described[512];
+
+static void describe(void *to, const char *name, const char *value, bool number)
+{
+	char *at = described + __builtin_strlen(described);
+
+	snprintf(at, sizeof(described) - (size_t)(at - described), "%s=%s%s ", name, value, number ? "" : "'");
+}
+
+/* The words of an exit or event, as text; what all exits have is left out. */
+static const char *words(u32 kind, u64 a, u64 b)
+{
+	struct record r = { .rip = 0x1234, .x = { .reason = kind, .word = { a, b } } };
+	char *rip;
+
+	described[0] = '\0';
+	record_fields(&r, describe, NULL);
+	rip = __builtin_strstr(described, "rip=");
+	if (rip)
+		*rip = '\0';
+	return described;
+}
+
+static void names(void **state)
+{
+	struct record r = { .x = { .reason = EXIT_HYPERCALL, .call = { .row = 1 } } };
+
+	assert_string_equal(kind_label(EXIT_NPF), "nested page fault");
+	assert_string_equal(kind_label(RECORD_WAKE), "wakes");
+	assert_string_equal(kind_label(EXIT_REASONS), "?");
+	assert_string_equal(kind_label(~0u), "?");
+	assert_string_equal(record_label(&r), "xen_version version");
+	assert_string_equal(call_label(0), "unknown hypercall");
+	assert_string_equal(call_label(call_rows() + 1), "unknown hypercall");
+	assert_true(call_rows() > 100 && call_rows() < RECORD_CALLS);
+	/* Every kind has a name, and fields that can be read. */
+	for (u32 k = 0; k < EXIT_REASONS; k++) {
+		assert_string_not_equal(kind_label(k), "?");
+		words(k, ~0ull, ~0ull);
+	}
+	for (u32 k = RECORD_EVENTS + 1; k < RECORD_KINDS; k++) {
+		assert_string_not_equal(kind_label(k), "?");
+		words(k, ~0ull, ~0ull);
+	}
+}
+
+/* Laid down by the fields of struct vm_exit, read back by the table's. */
+static void fields(void **state)
+{
+	struct vm_exit x = { .reason = EXIT_IO, .io = { .port = 0x3f8, .size = 2, .in = true } };
+
+	assert_string_equal(words(EXIT_IO, x.word[0], x.word[1]), "port=0x3f8' bytes=2 direction=in' ");
+	x = (struct vm_exit){ .npf = { .gpa = 0xfee00000, .write = true, .present = true } };
+	assert_string_equal(words(EXIT_NPF, x.word[0], x.word[1]), "address=0xfee00000' write=1 fetch=0 present=1 ");
+	x = (struct vm_exit){ .exc = { .vector = 17, .error = 5 } };
+	assert_string_equal(words(EXIT_EXCEPTION, x.word[0], x.word[1]), "vector=17 error=0x5' ");
+	x = (struct vm_exit){ .cpuid = { .leaf = 0x40000001, .subleaf = 2 } };
+	assert_string_equal(words(EXIT_CPUID, x.word[0], x.word[1]), "leaf=0x40000001' subleaf=2 ");
+	x = (struct vm_exit){ .msr = { .index = 0x830, .value = 0xabc } };
+	assert_string_equal(words(EXIT_WRMSR, x.word[0], x.word[1]), "msr=0x830' value=0xabc' ");
+	x = (struct vm_exit){ .call = { .row = 1, .result = (u64)-14 } };
+	assert_string_equal(words(EXIT_HYPERCALL, x.word[0], x.word[1]), "call=xen_version version' result=-14 ");
+	x = (struct vm_exit){ .call = { .op = 40 | 7 << 8, .result = (u64)-38 } };
+	assert_string_equal(words(EXIT_HYPERCALL, x.word[0], x.word[1]), "call=unknown hypercall' number=40 sub-op=7 result=-38 ");
+	assert_string_equal(words(RECORD_STOP, 2, 0), "why=blocked' ");
+	assert_string_equal(words(RECORD_STOP, 9, 0), "why=9' ");
+	assert_string_equal(words(RECORD_SHUTDOWN, 5, 0), "reason=soft reset' ");
+	assert_string_equal(words(RECORD_RUN, 1500, 0), "waited=1500 ns' ");
+}
+
+static void write_one(u64 *head, u32 cost)
+{
+	ring[*head % RING] = (struct record){ .tsc = 5000 + *head * 10, .cost = cost, .domid = 1, .x = { .reason = EXIT_HLT } };
+	++*head;
+}
+
+static void rings(void **state)
+{
+	struct samples t = { 0 };
+	u64 head = 0, next = 0;
+
+	ring_read(ring, &head, RING, &next, 0, &t);
+	assert_int_equal(t.nr, 0);
+	for (int i = 0; i < 10; i++)
+		write_one(&head, 3);
+	/* One is still under way: it is read when it is done. */
+	write_one(&head, 0);
+	ring_read(ring, &head, RING, &next, 4, &t);
+	assert_int_equal(t.nr, 10);
+	assert_int_equal(t.s[9].cpu, 4);
+	ring_read(ring, &head, RING, &next, 4, &t);
+	assert_int_equal(t.nr, 10);
+	ring[10].cost = 3;
+	ring_read(ring, &head, RING, &next, 4, &t);
+	assert_int_equal(t.nr, 11);
+	assert_int_equal(t.lost, 0);
+	/* Too late: some are overwritten. All are counted, as read or as lost, and those read are in order. */
+	for (int i = 0; i < 3 * RING; i++)
+		write_one(&head, 3);
+	ring_read(ring, &head, RING, &next, 4, &t);
+	assert_int_equal(t.nr + t.lost, head);
+	assert_true(t.lost > 0);
+	assert_int_equal(t.s[t.nr - 1].r.tsc, 5000 + (head - 1) * 10);
+	for (size_t i = 12; i < t.nr; i++)
+		assert_int_equal(t.s[i].r.tsc, t.s[i - 1].r.tsc + 10);
+	free(t.s);
+}
+
+static char *written(void (*write)(FILE *, const struct record_machine *, const struct samples *, int), int only)
+{
+	static struct sample s[] = {
+		{ { .tsc = 4000, .cost = 500, .rip = 0x99, .domid = 1, .vcpu = 2, .injected = 243, .x = { .reason = EXIT_HYPERCALL, .call.row = 1 } }, 1 },
+		{ { .tsc = 2000, .domid = 1, .vcpu = 2, .x = { .reason = RECORD_RUN, .word = { 300 } } }, 1 },
+		{ { .tsc = 6000, .domid = 1, .vcpu = 2, .x = { .reason = RECORD_STOP, .word = { 2 } } }, 1 },
+		{ { .tsc = 7000, .domid = 0, .vcpu = RECORD_NO_VCPU, .x = { .reason = RECORD_PAUSE } }, 0 },
+	};
+	struct samples t = { s, ARRAY_SIZE(s), 0, 0 };
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	write(f, &machine, &t, only);
+	fclose(f);
+	return text;
+}
+
+#define assert_has(text, part) do { if (!__builtin_strstr(text, part)) fail_msg("no %s in %s", part, text); } while (0)
+
+static void traces(void **state)
+{
+	char *text = written(trace_text, -1);
+
+	assert_has(text, "0.000003000 1 d1v2   xen_version version call=xen_version version result=0 rip=0x99 injected=243 took=500ns\n");
+	assert_has(text, "d0     paused");
+	free(text);
+	text = written(trace_text, 0);
+	assert_null(__builtin_strstr(text, "d1v2"));
+	free(text);
+	text = written(trace_json, -1);
+	assert_has(text, "\"tid\":2,\"name\":\"xen_version version\",\"ts\":3.000,\"dur\":0.500,\"args\":{");
+	assert_has(text, "\"injected\":243");
+	assert_has(text, "vCPU 2\",\"ts\":1.000,\"dur\":4.000}");
+	assert_has(text, "we\\u0022b\\u003c/script\\u003e");
+	free(text);
+	text = written(trace_html, -1);
+	assert_has(text, "<title>");
+	assert_null(__builtin_strstr(text, "@TRACE@"));
+	free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(names), cmocka_unit_test(fields), cmocka_unit_test(rings), cmocka_unit_test(traces),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
