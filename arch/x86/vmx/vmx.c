@@ -13,7 +13,10 @@
 enum { VECTOR_DB = 1, VECTOR_NMI = 2, VECTOR_GP = 13, VECTOR_AC = 17, VECTOR_MC = 18, MSR_X2APIC_TPR = 0x808 };
 
 #define MAX_VPID 0xffffu
-/* A guest runs at most so long without an exit. Interrupts end its run anyway, but not in Bochs 2.7 while the guest has them off. */
+/*
+ * The slice of time after which a guest's run ends and interrupts are taken; the timer goes on counting where the last exit stopped it.
+ * Interrupts end a run by themselves, but in Bochs 2.7 not while the guest has them off: a guest that made hypercalls then kept the CPU.
+ */
 #define SLICE_US 2000u
 
 extern char vmx_exit[];
@@ -65,6 +68,11 @@ static void vmx_cpu_disable(void)
 	vmxoff();
 }
 
+static void start_slice(void)
+{
+	vmwrite(PREEMPTION_TIMER, (u64)time_scale.tsc_khz * SLICE_US / 1000 >> vmx_timer_shift);
+}
+
 static void set_controls(const struct vcpu *v)
 {
 	struct vmx_vcpu *x = vmx_of(v);
@@ -88,7 +96,7 @@ static void set_controls(const struct vcpu *v)
 	vmwrite(GUEST_DEBUGCTL, 0);
 	vmwrite(GUEST_ACTIVITY, 0);
 	if (vmx_controls.pin & PIN_PREEMPTION_TIMER)
-		vmwrite(PREEMPTION_TIMER, (u64)time_scale.tsc_khz * SLICE_US / 1000 >> vmx_timer_shift);
+		start_slice();
 	vmx_set_maps(v->domain);
 }
 
@@ -361,7 +369,10 @@ static void decode(struct vcpu *v, u32 reason, struct vm_exit *x)
 		interrupt_handle((u8)vmread(EXIT_INTERRUPTION));
 		x->reason = EXIT_INTERRUPT;
 		break;
-	case VMX_PREEMPTION_TIMER: x->reason = EXIT_INTERRUPT; break;
+	case VMX_PREEMPTION_TIMER:
+		start_slice();
+		x->reason = EXIT_INTERRUPT;
+		break;
 	case VMX_VMCALL:
 		x->reason = EXIT_HYPERCALL;
 		x->len = insn_len(vx);
