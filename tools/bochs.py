@@ -17,8 +17,8 @@ TIME = 1700000000
 ROMS = ("/usr/share/bochs/BIOS-bochs-latest", "/usr/share/bochs/VGABIOS-lgpl-latest")
 
 
-def configuration(args, iso, disks, ports, work):
-    """The lines of bochsrc. disks: (path, whether to keep what is written); ports: TCP ports of COM1 and COM2."""
+def configuration(args, iso, disks, ports, work, log):
+    """The lines of bochsrc. disks: (path, whether to keep what is written); ports: TCP ports of COM1 and COM2; log: of Bochs itself."""
     lines = [
         "config_interface: textconfig",
         'display_library: rfb, options="timeout=0"',
@@ -35,7 +35,7 @@ def configuration(args, iso, disks, ports, work):
         "ata1-master: type=cdrom, path=%s, status=inserted" % iso,
         "boot: cdrom",
         "clock: sync=none, time0=%d, rtc_sync=0" % TIME,
-        "log: " + os.path.join(work, "bochs.log"),
+        "log: " + log,
         "panic: action=fatal", "error: action=report", "info: action=report", "debug: action=ignore",
     ]
     for i, (path, keep) in enumerate(disks):
@@ -51,11 +51,11 @@ def configuration(args, iso, disks, ports, work):
 class Machine:
     """A running Bochs. com1 and com2 are sockets."""
 
-    def __init__(self, args, iso, disks, work, errors):
+    def __init__(self, args, iso, disks, work, log, errors):
         listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
         rc, go = os.path.join(work, "bochsrc"), os.path.join(work, "go")
         with open(rc, "w") as f:
-            f.write("\n".join(configuration(args, iso, disks, [s.getsockname()[1] for s in listeners], work)) + "\n")
+            f.write("\n".join(configuration(args, iso, disks, [s.getsockname()[1] for s in listeners], work, log)) + "\n")
         # Debian's build starts in its debugger.
         with open(go, "w") as f:
             f.write("continue\n")
@@ -98,10 +98,10 @@ def copy_to_file(port, path, also=None):
     return thread
 
 
-def log_reason(work):
+def log_reason(log):
     """Why Bochs stopped, as its own log has it, or None."""
     try:
-        with open(os.path.join(work, "bochs.log"), errors="replace") as f:
+        with open(log, errors="replace") as f:
             lines = [line.rstrip() for line in f]
     except OSError:
         return None

@@ -2,21 +2,16 @@
 #include <asm/cpu.h>
 #include <asm/hvm.h>
 #include <asm/insn.h>
-#include <asm/time.h>
 #include <asm/traps.h>
 #include <asm/vmx_insn.h>
 #include "arch/x86/vmx/vmcs.h"
 #include "arch/x86/vmx/vmx.h"
-#include "mm/heap.h"
 #include "vmm/domain.h"
 
-enum { VECTOR_DB = 1, VECTOR_NMI = 2, VECTOR_GP = 13, VECTOR_AC = 17, VECTOR_MC = 18, MSR_X2APIC_TPR = 0x808 };
+enum { VECTOR_DB = 1, VECTOR_NMI = 2, VECTOR_GP = 13, MSR_X2APIC_TPR = 0x808 };
 
 #define MAX_VPID 0xffffu
-/* A guest runs at most so long without an exit. Interrupts end its run anyway, but not in Bochs 2.7 while the guest has them off. */
-#define SLICE_US 2000u
 
-extern char vmx_exit[];
 bool vmx_enter(struct cpu_regs *regs, bool launched);
 
 static struct pt_format ept_format;     /* [I] */
@@ -63,122 +58,6 @@ static int vmx_cpu_enable(void)
 static void vmx_cpu_disable(void)
 {
 	vmxoff();
-}
-
-static void set_controls(const struct vcpu *v)
-{
-	struct vmx_vcpu *x = vmx_of(v);
-	bool privileged = v->domain->privileged;
-
-	vmwrite(PIN_CONTROLS, vmx_controls.pin);
-	vmwrite(PRIMARY_CONTROLS, x->primary);
-	vmwrite(SECONDARY_CONTROLS, vmx_controls.secondary & ~(privileged ? CPU2_WBINVD : 0));
-	vmwrite(EXIT_CONTROLS, vmx_controls.exit);
-	/* As with SVM: #DB and #AC can be raised without end by the guest's own tables, #MC is the host's. */
-	vmwrite(EXCEPTION_BITMAP, 1u << VECTOR_DB | 1u << VECTOR_AC | 1u << VECTOR_MC);
-	vmwrite(CR3_TARGET_COUNT, 0);
-	vmwrite(EXIT_MSR_STORE_COUNT, 0);
-	vmwrite(EXIT_MSR_LOAD_COUNT, 0);
-	vmwrite(ENTRY_MSR_LOAD_COUNT, 0);
-	vmwrite(EPT_POINTER, x->eptp);
-	vmwrite(CR0_MASK, CR0_OWNED);
-	vmwrite(CR4_MASK, CR4_OWNED);
-	vmwrite(CR4_SHADOW, 0);
-	vmwrite(VMCS_LINK_POINTER, ~0ull);
-	vmwrite(GUEST_DEBUGCTL, 0);
-	vmwrite(GUEST_ACTIVITY, 0);
-	if (vmx_controls.pin & PIN_PREEMPTION_TIMER)
-		vmwrite(PREEMPTION_TIMER, (u64)time_scale.tsc_khz * SLICE_US / 1000 >> vmx_timer_shift);
-	vmx_set_maps(v->domain);
-}
-
-/* What is the same on every CPU. SYSENTER and the segments of user mode are of no use to the hypervisor. */
-static void set_host_state(void)
-{
-	vmwrite(HOST_CS, SEL_CODE);
-	vmwrite(HOST_SS, SEL_DATA);
-	vmwrite(HOST_DS, SEL_DATA);
-	vmwrite(HOST_ES, SEL_DATA);
-	vmwrite(HOST_FS, 0);
-	vmwrite(HOST_GS, 0);
-	vmwrite(HOST_TR, SEL_TSS);
-	vmwrite(HOST_FS_BASE, 0);
-	vmwrite(HOST_SYSENTER_CS, 0);
-	vmwrite(HOST_SYSENTER_ESP, 0);
-	vmwrite(HOST_SYSENTER_EIP, 0);
-	vmwrite(HOST_PAT, rdmsr(MSR_PAT));
-	vmwrite(HOST_EFER, rdmsr(MSR_EFER));
-	vmwrite(HOST_RIP, (u64)vmx_exit);
-}
-
-static void set_host_state_of_cpu(void)
-{
-	struct desc_bases bases = desc_bases(cpu_id());
-
-	vmwrite(HOST_CR0, read_cr0());
-	vmwrite(HOST_CR3, read_cr3());
-	vmwrite(HOST_CR4, read_cr4());
-	vmwrite(HOST_GS_BASE, (u64)this_cpu());
-	vmwrite(HOST_TR_BASE, bases.tss);
-	vmwrite(HOST_GDTR_BASE, bases.gdt);
-	vmwrite(HOST_IDTR_BASE, bases.idt);
-}
-
-static int vmx_vcpu_init(struct vcpu *v)
-{
-	struct vmx_vcpu *x = kzalloc(sizeof(*x));
-	bool borrowed;
-
-	if (!x)
-		return -ENOMEM;
-	x->vmcs = page_alloc_zeroed();
-	if (!x->vmcs) {
-		kfree(x);
-		return -ENOMEM;
-	}
-	*(u32 *)x->vmcs = vmx_revision;
-	x->pa = virt_to_phys(x->vmcs);
-	x->primary = vmx_controls.primary;
-	/* Four levels, tables in write-back memory (SDM 25.6.11). */
-	x->eptp = v->domain->p2m.root.v << PAGE_SHIFT | 3 << 3 | 6;
-	v->hvm.vendor = x;
-	if (!vmclear(x->pa))
-		BUG();
-	borrowed = vmx_borrow(v);
-	set_controls(v);
-	set_host_state();
-	vmx_give_back(v, borrowed);
-	return 0;
-}
-
-static void vmx_vcpu_destroy(struct vcpu *v)
-{
-	if (!v->hvm.vendor)
-		return;
-	page_free_virt(vmx_of(v)->vmcs);
-	kfree(v->hvm.vendor);
-	v->hvm.vendor = NULL;
-}
-
-static void vmx_vcpu_load(struct vcpu *v)
-{
-	struct vmx_vcpu *x = vmx_of(v);
-
-	if (!vmptrld(x->pa))
-		BUG();
-	set_host_state_of_cpu();
-	vmx_load_registers(x);
-}
-
-/* Back to memory: the next CPU may be another one (SDM 25.11.1). */
-static void vmx_vcpu_save(struct vcpu *v)
-{
-	struct vmx_vcpu *x = vmx_of(v);
-
-	vmx_save_registers(x);
-	if (!vmclear(x->pa))
-		BUG();
-	x->launched = false;
 }
 
 static void vmx_flush_tlb(struct vcpu *v)
@@ -368,7 +247,10 @@ static void decode(struct vcpu *v, u32 reason, struct vm_exit *x)
 		interrupt_handle((u8)vmread(EXIT_INTERRUPTION));
 		x->reason = EXIT_INTERRUPT;
 		break;
-	case VMX_PREEMPTION_TIMER: x->reason = EXIT_INTERRUPT; break;
+	case VMX_PREEMPTION_TIMER:
+		vmx_start_slice();
+		x->reason = EXIT_INTERRUPT;
+		break;
 	case VMX_VMCALL:
 		x->reason = EXIT_HYPERCALL;
 		x->len = insn_len(vx);

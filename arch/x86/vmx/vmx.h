@@ -42,6 +42,13 @@ int vmx_domain_init(struct domain *d);
 void vmx_domain_destroy(struct domain *d);
 void vmx_set_maps(const struct domain *d);
 
+int vmx_vcpu_init(struct vcpu *v);
+void vmx_vcpu_destroy(struct vcpu *v);
+void vmx_vcpu_load(struct vcpu *v);
+void vmx_vcpu_save(struct vcpu *v);
+/* The loaded vCPU has a whole slice of time before it. */
+void vmx_start_slice(void);
+
 /* Makes v's VMCS the current one, for a while if it isn't loaded; give back what it returns. */
 bool vmx_borrow(const struct vcpu *v);
 void vmx_give_back(const struct vcpu *v, bool borrowed);

@@ -1,0 +1,144 @@
+/* A vCPU's VMCS: how it is made, and how it comes onto a CPU and leaves it. SDM volume 3, 25.11. */
+#include <asm/cpu.h>
+#include <asm/hvm.h>
+#include <asm/insn.h>
+#include <asm/time.h>
+#include <asm/traps.h>
+#include <asm/vmx_insn.h>
+#include "arch/x86/vmx/vmcs.h"
+#include "arch/x86/vmx/vmx.h"
+#include "mm/heap.h"
+#include "vmm/domain.h"
+
+enum { VECTOR_DB = 1, VECTOR_AC = 17, VECTOR_MC = 18 };
+
+/*
+ * The slice of time after which a guest's run ends and interrupts are taken; the timer goes on counting where the last exit stopped it.
+ * Interrupts end a run by themselves, but in Bochs 2.7 not while the guest has them off: a guest that made hypercalls then kept the CPU.
+ */
+#define SLICE_US 2000u
+
+extern char vmx_exit[];
+
+static struct vmx_vcpu *vmx_of(const struct vcpu *v) { return v->hvm.vendor; }
+
+void vmx_start_slice(void)
+{
+	vmwrite(PREEMPTION_TIMER, (u64)time_scale.tsc_khz * SLICE_US / 1000 >> vmx_timer_shift);
+}
+
+static void set_controls(const struct vcpu *v)
+{
+	struct vmx_vcpu *x = vmx_of(v);
+	bool privileged = v->domain->privileged;
+
+	vmwrite(PIN_CONTROLS, vmx_controls.pin);
+	vmwrite(PRIMARY_CONTROLS, x->primary);
+	vmwrite(SECONDARY_CONTROLS, vmx_controls.secondary & ~(privileged ? CPU2_WBINVD : 0));
+	vmwrite(EXIT_CONTROLS, vmx_controls.exit);
+	/* As with SVM: #DB and #AC can be raised without end by the guest's own tables, #MC is the host's. */
+	vmwrite(EXCEPTION_BITMAP, 1u << VECTOR_DB | 1u << VECTOR_AC | 1u << VECTOR_MC);
+	vmwrite(CR3_TARGET_COUNT, 0);
+	vmwrite(EXIT_MSR_STORE_COUNT, 0);
+	vmwrite(EXIT_MSR_LOAD_COUNT, 0);
+	vmwrite(ENTRY_MSR_LOAD_COUNT, 0);
+	vmwrite(EPT_POINTER, x->eptp);
+	vmwrite(CR0_MASK, CR0_OWNED);
+	vmwrite(CR4_MASK, CR4_OWNED);
+	vmwrite(CR4_SHADOW, 0);
+	vmwrite(VMCS_LINK_POINTER, ~0ull);
+	vmwrite(GUEST_DEBUGCTL, 0);
+	vmwrite(GUEST_ACTIVITY, 0);
+	if (vmx_controls.pin & PIN_PREEMPTION_TIMER)
+		vmx_start_slice();
+	vmx_set_maps(v->domain);
+}
+
+/* What is the same on every CPU. SYSENTER and the segments of user mode are of no use to the hypervisor. */
+static void set_host_state(void)
+{
+	vmwrite(HOST_CS, SEL_CODE);
+	vmwrite(HOST_SS, SEL_DATA);
+	vmwrite(HOST_DS, SEL_DATA);
+	vmwrite(HOST_ES, SEL_DATA);
+	vmwrite(HOST_FS, 0);
+	vmwrite(HOST_GS, 0);
+	vmwrite(HOST_TR, SEL_TSS);
+	vmwrite(HOST_FS_BASE, 0);
+	vmwrite(HOST_SYSENTER_CS, 0);
+	vmwrite(HOST_SYSENTER_ESP, 0);
+	vmwrite(HOST_SYSENTER_EIP, 0);
+	vmwrite(HOST_PAT, rdmsr(MSR_PAT));
+	vmwrite(HOST_EFER, rdmsr(MSR_EFER));
+	vmwrite(HOST_RIP, (u64)vmx_exit);
+}
+
+static void set_host_state_of_cpu(void)
+{
+	struct desc_bases bases = desc_bases(cpu_id());
+
+	vmwrite(HOST_CR0, read_cr0());
+	vmwrite(HOST_CR3, read_cr3());
+	vmwrite(HOST_CR4, read_cr4());
+	vmwrite(HOST_GS_BASE, (u64)this_cpu());
+	vmwrite(HOST_TR_BASE, bases.tss);
+	vmwrite(HOST_GDTR_BASE, bases.gdt);
+	vmwrite(HOST_IDTR_BASE, bases.idt);
+}
+
+int vmx_vcpu_init(struct vcpu *v)
+{
+	struct vmx_vcpu *x = kzalloc(sizeof(*x));
+	bool borrowed;
+
+	if (!x)
+		return -ENOMEM;
+	x->vmcs = page_alloc_zeroed();
+	if (!x->vmcs) {
+		kfree(x);
+		return -ENOMEM;
+	}
+	*(u32 *)x->vmcs = vmx_revision;
+	x->pa = virt_to_phys(x->vmcs);
+	x->primary = vmx_controls.primary;
+	/* Four levels, tables in write-back memory (SDM 25.6.11). */
+	x->eptp = v->domain->p2m.root.v << PAGE_SHIFT | 3 << 3 | 6;
+	v->hvm.vendor = x;
+	if (!vmclear(x->pa))
+		BUG();
+	borrowed = vmx_borrow(v);
+	set_controls(v);
+	set_host_state();
+	vmx_give_back(v, borrowed);
+	return 0;
+}
+
+void vmx_vcpu_destroy(struct vcpu *v)
+{
+	if (!v->hvm.vendor)
+		return;
+	page_free_virt(vmx_of(v)->vmcs);
+	kfree(v->hvm.vendor);
+	v->hvm.vendor = NULL;
+}
+
+void vmx_vcpu_load(struct vcpu *v)
+{
+	struct vmx_vcpu *x = vmx_of(v);
+
+	if (!vmptrld(x->pa))
+		BUG();
+	set_host_state_of_cpu();
+	vmx_load_registers(x);
+}
+
+/* Back to memory: the next CPU may be another one (SDM 25.11.1). */
+void vmx_vcpu_save(struct vcpu *v)
+{
+	struct vmx_vcpu *x = vmx_of(v);
+
+	vmx_save_registers(x);
+	if (!vmclear(x->pa))
+		BUG();
+	x->launched = false;
+}
