@@ -67,9 +67,10 @@ demo: system    ## boot the whole system in an emulator, with a Debian guest, an
 check:          ## every test there is; the last line counts them
 	@tools/check
 
-bench:          ## count the hypervisor's instructions for each operation of a guest, beside what they may be
+bench:          ## count the hypervisor's instructions for each operation of a guest, beside Debian's Xen in the same emulator
 	@$(MAKE) --no-print-directory system
-	@tests/bench/run
+	@dom0-lite/build --xen
+	@tests/bench/run --compare
 
 iso: system     ## build/bothy.iso, which boots the hypervisor and the small service domain by BIOS or UEFI
 	@tools/mkiso $(BUILD)/bothy.iso
