@@ -133,6 +133,8 @@ static long ping_pong(void)
 {
 	u32 before = ipis[0];
 
+	if (!second_ready)
+		return -1;
 	send_icr(apic_id_of(1), IPI_VECTOR);
 	for (;;) {
 		cli();
