@@ -58,6 +58,7 @@ include tests/unit/unit.mk
 help:           ## this list
 	@echo "Targets:"
 	@sed -n 's/^\([a-z-]*\):.*[^#]## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
+	@echo "  cli         build/dom0/bothy, the service domain's own tool"
 	@echo "  unit        unit tests on this machine, and the replay of the fuzzers' corpus (fuzz-replay); fuzz-NAME runs one fuzzer"
 	@echo "Knobs: CC=clang, DEBUG=1 (assertions), V=1 (show commands); install: DESTDIR=DIR"
 
