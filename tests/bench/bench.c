@@ -169,6 +169,16 @@ static const struct operation { const char *name; long (*fn)(void), (*base)(void
 	{ "ping_pong", ping_pong, nothing, 0 },
 };
 
+/* To the hypervisor's log: how far it has come. */
+static void log_line(const char *what, const char *name)
+{
+	for (; *what; what++)
+		outb(0xe9, (u8)*what);
+	for (; *name; name++)
+		outb(0xe9, (u8)*name);
+	outb(0xe9, '\n');
+}
+
 /* From the time of a timer to the instruction behind the HLT that it ends, in nanoseconds, which are instructions here. */
 static void measure_timer(void)
 {
@@ -232,6 +242,7 @@ static void prepare(void)
 	set_xen_guest_handle(one_page.extent_start, &page_gfn);
 	enable_events();
 	timer_port = new_virq(VIRQ_TIMER, 0);
+	log_line("measure ", "timer_late");
 	prepare_grants();
 	handlers[IPI_VECTOR] = take_ipi;
 	start_cpu(1, answer);
@@ -266,6 +277,7 @@ static void measure(const struct operation *o)
 	u32 caught = self_count;
 	u64 cost, base;
 
+	log_line("measure ", o->name);
 	call = hypercall;
 	if (o->fn() != o->result) {
 		check(false, "%s does not do what it should", o->name);
@@ -285,11 +297,7 @@ static void repeat(const struct operation *o)
 {
 	u64 end = rdtsc() + PROFILE_TICKS;
 
-	for (const char *s = "profile "; *s; s++)
-		outb(0xe9, (u8)*s);
-	for (const char *s = o->name; *s; s++)
-		outb(0xe9, (u8)*s);
-	outb(0xe9, '\n');
+	log_line("profile ", o->name);
 	while (rdtsc() < end)
 		one_batch(o->fn);
 }
