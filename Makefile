@@ -58,6 +58,7 @@ include tests/unit/unit.mk
 help:           ## this list
 	@echo "Targets:"
 	@sed -n 's/^\([a-z-]*\):.*[^#]## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
+	@echo "  cli         build/dom0/bothy, the service domain's own tool"
 	@echo "  unit        unit tests on this machine, and the replay of the fuzzers' corpus (fuzz-replay); fuzz-NAME runs one fuzzer"
 	@echo "Knobs: CC=clang, DEBUG=1 (assertions), V=1 (show commands); install: DESTDIR=DIR"
 
@@ -67,9 +68,10 @@ demo: system    ## boot the whole system in an emulator, with a Debian guest, an
 check:          ## every test there is; the last line counts them
 	@tools/check
 
-bench:          ## count the hypervisor's instructions for each operation of a guest, beside what they may be
+bench:          ## count the hypervisor's instructions for each operation of a guest, beside Debian's Xen in the same emulator
 	@$(MAKE) --no-print-directory system
-	@tests/bench/run
+	@dom0-lite/build --xen
+	@tests/bench/run --compare
 
 iso: system     ## build/bothy.iso, which boots the hypervisor and the small service domain by BIOS or UEFI
 	@tools/mkiso $(BUILD)/bothy.iso

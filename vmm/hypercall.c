@@ -74,7 +74,7 @@ static const struct { u8 form; u16 size; u32 version; u64 cmd; } forms[NR_HYPERC
 
 /* Row + 1 of each sub-operation, 0 for none. */
 static u8 row_of[NR_HYPERCALLS][NR_CMDS];
-_Static_assert(ARRAY_SIZE(hypercall_rows) < 256, "row_of[] holds bytes");
+_Static_assert(ARRAY_SIZE(hypercall_rows) < RECORD_CALLS, "a counter for each, and row_of[] holds bytes");
 
 void hypercall_init(void)
 {

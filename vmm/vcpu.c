@@ -27,6 +27,13 @@ static void place(struct vcpu *v)
 	v->apic_id = v->domain->privileged ? percpu[cpu].apic_id : v->id * 2;
 }
 
+static void count_runstate(struct vcpu *v)
+{
+	v->counters->state = (u64)v->runstate.state;
+	v->counters->since = v->runstate.state_entry_time;
+	memcpy(v->counters->time, v->runstate.time, sizeof(v->runstate.time));
+}
+
 int vcpu_create(struct domain *d, u32 id, struct vcpu **out)
 {
 	struct vcpu *v;
@@ -59,6 +66,7 @@ int vcpu_create(struct domain *d, u32 id, struct vcpu **out)
 	}
 	vlapic_reset(v);
 	vcpu_update_time(v);
+	count_runstate(v);
 	/* Release: the vCPU is whole before others can find it. */
 	__atomic_store_n(&d->vcpu[id], v, __ATOMIC_RELEASE);
 	if (out)
@@ -306,9 +314,7 @@ void vcpu_set_runstate(struct vcpu *v, int state, u64 now)
 	}
 	r->state = state;
 	r->state_entry_time = now;
-	v->counters->state = (u64)state;
-	v->counters->since = now;
-	memcpy(v->counters->time, r->time, sizeof(r->time));
+	count_runstate(v);
 	if (state == RUNSTATE_running && v->runstate_page[0])
 		copy_runstate(v);
 }

@@ -47,8 +47,6 @@ int guest_find(const char *text);
 
 /* ---- decode.c: from numbers to names, by the hypervisor's own tables ---- */
 
-#define CALLS_KNOWN 256
-
 const char *kind_label(u32 kind);
 /* "memory_op populate_physmap"; row 0 is the call that has none. */
 const char *call_label(u32 row);
@@ -73,7 +71,6 @@ void trace_html(FILE *f, const struct record_machine *m, const struct samples *t
 struct guest {
 	u32 domid, vcpus;
 	u64 run, steal, blocked;        /* ns */
-	u64 cpu_time_seen;
 	struct record_exits exits[EXIT_REASONS];
 	u64 calls[RECORD_CALLS];
 };

@@ -3,6 +3,7 @@
  *
  * An operation and its base are the same code but for the instruction that exits, so their difference is that instruction, what the
  * hypervisor does, and for a notification the handler's twelve instructions.
+ * vcpus: 2
  * seconds: 900
  */
 #include <xen/grant_table.h>
@@ -11,6 +12,11 @@
 #define BATCHES 33
 #define BATCH   100
 #define PROFILE_TICKS 400000000ull
+#define IPI_VECTOR  0x51
+#define LATE_TIMES  200
+#define TABLE_GFN   (HOLE_GFN + 0x100)
+#define MAP_GFN     (HOLE_GFN + 0x200)
+#define LENT_REF    8
 
 static long (*call)(u64 nr, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4);
 u32 self_port;
@@ -65,6 +71,12 @@ static struct evtchn_unmask unmask;
 static struct xen_memory_reservation one_page;
 static u8 page[PAGE_SIZE] PAGE_ALIGNED;
 static xen_pfn_t page_gfn;
+static u8 lent[PAGE_SIZE] PAGE_ALIGNED, copied[PAGE_SIZE] PAGE_ALIGNED;
+static struct gnttab_copy copy;
+static struct gnttab_map_grant_ref map;
+static struct gnttab_unmap_grant_ref unmap;
+static u32 timer_port;
+static volatile u32 ipis[2], second_ready;
 
 static long xen_version(void) { return call(__HYPERVISOR_xen_version, XENVER_version, 0, 0, 0, 0); }
 static long query_size(void) { return call(__HYPERVISOR_grant_table_op, GNTTABOP_query_size, (u64)&query, 1, 0, 0); }
@@ -80,6 +92,61 @@ static long exchange_page(void)
 
 	return n + call(__HYPERVISOR_memory_op, XENMEM_populate_physmap, (u64)&one_page, 0, 0, 0);
 }
+
+/* One page of our own to another, and a page that we lend to ourselves: mapped and given back. */
+static long copy_page(void) { return call(__HYPERVISOR_grant_table_op, GNTTABOP_copy, (u64)&copy, 1, 0, 0); }
+
+static long map_unmap(void)
+{
+	long n = call(__HYPERVISOR_grant_table_op, GNTTABOP_map_grant_ref, (u64)&map, 1, 0, 0);
+
+	unmap.handle = map.handle;
+	return n + call(__HYPERVISOR_grant_table_op, GNTTABOP_unmap_grant_ref, (u64)&unmap, 1, 0, 0);
+}
+
+/* ---- with the second vCPU, on the same CPU: an IPI there, which wakes it from HLT, and one back ---- */
+
+static void take_ipi(struct frame *f __attribute__((unused)))
+{
+	__atomic_fetch_add(&ipis[this_cpu()->id], 1, __ATOMIC_SEQ_CST);
+	eoi();
+}
+
+static void answer(void)
+{
+	u32 seen = 0;
+
+	second_ready = 1;
+	for (;;) {
+		cli();
+		if (ipis[1] == seen)
+			sti_hlt();
+		sti();
+		if (ipis[1] == seen)
+			continue;
+		seen = ipis[1];
+		send_icr(apic_id_of(0), IPI_VECTOR);
+	}
+}
+
+static long ping_pong(void)
+{
+	u32 before = ipis[0];
+
+	if (!second_ready)
+		return -1;
+	send_icr(apic_id_of(1), IPI_VECTOR);
+	for (;;) {
+		cli();
+		if (ipis[0] != before)
+			break;
+		sti_hlt();
+	}
+	sti();
+	return 0;
+}
+
+static long nothing(void) { return 0; }
 
 /* Without a base it is a hypercall, and the base is the same function with calls that do nothing. */
 static const struct operation { const char *name; long (*fn)(void), (*base)(void), result; } operations[] = {
@@ -97,7 +164,42 @@ static const struct operation { const char *name; long (*fn)(void), (*base)(void
 	{ "unmask", unmask_port, NULL, 0 },
 	{ "yield", yield, NULL, 0 },
 	{ "exchange_page", exchange_page, NULL, 2 },
+	{ "copy_page", copy_page, NULL, 0 },
+	{ "map_unmap", map_unmap, NULL, 0 },
+	{ "ping_pong", ping_pong, nothing, 0 },
 };
+
+/* To the hypervisor's log: how far it has come. */
+static void log_line(const char *what, const char *name)
+{
+	for (; *what; what++)
+		outb(0xe9, (u8)*what);
+	for (; *name; name++)
+		outb(0xe9, (u8)*name);
+	outb(0xe9, '\n');
+}
+
+/* From the time of a timer to the instruction behind the HLT that it ends, in nanoseconds, which are instructions here. */
+static void measure_timer(void)
+{
+	u64 late = 0;
+
+	for (u32 i = 0; i < LATE_TIMES; i++) {
+		u32 before = port_events[timer_port];
+		u64 when = now() + MS;
+
+		arm_timer(when);
+		for (;;) {
+			cli();
+			if (port_events[timer_port] != before)
+				break;
+			sti_hlt();
+		}
+		sti();
+		late += now() - when;
+	}
+	say("COST timer_late %lu 0 %u", late, LATE_TIMES);
+}
 
 static void catch_self(void)
 {
@@ -109,6 +211,21 @@ static void catch_self(void)
 	gate = (u16 *)(idtr.base + 16 * EVENT_VECTOR);
 	gate[0] = (u16)at;
 	gate[3] = (u16)(at >> 16);
+}
+
+static void prepare_grants(void)
+{
+	volatile struct grant_entry_v1 *table = (void *)(TABLE_GFN * PAGE_SIZE);
+
+	map_space(XENMAPSPACE_grant_table, 0, TABLE_GFN);
+	table[LENT_REF].domid = (domid_t)own_domid();
+	table[LENT_REF].frame = (u32)((u64)lent / PAGE_SIZE);
+	barrier();
+	table[LENT_REF].flags = GTF_permit_access;
+	map = (struct gnttab_map_grant_ref){ .host_addr = MAP_GFN * PAGE_SIZE, .flags = GNTMAP_host_map, .ref = LENT_REF, .dom = (domid_t)own_domid() };
+	unmap.host_addr = MAP_GFN * PAGE_SIZE;
+	copy = (struct gnttab_copy){ .source = { .u.gmfn = (u64)lent / PAGE_SIZE, .domid = DOMID_SELF },
+				     .dest = { .u.gmfn = (u64)copied / PAGE_SIZE, .domid = DOMID_SELF }, .len = PAGE_SIZE };
 }
 
 static void prepare(void)
@@ -124,6 +241,13 @@ static void prepare(void)
 	one_page.domid = DOMID_SELF;
 	set_xen_guest_handle(one_page.extent_start, &page_gfn);
 	enable_events();
+	timer_port = new_virq(VIRQ_TIMER, 0);
+	log_line("measure ", "timer_late");
+	prepare_grants();
+	handlers[IPI_VECTOR] = take_ipi;
+	start_cpu(1, answer);
+	wait_for(&second_ready, 1, SECOND);
+	measure_timer();
 	catch_self();
 }
 
@@ -153,6 +277,7 @@ static void measure(const struct operation *o)
 	u32 caught = self_count;
 	u64 cost, base;
 
+	log_line("measure ", o->name);
 	call = hypercall;
 	if (o->fn() != o->result) {
 		check(false, "%s does not do what it should", o->name);
@@ -172,11 +297,7 @@ static void repeat(const struct operation *o)
 {
 	u64 end = rdtsc() + PROFILE_TICKS;
 
-	for (const char *s = "profile "; *s; s++)
-		outb(0xe9, (u8)*s);
-	for (const char *s = o->name; *s; s++)
-		outb(0xe9, (u8)*s);
-	outb(0xe9, '\n');
+	log_line("profile ", o->name);
 	while (rdtsc() < end)
 		one_batch(o->fn);
 }
