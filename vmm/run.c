@@ -68,17 +68,20 @@ static void offer_events(struct vcpu *v)
 		vector = v->domain->callback_vector;
 	if (vector <= 0)
 		return;
+	if (v->hvm.offered_by_apic)
+		vlapic_offer(v, (u8)vector);
 	v->hvm.offered = (u8)vector;
 	hvm->offer_interrupt(v, (u8)vector);
 }
 
 static void end_offer(struct percpu *p, struct vcpu *v)
 {
-	if (hvm->took_interrupt(v)) {
+	bool taken = hvm->took_interrupt(v);
+
+	if (taken)
 		p->last_exit->injected = v->hvm.offered;
-		if (v->hvm.offered_by_apic)
-			vlapic_accept(v, v->hvm.offered);
-	}
+	if (v->hvm.offered_by_apic)
+		vlapic_end_offer(v, v->hvm.offered, taken);
 	v->hvm.offered = 0;
 }
 

@@ -81,10 +81,19 @@ int vlapic_next(struct vcpu *v)
 	return vector;
 }
 
-void vlapic_accept(struct vcpu *v, u8 vector)
+void vlapic_offer(struct vcpu *v, u8 vector)
 {
 	bitmap_clear_atomic(v->apic.irr, vector);
-	v->apic.isr[vector / 64] |= BIT(vector % 64);
+}
+
+void vlapic_end_offer(struct vcpu *v, u8 vector, bool taken)
+{
+	if (taken) {
+		v->apic.isr[vector / 64] |= BIT(vector % 64);
+		return;
+	}
+	bitmap_set_atomic(v->apic.irr, vector);
+	__atomic_store_n(&v->apic.irr_pending, 1, __ATOMIC_SEQ_CST);
 }
 
 static bool test(const u64 *map, int vector) { return map[vector / 64] >> (vector % 64) & 1; }

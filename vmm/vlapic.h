@@ -32,8 +32,12 @@ void vlapic_post(struct vcpu *v, u8 vector, bool level);
 #define vlapic_pending(v) __atomic_load_n(&(v)->apic.irr_pending, __ATOMIC_RELAXED)
 /* The vector to deliver now, or -1: highest IRR above PPR. */
 int vlapic_next(struct vcpu *v);
-/* `vector` from vlapic_next has been injected: IRR to ISR. */
-void vlapic_accept(struct vcpu *v, u8 vector);
+/*
+ * `vector` from vlapic_next is offered to the guest, and it has taken it or not: from IRR to ISR, or back to IRR. In between it is in neither, so
+ * that one more of the same vector is kept.
+ */
+void vlapic_offer(struct vcpu *v, u8 vector);
+void vlapic_end_offer(struct vcpu *v, u8 vector, bool taken);
 /* A pending INIT or SIPI is carried out: called by the run loop, on the vCPU itself before it runs. */
 void vlapic_init_sipi(struct vcpu *v);
 

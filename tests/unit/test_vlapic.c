@@ -50,7 +50,8 @@ static u8 take(void)
 	int vector = vlapic_next(&v);
 
 	assert_true(vector >= 0);
-	vlapic_accept(&v, (u8)vector);
+	vlapic_offer(&v, (u8)vector);
+	vlapic_end_offer(&v, (u8)vector, true);
 	return (u8)vector;
 }
 
@@ -102,6 +103,25 @@ static void not_before_a_higher_one(void **state)
 	take();
 	eoi();
 	assert_int_equal(last_eoi, 0x31);
+}
+
+/* One more of a vector that comes while the guest has it on offer is kept; and one that it didn't take is offered again. */
+static void none_is_lost_on_offer(void **state)
+{
+	vlapic_post(&v, 0x41, false);
+	assert_int_equal(vlapic_next(&v), 0x41);
+	vlapic_offer(&v, 0x41);
+	vlapic_post(&v, 0x41, false);
+	vlapic_end_offer(&v, 0x41, true);
+	assert_int_equal(vlapic_next(&v), -1);
+	eoi();
+	assert_int_equal(vlapic_next(&v), 0x41);
+	vlapic_offer(&v, 0x41);
+	assert_int_equal(vlapic_next(&v), -1);
+	vlapic_end_offer(&v, 0x41, false);
+	assert_int_equal(take(), 0x41);
+	eoi();
+	assert_int_equal(vlapic_next(&v), -1);
 }
 
 /* An edge-triggered one is acknowledged by whoever took it; its EOI in the guest stays there. */
@@ -164,6 +184,7 @@ int main(void)
 		cmocka_unit_test_setup(acknowledged_when_the_guest_is_done, set_up),
 		cmocka_unit_test_setup(nested, set_up),
 		cmocka_unit_test_setup(not_before_a_higher_one, set_up),
+		cmocka_unit_test_setup(none_is_lost_on_offer, set_up),
 		cmocka_unit_test_setup(edge_stays_virtual, set_up),
 		cmocka_unit_test_setup(reset_leaves_nothing_in_service, set_up),
 		cmocka_unit_test_setup(in_any_order, set_up),
