@@ -1,16 +1,12 @@
-# On VMX, in Bochs: a small guest with a disk lives and ends; the machine's devices have level-triggered interrupts.
+# On VMX, in Bochs: a small guest with a disk lives and ends.
 . /tests/lib.sh
 
-check "dom0: has its CPUs" test "$(nproc)" = "$CPUS"
 check "dom0: runs on VMX" grep -q GenuineIntel /proc/cpuinfo
 check "dom0: has its disk" mountpoint -q /guests
-level() { [ "$(awk -v device="$1" '/fasteoi/ && $NF ~ device { n += $2 + $3 } END { print n + 0 }' /proc/interrupts)" -gt 0 ]; }
-check "dom0: has an address from the machine's network" sh -c "ip -br -4 addr show dev xenbr0 | grep -q 10.0.2"
-check "dom0: takes the network card's level-triggered interrupts" level eth
 
 before=$(free_memory)
 dd if=/dev/urandom of=/tmp/disk bs=1M count=4 2>/dev/null
-config small "vcpus = $CPUS" 'disk = [ "format=raw, vdev=xvda, access=rw, target=/tmp/disk" ]'
+config small 'disk = [ "format=raw, vdev=xvda, access=rw, target=/tmp/disk" ]'
 check "small: created" xl create /tmp/small.cfg || tail -n 20 /var/log/xen/xen-hotplug.log
 check "small: comes up" within 90 says small 'guest: up'
 check "small: shell" within 20 says small '/ #'
