@@ -2,6 +2,7 @@
 #include <asm/cpu.h>
 #include <asm/hvm.h>
 #include <asm/insn.h>
+#include <asm/time.h>
 #include <asm/traps.h>
 #include "arch/x86/svm/svm.h"
 #include "arch/x86/svm/vmcb.h"
@@ -13,6 +14,8 @@
 #define MSR_VM_HSAVE_PA 0xc0010117u
 #define VM_CR_SVMDIS    BIT(4)
 #define MSR_TSC_AUX     0xc0000103u
+
+enum { HELD_MAX = 8, HELD_NS = 50000 };
 
 /* CPUID 8000_000A EDX, APM 15.4 */
 enum { SVM_NPT = 1u << 0, SVM_NRIPS = 1u << 3 };
@@ -26,6 +29,7 @@ struct svm_cpu {
 
 static u32 max_asid;            /* [I] highest usable */
 static bool has_nrips;          /* [I] */
+static bool on_tcg;             /* [I] */
 static struct svm_cpu svm_cpu[NR_CPUS];     /* [c] */
 
 extern char svm_after_vmrun[];
@@ -33,6 +37,17 @@ void svm_enter(u64 vmcb_pa, struct cpu_regs *regs, u64 host_pa);
 
 static struct svm_vcpu *svm_of(const struct vcpu *v) { return v->hvm.vendor; }
 static struct vmcb *vmcb_of(const struct vcpu *v) { return svm_of(v)->vmcb; }
+
+static bool runs_on_tcg(void)
+{
+	u32 a, b, c, d;
+
+	cpuid_count(1, 0, &a, &b, &c, &d);
+	if (!(c & 1u << 31))
+		return false;
+	cpuid_count(0x40000000, 0, &a, &b, &c, &d);
+	return b == 0x54474354 && c == 0x43544743 && d == 0x47435447;  /* "TCGTCGTCGTCG" */
+}
 
 static const char *svm_probe(void)
 {
@@ -49,6 +64,7 @@ static const char *svm_probe(void)
 		return "the CPU has SVM without nested paging (CPUID 8000_000A EDX bit 0)";
 	if (b < 2)
 		return "the CPU has no address space identifiers (CPUID 8000_000A EBX)";
+	on_tcg = runs_on_tcg();
 	max_asid = b - 1;
 	has_nrips = features & SVM_NRIPS;
 	return NULL;
@@ -163,15 +179,36 @@ static void assign_asid(struct vcpu *v, struct vmcb *b)
 }
 
 /*
+ * QEMU's TCG 7.2 exits in the shadow of STI too, but doesn't restore it: an interrupt would come between STI and HLT, and the HLT would
+ * sleep through what it should have been woken by. So there an offer waits until that instruction is done. HLT exits by itself; after
+ * others a timer brings us back. Only some times in a row: a loop may come to the same RIP again and again.
+ */
+static bool in_forgotten_shadow(struct svm_vcpu *s, u64 rip)
+{
+	if (s->vmcb->interrupt_shadow & 1)
+		s->shadow_rip = rip;
+	if (s->shadow_rip != rip || s->held >= HELD_MAX) {
+		s->shadow_rip = ~0ull;
+		s->held = 0;
+		return false;
+	}
+	s->held++;
+	time_arm(time_now() + HELD_NS);
+	return true;
+}
+
+/*
  * A virtual interrupt of the highest priority, which ignores the TPR: the CPU delivers it when RFLAGS.IF and the interrupt shadow allow it,
  * without an exit, and clears V_IRQ (APM 15.21.4). An injected one (EVENTINJ) would need an exit to learn when, and QEMU's TCG 7.2
  * may deliver such a one twice.
  */
 static void svm_offer_interrupt(struct vcpu *v, u8 vector)
 {
-	struct vmcb *b = vmcb_of(v);
+	struct svm_vcpu *s = svm_of(v);
+	struct vmcb *b = s->vmcb;
 
-	b->v_irq = 1;
+	s->offered = !on_tcg || !in_forgotten_shadow(s, v->hvm.regs.rip);
+	b->v_irq = s->offered;
 	b->v_prio = 0x1f;
 	b->v_vector = vector;
 }
@@ -187,7 +224,7 @@ static bool cut_off_interrupt(u64 event)
 static bool svm_took_interrupt(struct vcpu *v)
 {
 	struct vmcb *b = vmcb_of(v);
-	bool took = !b->v_irq && !cut_off_interrupt(b->exitintinfo);
+	bool took = svm_of(v)->offered && !b->v_irq && !cut_off_interrupt(b->exitintinfo);
 
 	b->v_irq = 0;
 	return took;

@@ -14,6 +14,9 @@ struct svm_vcpu {
 	u64 pa;             /* of the VMCB */
 	u64 dr[4];
 	bool nmi_blocked;
+	bool offered;
+	u8 held;            /* offers held back in a row, */
+	u64 shadow_rip;     /* for the instruction in the interrupt shadow: TCG only */
 };
 
 /* Permission maps: machine addresses for the VMCB. */
