@@ -22,7 +22,7 @@ addresses=$(cat $consoles/guest-guest*.log | grep -ao 'address: *inet [0-9.]*' |
 check "ten guests: their addresses differ" test "$addresses" -ge 10
 check "ten guests: xl shutdown --all" xl shutdown -aw
 gone() { [ "$(xl list | grep -c '^guest')" = 0 ]; }
-check "ten guests: all are gone" within 30 gone
+check "ten guests: all are gone" within 120 gone
 memory_is_back() { [ "$(free_memory)" -ge $((before - 1)) ]; }
 check "ten guests: memory is back" within 20 memory_is_back
 
