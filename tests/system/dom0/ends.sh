@@ -22,7 +22,7 @@ tiny()
 gone() { check "$1: is gone" within 120 not exists "$1"; }
 
 # A kernel each, since a real one takes its seconds to start: a panic, a halt of two CPUs, and keys.
-line='cmdline = "console=hvc0 quiet'
+line='cmdline = "console=hvc0 quiet cryptomgr.notests norandmaps'
 guest preserved "$line do=panic\"" 'on_crash = "preserve"'
 guest halts "$line do=halt\"" 'vcpus = 2'
 guest sysrq
