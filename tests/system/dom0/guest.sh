@@ -76,6 +76,14 @@ check "xl uptime" sh -c 'xl uptime | grep -q debian'
 check "xl dmesg" xl dmesg
 check "xl network-list" sh -c 'xl network-list debian | grep -q " 4 "'
 check "xl block-list" sh -c 'xl block-list debian | grep -q " 4 "'
+truncate -s 8M /tmp/second.img
+device=$(losetup -f --show /tmp/second.img)
+check "xl block-attach: a block device" xl block-attach debian "phy:$device,xvdb,w"
+type_line debian 'sleep 1; echo from the guest >/dev/xvdb; sync; echo "wri""tten"'
+check "xl block-attach: the guest writes to it" within 20 says debian 'written'
+check "xl block-attach: it is on the device" within 5 grep -q '^from the guest' /tmp/second.img
+check "xl block-detach" xl block-detach debian xvdb
+check "xl block-detach: the device is free" within 20 losetup -d "$device"
 check "xl reboot" xl reboot debian
 check "xl reboot: it comes back" within 180 said_times debian 'debian: up' 2
 check "xl reboot: its disk has what it wrote" within 30 says debian 'guest-test: kept [0-9a-f-]'
