@@ -52,15 +52,18 @@ $(IMAGE): $(OBJECTS) linker.ld tools/ksyms
 -include $(OBJECTS:.o=.d)
 include dom0-lite/bothy/bothy.mk
 include tests/unit/unit.mk
+-include efi/efi.mk
 -include tests/guest/guest.mk
 
-.PHONY: help demo check bench iso install uninstall size docs setup system clean FORCE
+.PHONY: help efi demo check bench iso install uninstall size docs setup system clean FORCE
 help:           ## this list
 	@echo "Targets:"
 	@sed -n 's/^\([a-z-]*\):.*[^#]## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
 	@echo "  cli         build/dom0/bothy, the service domain's own tool"
 	@echo "  unit        unit tests on this machine, and the replay of the fuzzers' corpus (fuzz-replay); fuzz-NAME runs one fuzzer"
 	@echo "Knobs: CC=clang, DEBUG=1 (assertions), V=1 (show commands); install: DESTDIR=DIR"
+
+efi: $(BUILD)/bothy.efi   ## build/bothy.efi, which UEFI starts without GRUB (docs/boot.md)
 
 demo: system    ## boot the whole system in an emulator, with a Debian guest, and give its shell (RIG=bochs: on Intel's VMX)
 	@tools/demo $(if $(RIG),--rig $(RIG))
@@ -100,4 +103,4 @@ setup:          ## install the packages that building and testing need
 	@tools/setup
 
 clean:          ## forget all that was built, except the service domain's image, the guests' disk and downloads
-	@rm -rf $(OBJ) $(IMAGE) $(BUILD)/bothy.debug $(BUILD)/bothy.iso $(BUILD)/clang $(BUILD)/check $(BUILD)/tests $(BUILD)/run
+	@rm -rf $(OBJ) $(IMAGE) $(BUILD)/bothy.debug $(BUILD)/bothy.efi $(BUILD)/efi $(BUILD)/bothy.iso $(BUILD)/clang $(BUILD)/check $(BUILD)/tests $(BUILD)/run

@@ -5,12 +5,6 @@
 #include "boot/multiboot2.h"
 #include "lib/string.h"
 
-/* Multiboot2 specification 2.0, section 3.6. */
-enum {
-	TAG_END = 0, TAG_CMDLINE = 1, TAG_LOADER_NAME = 2, TAG_MODULE = 3, TAG_MEMORY_MAP = 6, TAG_FRAMEBUFFER = 8,
-	TAG_EFI64 = 12, TAG_ACPI_OLD = 14, TAG_ACPI_NEW = 15, TAG_EFI_BOOT_SERVICES = 18, TAG_LOAD_BASE = 21,
-};
-
 struct tag {
 	u32 type, size;     /* bytes, this header included; the next tag begins at the next multiple of 8 */
 };
@@ -191,16 +185,16 @@ static const char *read_load_base(const u8 *p, size_t len, struct boot_info *out
 }
 
 static tag_reader *const readers[] = {
-	[TAG_CMDLINE] = read_cmdline,
-	[TAG_LOADER_NAME] = read_loader_name,
-	[TAG_MODULE] = read_module,
-	[TAG_MEMORY_MAP] = read_memory_map,
-	[TAG_FRAMEBUFFER] = read_framebuffer,
-	[TAG_EFI64] = read_efi64,
-	[TAG_ACPI_OLD] = read_acpi_old,
-	[TAG_ACPI_NEW] = read_acpi_new,
-	[TAG_EFI_BOOT_SERVICES] = read_efi_boot_services,
-	[TAG_LOAD_BASE] = read_load_base,
+	[MULTIBOOT2_CMDLINE] = read_cmdline,
+	[MULTIBOOT2_LOADER_NAME] = read_loader_name,
+	[MULTIBOOT2_MODULE] = read_module,
+	[MULTIBOOT2_MEMORY_MAP] = read_memory_map,
+	[MULTIBOOT2_FRAMEBUFFER] = read_framebuffer,
+	[MULTIBOOT2_EFI64] = read_efi64,
+	[MULTIBOOT2_ACPI_OLD] = read_acpi_old,
+	[MULTIBOOT2_ACPI_NEW] = read_acpi_new,
+	[MULTIBOOT2_EFI_BOOT_SERVICES] = read_efi_boot_services,
+	[MULTIBOOT2_LOAD_BASE] = read_load_base,
 };
 
 /* Tags from `p` to the end tag, which has to come within `left` bytes. */
@@ -213,7 +207,7 @@ static const char *read_tags(const u8 *p, size_t left, struct boot_info *out)
 		if (left < sizeof(tag))
 			return "it has no end tag";
 		memcpy(&tag, p, sizeof(tag));
-		if (tag.type == TAG_END)
+		if (tag.type == MULTIBOOT2_END)
 			return NULL;
 		if (tag.size < sizeof(tag) || tag.size > left)
 			return "a tag reaches beyond its end";

@@ -10,6 +10,13 @@
 /* EAX at the image's entry, if a Multiboot2 loader started it. */
 #define MULTIBOOT2_BOOTLOADER_MAGIC 0x36d76289
 
+/* Types of tags: Multiboot2 specification 2.0, section 3.6. */
+enum multiboot2_tag {
+	MULTIBOOT2_END = 0, MULTIBOOT2_CMDLINE = 1, MULTIBOOT2_LOADER_NAME = 2, MULTIBOOT2_MODULE = 3, MULTIBOOT2_MEMORY_MAP = 6,
+	MULTIBOOT2_FRAMEBUFFER = 8, MULTIBOOT2_EFI64 = 12, MULTIBOOT2_ACPI_OLD = 14, MULTIBOOT2_ACPI_NEW = 15,
+	MULTIBOOT2_EFI_BOOT_SERVICES = 18, MULTIBOOT2_LOAD_BASE = 21,
+};
+
 enum boot_memory_type {     /* as in the firmware's memory map; others exist and mean "reserved" */
 	BOOT_MEMORY_RAM = 1, BOOT_MEMORY_RESERVED = 2, BOOT_MEMORY_ACPI = 3, BOOT_MEMORY_NVS = 4, BOOT_MEMORY_BAD = 5,
 };

@@ -1,0 +1,17 @@
+/* bothy.conf, the text file beside bothy.efi that says what is started. Lines as in the entries of systemd-boot. */
+#ifndef EFI_CONFIG_H
+#define EFI_CONFIG_H
+
+#include "lib/base.h"
+
+struct config {
+	char bothy[1024];       /* the hypervisor's options */
+	char kernel[256];       /* the service domain's kernel: a path */
+	char initrd[256];       /* a path, or empty */
+	char options[1024];     /* the kernel's options */
+};
+
+/* Reads `size` bytes of text. NULL, or what is wrong; *line is then the number of the line, from 1, or 0 for the file as a whole. */
+const char *config_parse(const char *text, size_t size, struct config *out, unsigned *line);
+
+#endif
