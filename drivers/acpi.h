@@ -87,9 +87,10 @@ void acpi_parse(const struct acpi *acpi, struct acpi_info *info);
 
 /*
  * dom0's MADT into buf (8-byte aligned, `len` bytes): no 8259, vCPU i with UID i and APIC id apic_id[i], then the I/O APICs, interrupt
- * overrides and NMI sources of `native` (as acpi_find returned it). Returns its size in bytes, or -ENOSPC.
+ * overrides and NMI sources of `native` (as acpi_find returned it), and an override for each ISA interrupt in the mask `level` that has none.
+ * Returns its size in bytes, or -ENOSPC.
  */
-int acpi_build_madt(void *buf, size_t len, const struct acpi_header *native, const u32 *apic_id, unsigned nr_vcpus);
+int acpi_build_madt(void *buf, size_t len, const struct acpi_header *native, const u32 *apic_id, unsigned nr_vcpus, u16 level);
 
 /*
  * dom0's XSDT: the firmware's tables, except those that describe what dom0 must not drive or has differently, then the tables at

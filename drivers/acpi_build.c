@@ -64,8 +64,11 @@ static void append_cpu(struct output *o, u32 uid, u32 apic_id)
 		append(o, &x2apic, sizeof(x2apic));
 }
 
-/* What describes the machine's wiring, which dom0's interrupts go through as they are. */
-static void copy_wiring(struct output *o, const struct acpi_header *native)
+/*
+ * What describes the machine's wiring, which dom0's interrupts go through as they are. Without an 8259 Linux takes an ISA interrupt for
+ * edge-triggered for good unless an override says something else; most firmware leaves it at that where it routes PCI to one.
+ */
+static void append_wiring(struct output *o, const struct acpi_header *native, u16 level)
 {
 	const u8 *p = (const u8 *)native + sizeof(struct acpi_madt);
 	const u8 *end = (const u8 *)native + native->length;
@@ -77,11 +80,21 @@ static void copy_wiring(struct output *o, const struct acpi_header *native)
 			return;     /* acpi_parse has complained */
 		if (e->type == ACPI_MADT_IOAPIC || e->type == ACPI_MADT_OVERRIDE || e->type == ACPI_MADT_NMI_SOURCE)
 			append(o, e, e->length);
+		if (e->type == ACPI_MADT_OVERRIDE && e->length >= sizeof(struct acpi_madt_override))
+			level &= (u16)~BIT(((const struct acpi_madt_override *)e)->irq & 15);
 		p += e->length;
+	}
+	for (u8 irq = 0; irq < 16; irq++) {
+		const struct acpi_madt_override override = {
+			.entry = { ACPI_MADT_OVERRIDE, sizeof(override) }, .irq = irq, .gsi = irq, .flags = ACPI_LEVEL_LOW,
+		};
+
+		if (level >> irq & 1)
+			append(o, &override, sizeof(override));
 	}
 }
 
-int acpi_build_madt(void *buf, size_t len, const struct acpi_header *native, const u32 *apic_id, unsigned nr_vcpus)
+int acpi_build_madt(void *buf, size_t len, const struct acpi_header *native, const u32 *apic_id, unsigned nr_vcpus, u16 level)
 {
 	struct output o = { .start = buf, .left = len };
 	struct acpi_madt madt = { .header = new_header("APIC", 5), .lapic_address = 0xfee00000 };
@@ -89,7 +102,7 @@ int acpi_build_madt(void *buf, size_t len, const struct acpi_header *native, con
 	append(&o, &madt, sizeof(madt));
 	for (unsigned i = 0; i < nr_vcpus; i++)
 		append_cpu(&o, i, apic_id[i]);
-	copy_wiring(&o, native);
+	append_wiring(&o, native, level);
 	return finish(&o);
 }
 

@@ -97,6 +97,8 @@ struct acpi_madt_ioapic {           /* type 1 */
 	u32 address, gsi_base;
 } __packed;
 
+#define ACPI_LEVEL_LOW 0xf          /* level-triggered, active low, as PCI's are */
+
 struct acpi_madt_override {         /* type 2 */
 	struct acpi_madt_entry entry;
 	u8 bus, irq;

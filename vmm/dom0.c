@@ -7,6 +7,7 @@
 #include <xen/arch-x86/hvm/start_info.h>
 #include <asm/cpu.h>
 #include <asm/hvm.h>
+#include <asm/insn.h>
 #include "drivers/acpi.h"
 #include "lib/elf.h"
 #include "lib/printf.h"
@@ -105,6 +106,15 @@ static void move_initrd(const struct dom0_config *c)
 		memmove(phys_to_virt(layout.initrd), phys_to_virt(c->initrd), c->initrd_size);
 }
 
+/* ISA interrupts that the firmware has made level-triggered: PCI's are routed to these. 0 without such a register, and it reads as ones. */
+static u16 level_interrupts(void)
+{
+	enum { ELCR = 0x4d0, ALWAYS_EDGE = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 8 | 1 << 13 };
+	u16 level = (u16)(inb(ELCR) | inb(ELCR + 1) << 8);
+
+	return level & ALWAYS_EDGE ? 0 : level;
+}
+
 static void build_acpi(const struct dom0_config *c)
 {
 	char *base = phys_to_virt(layout.block + BLOCK_ACPI);
@@ -114,7 +124,7 @@ static void build_acpi(const struct dom0_config *c)
 
 	for (unsigned i = 0; i < c->vcpus; i++)
 		apic_id[i] = percpu[i].apic_id;
-	if (!madt || acpi_build_madt(base + ACPI_MADT, ACPI_SIZE - ACPI_MADT, madt, apic_id, c->vcpus) < 0 ||
+	if (!madt || acpi_build_madt(base + ACPI_MADT, ACPI_SIZE - ACPI_MADT, madt, apic_id, c->vcpus, level_interrupts()) < 0 ||
 	    acpi_build_xsdt(base + ACPI_XSDT, ACPI_MADT - ACPI_XSDT, c->acpi, &madt_at, 1) < 0)
 		panic("the firmware's ACPI tables can't be used for the service domain");
 	acpi_build_rsdp((struct acpi_rsdp *)(base + ACPI_RSDP), c->acpi, layout.block + BLOCK_ACPI + ACPI_XSDT);

@@ -47,7 +47,7 @@ static void build_for_dom0(const struct acpi *acpi)
 	int len;
 
 	if (madt && madt->length >= sizeof(struct acpi_madt)) {
-		len = acpi_build_madt(buf, sizeof(buf), madt, ids, ARRAY_SIZE(ids));
+		len = acpi_build_madt(buf, sizeof(buf), madt, ids, ARRAY_SIZE(ids), madt->checksum << 4);
 		BUG_ON(len > 0 && acpi_checksum(buf, (size_t)len) != 0);
 	}
 	len = acpi_build_xsdt(buf, sizeof(buf), acpi, extra, ARRAY_SIZE(extra));

@@ -322,8 +322,8 @@ static void dom0_madt_has_its_cpus_and_our_wiring(void **state)
 
 	put_machine();
 	parse();
-	len = acpi_build_madt(buf, sizeof(buf), acpi_find(&acpi, "APIC"), ids, ARRAY_SIZE(ids));
-	assert_int_equal(len, 44 + 8 + 8 + 16 + 12 + 10 + 10 + 8);
+	len = acpi_build_madt(buf, sizeof(buf), acpi_find(&acpi, "APIC"), ids, ARRAY_SIZE(ids), 1 << 11 | 1 << 9);
+	assert_int_equal(len, 44 + 8 + 8 + 16 + 12 + 10 + 10 + 8 + 10);
 	assert_int_equal(acpi_checksum(buf, (size_t)len), 0);
 
 	/* Read as dom0 will. */
@@ -341,7 +341,12 @@ static void dom0_madt_has_its_cpus_and_our_wiring(void **state)
 		assert_true(info.cpu[i].enabled);
 	}
 	assert_int_equal(info.nr_ioapics, 1);
-	assert_int_equal(info.nr_overrides, 2);
+	/* The firmware's two, and one for the interrupt that it has made level-triggered without a word. */
+	assert_int_equal(info.nr_overrides, 3);
+	assert_int_equal(info.override[1].flags, 13);
+	assert_int_equal(info.override[2].irq, 11);
+	assert_int_equal(info.override[2].gsi, 11);
+	assert_int_equal(info.override[2].flags, 15);
 	assert_int_equal(info.nr_nmis, 1);
 }
 
@@ -354,7 +359,7 @@ static void small_buffers_are_refused(void **state)
 	put_machine();
 	parse();
 	for (size_t len = 0; len < 44 + 8 + 8 + 12 + 10 + 10 + 8; len++)
-		assert_int_equal(acpi_build_madt(buf, len, acpi_find(&acpi, "APIC"), ids, 2), -ENOSPC);
+		assert_int_equal(acpi_build_madt(buf, len, acpi_find(&acpi, "APIC"), ids, 2, 0), -ENOSPC);
 	for (size_t len = 0; len < 36 + 4 * 8; len++)
 		assert_int_equal(acpi_build_xsdt(buf, len, &acpi, extra, 1), -ENOSPC);
 }
