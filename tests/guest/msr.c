@@ -3,7 +3,6 @@
  */
 #define EFER        0xc0000080
 #define PAT         0x277
-#define APIC_BASE   0x1b
 #define MTRR_DEF    0x2ff
 
 static void unknown(void)

@@ -54,6 +54,9 @@ void cpu_init(u32 id)
 	c->self = c;
 	c->id = id;
 	wrmsr(0xc0000101, (u64)c);      /* GS base */
+	/* Under Bothy it is on from the start; under Xen it isn't. */
+	if (!(rdmsr(APIC_BASE) & APIC_BASE_X2APIC))
+		wrmsr(APIC_BASE, rdmsr(APIC_BASE) | APIC_BASE_X2APIC);
 	wrmsr(X2APIC_SVR, 0x1ff);
 }
 

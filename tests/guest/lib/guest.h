@@ -138,6 +138,8 @@ static inline void barrier(void) { __asm__ volatile("" ::: "memory"); }
 
 /* ---- x2APIC ---- */
 
+#define APIC_BASE        0x1b
+#define APIC_BASE_X2APIC BIT(10)
 enum { X2APIC_ID = 0x802, X2APIC_VERSION = 0x803, X2APIC_TPR = 0x808, X2APIC_PPR = 0x80a, X2APIC_EOI = 0x80b, X2APIC_LDR = 0x80d, X2APIC_SVR = 0x80f,
        X2APIC_ISR = 0x810, X2APIC_IRR = 0x820, X2APIC_ESR = 0x828, X2APIC_ICR = 0x830, X2APIC_SELF = 0x83f };
 
