@@ -8,15 +8,18 @@
  */
 #include <xen/grant_table.h>
 #include <xen/version.h>
+#include "../bench/peer.h"
 
 #define BATCHES 33
 #define BATCH   100
 #define PROFILE_TICKS 400000000ull
 #define IPI_VECTOR  0x51
 #define LATE_TIMES  200
-#define TABLE_GFN   (HOLE_GFN + 0x100)
+#define TABLE_GFN   PEER_TABLE_GFN
 #define MAP_GFN     (HOLE_GFN + 0x200)
 #define LENT_REF    8
+#define PEER_GFN    (HOLE_GFN + 0x300)
+#define WORK_ROUNDS 50000000ull
 
 static long (*call)(u64 nr, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4);
 u32 self_port;
@@ -148,6 +151,46 @@ static long ping_pong(void)
 
 static long nothing(void) { return 0; }
 
+/* ---- with another guest, peer.c, on the same CPU ---- */
+
+static struct peer_page *peer = (void *)(PEER_GFN * PAGE_SIZE);
+static u32 peer_port;
+static struct gnttab_map_grant_ref maps[PEER_PAGES];
+static struct gnttab_unmap_grant_ref unmaps[PEER_PAGES];
+static struct gnttab_copy copies[PEER_PAGES];
+
+/* An event there, which wakes it from HLT, and its answer, which wakes us. */
+static long event_and_back(void)
+{
+	u32 before = port_events[peer_port];
+
+	if (!peer_port || notify(peer_port))
+		return -1;
+	for (;;) {
+		cli();
+		if (port_events[peer_port] != before)
+			break;
+		sti_hlt();
+	}
+	sti();
+	return 0;
+}
+
+/* All its pages by one hypercall, and back by another; and the contents of all by one. */
+static long map_unmap_64(void)
+{
+	long n = call(__HYPERVISOR_grant_table_op, GNTTABOP_map_grant_ref, (u64)maps, PEER_PAGES, 0, 0);
+
+	for (u32 i = 0; i < PEER_PAGES; i++)
+		unmaps[i].handle = maps[i].handle;
+	return n + call(__HYPERVISOR_grant_table_op, GNTTABOP_unmap_grant_ref, (u64)unmaps, PEER_PAGES, 0, 0) + maps[63].status + unmaps[63].status;
+}
+
+static long copy_64(void)
+{
+	return call(__HYPERVISOR_grant_table_op, GNTTABOP_copy, (u64)copies, PEER_PAGES, 0, 0) + copies[63].status;
+}
+
 /* Without a base it is a hypercall, and the base is the same function with calls that do nothing. */
 static const struct operation { const char *name; long (*fn)(void), (*base)(void), result; } operations[] = {
 	{ "port_read", port_read, port_read_base, 0 },
@@ -167,6 +210,9 @@ static const struct operation { const char *name; long (*fn)(void), (*base)(void
 	{ "copy_page", copy_page, NULL, 0 },
 	{ "map_unmap", map_unmap, NULL, 0 },
 	{ "ping_pong", ping_pong, nothing, 0 },
+	{ "map_unmap_64", map_unmap_64, NULL, 0 },
+	{ "copy_64", copy_64, NULL, 0 },
+	{ "event_and_back", event_and_back, nothing, 0 },
 };
 
 /* To the hypervisor's log: how far it has come. */
@@ -201,16 +247,85 @@ static void measure_timer(void)
 	say("COST timer_late %lu 0 %u", late, LATE_TIMES);
 }
 
-static void catch_self(void)
+/*
+ * Two guests that do nothing but yield to each other: what a turn costs, of which each has a yield and a switch in it. The turns that the
+ * other had tell how many there were, whatever the scheduler makes of a yield.
+ */
+static void measure_switch(void)
 {
+	u64 start, ticks;
+	u32 turns, own = 0;
+
+	log_line("measure ", "switch");
+	if (!peer_port)
+		return;
+	peer->what = PEER_YIELD;
+	notify(peer_port);
+	for (turns = peer->turns; peer->turns < turns + 10; )
+		yield();
+	turns = peer->turns;
+	start = rdtsc();
+	for (; own < BATCHES * BATCH; own++)
+		yield();
+	ticks = rdtsc() - start;
+	turns = peer->turns - turns;
+	peer->what = PEER_ANSWER;
+	/* Fewer turns than yields: we got the CPU back at once then, which is another row's. */
+	check(turns > own * 9 / 10, "of %u yields %u led to the other guest", own, turns);
+	say("COST switch %lu 0 %u", ticks, own + turns);
+}
+
+/* Work that needs nothing of anybody: what the machine takes for it, with all else that wants the CPU meanwhile. */
+static u64 work(void)
+{
+	static u64 memory[4096];
+	u64 start = rdtsc(), x = 1;
+
+	for (u64 i = 0; i < WORK_ROUNDS; i++) {
+		x = x * 6364136223846793005ull + 1442695040888963407ull;
+		memory[x >> 52] += x;
+	}
+	__asm__ volatile("" :: "r"(memory), "r"(x) : "memory");
+	return rdtsc() - start;
+}
+
+static void meet_peer(void)
+{
+	struct evtchn_bind_interdomain b = { .remote_dom = (domid_t)(own_domid() - 1) };
+
+	for (u32 i = 0; i < PEER_PAGES; i++) {
+		u64 gfn = PEER_GFN + i;
+
+		maps[i] = (struct gnttab_map_grant_ref){ .host_addr = gfn * PAGE_SIZE, .flags = GNTMAP_host_map, .ref = PEER_REF + i, .dom = b.remote_dom };
+		unmaps[i].host_addr = (gfn + 1) * PAGE_SIZE;
+		copies[i] = (struct gnttab_copy){ .source = { .u.ref = PEER_REF + 1 + i, .domid = b.remote_dom }, .flags = GNTCOPY_source_gref,
+						  .dest = { .u.gmfn = (u64)copied / PAGE_SIZE, .domid = DOMID_SELF }, .len = PAGE_SIZE };
+	}
+	if (!check(!hypercall(__HYPERVISOR_grant_table_op, GNTTABOP_map_grant_ref, (u64)maps, 1, 0, 0) && !maps[0].status, "mapping the other guest's page"))
+		return;
+	b.remote_port = peer->port;
+	if (check(!evtchn_op(EVTCHNOP_bind_interdomain, &b), "binding the other guest's event channel"))
+		peer_port = b.local_port;
+	for (u32 i = 0; i < PEER_PAGES; i++) {
+		maps[i].ref++;
+		maps[i].host_addr += PAGE_SIZE;
+	}
+}
+
+/* The callback's handler becomes self_handler, which takes only that port; called again, it is the library's again. */
+static void swap_handler(void)
+{
+	static u64 at = (u64)self_handler;
 	struct { u16 limit; u64 base; } __attribute__((packed)) idtr;
-	u64 at = (u64)self_handler;
 	u16 *gate;
+	u64 before;
 
 	__asm__ volatile("sidt %0" : "=m"(idtr));
 	gate = (u16 *)(idtr.base + 16 * EVENT_VECTOR);
+	before = gate[0] | (u64)gate[3] << 16;
 	gate[0] = (u16)at;
 	gate[3] = (u16)(at >> 16);
+	at = before;
 }
 
 static void prepare_grants(void)
@@ -248,7 +363,7 @@ static void prepare(void)
 	start_cpu(1, answer);
 	wait_for(&second_ready, 1, SECOND);
 	measure_timer();
-	catch_self();
+	meet_peer();
 }
 
 static u64 one_batch(long (*fn)(void))
@@ -279,11 +394,15 @@ static void measure(const struct operation *o)
 
 	log_line("measure ", o->name);
 	call = hypercall;
+	if (o->fn == notify_self)
+		swap_handler();
 	if (o->fn() != o->result) {
 		check(false, "%s does not do what it should", o->name);
 		return;
 	}
 	cost = least(o->fn);
+	if (o->fn == notify_self)
+		swap_handler();
 	if (o->fn == notify_self && self_count - caught != BATCHES * BATCH + 1)
 		check(false, "%s: %u were delivered", o->name, self_count - caught);
 	call = no_hypercall;
@@ -298,8 +417,12 @@ static void repeat(const struct operation *o)
 	u64 end = rdtsc() + PROFILE_TICKS;
 
 	log_line("profile ", o->name);
+	if (o->fn == notify_self)
+		swap_handler();
 	while (rdtsc() < end)
 		one_batch(o->fn);
+	if (o->fn == notify_self)
+		swap_handler();
 }
 
 void test_main(void)
@@ -309,8 +432,24 @@ void test_main(void)
 	prepare();
 	for (u32 i = 0; i < ARRAY_SIZE(operations); i++)
 		measure(&operations[i]);
+	measure_switch();
+	log_line("measure ", "work");
+	say("COST work %lu 0 1", work());
 	for (u32 i = 0; i < ARRAY_SIZE(operations); i++)
 		if (profile >> i & 1)
 			repeat(&operations[i]);
 	outb(0xe9, '\n');
+	if (peer_port) {
+		peer->what = PEER_END;
+		notify(peer_port);
+	}
+}
+
+/* Without a hypervisor only the work can be compared. */
+void bare_main(void)
+{
+	say("COST work %lu 0 1", work());
+	say("DONE");
+	for (;;)
+		__asm__ volatile("cli; hlt");
 }

@@ -249,10 +249,15 @@ static void choose_hypercall(void)
 	}
 }
 
+/* "XenV"... in CPUID: a hypervisor that speaks Xen's ABI. */
+static bool on_bare_machine(void) { return cpuid(0x40000000, 0).b != 0x566e6558; }
+
 void boot_main(void)
 {
 	choose_hypercall();
 	cpu_init(0);
+	if (bare_main && on_bare_machine())
+		bare_main();
 	if (map_space(XENMAPSPACE_shared_info, 0, SHARED_INFO_GFN)) {
 		for (const char *s = "FAIL no shared_info\n"; *s; s++)
 			outb(0xe9, (u8)*s);

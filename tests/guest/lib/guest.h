@@ -186,5 +186,7 @@ void boot_main(void);
 
 /* What a micro-guest is. */
 void test_main(void);
+/* And one that an emulator can also start without a hypervisor: without hypercalls, so it doesn't return. */
+void __attribute__((weak, noreturn)) bare_main(void);
 
 #endif
