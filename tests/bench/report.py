@@ -67,8 +67,9 @@ def verdict(row, mine, its):
         return "  over budget"
     if row.goal and mine > row.goal:
         return "  over goal"
-    if its is not None and (mine < its if row.more_is_better else mine > its):
-        return "  slower than Xen"
+    # Within a hundredth they are the same.
+    if its and (mine < 0.99 * its if row.more_is_better else mine > 1.01 * its):
+        return "  worse than Xen"
     return ""
 
 
