@@ -33,15 +33,16 @@ static int busiest(const void *a, const void *b)
 	return x->run < y->run ? 1 : x->run > y->run ? -1 : (int)x->now->domid - (int)y->now->domid;
 }
 
-/* The exits of a guest in that time, the commonest first: "hypercall 812 (1.2 us), ..." */
-static void describe_exits(const struct record_machine *m, const struct row *r, double seconds, char *out, size_t size)
+/* The exits of a guest in that time, the commonest first, as many as fit in `room` characters: "hypercall 812/s (1.2 us), ..." */
+static void describe_exits(const struct record_machine *m, const struct row *r, double seconds, char *out, size_t room)
 {
 	bool done[EXIT_REASONS] = { false };
 	size_t at = 0;
 
 	out[0] = '\0';
-	for (int n = 0; n < 4 && at < size; n++) {
-		int best = -1;
+	for (;;) {
+		char one[64];
+		int best = -1, length;
 		u64 most = 0, ticks;
 
 		for (int i = 0; i < EXIT_REASONS; i++) {
@@ -56,8 +57,12 @@ static void describe_exits(const struct record_machine *m, const struct row *r, 
 			break;
 		done[best] = true;
 		ticks = since(r->now->exits[best].sum, r->then->exits[best].sum);
-		at += (size_t)snprintf(out + at, size - at, "%s%s %.0f/s (%.1f us)", n ? ", " : "", kind_label((u32)best), (double)most / seconds,
-				       (double)ticks_to_ns(m, ticks) / 1000 / (double)most);
+		length = snprintf(one, sizeof(one), "%s%s %.0f/s (%.1f us)", at ? ", " : "", kind_label((u32)best), (double)most / seconds,
+				  (double)ticks_to_ns(m, ticks) / 1000 / (double)most);
+		if (at + (size_t)length > room)
+			break;
+		memcpy(out + at, one, (size_t)length + 1);
+		at += (size_t)length;
 	}
 }
 
@@ -74,17 +79,27 @@ static u32 rows(struct row *r, u32 which)
 	return nr;
 }
 
-static void line(const struct source *s, const struct row *r, double seconds, char *out, size_t size)
+static int figures(const struct row *r, double seconds, char *out, size_t size)
 {
-	char exits[160];
-
-	describe_exits(s->machine, r, seconds, exits, sizeof(exits));
-	snprintf(out, size, "%-20.20s %5u %5u %6.1f %6.1f %9.0f  %s", guest_name(r->now->domid), r->now->domid, r->now->vcpus,
-		 (double)r->run / seconds / 1e7, (double)since(r->now->steal, r->then->steal) / seconds / 1e7,
-		 (double)since(guest_exits(r->now), guest_exits(r->then)) / seconds, exits);
+	return snprintf(out, size, "%-20.20s %5u %5u %6.1f %6.1f %9.0f", guest_name(r->now->domid), r->now->domid, r->now->vcpus,
+			(double)r->run / seconds / 1e7, (double)since(r->now->steal, r->then->steal) / seconds / 1e7,
+			(double)since(guest_exits(r->now), guest_exits(r->then)) / seconds);
 }
 
-static const char head[] = "guest                   id vcpus   cpu% steal%   exits/s  exits by reason, and how long one takes";
+static const char head[] = "guest                   id vcpus   cpu% steal%   exits/s";
+static const char head_exits[] = "exits by reason, and how long one takes";
+
+static void print_text(const struct source *s, const struct row *r, u32 nr, double seconds)
+{
+	char text[128], exits[101];
+
+	printf("%s  %s\n", head, head_exits);
+	for (u32 i = 0; i < nr; i++) {
+		figures(&r[i], seconds, text, sizeof(text));
+		describe_exits(s->machine, &r[i], seconds, exits, sizeof(exits) - 1);
+		printf("%s  %s\n", text, exits);
+	}
+}
 
 static void print_json(const struct source *s, const struct row *r, u32 nr, double seconds)
 {
@@ -109,19 +124,47 @@ static void print_json(const struct source *s, const struct row *r, u32 nr, doub
 	printf("\n]}\n");
 }
 
-static void show(const struct source *s, const struct row *r, u32 nr, double seconds)
+static u64 idle_time(const struct source *s)
 {
-	char text[320];
+	u64 idle = 0;
+
+	for (u32 i = 0; i < s->machine->cpus; i++)
+		idle += s->cpus[i].idle_ns;
+	return idle;
+}
+
+/* Busy is what is left of the CPUs' time without that for which no guest had them. */
+static void show_machine(const struct source *s, u64 idle, double seconds)
+{
+	u64 up = system_time(s) / 1000000000;
+	double share = 1 - (double)idle / seconds / 1e9 / s->machine->cpus;
+
+	mvprintw(0, 0, "Bothy, up %" PRIu64 ":%02" PRIu64 ":%02" PRIu64 ", %u CPUs, %.1f %% busy", up / 3600, up / 60 % 60, up % 60, s->machine->cpus,
+		 share > 0 ? 100 * share : 0);
+}
+
+/* On a wide screen a guest's exits stand beside its figures, on one of 80 columns below them. */
+static void show(const struct source *s, const struct row *r, u32 nr, u64 idle, double seconds)
+{
+	int beside = (int)sizeof(head) + 1, column = COLS >= beside + 60 ? beside : 4, y = 2;
+	char text[512];
 
 	erase();
+	show_machine(s, idle, seconds);
 	attron(A_REVERSE);
-	mvprintw(0, 0, "%-*.*s", COLS, COLS, head);
+	snprintf(text, sizeof(text), "%s%s%s", head, column == beside ? "  " : "", column == beside ? head_exits : "");
+	mvprintw(1, 0, "%-*.*s", COLS, COLS, text);
 	attroff(A_REVERSE);
-	for (u32 i = 0; i < nr && (int)i < LINES - 2; i++) {
-		line(s, &r[i], seconds, text, sizeof(text));
-		mvprintw((int)i + 1, 0, "%.*s", COLS, text);
+	for (u32 i = 0; i < nr && y < LINES - 1 - (column != beside); i++) {
+		int room = COLS - column - 1;
+
+		figures(&r[i], seconds, text, sizeof(text));
+		mvprintw(y, 0, "%.*s", COLS, text);
+		y += column != beside;
+		describe_exits(s->machine, &r[i], seconds, text, room > 0 ? MIN((size_t)room, sizeof(text) - 1) : 0);
+		mvprintw(y++, column, "%s", text);
 	}
-	mvprintw(LINES - 1, 0, "q: quit");
+	mvprintw(LINES - 1, 0, "q: quit   space: now");
 	refresh();
 }
 
@@ -141,13 +184,14 @@ int top(struct source *s, int rounds, double seconds, bool batch, bool json)
 	static struct row r[GUESTS_MAX];
 	bool screen = !batch && !json;
 	u32 which = 0;
-	u64 then;
+	u64 then, idle = idle_time(s);
 
 	if (screen && !initscr()) {
 		fprintf(stderr, "bothy: this terminal can't be used; try bothy top --batch\n");
 		return END_FAILED;
 	}
 	if (screen) {
+		cbreak();
 		noecho();
 		curs_set(0);
 	}
@@ -165,17 +209,12 @@ int top(struct source *s, int rounds, double seconds, bool batch, bool json)
 		then = now;
 		nr = rows(r, which);
 		if (screen) {
-			show(s, r, nr, took);
+			show(s, r, nr, since(idle_time(s), idle), took);
+			idle = idle_time(s);
 		} else if (json) {
 			print_json(s, r, nr, took);
 		} else {
-			puts(head);
-			for (u32 i = 0; i < nr; i++) {
-				char text[320];
-
-				line(s, &r[i], took, text, sizeof(text));
-				puts(text);
-			}
+			print_text(s, r, nr, took);
 		}
 		fflush(stdout);
 	}

@@ -150,11 +150,16 @@ def lines(series, title):
     return "\n".join(out + ["</svg>"]) + "\n"
 
 
-def write(out, figures, system_rows):
-    """bench.txt, bench.json, bench.svg and guests.svg in the folder `out`, from {hypervisor: {part: {name: value}}}; the table's text."""
+def tables(figures, system_rows):
+    """What is printed, from {hypervisor: {part: {name: value}}}."""
     bothy, xen = figures.get("bothy", {}), figures.get("xen", {})
     text = micro_table(bothy.get("micro", {}), xen.get("micro", {})) + work_table(figures)
-    text += system_table(system_rows, bothy.get("system", {}), xen.get("system", {}))
+    return "\n".join(text + system_table(system_rows, bothy.get("system", {}), xen.get("system", {}))) + "\n"
+
+
+def write(out, figures, system_rows):
+    """The same in files of the folder `out`: bench.txt, bench.json, bench.svg and the curves of many guests; the tables' text."""
+    bothy, xen = figures.get("bothy", {}), figures.get("xen", {})
     rows = []
     for part, those in (("micro", OPERATIONS + MEASURED_APART), ("system", system_rows)):
         for r in those:
@@ -163,11 +168,11 @@ def write(out, figures, system_rows):
                 continue
             rows.append({"part": part, "name": r.name, "what": r.what, "unit": r.unit, "bothy": mine, "xen": its, "xen_nrip": nrip(r, its), "bare": bare,
                          "ratio": mine / its if mine is not None and its else None, "more_is_better": r.more_is_better, "budget": r.budget, "goal": r.goal})
-    files = {"bench.txt": "\n".join(text) + "\n", "bench.json": json.dumps(rows, indent=1) + "\n",
+    files = {"bench.txt": tables(figures, system_rows), "bench.json": json.dumps(rows, indent=1) + "\n",
              "bench.svg": bars(OPERATIONS + MEASURED_APART[:2], bothy.get("micro", {}), xen.get("micro", {}))}
     for kind, title in (("created", "Seconds of the machine for xl create -p of one more guest"), ("first", "Seconds from xl create to the guest's first instruction")):
         files["guests-%s.svg" % kind] = lines([(name, colour, [(n, v) for n, v in f.get("series", {}).get(kind, [])])
-                                               for name, colour, f in (("Bothy", BOTHY, bothy), ("Xen 4.17", "#888", xen))], title)
+                                               for name, colour, f in (("Bothy", BOTHY, bothy), ("Xen 4.17", "#8a8a8a", xen))], title)
     for name, contents in files.items():
         if contents:
             with open(os.path.join(out, name), "w") as f:
