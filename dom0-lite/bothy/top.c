@@ -186,8 +186,8 @@ int top(struct source *s, int rounds, double seconds, bool batch, bool json)
 	u32 which = 0;
 	u64 then, idle = idle_time(s);
 
-	if (screen && !initscr()) {
-		fprintf(stderr, "bothy: this terminal can't be used; try bothy top --batch\n");
+	if (screen && !newterm(NULL, stdout, stdin)) {
+		fprintf(stderr, "bothy: no way to use a terminal of the kind \"%s\"; try TERM=vt100, or bothy top --batch\n", getenv("TERM") ?: "");
 		return END_FAILED;
 	}
 	if (screen) {
