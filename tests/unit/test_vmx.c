@@ -252,6 +252,22 @@ static void exits(void **state)
 	assert_int_equal(v->hvm.regs.rip, 0x1002);
 }
 
+/* Time in the hypervisor counts as well: a guest that is only ever in for an instant loses the CPU all the same. */
+static void slices(void **state)
+{
+	struct vmx_vcpu *vx = v->hvm.vendor;
+
+	assert_true(vmread(PREEMPTION_TIMER) > 0);
+	vx->slice_end = ~0ull;
+	run(VMX_CPUID, 0);
+	assert_true(vmread(PREEMPTION_TIMER) > 0);
+	vx->slice_end = 0;
+	run(VMX_CPUID, 0);
+	assert_int_equal(vmread(PREEMPTION_TIMER), 0);
+	run(VMX_PREEMPTION_TIMER, 0);
+	assert_true(vmread(PREEMPTION_TIMER) > 0 && vx->slice_end > 0);
+}
+
 static void control_registers(void **state)
 {
 	/* CR0 from RBX: seen as wanted, and the instruction is executed again; the CPU never loses NE, never has caching off. */
@@ -386,6 +402,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(state_survives, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(broken_rules_are_named, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(exits, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(slices, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(control_registers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(events, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(translations, set_up, tear_down),

@@ -50,7 +50,6 @@ static const struct { enum word word; u64 bits; enum need need; const char *name
 	{ EXIT,      EXIT_SAVE_EFER,         REQUIRED, "saving of EFER" },
 	{ EXIT,      EXIT_LOAD_EFER,         REQUIRED, "loading of EFER on exit" },
 	{ EXIT,      EXIT_LOAD_PAT,          REQUIRED, "loading of PAT on exit" },
-	{ EXIT,      EXIT_SAVE_TIMER,        OPTIONAL, "saving of the preemption timer" },
 	{ ENTRY,     ENTRY_LOAD_DEBUG,       REQUIRED, "loading of DR7" },
 	{ ENTRY,     ENTRY_LOAD_EFER,        REQUIRED, "loading of EFER on entry" },
 	{ ENTRY,     ENTRY_LOAD_PAT,         REQUIRED, "loading of PAT on entry" },

@@ -13,8 +13,9 @@
 enum { VECTOR_DB = 1, VECTOR_AC = 17, VECTOR_MC = 18 };
 
 /*
- * The slice of time after which a guest's run ends and interrupts are taken; the timer goes on counting where the last exit stopped it.
- * Interrupts end a run by themselves, but in Bochs 2.7 not while the guest has them off: a guest that made hypercalls then kept the CPU.
+ * The slice of time after which a guest's run ends and interrupts are taken. Interrupts end a run by themselves, but in Bochs 2.7 not while the
+ * guest has them off: a guest that made hypercalls then kept the CPU. The timer counts only while the guest runs, and a hypercall that is
+ * continued again and again lets it run for an instant each time: so the TSC says when the slice is over, and the timer ends a run without exits.
  */
 #define SLICE_US 2000u
 
@@ -22,9 +23,15 @@ extern char vmx_exit[];
 
 static struct vmx_vcpu *vmx_of(const struct vcpu *v) { return v->hvm.vendor; }
 
-void vmx_start_slice(void)
+void vmx_start_slice(struct vmx_vcpu *x)
 {
-	vmwrite(PREEMPTION_TIMER, (u64)time_scale.tsc_khz * SLICE_US / 1000 >> vmx_timer_shift);
+	u64 cycles = (u64)time_scale.tsc_khz * SLICE_US / 1000;
+
+	x->slice_end = ~0ull;
+	if (!(vmx_controls.pin & PIN_PREEMPTION_TIMER))
+		return;
+	x->slice_end = rdtsc() + cycles;
+	vmwrite(PREEMPTION_TIMER, cycles >> vmx_timer_shift);
 }
 
 static void set_controls(const struct vcpu *v)
@@ -49,8 +56,6 @@ static void set_controls(const struct vcpu *v)
 	vmwrite(VMCS_LINK_POINTER, ~0ull);
 	vmwrite(GUEST_DEBUGCTL, 0);
 	vmwrite(GUEST_ACTIVITY, 0);
-	if (vmx_controls.pin & PIN_PREEMPTION_TIMER)
-		vmx_start_slice();
 	vmx_set_maps(v->domain);
 }
 
@@ -129,6 +134,7 @@ void vmx_vcpu_load(struct vcpu *v)
 	if (!vmptrld(x->pa))
 		BUG();
 	set_host_state_of_cpu();
+	vmx_start_slice(x);
 	vmx_load_registers(x);
 }
 

@@ -45,7 +45,7 @@ enum {
 /* 25.7.1 and 25.8.1: exit and entry controls. */
 enum {
 	EXIT_SAVE_DEBUG = 1u << 2, EXIT_HOST_64 = 1u << 9, EXIT_ACK_INTERRUPT = 1u << 15, EXIT_LOAD_PAT = 1u << 19, EXIT_SAVE_EFER = 1u << 20,
-	EXIT_LOAD_EFER = 1u << 21, EXIT_SAVE_TIMER = 1u << 22,
+	EXIT_LOAD_EFER = 1u << 21,
 };
 enum { ENTRY_LOAD_DEBUG = 1u << 2, ENTRY_GUEST_64 = 1u << 9, ENTRY_LOAD_PAT = 1u << 14, ENTRY_LOAD_EFER = 1u << 15 };
 

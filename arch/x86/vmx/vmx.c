@@ -248,7 +248,7 @@ static void decode(struct vcpu *v, u32 reason, struct vm_exit *x)
 		x->reason = EXIT_INTERRUPT;
 		break;
 	case VMX_PREEMPTION_TIMER:
-		vmx_start_slice();
+		vmx_start_slice(vx);
 		x->reason = EXIT_INTERRUPT;
 		break;
 	case VMX_VMCALL:
@@ -335,6 +335,9 @@ static void vmx_run(struct vcpu *v, struct vm_exit *x)
 		v->hvm.tlb_gen = gen;
 	}
 	p->guest_gen = gen;
+	/* Over: the entry is followed by the timer's exit. */
+	if (unlikely(rdtsc() >= vx->slice_end))
+		vmwrite(PREEMPTION_TIMER, 0);
 	vmwrite(GUEST_RSP, r->rsp);
 	vmwrite(GUEST_RIP, r->rip);
 	vmwrite(GUEST_RFLAGS, r->rflags);

@@ -21,6 +21,7 @@ struct vmx_vcpu {
 	u32 primary;                    /* copies of fields: the primary controls, */
 	u32 blocked;                    /* interruptibility, */
 	u64 eptp;
+	u64 slice_end;                  /* TSC */
 	u64 own_msr[NR_OWN_MSRS], dr[4], dr6, cr2;      /* while the vCPU is not loaded */
 };
 
@@ -47,7 +48,7 @@ void vmx_vcpu_destroy(struct vcpu *v);
 void vmx_vcpu_load(struct vcpu *v);
 void vmx_vcpu_save(struct vcpu *v);
 /* The loaded vCPU has a whole slice of time before it. */
-void vmx_start_slice(void);
+void vmx_start_slice(struct vmx_vcpu *x);
 
 /* Makes v's VMCS the current one, for a while if it isn't loaded; give back what it returns. */
 bool vmx_borrow(const struct vcpu *v);
