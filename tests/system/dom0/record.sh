@@ -21,7 +21,12 @@ check "info --json" status 0 '"cpus":2' bothy info --json
 bothy trace --seconds 20 -o /tmp/all.json 2>/tmp/trace.log &
 all=$!
 check "a guest is made" xl create -q /etc/xen/small.cfg
-check "trace of a guest, as text" status 0 'records, ' bothy trace --guest small --seconds 4 --text -o /tmp/small.txt
+bothy trace --guest small --seconds 90 --text -o /tmp/small.txt 2>/tmp/small.log &
+one=$!
+check "the guest is up" within 60 says small 'guest: up'
+kill -INT $one
+wait $one
+check "trace of a guest, as text" grep -q 'records, ' /tmp/small.log
 id=$(xl domid small)
 has() { grep -q -- "$1" "$2"; }
 check "its hypercalls have names and results" has "d${id}v0 .*result=[0-9-]* rip=0x.*took=[0-9]*ns" /tmp/small.txt
