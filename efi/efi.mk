@@ -18,7 +18,7 @@ $(EFI_OUT)/efi/jump.o: efi/jump.S efi/efi.mk $(IMAGE)
 $(BUILD)/bothy.efi: $(EFI_OBJECTS)
 	$(Q)ld -nostdlib -znocombreloc -shared -Bsymbolic -T /usr/lib/elf_x86_64_efi.lds /usr/lib/crt0-efi-x86_64.o $(EFI_OBJECTS) \
 		/usr/lib/libgnuefi.a -o $(EFI_OUT)/bothy.so
-	$(Q)objcopy -j .text -j .sdata -j .data -j .dynamic -j .dynsym -j .rel -j .rela -j .reloc --output-target=efi-app-x86_64 \
+	$(Q)objcopy -S -j .text -j .sdata -j .data -j .dynamic -j .dynsym -j .rel -j .rela -j .reloc --output-target=efi-app-x86_64 \
 		--subsystem=10 $(EFI_OUT)/bothy.so $@
 	@sha256sum $@
 
