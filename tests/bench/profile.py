@@ -44,7 +44,7 @@ class Tracer(threading.Thread):
             s.connect(self.monitor)
             for line in ("logfile " + os.path.join(self.out, "trace-%s.log" % name), "singlestep on", "log exec,nochain"):
                 s.sendall(line.encode() + b"\n")
-            time.sleep(SECONDS)
+            time.sleep(SECONDS * (4 if name.endswith("_64") else 1))
             for line in ("log none", "singlestep off"):
                 s.sendall(line.encode() + b"\n")
             time.sleep(0.2)

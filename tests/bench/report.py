@@ -132,7 +132,7 @@ def lines(series, title):
         return None
     left, top, wide, high = 60, 40, 560, 260
     most_x = max(x for _, _, points in series for x, _ in points)
-    most_y = max(y for _, _, points in series for _, y in points)
+    most_y = math.ceil(max(y for _, _, points in series for _, y in points) * 10) / 10
     out = ['<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">' % (left + wide + 40, top + high + 50),
            '<rect width="100%" height="100%" fill="#fff"/>', '<text x="8" y="18" font-weight="bold">%s</text>' % html.escape(title)]
     for i in range(5):
