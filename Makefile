@@ -71,7 +71,7 @@ demo: system    ## boot the whole system in an emulator, with a Debian guest, an
 check:          ## every test there is; the last line counts them
 	@tools/check
 
-bench:          ## what operations, guests and the whole system cost, beside Debian's Xen in the same emulator (PART=micro: 3 minutes)
+bench:          ## what operations, guests and the whole system cost, beside Debian's Xen in the same emulator (PART=micro: 5 minutes)
 	@$(MAKE) --no-print-directory system
 	@dom0-lite/build --xen
 	@tests/bench/run --part $(or $(PART),all) --compare
