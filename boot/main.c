@@ -18,6 +18,7 @@
 #include "lib/string.h"
 #include "mm/memory_map.h"
 #include "mm/page.h"
+#include "mm/pt.h"
 #include "sched/sched.h"
 #include "sched/timer.h"
 #include "vmm/cpu_policy.h"
@@ -34,6 +35,7 @@
 #define DOM0_MEM_MIN     MiB(512)
 #define DOM0_MEM_MAX     GiB(4)
 #define RESERVE_MIN      MiB(32)        /* never given to dom0: page tables, domains */
+#define FRAMES_STEP      (MiB(2) / sizeof(struct page) * PAGE_SIZE)     /* RAM that 2 MiB of struct page describe */
 #define CONSOLE_TICK_NS  10000000ull
 
 extern char image_start[], image_end[];
@@ -45,6 +47,7 @@ static struct acpi acpi;
 static struct acpi_info acpi_info;
 static struct dom0_config dom0_config;
 static struct range_set free_ram;       /* the hypervisor's own share */
+static paddr_t ram_limit = GiB(4);      /* what the page tables in use reach */
 static u32 aps_ready;                   /* [a] */
 static struct timer console_timer;
 
@@ -103,47 +106,57 @@ static u64 dom0_memory(void)
 	return want & PAGE_MASK;
 }
 
-static void alloc_frame_table(void)
-{
-	u64 size;
-
-	max_mfn = memory_map_end_of_ram() >> PAGE_SHIFT;
-	size = ROUND_UP(max_mfn * sizeof(struct page), PAGE_SIZE);
-	for (unsigned i = free_ram.nr; i-- > 0; ) {
-		paddr_t start = free_ram.r[i].start, end = MIN(free_ram.r[i].end, GiB(4)) & PAGE_MASK, at;
-
-		if (end < start || end - start < size)
-			continue;
-		at = end - size;
-		/* The loader's modules are still in use. */
-		for (unsigned m = 0; m < boot.nr_modules; m++)
-			if (boot.module[m].start < at + size && boot.module[m].end > at)
-				at = ROUND_DOWN(boot.module[m].start, PAGE_SIZE) - size, m = ~0u;
-		if (at < start || at < MiB(80))
-			continue;
-		frame_table = phys_to_virt(at);
-		memset(frame_table, 0, size);
-		range_set_remove(&free_ram, at, at + size);
-		return;
-	}
-	panic("this machine has too little memory below 4 GiB for %llu KiB of tables", (unsigned long long)(size >> 10));
-}
-
-/* Gives the allocator what of [from, to) is ours and not under a module. */
-static void add_free(paddr_t from, paddr_t to)
+/* What is ours and not under a module, which is still in use. */
+static struct range_set usable_ram(void)
 {
 	struct range_set s = free_ram;
 
 	for (unsigned m = 0; m < boot.nr_modules; m++)
-		range_set_remove(&s, ROUND_DOWN(boot.module[m].start, PAGE_SIZE), ROUND_UP(boot.module[m].end, PAGE_SIZE));
-	for (unsigned i = 0; i < s.nr; i++)
-		if (MAX(s.r[i].start, from) < MIN(s.r[i].end, to))
-			page_add_range(MAX(s.r[i].start, from), MIN(s.r[i].end, to));
+		if (!range_set_remove(&s, ROUND_DOWN(boot.module[m].start, PAGE_SIZE), ROUND_UP(boot.module[m].end, PAGE_SIZE)))
+			panic("the firmware's memory map has too many pieces");
+	return s;
+}
+
+/* A zeroed block, aligned to its size, taken for good before there is an allocator: from the top of what the page tables in use reach. */
+static void *take_ram(u64 size)
+{
+	struct range_set s = usable_ram();
+	paddr_t at = range_set_top(&s, size, ram_limit);
+
+	if (at < MiB(80) || !range_set_remove(&free_ram, at, at + size))
+		panic("this machine has too little memory");
+	return memset(phys_to_virt(at), 0, size);
+}
+
+static void *take_page(void)
+{
+	return take_ram(PAGE_SIZE);
+}
+
+/*
+ * 2 MiB of the frame table describe 512 MiB. Where those have no RAM it is one read-only page of zeroes, over and over: frames that
+ * are nobody's.
+ */
+static void init_frame_table(paddr_t end_of_ram)
+{
+	paddr_t nothing = virt_to_phys(take_page());
+
+	max_mfn = end_of_ram >> PAGE_SHIFT;
+	frame_table = (void *)FRAME_TABLE_BASE;
+	for (paddr_t pa = 0; pa < end_of_ram; pa += FRAMES_STEP) {
+		u64 va = (u64)mfn_to_page(MFN(pa >> PAGE_SHIFT));
+
+		if (memory_map_has_ram(pa, FRAMES_STEP))
+			paging_map(va, virt_to_phys(take_ram(MiB(2))), MiB(2), PT_WRITE);
+		else
+			for (u64 i = 0; i < MiB(2); i += PAGE_SIZE)
+				paging_map(va + i, nothing, PAGE_SIZE, 0);
+	}
 }
 
 static void init_memory(void)
 {
-	paddr_t end;
+	struct range_set ours;
 	u64 dom0_bytes;
 
 	for (unsigned i = 0; i < boot.nr_memory; i++)
@@ -154,15 +167,16 @@ static void init_memory(void)
 			total_pages += (memory_map[i].end - memory_map[i].start) >> PAGE_SHIFT;
 		}
 	range_set_remove(&free_ram, image_phys, image_phys + ROUND_UP((u64)(image_end - image_start), PAGE_SIZE));
-	end = memory_map_end_of_ram();
-	alloc_frame_table();
+	paging_init(take_page);
+	paging_activate();
+	ram_limit = ~0ull;
+	init_frame_table(memory_map_end_of_ram());
 	dom0_bytes = dom0_memory();
 	dom0_choose_memory(&free_ram, dom0_bytes, &dom0_config.ram);
-	/* The early page tables reach 4 GiB; what is above is added when the final ones are in use. */
-	add_free(0, GiB(4));
-	paging_init(end);
-	paging_activate();
-	add_free(GiB(4), ~0ull);
+	ours = usable_ram();
+	for (unsigned i = 0; i < ours.nr; i++)
+		page_add_range(ours.r[i].start, ours.r[i].end);
+	paging_use_allocator();
 	printk(LOG_INFO "memory: %llu MiB, of these %llu MiB for the service domain and %llu MiB free\n", (unsigned long long)(total_pages >> 8),
 	       (unsigned long long)(dom0_bytes >> 20), (unsigned long long)(page_free_count() >> 8));
 }

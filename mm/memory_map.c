@@ -1,5 +1,6 @@
 /* The firmware's memory map, sorted and without overlaps, and arithmetic on sets of address ranges. */
 #include "mm/memory_map.h"
+#include "lib/string.h"
 
 struct memory_range memory_map[MEMORY_MAP_MAX];
 unsigned memory_map_nr;
@@ -31,10 +32,11 @@ void memory_map_add(paddr_t start, u64 size, u32 type)
 		if (old.end <= start || old.start >= end)
 			continue;
 		if (type != MEMORY_RAM && old.type == MEMORY_RAM) {
-			m->end = MAX(old.start, MIN(start, old.end));
-			if (m->end == m->start)
-				m->end = m->start;      /* empty: harmless */
+			memory_map_nr--;
+			memmove(m, m + 1, (memory_map_nr - i) * sizeof(*m));
+			insert(old.start, start, MEMORY_RAM);
 			insert(end, old.end, MEMORY_RAM);
+			i--;
 			continue;
 		}
 		if (start < old.start)
@@ -49,8 +51,8 @@ void memory_map_add(paddr_t start, u64 size, u32 type)
 bool memory_map_has_ram(paddr_t start, u64 size)
 {
 	for (unsigned i = 0; i < memory_map_nr; i++)
-		if (memory_map[i].type == MEMORY_RAM && ROUND_UP(memory_map[i].start, PAGE_SIZE) < start + size &&
-		    (memory_map[i].end & PAGE_MASK) > start)
+		if (memory_map[i].type == MEMORY_RAM &&
+		    MAX(ROUND_UP(memory_map[i].start, PAGE_SIZE), start) < MIN(memory_map[i].end & PAGE_MASK, start + size))
 			return true;
 	return false;
 }
@@ -95,4 +97,15 @@ bool range_set_remove(struct range_set *s, paddr_t start, paddr_t end)
 			return false;
 	}
 	return true;
+}
+
+paddr_t range_set_top(const struct range_set *s, u64 size, paddr_t limit)
+{
+	for (unsigned i = s->nr; i-- > 0; ) {
+		paddr_t end = ROUND_DOWN(MIN(s->r[i].end, limit), size);
+
+		if (end >= size && end - size >= s->r[i].start)
+			return end - size;
+	}
+	return 0;
 }

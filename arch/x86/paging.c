@@ -6,13 +6,14 @@
 #include <asm/insn.h>
 #include <asm/paging.h>
 #include <asm/stacks.h>
+#include "mm/memory_map.h"
 #include "mm/page.h"
 #include "mm/pt.h"
 
 extern char image_start[], text_end[], rodata_end[], image_end[], boot_pml4[];
 
 paddr_t image_phys;
-static struct pt pt = { .fmt = &pt_x86_64, .alloc = page_alloc_zeroed };
+static struct pt pt;
 static u64 device_next = DEVICES_BASE;
 
 static void must(int err)
@@ -21,27 +22,42 @@ static void must(int err)
 		panic("not enough memory for the hypervisor's page tables: this machine is too small");
 }
 
-static void map_image(const char *from, const char *to, u32 flags)
-{
-	must(pt_map(&pt, (u64)from, image_phys + (u64)(from - image_start), (u64)(to - from), flags, PT_4K));
-}
-
-static bool has_1g_pages(void)
+static u32 page_sizes(void)
 {
 	u32 a, b, c, d;
 
 	cpuid_count(0x80000001, 0, &a, &b, &c, &d);
-	return d & 1u << 26;
+	return PT_2M | (d & 1u << 26 ? PT_1G : 0);
 }
 
-void paging_init(paddr_t max_ram)
+void paging_map(u64 va, paddr_t pa, u64 size, u32 flags)
 {
-	must(pt_init(&pt, &pt_x86_64, page_alloc_zeroed, NULL));
-	must(pt_map(&pt, DIRECTMAP_BASE, 0, ROUND_UP(max_ram, MiB(2)), PT_WRITE, PT_2M | (has_1g_pages() ? PT_1G : 0)));
-	must(pt_map(&pt, DIRECTMAP_BASE + image_phys, image_phys, (u64)(rodata_end - image_start), 0, PT_4K));
+	must(pt_map(&pt, va, pa, size, flags, page_sizes()));
+}
+
+static void map_image(const char *from, const char *to, u32 flags)
+{
+	paging_map((u64)from, image_phys + (u64)(from - image_start), (u64)(to - from), flags);
+}
+
+void paging_init(void *(*take_page)(void))
+{
+	must(pt_init(&pt, &pt_x86_64, take_page, NULL));
+	for (unsigned i = 0; i < memory_map_nr; i++)
+		if (memory_map[i].type == MEMORY_RAM) {
+			paddr_t start = memory_map[i].start & PAGE_MASK;
+
+			paging_map(DIRECTMAP_BASE + start, start, ROUND_UP(memory_map[i].end, PAGE_SIZE) - start, PT_WRITE);
+		}
+	paging_map(DIRECTMAP_BASE + image_phys, image_phys, (u64)(rodata_end - image_start), 0);
 	map_image(image_start, text_end, PT_EXEC);
 	map_image(text_end, rodata_end, 0);
 	map_image(rodata_end, image_end, PT_WRITE);
+}
+
+void paging_use_allocator(void)
+{
+	pt.alloc = page_alloc_zeroed;
 	must(paging_map_stacks(0));
 }
 

@@ -5,6 +5,7 @@
 #include "lib/base.h"
 
 #define DIRECTMAP_BASE  0xffff800000000000ull
+#define FRAME_TABLE_BASE 0xffffc00000000000ull /* struct page of each frame */
 #define IMAGE_BASE      0xffffffff80000000ull  /* link address of the image */
 #define STACKS_BASE     0xffffffffa0000000ull  /* per-CPU stacks, each below a guard page */
 #define DEVICES_BASE    0xffffffffc0000000ull  /* uncached device registers */

@@ -7,10 +7,16 @@
 
 extern paddr_t image_phys;      /* [I] where GRUB put the image */
 
-/* Before anything else on the boot CPU: early tables reach 4 GiB. Panics if there is no memory. */
-void paging_init(paddr_t max_ram);
+/*
+ * Makes the final tables of the image and of all RAM in memory_map, on the early ones, which reach 4 GiB. take_page gives zeroed
+ * pages below that, until paging_use_allocator(), which also makes the boot CPU's stacks. Panics if there is no memory.
+ */
+void paging_init(void *(*take_page)(void));
+void paging_use_allocator(void);
 /* Switches this CPU to the final tables. */
 void paging_activate(void);
+/* Maps [pa, pa+size), page-aligned, at va with PT_* flags; what was there is replaced, in no CPU's TLB yet. Panics if there is no memory. */
+void paging_map(u64 va, paddr_t pa, u64 size, u32 flags);
 /* Maps the stacks of pCPU `cpu`; -ENOMEM. */
 int paging_map_stacks(unsigned cpu);
 /* Device registers, uncached; never unmapped. Panics if there is no room. */
