@@ -74,10 +74,15 @@ void io_exit(struct vcpu *v, const struct vm_exit *x)
 		return;
 	}
 	if (x->io.in) {
-		u32 value = floating(x->io.port), mask = x->io.size == 1 ? 0xff : x->io.size == 2 ? 0xffff : ~0u;
+		u32 value = floating(x->io.port);
 
 		/* A 32-bit result clears the upper half of RAX, narrower ones leave the rest alone. */
-		r->rax = x->io.size == 4 ? value : (r->rax & ~(u64)mask) | (value & mask);
+		if (x->io.size == 1)
+			memcpy(&r->rax, &value, 1);
+		else if (x->io.size == 2)
+			memcpy(&r->rax, &value, 2);
+		else
+			r->rax = value;
 	} else if (x->io.port == PORT_DEBUG) {
 		domain_log_char(v->domain, (char)r->rax);
 	}
