@@ -233,9 +233,6 @@ static int replace(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p
 	return 0;
 }
 
-/* Not all of it is cleared: this is on the path of every foreign page, and the array is only read up to nr. */
-#define NOTHING_RETIRED(r) do { (r).nr = 0; (r).flush = false; } while (0)
-
 int p2m_map(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type)
 {
 	struct p2m_retired r;
@@ -245,7 +242,7 @@ int p2m_map(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type
 
 	if (gfn.v >= P2M_MAX_GFN || ((gfn.v | mfn.v) & (BIT(order) - 1)))
 		return -EINVAL;
-	NOTHING_RETIRED(r);
+	p2m_nothing_retired(&r);
 	do {
 		spin_lock(&p2m->lock);
 		rc = p2m->closed ? -ESRCH : replace(p2m, gfn, mfn, order, type, &r);
@@ -286,7 +283,7 @@ int p2m_remove(struct p2m *p2m, gfn_t gfn, mfn_t expect)
 	struct p2m_retired r;
 	int rc;
 
-	NOTHING_RETIRED(r);
+	p2m_nothing_retired(&r);
 	rc = p2m_take(p2m, gfn, expect, &r);
 	p2m_retire(p2m, &r);
 	return rc;
@@ -351,7 +348,7 @@ bool p2m_relinquish(struct p2m *p2m, u64 *next, unsigned budget)
 
 	if (!*next)
 		close_p2m(p2m);
-	NOTHING_RETIRED(r);
+	p2m_nothing_retired(&r);
 	do {
 		u64 used;
 

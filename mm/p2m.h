@@ -70,12 +70,14 @@ int p2m_map(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type
  */
 int p2m_remove(struct p2m *p2m, gfn_t gfn, mfn_t expect);
 
-/* Entries taken out, whose references wait for one flush that they share. Starts as { 0 }. */
+/* Entries taken out, whose references wait for one flush that they share. Starts with p2m_nothing_retired(). */
 struct p2m_retired {
 	unsigned nr;
 	bool flush;
 	struct { mfn_t mfn; u64 frames; } run[32];
 };
+/* Not all of it is cleared: this is on hot paths, and the array is only read up to nr. */
+static inline void p2m_nothing_retired(struct p2m_retired *r) { r->nr = 0; r->flush = false; }
 /* p2m_remove in two steps: p2m_take as often as there are entries, then p2m_retire; between them CPUs may use the old entries. */
 int p2m_take(struct p2m *p2m, gfn_t gfn, mfn_t expect, struct p2m_retired *r);
 void p2m_retire(struct p2m *p2m, struct p2m_retired *r);

@@ -90,10 +90,11 @@ drop_from:
 	return status;
 }
 
-long hc_grant_copy(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+long hc_grant_copy(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	gnttab_copy_t *op = arg;
 
-	op->status = (int16_t)copy(v, op);
+	for (u32 i = 0; i < hc->count; i++)
+		op[i].status = (int16_t)copy(v, &op[i]);
 	return 0;
 }

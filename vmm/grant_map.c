@@ -104,15 +104,16 @@ static int take_handle(struct grant_table *gt, u32 handle, u64 gfn, struct maptr
 	return status;
 }
 
-/* Takes the mapping out of d's memory and gives back all that its handle held. */
-static void unmap(struct domain *d, const struct maptrack *held)
+/* Takes the mapping out of d's memory; what its handle held goes back after the flush, when no CPU can use the page any more. */
+static void unmap(struct domain *d, const struct maptrack *held, struct p2m_retired *r)
 {
-	/*
-	 * No entry: d has put something else there. That may be happening on another CPU just now, which still has to flush,
-	 * and no CPU may use the page once the granter has it back.
-	 */
-	if (p2m_remove(&d->p2m, GFN(held->gfn), page_to_mfn(held->page)))
-		p2m_flush(&d->p2m);
+	/* No entry: d has put something else there. That may be happening on another CPU just now, which still has to flush. */
+	if (p2m_take(&d->p2m, GFN(held->gfn), page_to_mfn(held->page), r))
+		r->flush = true;
+}
+
+static void give_back(const struct maptrack *held)
+{
 	grant_unpin(held->granter, held->ref, held->write, held->page);
 	domain_put(held->granter);
 }
@@ -165,26 +166,35 @@ put_granter:
 	return status;
 }
 
-long hc_grant_map(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+long hc_grant_map(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	gnttab_map_grant_ref_t *op = arg;
 
-	op->status = (int16_t)map(v, op);
+	for (u32 i = 0; i < hc->count; i++)
+		op[i].status = (int16_t)map(v, &op[i]);
 	return 0;
 }
 
-long hc_grant_unmap(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+/* One flush for all of them. */
+long hc_grant_unmap(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	gnttab_unmap_grant_ref_t *op = arg;
 	struct domain *d = v->domain;
-	struct maptrack held;
-	int status = take_handle(&d->grant, op->handle, op->host_addr >> PAGE_SHIFT, &held);
+	struct maptrack held[HC_ARG_MAX / sizeof(*op)];
+	struct p2m_retired r;
 
-	if (status == GNTST_okay) {
-		unmap(d, &held);
-		close_handle(&d->grant, op->handle);
+	p2m_nothing_retired(&r);
+	for (u32 i = 0; i < hc->count; i++) {
+		op[i].status = (int16_t)take_handle(&d->grant, op[i].handle, op[i].host_addr >> PAGE_SHIFT, &held[i]);
+		if (op[i].status == GNTST_okay)
+			unmap(d, &held[i], &r);
 	}
-	op->status = (int16_t)status;
+	p2m_retire(&d->p2m, &r);
+	for (u32 i = 0; i < hc->count; i++)
+		if (op[i].status == GNTST_okay) {
+			give_back(&held[i]);
+			close_handle(&d->grant, op[i].handle);
+		}
 	return 0;
 }
 
@@ -212,12 +222,17 @@ static bool pop_handle(struct grant_table *gt, struct maptrack *held)
 bool grant_release_maps(struct domain *d, unsigned budget)
 {
 	struct maptrack held;
+	struct p2m_retired r;
 
+	p2m_nothing_retired(&r);
 	while (budget--) {
 		if (!pop_handle(&d->grant, &held))
 			return true;
-		if (held.state == HANDLE_LIVE)
-			unmap(d, &held);
+		if (held.state == HANDLE_LIVE) {
+			unmap(d, &held, &r);
+			p2m_retire(&d->p2m, &r);
+			give_back(&held);
+		}
 	}
 	return !d->grant.nr_maptrack;
 }

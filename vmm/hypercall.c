@@ -2,6 +2,7 @@
  * Hypercalls: from the registers to the row of the table, the argument in, the handler, the argument out. Handlers never touch guest
  * memory for their own argument, so what they checked is what they use. abi.md A.6, B.
  */
+#include "lib/base.h"
 #include <xen/xen.h>
 #include <xen/version.h>
 #include <xen/memory.h>
@@ -28,7 +29,7 @@
 #define NR_HYPERCALLS 64u
 #define NR_CMDS       128u
 #define ANY_CMD       (~0ull)
-#define GRANT_BATCH   64u       /* elements, and multicall entries, done before the guest gets its interrupts */
+#define BATCH         64u       /* elements, and multicall entries, done before the guest gets its interrupts */
 
 _Static_assert(sizeof(struct xen_domctl) == 144 && sizeof(struct xen_sysctl) == 136 && sizeof(struct xen_platform_op) == 136, "abi.md N");
 _Static_assert(sizeof(struct multicall_entry) == 64, "abi.md B.3");
@@ -93,18 +94,19 @@ static const struct hypercall_row *find_row(u64 nr, u64 cmd, struct hypercall *h
 	return &hypercall_rows[hc->row - 1];
 }
 
-/* One argument structure: in, handle, out. */
+/* Argument structures, hc->count of them: in, handle, out. */
 static __noinline long call_row(struct vcpu *v, const struct hypercall_row *row, struct hypercall *hc, u64 arg)
 {
 	u64 buf[HC_ARG_MAX / 8];
+	u64 size = row->size * hc->count;
 	long ret;
 
 	if (row->dir == HC_OUT)
-		memset(buf, 0, row->size);
-	else if (copy_from_guest(v, buf, arg, row->size))
+		memset(buf, 0, size);
+	else if (copy_from_guest(v, buf, arg, size))
 		return -EFAULT;
 	ret = row->fn(v, hc, buf);
-	if (ret >= 0 && row->dir != HC_IN && copy_to_guest(v, arg, buf, row->size))
+	if (ret >= 0 && row->dir != HC_IN && copy_to_guest(v, arg, buf, size))
 		return -EFAULT;
 	return ret;
 }
@@ -116,17 +118,18 @@ static bool may(const struct vcpu *v, const struct hypercall_row *row)
 
 static __noinline long call_array(struct vcpu *v, const struct hypercall_row *row, struct hypercall *hc)
 {
-	u64 count = MIN(hc->a[2], GRANT_BATCH);
-
 	if (hc->a[2] > ~0u)
 		return -EINVAL;
-	for (u64 i = 0; i < count; i++) {
-		long ret = call_row(v, row, hc, hc->a[1]);
+	for (u32 done = 0; hc->a[2] && done < BATCH; done += hc->count) {
+		long ret;
 
+		if (row->dir == HC_ARRAY)
+			hc->count = MIN((u32)hc->a[2], HC_ARG_MAX / row->size);
+		ret = call_row(v, row, hc, hc->a[1]);
 		if (ret < 0)
 			return ret;
-		hc->a[1] += row->size;
-		hc->a[2]--;
+		hc->a[1] += row->size * hc->count;
+		hc->a[2] -= hc->count;
 	}
 	return hc->a[2] ? HC_AGAIN : 0;
 }
@@ -187,6 +190,7 @@ static inline __attribute__((always_inline)) long do_call(struct vcpu *v, u64 nr
 		return -EPERM;
 	if (row->dir == HC_NONE)
 		return row->fn(v, hc, NULL);
+	hc->count = 1;
 	switch (forms[nr].form) {
 	case FORM_ARG1: return call_row(v, row, hc, hc->a[1]);
 	case FORM_ARG2: return call_row(v, row, hc, hc->a[2]);
@@ -264,7 +268,7 @@ static long call_entry(struct vcpu *v, u64 at)
 long hc_multicall(struct vcpu *v, struct hypercall *hc, void *arg __unused)
 {
 	for (unsigned i = 0; hc->a[1]; i++) {
-		long ret = i < GRANT_BATCH ? call_entry(v, hc->a[0]) : HC_AGAIN;
+		long ret = i < BATCH ? call_entry(v, hc->a[0]) : HC_AGAIN;
 
 		if (ret)
 			return ret;

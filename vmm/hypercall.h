@@ -14,6 +14,7 @@ struct domain;
 struct hypercall {
 	u64 a[6];               /* raw arguments: RDI RSI RDX R10 R8 R9; a handler that asks to go on later updates them */
 	u32 row, op;            /* which it was: in hypercall_rows, from 1; if there is none, number and sub-operation << 8 */
+	u32 count;              /* elements at `arg`: 1, but for HC_ARRAY */
 	struct domain *target;  /* domctl: the domain named in the header, with a reference that the dispatcher drops */
 };
 
@@ -23,7 +24,8 @@ struct hypercall {
 /* `arg` is the row's structure, already copied in (zeroed for OUT) and copied out when the result is >= 0. */
 typedef long hypercall_fn(struct vcpu *v, struct hypercall *hc, void *arg);
 
-enum hypercall_dir { HC_NONE, HC_IN, HC_OUT, HC_INOUT };
+/* HC_ARRAY: in and out, and the handler is given as many elements of the guest's array at a time as there is room for. */
+enum hypercall_dir { HC_NONE, HC_IN, HC_OUT, HC_INOUT, HC_ARRAY };
 enum hypercall_who { HC_ANY, HC_PRIV };
 
 struct hypercall_row {
@@ -34,7 +36,7 @@ struct hypercall_row {
 	hypercall_fn *fn;
 };
 
-#define HC_ARG_MAX 1024     /* largest argument structure, bytes */
+#define HC_ARG_MAX 1024     /* largest argument structure, or part of an array, in bytes */
 
 extern const struct hypercall_row hypercall_rows[];
 extern const unsigned hypercall_nr_rows;

@@ -144,12 +144,13 @@ static bool decrease_extent(struct domain *d, u64 gfn, unsigned order, void *dat
 long hc_decrease_reservation(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_memory_reservation *r = arg;
-	struct p2m_retired retired = { 0 };
+	struct p2m_retired retired;
 	struct domain *d;
 	long rc = target_get(v, r->domid, &d);
 
 	if (rc)
 		return rc;
+	p2m_nothing_retired(&retired);
 	rc = each_extent(v, hc, r, d, decrease_extent, &retired);
 	p2m_retire(&d->p2m, &retired);
 	domain_put(d);

@@ -7,6 +7,7 @@
 #include <asm/hvm_flush.h>
 #include <asm/insn.h>
 #include <asm/lapic.h>
+#include <asm/traps.h>
 #include "lib/string.h"
 #include "mm/heap.h"
 #include "vmm/domain.h"
@@ -325,21 +326,21 @@ void hvm_get_context(struct vcpu *v, struct hvm_hw_cpu *c)
 	c->flags = XEN_X86_FPU_INITIALISED;
 }
 
+/* True if p, another pCPU, is in guest mode with this p2m, and does not know generation `gen`. */
+static bool runs_older(const struct percpu *p, const struct p2m *p2m, u64 gen)
+{
+	return p != this_cpu() && __atomic_load_n(&p->in_guest, __ATOMIC_SEQ_CST) && __atomic_load_n(&p->guest_p2m, __ATOMIC_RELAXED) == p2m &&
+	       __atomic_load_n(&p->guest_gen, __ATOMIC_RELAXED) < gen;
+}
+
 void hvm_flush_others(struct p2m *p2m, u64 gen)
 {
 	smp_mb();
-	for (unsigned cpu = 0; cpu < nr_cpus; cpu++) {
-		struct percpu *p = &percpu[cpu];
-		bool kicked = false;
-
-		if (p == this_cpu())
-			continue;
-		while (__atomic_load_n(&p->in_guest, __ATOMIC_SEQ_CST) && __atomic_load_n(&p->guest_p2m, __ATOMIC_RELAXED) == p2m &&
-		       __atomic_load_n(&p->guest_gen, __ATOMIC_RELAXED) < gen) {
-			if (!kicked)
-				lapic_send_ipi(p->apic_id, 0xf0);
-			kicked = true;
+	for (unsigned cpu = 0; cpu < nr_cpus; cpu++)
+		if (runs_older(&percpu[cpu], p2m, gen))
+			lapic_send_ipi(percpu[cpu].apic_id, VECTOR_KICK);
+	/* All are on their way out together. One that has entered since then knows the new generation, or is about to look. */
+	for (unsigned cpu = 0; cpu < nr_cpus; cpu++)
+		while (runs_older(&percpu[cpu], p2m, gen))
 			cpu_relax();
-		}
-	}
 }

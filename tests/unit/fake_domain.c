@@ -115,7 +115,7 @@ void fake_vcpu_clear(struct vcpu *v)
 
 long fake_hypercall(struct vcpu *v, hypercall_fn *fn, void *arg)
 {
-	struct hypercall hc = { 0 };
+	struct hypercall hc = { .count = 1 };
 	long ret = fn(v, &hc, arg);
 
 	assert_int_equal(fake_locks_held(), 0);

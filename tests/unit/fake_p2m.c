@@ -122,6 +122,30 @@ int p2m_remove(struct p2m *p2m, gfn_t gfn, mfn_t expect)
 	return 0;
 }
 
+int p2m_take(struct p2m *p2m, gfn_t gfn, mfn_t expect, struct p2m_retired *r)
+{
+	struct entry *e = entry_of(p2m, gfn);
+
+	if (!e || e->type == P2M_HOLE || (expect.v != INVALID_MFN.v && e->mfn.v != expect.v))
+		return -ENOENT;
+	assert_false(holds_reference(e->type));
+	*e = (struct entry){ 0 };
+	r->flush = true;
+	return 0;
+}
+
+void p2m_retire(struct p2m *p2m, struct p2m_retired *r)
+{
+	void (*meanwhile)(void) = fake_p2m_meanwhile;
+
+	fake_p2m_meanwhile = NULL;
+	if (r->flush && meanwhile)
+		meanwhile();
+	if (r->flush)
+		p2m_flush(p2m);
+	r->flush = false;
+}
+
 void p2m_flush(struct p2m *p2m)
 {
 	assert_int_equal(fake_locks_held(), 0);

@@ -16,7 +16,7 @@ struct page *fake_p2m_populate(struct p2m *p2m, u64 gfn, u16 owner);
 void fake_p2m_clear(struct p2m *p2m);
 
 extern int fake_p2m_error;              /* what the next p2m_map returns, once, instead of mapping */
-extern void (*fake_p2m_meanwhile)(void);/* called once, in the next p2m_map or p2m_remove, between change and flush */
-extern unsigned fake_p2m_flushes;       /* calls of p2m_flush */
+extern void (*fake_p2m_meanwhile)(void);/* called once, in the next p2m_map, p2m_remove or p2m_retire, before the flush */
+extern unsigned fake_p2m_flushes;       /* calls of p2m_flush, of p2m_retire with something taken too */
 
 #endif

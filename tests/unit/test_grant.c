@@ -118,7 +118,7 @@ static void a_map_shows_the_page_until_unmapped(void **state)
 	assert_int_equal(ram->count, 1);
 	assert_int_equal(b->refs, 1);
 	assert_int_equal(a->grant.maps, 0);
-	assert_int_equal(fake_p2m_flushes, 0);
+	assert_int_equal(fake_p2m_flushes, 1);
 	assert_int_equal(unmap(a, h, MAP_GFN), GNTST_bad_handle);
 }
 
@@ -300,10 +300,12 @@ static void what_is_not_mapped_yet_cannot_be_unmapped(void **state)
 	assert_int_equal(unmap(a, h, MAP_GFN), GNTST_okay);
 }
 
+static u32 raced_count;     /* references that the page must have then */
+
 static void the_granter_sees_the_bits_until_the_flush(void)
 {
 	raced_status = in_use(b, 1);
-	assert_int_equal(ram->count, 2);
+	assert_int_equal(ram->count, raced_count);
 }
 
 static void the_page_is_held_until_flushed(void **state)
@@ -313,9 +315,39 @@ static void the_page_is_held_until_flushed(void **state)
 	grant(b, 1, 0, RAM_GFN, PERMIT);
 	assert_int_equal(map(a, 1, 1, GNTMAP_host_map, MAP_GFN, &h), GNTST_okay);
 	fake_p2m_meanwhile = the_granter_sees_the_bits_until_the_flush;
+	raced_count = 2;
 	assert_int_equal(unmap(a, h, MAP_GFN), GNTST_okay);
 	assert_int_equal(raced_status, GTF_reading | GTF_writing);
 	assert_int_equal(in_use(b, 1), 0);
+}
+
+/* Unmapped together: what is wrong says so, the others share a flush, and nothing goes back before it. */
+static void many_are_unmapped_with_one_flush(void **state)
+{
+	gnttab_unmap_grant_ref_t op[4] = { { 0 } };
+	struct hypercall hc = { .count = 4 };
+	u32 h[2];
+
+	grant(b, 1, 0, RAM_GFN, PERMIT);
+	assert_int_equal(map(a, 1, 1, GNTMAP_host_map, MAP_GFN, &h[0]), GNTST_okay);
+	assert_int_equal(map(a, 1, 1, GNTMAP_host_map, MAP_GFN + 1, &h[1]), GNTST_okay);
+	op[0] = (gnttab_unmap_grant_ref_t){ .host_addr = MAP_GFN << PAGE_SHIFT, .handle = h[0] };
+	op[1] = op[0];
+	op[2] = (gnttab_unmap_grant_ref_t){ .host_addr = MAP_GFN << PAGE_SHIFT, .handle = h[1] };
+	op[3] = (gnttab_unmap_grant_ref_t){ .host_addr = (MAP_GFN + 1) << PAGE_SHIFT, .handle = h[1] };
+	fake_p2m_meanwhile = the_granter_sees_the_bits_until_the_flush;
+	raced_count = 3;
+	assert_int_equal(hc_grant_unmap(a->vcpu[0], &hc, op), 0);
+	assert_int_equal(raced_status, GTF_reading | GTF_writing);
+	assert_int_equal(fake_p2m_flushes, 1);
+	assert_int_equal(op[0].status, GNTST_okay);
+	assert_int_equal(op[1].status, GNTST_bad_handle);
+	assert_int_equal(op[2].status, GNTST_bad_virt_addr);
+	assert_int_equal(op[3].status, GNTST_okay);
+	assert_int_equal(a->grant.maps, 0);
+	assert_int_equal(in_use(b, 1), 0);
+	assert_int_equal(ram->count, 1);
+	assert_int_equal(b->refs, 1);
 }
 
 /* The mapper put something else where the grant was, perhaps on a CPU that has not flushed yet. */
@@ -610,6 +642,7 @@ int main(void)
 		TEST(of_two_unmaps_one_wins),
 		TEST(what_is_not_mapped_yet_cannot_be_unmapped),
 		TEST(the_page_is_held_until_flushed),
+		TEST(many_are_unmapped_with_one_flush),
 		TEST(a_map_that_was_replaced_is_flushed),
 		TEST(scribbling_on_the_table_hurts_nobody),
 		TEST(unmapping_outlives_the_granter),
