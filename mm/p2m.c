@@ -261,15 +261,17 @@ int p2m_take(struct p2m *p2m, gfn_t gfn, mfn_t expect, struct p2m_retired *r)
 	if (full(r))
 		p2m_retire(p2m, r);
 	spin_lock(&p2m->lock);
-	find(p2m, gfn, &entry, &level);
+	slot = (u64 *)find(p2m, gfn, &entry, &level);
 	if (!entry || (expect.v != INVALID_MFN.v && frame(entry, level, gfn).v != expect.v))
 		goto unlock;
-	rc = -ENOMEM;
-	level = 0;
-	slot = slot_for(p2m, gfn, &level);
-	if (!slot)
-		goto unlock;
-	entry = *slot;
+	if (level) {
+		rc = -ENOMEM;
+		level = 0;
+		slot = slot_for(p2m, gfn, &level);
+		if (!slot)
+			goto unlock;
+		entry = *slot;
+	}
 	pt_write(slot, 0);
 	retire_entry(r, entry, level);
 	rc = 0;

@@ -403,7 +403,8 @@ static void measure(const struct operation *o)
 	cost = least(o->fn);
 	if (o->fn == notify_self)
 		swap_handler();
-	if (o->fn == notify_self && self_count - caught != BATCHES * BATCH + 1)
+	/* An upcall more than events is no error: one that an exit finds begun, with its flag still up, is offered once more. */
+	if (o->fn == notify_self && self_count - caught < BATCHES * BATCH + 1)
 		check(false, "%s: %u were delivered", o->name, self_count - caught);
 	call = no_hypercall;
 	base = least(o->base ? o->base : o->fn);
