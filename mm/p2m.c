@@ -205,8 +205,8 @@ static bool clear_range(struct p2m *p2m, gfn_t gfn, u64 frames, struct p2m_retir
 }
 
 /*
- * Writes 2^order entries. A single leaf replaces what is in its slot by one store; where a table is in the place of a large leaf, its
- * many entries are taken out first. -EAGAIN: they are too many for one time, and none of ours is in yet.
+ * Maps 2^order frames. A single leaf replaces what is in its slot by one store; where it takes several, what is in their slots is taken
+ * out first. -EAGAIN: they are too many for one time, and none of ours is in yet.
  */
 static int replace(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type, struct p2m_retired *r)
 {
@@ -216,7 +216,7 @@ static int replace(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p
 
 	if (!slot)
 		return -ENOMEM;
-	if (level == order / pt_shape_x86.bits)
+	if (BIT(level * pt_shape_x86.bits) == frames)
 		retire_entry(r, *slot, level);
 	else if (!clear_range(p2m, gfn, frames, r))
 		return -EAGAIN;

@@ -228,6 +228,27 @@ static void superpages(void **state)
 	assert_int_equal(level_at(BIT(18) + 1000), 0);
 }
 
+/* A guest may ask for extents of any size: each entry that one of them covers is let go as a single one would be. */
+static void between_sizes(void **state)
+{
+	struct page *lent = ram(0), *shared = ram(0);
+
+	assert_int_equal(map_ram(513, 0), 0);
+	assert_true(page_get(shared));
+	assert_int_equal(p2m_map(&p2m, GFN(514), page_to_mfn(shared), 0, P2M_SHARED), 0);
+	assert_int_equal(p2m_map(&p2m, GFN(515), page_to_mfn(lent), 0, P2M_GRANT_RW), 0);
+	assert_int_equal(flushes, 0);
+	assert_int_equal(map_ram(512, 2), 0);
+	assert_int_equal(flushes, 1);
+	assert_int_equal(shared->count, 1);
+	/* Out of the middle of a superpage; and more of them than one flush takes. */
+	assert_int_equal(map_ram(1024, 9), 0);
+	assert_int_equal(map_ram(1024 + 256, 8), 0);
+	assert_int_equal(map_ram(1024 + 256, 8), 0);
+	page_put(lent);
+	page_put(shared);
+}
+
 static void not_executable(void **state)
 {
 	unsigned level;
@@ -336,14 +357,13 @@ static void note(u64 at, u64 n, enum p2m_type type, u64 mfn)
 static void random_map(u64 at)
 {
 	enum p2m_type type = (enum p2m_type)(P2M_RAM + fake_random() % P2M_MMIO);
-	unsigned order = fake_random() % 8 ? 0 : 9;
+	unsigned order = fake_random() % 8 ? 0 : (unsigned)(fake_random() % 10);
 	struct page *pg = other[fake_random() % OTHER];
 	mfn_t mfn = page_to_mfn(pg);
 
 	if (order && type != P2M_MMIO)
 		type = P2M_RAM;
-	if (order)
-		at = ROUND_DOWN(at, 512);
+	at = ROUND_DOWN(at, BIT(order));
 	if (type == P2M_RAM)
 		mfn = page_to_mfn(ram(order));
 	else if (type == P2M_MMIO)
@@ -433,6 +453,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(flush_before_drop, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_flush_for_many, setup, teardown),
 		cmocka_unit_test_setup_teardown(superpages, setup, teardown),
+		cmocka_unit_test_setup_teardown(between_sizes, setup, teardown),
 		cmocka_unit_test_setup_teardown(not_executable, setup, teardown),
 		cmocka_unit_test_setup_teardown(entry_reads, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_memory, setup, teardown),
