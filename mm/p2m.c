@@ -74,22 +74,24 @@ struct page *p2m_get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *type, bool 
 		const u64 *slot = find(p2m, gfn, &entry, &level);
 		enum p2m_type t = TYPE(entry);
 		struct page *pg;
+		bool held;
 
 		if (t == P2M_HOLE || t == P2M_MMIO || (write && t == P2M_GRANT_RO))
 			return NULL;
 		pg = mfn_to_page(frame(entry, level, gfn));
 		/*
 		 * The frame may have been freed since the entry was read, and even be someone else's by now. But if the entry is still
-		 * there once we hold a reference, then it was ours at that moment, and will stay as long as we hold it.
+		 * there once we hold a reference, then it was ours at that moment, and will stay as long as we hold it. If the entry is
+		 * there and a reference isn't to be had, the frame is one that isn't counted: the record's, seen by the service domain.
 		 */
-		if (page_get(pg)) {
-			if (likely(pt_read(slot) == entry)) {
-				if (type)
-					*type = t;
-				return pg;
-			}
-			page_put(pg);
+		held = page_get(pg);
+		if (likely(pt_read(slot) == entry)) {
+			if (type)
+				*type = t;
+			return held ? pg : NULL;
 		}
+		if (held)
+			page_put(pg);
 		cpu_relax();
 	}
 }

@@ -43,7 +43,7 @@ int p2m_init(struct p2m *p2m);
 void p2m_destroy(struct p2m *p2m);
 
 /*
- * The frame behind gfn with a reference taken (page_put it), or NULL for holes and MMIO. *type may be NULL.
+ * The frame behind gfn with a reference taken (page_put it), or NULL for holes, MMIO and frames that aren't counted. *type may be NULL.
  * `write`: NULL also if the entry is read-only for the guest. Lock-free; the caller holds the domain.
  */
 struct page *p2m_get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *type, bool write);

@@ -55,12 +55,13 @@ void page_release(struct page *pg, u32 before);
 /* One more reference, unless the frame has none (it is free). True if taken. */
 static inline bool page_get(struct page *pg)
 {
-	u32 count = __atomic_load_n(&pg->count, __ATOMIC_RELAXED);
+	/* Acquire: what the caller looks at next, to learn why there is none, is no older. */
+	u32 count = __atomic_load_n(&pg->count, __ATOMIC_ACQUIRE);
 
 	do {
 		if (count == 0 || count == UINT32_MAX)  /* free; or one more would make it look free */
 			return false;
-	} while (!__atomic_compare_exchange_n(&pg->count, &count, count + 1, true, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
+	} while (!__atomic_compare_exchange_n(&pg->count, &count, count + 1, true, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE));
 	return true;
 }
 /* Drops one; at the last the frame is freed, and a PAGE_DOMAIN frame is reported to the release function. */

@@ -282,6 +282,27 @@ static void entry_reads(void **state)
 	assert_int_equal(pg->count, 1);
 }
 
+/* A block of the hypervisor's own is counted at its head alone; the service domain may map the rest, and name it in a call. */
+static void uncounted(void **state)
+{
+	struct page *block = page_alloc(1), *pg;
+
+	for (u64 i = 0; i < 2; i++)
+		assert_int_equal(p2m_map(&p2m, GFN(5 + i), MFN(page_to_mfn(block).v + i), 0, P2M_GRANT_RO), 0);
+	pg = p2m_get_page(&p2m, GFN(5), NULL, false);
+	assert_ptr_equal(pg, block);
+	page_put(pg);
+	/* Not for ever. */
+	assert_null(p2m_get_page(&p2m, GFN(6), NULL, false));
+	/* Nor where a count is at its end. */
+	block->count = UINT32_MAX;
+	assert_null(p2m_get_page(&p2m, GFN(5), NULL, false));
+	block->count = 1;
+	for (u64 i = 0; i < 2; i++)
+		assert_int_equal(p2m_remove(&p2m, GFN(5 + i), INVALID_MFN), 0);
+	page_free(block, 1);
+}
+
 static void no_memory(void **state)
 {
 	static struct page *taken[65536];
@@ -456,6 +477,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(between_sizes, setup, teardown),
 		cmocka_unit_test_setup_teardown(not_executable, setup, teardown),
 		cmocka_unit_test_setup_teardown(entry_reads, setup, teardown),
+		cmocka_unit_test_setup_teardown(uncounted, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(closed, setup, teardown),
 		cmocka_unit_test_setup_teardown(model, setup, teardown),
