@@ -76,14 +76,15 @@ long hc_pausedomain(struct vcpu *v, struct hypercall *hc, void *arg __unused)
 
 	if (d == dom0 || d == v->domain)
 		return -EINVAL;
+	/* First: once it is counted, another CPU may take it back. */
+	domain_pause(d);
 	spin_lock(&d->lock);
 	ok = d->controller_pauses < PAUSES_MAX;
 	d->controller_pauses += ok;
 	spin_unlock(&d->lock);
 	if (!ok)
-		return -EINVAL;
-	domain_pause(d);
-	return 0;
+		domain_unpause(d);
+	return ok ? 0 : -EINVAL;
 }
 
 long hc_unpausedomain(struct vcpu *v __unused, struct hypercall *hc, void *arg __unused)

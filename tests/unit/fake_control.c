@@ -115,6 +115,8 @@ int vcpu_create(struct domain *d, u32 id, struct vcpu **out)
 void domain_pause(struct domain *d)
 {
 	spin_lock(&d->lock);
+	/* Another CPU may take back right away what is counted: by then it has to be paused. */
+	assert_true(d->controller_pauses <= d->pause_count);
 	d->pause_count++;
 	spin_unlock(&d->lock);
 	fake_calls.pauses++;
