@@ -100,7 +100,7 @@ bool domain_charge(struct domain *d, u64 n)
 	do {
 		if (old + n > __atomic_load_n(&d->max_pages, __ATOMIC_RELAXED) || old + n < old)
 			return false;
-	} while (!__atomic_compare_exchange_n(&d->tot_pages, &old, old + n, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+	} while (!__atomic_compare_exchange_n(&d->tot_pages, &old, old + n, true, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
 	return true;
 }
 
@@ -144,7 +144,8 @@ void domain_reap(void)
 		if (!d)
 			return;
 		id = d->domid;
-		if (!__atomic_load_n(&d->tot_pages, __ATOMIC_SEQ_CST) &&
+		/* In this order: whoever charges it for a frame then looks whether it dies. */
+		if (__atomic_load_n(&d->dying, __ATOMIC_SEQ_CST) == 2 && !__atomic_load_n(&d->tot_pages, __ATOMIC_SEQ_CST) &&
 		    __atomic_compare_exchange_n(&d->dying, &dying, 3, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
 			leave_table(d);
 			evtchn_raise_global_virq(dom0, VIRQ_DOM_EXC);

@@ -82,7 +82,7 @@ static bool charge(struct domain *d, u64 n, bool beyond)
 {
 	if (!beyond)
 		return domain_charge(d, n);
-	__atomic_fetch_add(&d->tot_pages, n, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&d->tot_pages, n, __ATOMIC_SEQ_CST);
 	return true;
 }
 
@@ -93,7 +93,8 @@ static bool populate_extent(struct domain *d, u64 gfn, unsigned order, void *dat
 
 	if (!extent_ok(gfn, order) || !charge(d, BIT(order), *beyond))
 		return false;
-	pg = get_frames(d, gfn, order);
+	/* Charged first, then a look: domain_reap looks the other way round, so a domain that it lets go gets no frame. */
+	pg = __atomic_load_n(&d->dying, __ATOMIC_SEQ_CST) ? NULL : get_frames(d, gfn, order);
 	if (!pg) {
 		domain_uncharge(d, BIT(order));
 		return false;

@@ -280,6 +280,19 @@ static void limits(void **state)
 	assert_int_equal(domains[GUEST].tot_pages % 512, 4);
 }
 
+/* A frame keeps its owner in the table of domains, so a domain on its way out of there must not get one, even for a moment. */
+static void dying(void **state)
+{
+	u64 gfn = 10, before;
+
+	domains[GUEST].dying = 2;
+	before = page_free_count();
+	assert_int_equal(populate(DOM0, GUEST, 10, 1, 0), 0);
+	assert_int_equal(reservation(hc_populate_physmap, DOM0, GUEST, &gfn, 1, 0, XENMEMF_populate_on_demand), 0);
+	assert_int_equal(page_free_count(), before);
+	assert_int_equal(domains[GUEST].tot_pages, 0);
+}
+
 static void permissions(void **state)
 {
 	struct xen_memory_domain m = { .domid = OTHER };
@@ -579,6 +592,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(counts_and_zeroes, setup, teardown),
 		cmocka_unit_test_setup_teardown(long_calls, setup, teardown),
 		cmocka_unit_test_setup_teardown(limits, setup, teardown),
+		cmocka_unit_test_setup_teardown(dying, setup, teardown),
 		cmocka_unit_test_setup_teardown(permissions, setup, teardown),
 		cmocka_unit_test_setup_teardown(decrease, setup, teardown),
 		cmocka_unit_test_setup_teardown(identity, setup, teardown),
