@@ -19,6 +19,7 @@
 #include <asm/cpu.h>
 #include <asm/hvm.h>
 #include <asm/insn.h>
+#include <asm/time.h>
 #include "lib/string.h"
 #include "vmm/compat.h"
 #include "vmm/domain.h"
@@ -29,7 +30,8 @@
 #define NR_HYPERCALLS 64u
 #define NR_CMDS       128u
 #define ANY_CMD       (~0ull)
-#define BATCH         64u       /* elements, and multicall entries, done before the guest gets its interrupts */
+#define ARRAY_BATCH   64u       /* elements done before the guest gets its interrupts */
+#define MULTICALL_STEP 100000u  /* ns, after which a multicall's next entry waits for the same: one may take a millisecond */
 
 _Static_assert(sizeof(struct xen_domctl) == 144 && sizeof(struct xen_sysctl) == 136 && sizeof(struct xen_platform_op) == 136, "abi.md N");
 _Static_assert(sizeof(struct multicall_entry) == 64, "abi.md B.3");
@@ -120,7 +122,7 @@ static __noinline long call_array(struct vcpu *v, const struct hypercall_row *ro
 {
 	if (hc->a[2] > ~0u)
 		return -EINVAL;
-	for (u32 done = 0; hc->a[2] && done < BATCH; done += hc->count) {
+	for (u32 done = 0; hc->a[2] && done < ARRAY_BATCH; done += hc->count) {
 		long ret;
 
 		if (row->dir == HC_ARRAY)
@@ -267,13 +269,17 @@ static long call_entry(struct vcpu *v, u64 at)
 
 long hc_multicall(struct vcpu *v, struct hypercall *hc, void *arg __unused)
 {
-	for (unsigned i = 0; hc->a[1]; i++) {
-		long ret = i < BATCH ? call_entry(v, hc->a[0]) : HC_AGAIN;
+	u64 end = time_now() + MULTICALL_STEP;
+
+	while (hc->a[1]) {
+		long ret = call_entry(v, hc->a[0]);
 
 		if (ret)
 			return ret;
 		hc->a[0] += sizeof(struct multicall_entry);
 		hc->a[1]--;
+		if (time_now() >= end)
+			return HC_AGAIN;
 	}
 	return 0;
 }
