@@ -26,6 +26,9 @@ static bool holds_reference(enum p2m_type type)
 	return type == P2M_RAM || type == P2M_SHARED || type == P2M_FOREIGN;
 }
 
+/* Until the tools have said more: tables for 2 GiB in the smallest pages. */
+#define MEMPOOL_DEFAULT MiB(4)
+
 static struct pt tables(struct p2m *p2m)
 {
 	return (struct pt){ p2m->root, p2m_format, page_alloc_zeroed, &p2m->table_pages };
@@ -35,7 +38,7 @@ int p2m_init(struct p2m *p2m)
 {
 	struct pt pt;
 
-	*p2m = (struct p2m){ .lock = SPINLOCK(LOCK_P2M), .tlb_gen = 1, .nx_gfn = INVALID_GFN };
+	*p2m = (struct p2m){ .lock = SPINLOCK(LOCK_P2M), .tlb_gen = 1, .mempool = MEMPOOL_DEFAULT, .nx_gfn = INVALID_GFN };
 	if (pt_init(&pt, p2m_format, page_alloc_zeroed, &p2m->table_pages))
 		return -ENOMEM;
 	p2m->root = pt.root;
@@ -180,6 +183,9 @@ static u64 *slot_for(struct p2m *p2m, gfn_t gfn, unsigned *level)
 	if (unlikely(found > *level)) {
 		struct pt pt = tables(p2m);
 
+		/* What a guest makes of its address space must not take the machine's memory. */
+		if (!p2m->identity && p2m->table_pages + found - *level > __atomic_load_n(&p2m->mempool, __ATOMIC_RELAXED) / PAGE_SIZE)
+			return NULL;
 		return pt_slot(&pt, gfn.v << PAGE_SHIFT, level);
 	}
 	*level = found;

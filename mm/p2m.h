@@ -27,6 +27,7 @@ struct p2m {
 	u64 tlb_gen;        /* [a] raised by each change that takes rights away */
 	u64 max_gfn;        /* [LOCK_P2M] highest gfn ever mapped */
 	u64 table_pages;    /* [LOCK_P2M] frames used by tables */
+	u64 mempool;        /* [a] bytes that tables may take, as the tools set it; dom0: no limit */
 	gfn_t nx_gfn;       /* [LOCK_P2M] one frame that must not be executed (self-unpacking dom0 kernel), or INVALID_GFN */
 	bool identity;      /* [I] dom0: RAM at GPA == HPA */
 	bool closed;        /* [LOCK_P2M] being relinquished: nothing more is mapped */
@@ -58,7 +59,7 @@ static inline u64 p2m_generation(const struct p2m *p2m) { return __atomic_load_n
 
 /*
  * Maps 2^order frames (order 0 to 18, both sides aligned) at gfn. What was there is removed as by p2m_remove. RAM, SHARED and
- * FOREIGN entries take over the caller's reference of each frame on success. -ENOMEM (nothing changed), -EINVAL (gfn too large or not
+ * FOREIGN entries take over the caller's reference of each frame on success. -ENOMEM (also: no table more is allowed; nothing changed), -EINVAL (gfn too large or not
  * aligned), -ESRCH (closed), -EAGAIN (order > 0: others kept filling the range; some of what was there is gone). No lock of
  * LOCK_DOMAINS or above may be held. When it returns no CPU can still use an old entry.
  */

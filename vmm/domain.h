@@ -93,7 +93,6 @@ struct domain {
 	u8 shutdown_code;               /* [LOCK_DOMAIN] */
 	bool runstate_update_flag;      /* [a] vm_assist 5 */
 	s64 time_offset;                /* [a] seconds, for the wall clock */
-	u64 paging_mempool;             /* [a] as the tools set it */
 	u32 e820_nr;                    /* [LOCK_DOMAIN] */
 	u8 e820[DOMAIN_E820_MAX * 20];  /* [LOCK_DOMAIN] packed entries as given */
 	bool destroying;                /* [LOCK_DOMAIN] some CPU carries out a step of destruction */

@@ -211,11 +211,11 @@ long hc_getnodeaffinity(struct vcpu *v, struct hypercall *hc __unused, void *arg
 	return bitmap_to_guest(v, &op->u.nodeaffinity.nodemap, BIT(0));
 }
 
-/* Tables come from the heap as they are needed; the number is the toolstack's own. */
+/* The p2m's tables come from the heap as they are needed, but not more than that. */
 long hc_paging_mempool(struct vcpu *v __unused, struct hypercall *hc, void *arg)
 {
 	struct xen_domctl *op = arg;
-	u64 *size = &hc->target->paging_mempool;
+	u64 *size = &hc->target->p2m.mempool;
 
 	if (op->cmd == XEN_DOMCTL_get_paging_mempool_size)
 		op->u.paging_mempool.size = __atomic_load_n(size, __ATOMIC_RELAXED);

@@ -282,6 +282,26 @@ static void entry_reads(void **state)
 	assert_int_equal(pg->count, 1);
 }
 
+/* A frame moved through a wide address space leaves tables behind: only as many as the domain may have. */
+static void tables_are_limited(void **state)
+{
+	u64 free = page_free_count(), gfn = 0;
+
+	while (gfn < P2M_MAX_GFN && !p2m_map(&p2m, GFN(gfn), MFN(5), 0, P2M_MMIO))
+		gfn += BIT(18);
+	assert_true(gfn > 0);
+	assert_in_range(free - page_free_count(), 1, MiB(4) / PAGE_SIZE);
+	assert_int_equal(p2m_map(&p2m, GFN(gfn), MFN(5), 0, P2M_MMIO), -ENOMEM);
+	/* Where tables are there, all goes on; and the tools may raise the limit. */
+	assert_int_equal(p2m_map(&p2m, GFN(1), MFN(5), 0, P2M_MMIO), 0);
+	p2m.mempool += 2 * PAGE_SIZE;
+	assert_int_equal(p2m_map(&p2m, GFN(gfn), MFN(5), 0, P2M_MMIO), 0);
+	/* The service domain's tables are as many as its devices' memory needs. */
+	p2m.mempool = 0;
+	p2m.identity = true;
+	assert_int_equal(p2m_map(&p2m, GFN(gfn + BIT(18)), MFN(5), 0, P2M_MMIO), 0);
+}
+
 /* A block of the hypervisor's own is counted at its head alone; the service domain may map the rest, and name it in a call. */
 static void uncounted(void **state)
 {
@@ -477,6 +497,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(between_sizes, setup, teardown),
 		cmocka_unit_test_setup_teardown(not_executable, setup, teardown),
 		cmocka_unit_test_setup_teardown(entry_reads, setup, teardown),
+		cmocka_unit_test_setup_teardown(tables_are_limited, setup, teardown),
 		cmocka_unit_test_setup_teardown(uncounted, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(closed, setup, teardown),
