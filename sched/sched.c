@@ -142,6 +142,10 @@ static void wake(struct sched_entity *e, u64 now, bool boosting)
 		spin_unlock(&q->lock);
 		return;
 	}
+	if (unlikely(!sched_may_run(e))) {
+		spin_unlock(&q->lock);
+		return;
+	}
 	e->runnable = true;
 	settle(q, e, now, boosting);
 }

@@ -52,6 +52,12 @@ u64 sched_run_time(const struct sched_entity *e, u64 now);
 s64 sched_lag(const struct sched_entity *e);
 void sched_check(unsigned cpu);
 
+/*
+ * Provided by the caller: may e run now? Asked with the run-queue lock held, before e is woken: once sched_sleep has returned, nobody who
+ * had looked before that can wake an entity that may not run.
+ */
+bool sched_may_run(const struct sched_entity *e);
+
 /* Provided by the caller (arch): pCPU `cpu` must call sched_pick soon. Called with the run-queue lock held. */
 void sched_kick(unsigned cpu);
 

@@ -79,6 +79,8 @@ bool vcpu_runnable(const struct vcpu *v)
 	return !__atomic_load_n(&v->pause_flags, __ATOMIC_SEQ_CST) && !__atomic_load_n(&v->domain->pause_count, __ATOMIC_SEQ_CST);
 }
 
+bool sched_may_run(const struct sched_entity *e) { return vcpu_runnable(container_of(e, struct vcpu, sched)); }
+
 /*
  * Tells the scheduler what the flags say. Two CPUs may do this at once with different views; each looks again after telling, so the
  * last word is always the flags' last state.

@@ -25,6 +25,8 @@ void sched_kick(unsigned cpu)
 	sim.cpu[cpu].pick_at = MIN(sim.cpu[cpu].pick_at, sim.now + sim_between(0, sim.kick_delay));
 }
 
+bool sched_may_run(const struct sched_entity *e) { return e != sim.forbidden; }
+
 u64 sim_between(u64 low, u64 high)
 {
 	u64 z = sim.random += 0x9e3779b97f4a7c15ull;

@@ -35,6 +35,7 @@ struct sim {
 	struct sim_cpu cpu[NR_CPUS];
 	s64 lag_min, lag_max;           /* over all, at the beginning and end of turns */
 	u64 events;
+	const struct sched_entity *forbidden;   /* sched_may_run says no */
 };
 
 extern struct sim sim;

@@ -66,6 +66,25 @@ static void waking_twice_or_sleeping_twice_changes_nothing(void **state)
 	sched_check(0);
 }
 
+/* Who wants to wake it saw it runnable; whoever stopped it since then relies on its being off the pCPUs. */
+static void a_late_wake_wakes_nobody(void **state)
+{
+	struct sched_entity *e = &task[0].e;
+	u64 until;
+
+	start(1);
+	sim_task_init(&task[0], &group[0], 0, 0, ALL);
+	sim.forbidden = e;
+	sched_sleep(e, sim.now);
+	sched_wake(e, sim.now);
+	sched_wake_boost(e, sim.now);
+	assert_null(sched_pick(0, sim.now, &until));
+	assert_false(sched_on_cpu(e));
+	sim.forbidden = NULL;
+	sched_wake(e, sim.now);
+	assert_ptr_equal(sched_pick(0, sim.now, &until), e);
+}
+
 static void equal_weights_get_equal_shares(void **state)
 {
 	start(1);
@@ -378,6 +397,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_runs_until_it_sleeps),
 		cmocka_unit_test(waking_twice_or_sleeping_twice_changes_nothing),
+		cmocka_unit_test(a_late_wake_wakes_nobody),
 		cmocka_unit_test(equal_weights_get_equal_shares),
 		cmocka_unit_test(weights_divide_the_time),
 		cmocka_unit_test(a_new_weight_counts_for_who_is_already_queued),
