@@ -69,6 +69,18 @@ static void batches(void)
 	give(many, 1, 0);
 }
 
+static void sizes(void)
+{
+	u64 g = HOLE_GFN;
+	long before = current();
+
+	expect(take(&g, 1, 2), 1, "four pages as one extent");
+	expect(take(&g, 1, 2), 1, "and four in their place");
+	expect(current(), before + 4, "the first four are free");
+	expect(give(&g, 1, 2), 1, "giving four");
+	expect(current(), before, "nothing is lost");
+}
+
 static void bad_extents(void)
 {
 	static const u64 bad[] = { FAR_GFN, 1ull << 52, ~0ull, ~0ull >> 12, 1ull << 63 };
@@ -173,6 +185,21 @@ static void moving(void)
 	expect(other[0], 0, "which is empty");
 }
 
+/* One page in ever new places, each of which needs a page table that stays. The last thing done: no table is left for others. */
+static void spreading(void)
+{
+	u64 home = gfn_of(other), from = home, to = HOLE_GFN;
+	long steps = 0;
+
+	while (to < FAR_GFN && map_space(XENMAPSPACE_gmfn, from, to) == 0) {
+		from = to;
+		to += 512;
+		steps++;
+	}
+	check(steps > 0 && steps < 4096, "a page's places come to an end (%ld)", steps);
+	expect(map_space(XENMAPSPACE_gmfn, from, home), 0, "and it comes home");
+}
+
 static void maps(void)
 {
 	struct { u64 addr, size; u32 type; } __attribute__((packed)) e[128];
@@ -196,9 +223,11 @@ void test_main(void)
 {
 	balloon();
 	batches();
+	sizes();
 	bad_extents();
 	foreign();
 	spaces();
 	moving();
 	maps();
+	spreading();
 }
