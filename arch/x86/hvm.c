@@ -239,13 +239,17 @@ void hvm_start_flat32(struct vcpu *v, u32 eip, u32 ebx, u32 esi)
 #define RECORD_REGS(X) X(rax) X(rbx) X(rcx) X(rdx) X(rbp) X(rsi) X(rdi) X(rsp) X(r8) X(r9) X(r10) X(r11) X(r12) X(r13) X(r14) X(r15) X(rip)
 #define RECORD_STATE(X) X(cr0) X(cr2) X(cr3) X(cr4) X(dr6) X(dr7) X(sysenter_cs) X(sysenter_esp) X(sysenter_eip)
 
-/* The combinations that VMRUN refuses (APM 15.5.1) and that no guest could have reached by itself. */
+static bool canonical(u64 a) { return (u64)((s64)(a << 16) >> 16) == a; }
+
+/* Without the combinations that VMRUN refuses (APM 15.5.1), and those that our own WRMSR would fault on: no guest could have reached them. */
 static bool enterable(const struct hvm_hw_cpu *c)
 {
 	u64 efer_ok = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_FFXSR;
 	bool long_mode = c->msr_efer & EFER_LME && c->cr0 & CR0_PG;
 
 	if (c->cr0 >> 32 || c->cr4 >> 32 || c->msr_efer & ~efer_ok || c->dr6 >> 32 || c->dr7 >> 32)
+		return false;
+	if (!canonical(c->msr_lstar) || !canonical(c->msr_cstar) || !canonical(c->shadow_gs) || (c->msr_syscall_mask | c->msr_tsc_aux) >> 32)
 		return false;
 	if ((c->cr0 & CR0_PG && !(c->cr0 & CR0_PE)) || (c->cr0 & CR0_NW && !(c->cr0 & CR0_CD)))
 		return false;

@@ -2,6 +2,7 @@
 /* VMX over a software VMCS: what a CPU must have, that every state passes the rules of VM entry, and how exits are read. */
 #include "tests/unit/fake_vendor.h"
 #include <stdio.h>
+#include <xen/hvm/save.h>
 #include <asm/vmx_insn.h>
 #include "arch/x86/vmx/vmcs.h"
 #include "arch/x86/vmx/vmx.h"
@@ -146,6 +147,24 @@ static void state_survives(void **state)
 	hvm->get_state(v, &b);
 	assert_memory_equal(&a, &b, sizeof(a));
 	assert_int_equal(rdmsr(0xc0000082), 2);
+}
+
+/* The MSRs of a vCPU are loaded by WRMSR, in ring 0: the toolstack's record may not have a value that faults there. */
+static void records_fit_the_msrs(void **state)
+{
+	struct hvm_hw_cpu good, c;
+
+	hvm_get_context(v, &good);
+	assert_int_equal(hvm_set_context(v, &good), 0);
+#define EXPECT_REFUSED(field, value) do { c = good; c.field = (value); assert_int_equal(hvm_set_context(v, &c), -EINVAL); } while (0)
+	EXPECT_REFUSED(msr_lstar, BIT(47));
+	EXPECT_REFUSED(msr_cstar, BIT(63));
+	EXPECT_REFUSED(shadow_gs, 0xffff7fffffffffffull);
+	EXPECT_REFUSED(msr_syscall_mask, BIT(32));
+	EXPECT_REFUSED(msr_tsc_aux, BIT(32));
+	c = good;
+	c.msr_lstar = c.shadow_gs = 0xffffffff81000000ull;
+	assert_int_equal(hvm_set_context(v, &c), 0);
 }
 
 /* A field that breaks a rule, and the rule's first words. */
@@ -400,6 +419,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(unlocked, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(states_pass_the_rules, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(state_survives, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(records_fit_the_msrs, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(broken_rules_are_named, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(exits, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(slices, set_up, tear_down),
