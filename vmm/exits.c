@@ -204,7 +204,11 @@ void exit_handle(struct vcpu *v, struct vm_exit *x)
 {
 	switch ((enum exit_reason)x->reason) {
 	case EXIT_HYPERCALL: hypercall_dispatch(v, x); break;
-	case EXIT_INTERRUPT: interrupts_window(); break;
+	case EXIT_INTERRUPT:
+		if (x->acknowledged)
+			interrupt_handle(x->acknowledged);
+		interrupts_window();
+		break;
 	case EXIT_HLT: exit_hlt(v, x); break;
 	case EXIT_WRMSR: exit_wrmsr(v, x); break;
 	case EXIT_NPF: exit_npf(v, x); break;

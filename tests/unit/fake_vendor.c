@@ -12,7 +12,6 @@
 static struct { u32 msr; u64 value; } msrs[64];
 static unsigned nr_msrs;
 u64 fake_cr[5] = { CR0_PE | CR0_ET | CR0_NE | CR0_WP | CR0_PG, 0, 0, 0x1000, CR4_PAE | CR4_OSXSAVE }, fake_dr[8];
-u8 fake_handled_interrupt;
 
 static u64 *find(u32 msr)
 {
@@ -61,7 +60,6 @@ void wrmsr(u32 msr, u64 v)
 }
 
 /* The layers above and beside. */
-void interrupt_handle(u8 vector) { fake_handled_interrupt = vector; }
 void lapic_send_ipi(u32 apic_id, u8 vector) { }
 u64 cpu_policy_xcr0(const struct cpu_policy *p) { return 7; }
 bool io_policy_dom0_open(u16 port) { return port != 0x20; }

@@ -18,8 +18,6 @@ void fake_vendor_vcpu_free(struct vcpu *v);
 /* The vCPU is the one on this CPU, or none is. */
 void fake_vendor_load(struct vcpu *v);
 
-extern u8 fake_handled_interrupt;       /* the last one given to interrupt_handle */
-
 /* The states that a vCPU is ever put into, one after the other: calls `check` with each. */
 void fake_vendor_states(struct vcpu *v, void (*check)(struct vcpu *v, const char *what));
 

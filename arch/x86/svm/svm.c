@@ -291,7 +291,7 @@ static void decode(struct vcpu *v, struct vmcb *b, struct vm_exit *x)
 	u64 code = b->exitcode;
 
 	switch (code) {
-	case VMEXIT_INTR: x->reason = EXIT_INTERRUPT; break;
+	case VMEXIT_INTR: x->reason = EXIT_INTERRUPT; x->acknowledged = 0; break;
 	case VMEXIT_VMMCALL:
 		x->reason = EXIT_HYPERCALL;
 		x->len = insn_len(b, 3);

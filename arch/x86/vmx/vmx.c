@@ -2,7 +2,6 @@
 #include <asm/cpu.h>
 #include <asm/hvm.h>
 #include <asm/insn.h>
-#include <asm/traps.h>
 #include <asm/vmx_insn.h>
 #include "arch/x86/vmx/vmcs.h"
 #include "arch/x86/vmx/vmx.h"
@@ -243,13 +242,14 @@ static void decode(struct vcpu *v, u32 reason, struct vm_exit *x)
 
 	switch (reason) {
 	case VMX_INTERRUPT:
-		/* The exit has acknowledged it (SDM 28.2.2): its handler is all that is missing. */
-		interrupt_handle((u8)vmread(EXIT_INTERRUPTION));
+		/* The exit has acknowledged it (SDM 28.2.2). Its handler may write records: it has to wait until this one is finished. */
 		x->reason = EXIT_INTERRUPT;
+		x->acknowledged = (u8)vmread(EXIT_INTERRUPTION);
 		break;
 	case VMX_PREEMPTION_TIMER:
 		vmx_start_slice(vx);
 		x->reason = EXIT_INTERRUPT;
+		x->acknowledged = 0;
 		break;
 	case VMX_VMCALL:
 		x->reason = EXIT_HYPERCALL;

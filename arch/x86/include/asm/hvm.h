@@ -27,6 +27,7 @@ struct vm_exit {
 		struct { u64 gpa; bool write, fetch, present; } npf;
 		struct { u16 port; u8 size; bool in, string, rep; } io;
 		struct { u8 vector; u32 error; } exc;
+		u8 acknowledged;        /* EXIT_INTERRUPT: the vector whose handler is due, or 0: it still waits */
 		struct {
 			u8 cpl; bool long_mode;
 			u16 row; u32 op;        /* added: the row in the table, from 1; without one, number and sub-operation << 8 */
