@@ -45,7 +45,6 @@ struct vcpu {
 			u32 sipi;       /* [a] 0x100 | vector: a start-up IPI waits */
 		};
 	};
-	u32 kick_pending;               /* [a] an event may have arrived since the last look */
 	struct vcpu_info *info;         /* [a] in shared_info, a registered frame, or dummy_info */
 	struct page *info_page;         /* registered frame (with reference) or NULL */
 	struct vcpu_info dummy_info;    /* vCPUs >= 32 until they register one */

@@ -15,7 +15,7 @@ struct vlapic {
 	u64 tmr[4];         /* [a] level-triggered */
 	u64 phys_level[4];  /* [c] dom0: in service in the physical APIC, EOI owed */
 	u64 phys_done[4];   /* [c] of these, the ones that dom0 has acknowledged */
-	u32 tpr, svr, esr, esr_latch;  /* [c] */
+	u32 tpr, svr, esr; /* [c] */
 	u32 lvt[7];         /* [c] CMCI, timer, thermal, perf, LINT0, LINT1, error */
 	u64 icr;            /* [c] */
 	u32 timer_icr, timer_dcr;

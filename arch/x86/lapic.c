@@ -85,7 +85,6 @@ static void send(u32 apic_id, u32 icr)
 void lapic_send_ipi(u32 apic_id, u8 vector) { send(apic_id, ICR_FIXED | ICR_ASSERT | vector); }
 void lapic_send_init(u32 apic_id) { send(apic_id, ICR_INIT | ICR_ASSERT); }
 void lapic_send_sipi(u32 apic_id, u8 page) { send(apic_id, ICR_SIPI | ICR_ASSERT | page); }
-void lapic_send_nmi(u32 apic_id) { send(apic_id, ICR_NMI | ICR_ASSERT); }
 
 void lapic_stop_others(void)
 {

@@ -13,7 +13,6 @@ unsigned fake_invepts, fake_invvpids;
 bool fake_vmx_on;
 
 bool vmxon(u64 pa) { return fake_vmx_on = *(u32 *)phys_to_virt(pa) == vmx_revision; }
-void vmxoff(void) { fake_vmx_on = false; }
 void invept_single(u64 eptp) { fake_invepts++; }
 void invvpid_all(void) { fake_invvpids++; }
 

@@ -374,13 +374,13 @@ static void translations(void **state)
 	v->domain->p2m.tlb_gen++;
 	run(VMX_CPUID, 0);
 	assert_int_equal(fake_invepts, before + 1);
-	hvm->flush_tlb(v);
+	v->hvm.asid_generation = 0;
 	run(VMX_CPUID, 0);
 	assert_int_equal(fake_invepts, before + 2);
 	/* When the VPIDs run out, all start again. */
 	before = fake_invvpids;
 	this_cpu()->asid_next = 0x10000;
-	hvm->flush_tlb(v);
+	v->hvm.asid_generation = 0;
 	run(VMX_CPUID, 0);
 	assert_int_equal(fake_invvpids, before + 1);
 	assert_int_equal(vmread(VPID), 1);

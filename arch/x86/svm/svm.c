@@ -88,11 +88,6 @@ static int svm_cpu_enable(void)
 	return 0;
 }
 
-static void svm_cpu_disable(void)
-{
-	wrmsr(MSR_EFER, rdmsr(MSR_EFER) & ~EFER_SVME);
-}
-
 static void set_intercepts(struct vmcb *b, bool privileged)
 {
 	/* #DB and #AC can be raised without end by the guest's own tables: intercepted, so that no loop escapes us. #MC is the host's. */
@@ -154,11 +149,6 @@ static void svm_vcpu_save(struct vcpu *v)
 	s->dr[1] = read_dr1();
 	s->dr[2] = read_dr2();
 	s->dr[3] = read_dr3();
-}
-
-static void svm_flush_tlb(struct vcpu *v)
-{
-	v->hvm.asid_generation = 0;
 }
 
 /* A fresh ASID is a flush: no entry carries it. When they run out, all are flushed and start again (APM 15.16). */
@@ -428,7 +418,6 @@ const struct hvm_ops svm_ops = {
 	.constant_msrs = constant_msrs,
 	.probe = svm_probe,
 	.cpu_enable = svm_cpu_enable,
-	.cpu_disable = svm_cpu_disable,
 	.domain_init = svm_domain_init,
 	.domain_destroy = svm_domain_destroy,
 	.vcpu_init = svm_vcpu_init,
@@ -445,7 +434,6 @@ const struct hvm_ops svm_ops = {
 	.set_pat = svm_set_pat,
 	.get_state = svm_get_state,
 	.set_state = svm_set_state,
-	.flush_tlb = svm_flush_tlb,
 	.cpl = svm_cpl,
 	.dump = svm_dump,
 };

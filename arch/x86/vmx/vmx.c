@@ -54,16 +54,6 @@ static int vmx_cpu_enable(void)
 	return 0;
 }
 
-static void vmx_cpu_disable(void)
-{
-	vmxoff();
-}
-
-static void vmx_flush_tlb(struct vcpu *v)
-{
-	v->hvm.asid_generation = 0;
-}
-
 /*
  * A fresh VPID is a flush of what the guest's own tables say: no entry carries it. What EPT says is kept by EPTP, whoever runs: that is
  * flushed too, since it may be from an older generation of the p2m, or from a dead domain whose root table had the same frame.
@@ -407,7 +397,6 @@ const struct hvm_ops vmx_ops = {
 	.constant_msrs = constant_msrs,
 	.probe = vmx_probe,
 	.cpu_enable = vmx_cpu_enable,
-	.cpu_disable = vmx_cpu_disable,
 	.domain_init = vmx_domain_init,
 	.domain_destroy = vmx_domain_destroy,
 	.vcpu_init = vmx_vcpu_init,
@@ -424,7 +413,6 @@ const struct hvm_ops vmx_ops = {
 	.set_pat = vmx_set_pat,
 	.get_state = vmx_get_state,
 	.set_state = vmx_set_state,
-	.flush_tlb = vmx_flush_tlb,
 	.cpl = vmx_cpl,
 	.dump = vmx_dump,
 };

@@ -7,7 +7,6 @@
 bool vmxon(u64 pa);
 bool vmptrld(u64 pa);
 bool vmclear(u64 pa);
-void vmxoff(void);
 u64 vmread(u64 field);
 void vmwrite(u64 field, u64 v);
 void invept_single(u64 eptp);

@@ -18,7 +18,6 @@ struct percpu {
 	u32 cpu;                    /* [I] number, dense from 0 */
 	u32 apic_id;                /* [I] physical */
 	struct vcpu *current;       /* vCPU whose state is loaded, or NULL */
-	u64 stack_top;              /* [I] */
 	/* Guest-mode bookkeeping for remote TLB flushes: see arch/x86/hvm.c. */
 	u32 in_guest;               /* [a] */
 	const void *guest_p2m;      /* [a] whose translations this CPU may be using */
@@ -26,7 +25,6 @@ struct percpu {
 	u64 need_resched;           /* [a] look at the run queue before entering a guest */
 	u64 asid_generation;
 	u32 asid_next;
-	void *vendor;               /* the vendor's per-CPU state */
 	u64 tlb_flushes;
 	u64 xcr0;                   /* value now in XCR0 */
 	u32 last_domid;             /* whose vCPU ran last */

@@ -56,7 +56,6 @@ struct hvm_state {
 #define HVM_OPS(X) \
 	X(const char *, probe, (void))                  /* NULL if usable, else what is missing */ \
 	X(int,  cpu_enable, (void))                     /* this pCPU; -ENOMEM */ \
-	X(void, cpu_disable, (void)) \
 	X(int,  domain_init, (struct domain *d))        /* I/O and MSR permission maps */ \
 	X(void, domain_destroy, (struct domain *d)) \
 	X(int,  vcpu_init, (struct vcpu *v)) \
@@ -73,7 +72,6 @@ struct hvm_state {
 	X(void, set_pat, (struct vcpu *v, u64 pat)) \
 	X(void, get_state, (const struct vcpu *v, struct hvm_state *s)) \
 	X(void, set_state, (struct vcpu *v, const struct hvm_state *s)) \
-	X(void, flush_tlb, (struct vcpu *v))            /* before the next entry */ \
 	X(int,  cpl, (const struct vcpu *v)) \
 	X(void, dump, (const struct vcpu *v))
 

@@ -19,7 +19,7 @@ struct hvm_vcpu {
 	u64 tsc_aux;
 	u64 tlb_gen;                /* p2m generation that this vCPU's TLB entries are of */
 	u64 asid_generation;
-	u32 asid, asid_cpu;
+	u32 asid_cpu;
 	u8 offered;                 /* the vector that this entry's guest may take, or 0 */
 	bool offered_by_apic;
 };

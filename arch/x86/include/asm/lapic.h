@@ -14,7 +14,6 @@ bool lapic_is_level(u8 vector);
 void lapic_send_ipi(u32 apic_id, u8 vector);
 void lapic_send_init(u32 apic_id);
 void lapic_send_sipi(u32 apic_id, u8 page);
-void lapic_send_nmi(u32 apic_id);
 /* NMI to all but this CPU; for a panic. */
 void lapic_stop_others(void);
 /* One-shot timer: raw counts at the divider's rate; 0 disarms. */

@@ -31,8 +31,6 @@ static inline bool vmclear(u64 pa)
 	return !failed;
 }
 
-static inline void vmxoff(void) { __asm__ volatile("vmxoff" ::: "cc", "memory"); }
-
 static inline u64 vmread(u64 field)
 {
 	u64 v;
