@@ -134,7 +134,8 @@ void hvm_vcpu_load(struct vcpu *v)
 
 	forget_branches(v->domain);
 	set_xcr0(hvm_xcr0_mask);
-	__asm__ volatile("xrstor64 (%0)" :: "r"(v->hvm.xsave), "a"(lo), "d"(hi) : "memory");
+	/* AMD's CPUs before Zen 2 restore the x87 pointers only with an exception pending: the last vCPU's, or else FNINIT's zeros, would stay. */
+	__asm__ volatile("fninit; xrstor64 (%0)" :: "r"(v->hvm.xsave), "a"(lo), "d"(hi) : "memory");
 	set_xcr0(v->hvm.xcr0);
 	if (has_tsc_aux)
 		wrmsr(MSR_TSC_AUX, v->hvm.tsc_aux);
