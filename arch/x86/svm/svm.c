@@ -13,7 +13,8 @@
 #define MSR_VM_CR       0xc0010114u
 #define MSR_VM_HSAVE_PA 0xc0010117u
 #define VM_CR_SVMDIS    BIT(4)
-#define MSR_TSC_AUX     0xc0000103u
+#define MSR_DE_CFG      0xc0011029u
+#define DE_CFG_LFENCE   BIT(1)          /* LFENCE serializes */
 
 enum { HELD_MAX = 8, HELD_NS = 50000 };
 
@@ -73,6 +74,7 @@ static const char *svm_probe(void)
 static int svm_cpu_enable(void)
 {
 	struct svm_cpu *c = &svm_cpu[cpu_id()];
+	u64 de_cfg;
 
 	c->hsave = page_alloc_zeroed();
 	c->host = page_alloc_zeroed();
@@ -82,6 +84,9 @@ static int svm_cpu_enable(void)
 	wrmsr(MSR_VM_HSAVE_PA, virt_to_phys(c->hsave));
 	c->host_pa = virt_to_phys(c->host);
 	__asm__ volatile("vmsave %0" :: "a"(c->host_pa) : "memory");
+	/* Firmware may leave that to the system; guests, who are told that it is so, rely on it against Spectre v1. */
+	if (rdmsr_safe(MSR_DE_CFG, &de_cfg) && !(de_cfg & DE_CFG_LFENCE))
+		wrmsr(MSR_DE_CFG, de_cfg | DE_CFG_LFENCE);
 	/* Generation 1, so that a vCPU with generation 0 never matches. */
 	this_cpu()->asid_generation = 1;
 	this_cpu()->asid_next = 1;
@@ -408,7 +413,7 @@ static const struct hvm_constant_msr constant_msrs[] = {
 	{ 0xc001001f, 0 },              /* NB_CFG */
 	{ 0xc0010055, 0 },              /* interrupt pending message */
 	{ 0xc0010112, 0 }, { 0xc0010113, 0 },   /* TSEG */
-	{ 0xc0011029, BIT(1) },         /* DE_CFG: LFENCE serializes */
+	{ MSR_DE_CFG, DE_CFG_LFENCE },
 	{ 0, 0 }
 };
 
