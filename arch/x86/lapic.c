@@ -71,8 +71,8 @@ bool lapic_is_level(u8 vector)
 static void send(u32 apic_id, u32 icr)
 {
 	if (!mmio) {
-		/* A WRMSR to the ICR is not serializing: earlier stores must be seen by the target first (SDM 10.12.3). */
-		smp_mb();
+		/* A WRMSR to the ICR is not serializing: earlier stores must be seen by the target first, and only these two see to it (SDM 10.12.3). */
+		__asm__ volatile("mfence; lfence" ::: "memory");
 		wrmsr(MSR_X2APIC + APIC_ICR_LO / 16, (u64)apic_id << 32 | icr);
 		return;
 	}
