@@ -61,6 +61,8 @@ u32 lapic_id(void)
 	return mmio ? id >> 24 : id;
 }
 
+bool lapic_can_reach(u32 apic_id) { return apic_id < (mmio ? 0xff : ~0u); }
+
 void lapic_eoi(void) { reg_write(APIC_EOI, 0); }
 
 bool lapic_is_level(u8 vector)

@@ -61,7 +61,7 @@ bool smp_start(u32 apic_id, paddr_t trampoline, void (*main)(void))
 {
 	unsigned cpu = nr_cpus;
 
-	if (cpu >= NR_CPUS || paging_map_stacks(cpu))
+	if (cpu >= NR_CPUS || !lapic_can_reach(apic_id) || paging_map_stacks(cpu))
 		return false;
 	percpu[cpu].apic_id = apic_id;
 	percpu[cpu].timer_armed = ~0ull;
@@ -78,6 +78,10 @@ bool smp_start(u32 apic_id, paddr_t trampoline, void (*main)(void))
 			if (__atomic_load_n(&ap_alive, __ATOMIC_ACQUIRE))
 				goto up;
 	}
+	/* It may still come: then not any more, for the next one has its stack. */
+	lapic_send_init(apic_id);
+	time_delay(10000000);
+	__atomic_store_n(&ap_alive, 0, __ATOMIC_RELAXED);
 	return false;
 up:
 	nr_cpus++;

@@ -8,6 +8,8 @@
 void lapic_init(paddr_t base);
 void lapic_enable(void);
 u32 lapic_id(void);
+/* All ones as a destination mean every CPU, and xAPIC mode has 8 bits for it. */
+bool lapic_can_reach(u32 apic_id);
 void lapic_eoi(void);
 /* True if `vector`, being serviced now, came in level-triggered. */
 bool lapic_is_level(u8 vector);
