@@ -17,6 +17,8 @@ extern char ap_trampoline[], ap_trampoline_end[], ap_trampoline_cr3[], ap_trampo
 extern u64 boot_cr3, ap_cr3, ap_stack;
 static void (*ap_continue)(void);
 static u32 ap_alive;            /* [a] */
+static u64 tsc_adjust;          /* [I] the boot CPU's, */
+static bool has_tsc_adjust;     /* [I] if there is such a register */
 
 void smp_init_boot_cpu(u32 apic_id)
 {
@@ -33,6 +35,9 @@ void ap_main(void)
 	paging_activate();
 	desc_init_cpu(cpu);
 	lapic_enable();
+	/* The TSCs have counted alike since the reset; some firmware has moved one since then. */
+	if (has_tsc_adjust && rdmsr(MSR_TSC_ADJUST) != tsc_adjust)
+		wrmsr(MSR_TSC_ADJUST, tsc_adjust);
 	/* Release: all this CPU has set up is seen before it counts as alive. */
 	__atomic_store_n(&ap_alive, 1, __ATOMIC_RELEASE);
 	while (__atomic_load_n(&ap_alive, __ATOMIC_ACQUIRE))
@@ -63,6 +68,7 @@ bool smp_start(u32 apic_id, paddr_t trampoline, void (*main)(void))
 
 	if (cpu >= NR_CPUS || !lapic_can_reach(apic_id) || paging_map_stacks(cpu))
 		return false;
+	has_tsc_adjust = rdmsr_safe(MSR_TSC_ADJUST, &tsc_adjust);
 	percpu[cpu].apic_id = apic_id;
 	percpu[cpu].timer_armed = ~0ull;
 	ap_stack = stack_top(cpu, STACK_MAIN);

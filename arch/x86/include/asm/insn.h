@@ -114,6 +114,7 @@ static inline void xsetbv(u64 v)
 }
 
 #define MSR_APIC_BASE       0x1bu
+#define MSR_TSC_ADJUST      0x3bu
 #define MSR_PAT             0x277u
 #define MSR_EFER            0xc0000080u
 #define MSR_GS_BASE         0xc0000101u
