@@ -76,7 +76,6 @@ static void free_domain(struct domain *d)
 	evtchn_destroy(d);
 	grant_destroy(d);
 	p2m_destroy(&d->p2m);
-	hvm->domain_destroy(d);
 	if (d->shared_page)
 		page_put(d->shared_page);
 	kfree(d->policy);
@@ -238,7 +237,7 @@ int domain_create(u16 domid, u32 max_vcpus, u32 max_evtchn_port, s32 grant_frame
 		goto free_arrays;
 	err = p2m_init(&d->p2m);
 	if (err)
-		goto undo_vendor;
+		goto free_arrays;
 	d->p2m.identity = d->privileged;
 	err = init_shared_page(d);
 	if (err)
@@ -264,8 +263,6 @@ undo_shared:
 	page_put(d->shared_page);
 undo_p2m:
 	p2m_destroy(&d->p2m);
-undo_vendor:
-	hvm->domain_destroy(d);
 free_arrays:
 	kfree(d->policy);
 	kfree(d->vcpu);

@@ -51,10 +51,6 @@ int svm_domain_init(struct domain *d __unused)
 	return msrpm ? 0 : make_maps();
 }
 
-void svm_domain_destroy(struct domain *d __unused)
-{
-}
-
 u64 svm_iopm(const struct domain *d)
 {
 	return virt_to_phys(d->privileged ? dom0_iopm : closed_iopm);

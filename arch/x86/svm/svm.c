@@ -424,7 +424,6 @@ const struct hvm_ops svm_ops = {
 	.probe = svm_probe,
 	.cpu_enable = svm_cpu_enable,
 	.domain_init = svm_domain_init,
-	.domain_destroy = svm_domain_destroy,
 	.vcpu_init = svm_vcpu_init,
 	.vcpu_destroy = svm_vcpu_destroy,
 	.vcpu_load = svm_vcpu_load,

@@ -21,7 +21,6 @@ struct svm_vcpu {
 
 /* Permission maps: machine addresses for the VMCB. */
 int svm_domain_init(struct domain *d);
-void svm_domain_destroy(struct domain *d);
 u64 svm_iopm(const struct domain *d);
 u64 svm_msrpm(void);
 void svm_get_state(const struct vcpu *v, struct hvm_state *s);

@@ -58,10 +58,6 @@ int vmx_domain_init(struct domain *d __unused)
 	return msr_map ? 0 : make_maps();
 }
 
-void vmx_domain_destroy(struct domain *d __unused)
-{
-}
-
 void vmx_set_maps(const struct domain *d)
 {
 	vmwrite(IO_BITMAP_A, virt_to_phys(d->privileged ? dom0_ports : closed_ports));

@@ -398,7 +398,6 @@ const struct hvm_ops vmx_ops = {
 	.probe = vmx_probe,
 	.cpu_enable = vmx_cpu_enable,
 	.domain_init = vmx_domain_init,
-	.domain_destroy = vmx_domain_destroy,
 	.vcpu_init = vmx_vcpu_init,
 	.vcpu_destroy = vmx_vcpu_destroy,
 	.vcpu_load = vmx_vcpu_load,

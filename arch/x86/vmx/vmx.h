@@ -40,7 +40,6 @@ bool vmx_unlock(void);
 
 /* Permission maps: machine addresses for the VMCS. */
 int vmx_domain_init(struct domain *d);
-void vmx_domain_destroy(struct domain *d);
 void vmx_set_maps(const struct domain *d);
 
 int vmx_vcpu_init(struct vcpu *v);

@@ -56,8 +56,7 @@ struct hvm_state {
 #define HVM_OPS(X) \
 	X(const char *, probe, (void))                  /* NULL if usable, else what is missing */ \
 	X(int,  cpu_enable, (void))                     /* this pCPU; -ENOMEM */ \
-	X(int,  domain_init, (struct domain *d))        /* I/O and MSR permission maps */ \
-	X(void, domain_destroy, (struct domain *d)) \
+	X(int,  domain_init, (struct domain *d))        /* I/O and MSR permission maps, for all domains together */ \
 	X(int,  vcpu_init, (struct vcpu *v)) \
 	X(void, vcpu_destroy, (struct vcpu *v)) \
 	X(void, vcpu_load, (struct vcpu *v))            /* state onto this pCPU, which then is its place */ \
