@@ -19,16 +19,20 @@
 #define XCR0_AVX512 (BIT(5) | BIT(6) | BIT(7))
 #define XCR0_PKRU BIT(9)
 #define MSR_TSC_AUX 0xc0000103u
+#define MSR_SPEC_CTRL 0x48u             /* bit 0: IBRS */
 #define MSR_PRED_CMD 0x49u
+#define MSR_ARCH_CAPABILITIES 0x10au    /* bit 1: IBRS may be on for good */
+#define EFER_AIBRSE BIT(21)
 
 const struct hvm_ops *hvm;
 u64 hvm_xcr0_mask;              /* [I] state that the CPU has and we keep per vCPU */
 unsigned hvm_phys_bits;         /* [I] */
-static bool has_tsc_aux, has_ibpb;      /* [I] */
+static bool has_tsc_aux, has_ibpb, has_enhanced_ibrs, has_automatic_ibrs;      /* [I] */
 
 static const char *find_features(void)
 {
 	u32 a, b, c, d;
+	u64 arch;
 
 	cpuid_count(1, 0, &a, &b, &c, &d);
 	if (!(c & 1u << 26))
@@ -47,6 +51,12 @@ static const char *find_features(void)
 	has_ibpb |= d & 1u << 26;       /* Intel's bit for the same */
 	cpuid_count(0x80000001, 0, &a, &b, &c, &d);
 	has_tsc_aux = d & 1u << 27;
+	has_enhanced_ibrs = rdmsr_safe(MSR_ARCH_CAPABILITIES, &arch) && arch & 2;
+	cpuid_count(0x80000000, 0, &a, &b, &c, &d);
+	if (a >= 0x80000021) {
+		cpuid_count(0x80000021, 0, &a, &b, &c, &d);
+		has_automatic_ibrs = a & 1u << 8;
+	}
 	return NULL;
 }
 
@@ -73,6 +83,11 @@ void hvm_cpu_enable(void)
 	write_cr4(read_cr4() | CR4_OSXSAVE | CR4_OSFXSR | CR4_OSXMMEXCPT);
 	xsetbv(hvm_xcr0_mask);
 	this_cpu()->xcr0 = hvm_xcr0_mask;
+	/* For good: what a guest has taught the branch predictor doesn't steer ring 0 of the host. */
+	if (has_enhanced_ibrs)
+		wrmsr(MSR_SPEC_CTRL, 1);
+	if (has_automatic_ibrs)
+		wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_AIBRSE);
 	if (hvm->cpu_enable())
 		panic("no memory for CPU %u's virtualization state", cpu_id());
 }
