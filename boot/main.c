@@ -198,7 +198,7 @@ static void init_platform(void)
 	power_init(&acpi_info);
 	lapic_init(acpi_info.lapic_address ?: 0xfee00000);
 	percpu[0].apic_id = lapic_id();
-	time_init();
+	time_init(acpi_info.pm_timer);
 	why = hvm_select();
 	if (why)
 		panic("this machine can't run guests: %s", why);

@@ -6,7 +6,8 @@
 #include <asm/time.h>
 
 enum { PIT_HZ = 1193182, PIT_CH2 = 0x42, PIT_MODE = 0x43, PIT_GATE = 0x61 };
-enum { CALIBRATION_MS = 10, CALIBRATION_TRIES = 5 };
+enum { CALIBRATION_MS = 10, CALIBRATION_TRIES = 5, TSC_KHZ_MIN = 100000 };
+#define ACPI_TIMER_HZ 3579545ull
 #define NS_PER_S 1000000000ull
 
 struct time_scale time_scale;
@@ -23,31 +24,53 @@ static u32 wallclock_nsec;
 static u64 measure_pit(u64 *doubt)
 {
 	u16 count = (u16)(PIT_HZ * CALIBRATION_MS / 1000);
-	u64 before, start, last, now;
+	u64 before, start, prior, last, now;
+	bool done;
 
 	outb(PIT_GATE, (inb(PIT_GATE) & ~2) | 1);
 	outb(PIT_MODE, 0xb0);
 	outb(PIT_CH2, (u8)count);
 	before = rdtsc();
 	outb(PIT_CH2, (u8)(count >> 8));
-	start = now = rdtsc();
+	start = last = now = rdtsc();
 	do {
+		prior = last;
 		last = now;
 		if (last - start > 4000000000ull)
 			return 0;
+		done = inb(PIT_GATE) & 0x20;
 		now = rdtsc();
-	} while (!(inb(PIT_GATE) & 0x20));
-	*doubt = (start - before) + (now - last);
-	return now - start;
+	} while (!done);
+	/* Zero was between the last two looks at OUT2, and either may have taken long. */
+	*doubt = (start - before) + (now - prior);
+	return (last + now) / 2 - start;
 }
 
-/* The least doubtful of a few tries. */
-static u64 measure_tsc_khz(void)
+/* The same by the ACPI timer, of which 24 bits count: it is there where firmware has put the 8254 to sleep. */
+static u64 measure_acpi_timer(u16 port, u64 *doubt)
+{
+	u64 before = rdtsc(), start, last, now;
+	u32 ticks, from = inl(port);
+
+	start = rdtsc();
+	do {
+		last = rdtsc();
+		ticks = (inl(port) - from) & 0xffffff;
+		now = rdtsc();
+		if (now - start > 4000000000ull)
+			return 0;
+	} while (ticks < ACPI_TIMER_HZ * CALIBRATION_MS / 1000);
+	*doubt = (start - before) + (now - last);
+	return (last + now - before - start) / 2 * ACPI_TIMER_HZ / 1000 * CALIBRATION_MS / ticks;
+}
+
+/* The least doubtful of a few tries; by the 8254 if there is no ACPI timer. */
+static u64 measure_tsc_khz(u16 acpi_timer)
 {
 	u64 best = 0, least = ~0ull;
 
 	for (int i = 0; i < CALIBRATION_TRIES; i++) {
-		u64 doubt, cycles = measure_pit(&doubt);
+		u64 doubt, cycles = acpi_timer ? measure_acpi_timer(acpi_timer, &doubt) : measure_pit(&doubt);
 
 		if (cycles && doubt < least) {
 			best = cycles;
@@ -169,13 +192,16 @@ static void measure_apic_timer(void)
 		panic("the local APIC timer does not count: this machine can't be used");
 }
 
-void time_init(void)
+void time_init(u16 acpi_timer)
 {
-	u64 khz = measure_tsc_khz();
+	u64 khz = measure_tsc_khz(0);
 
-	if (!khz) {
+	/* Less is no TSC's rate but what a port without a timer behind it makes of it. */
+	if (khz < TSC_KHZ_MIN && acpi_timer)
+		khz = measure_tsc_khz(acpi_timer);
+	if (khz < TSC_KHZ_MIN) {
 		khz = 1000000;
-		printk(LOG_WARN "no 8254 timer to measure the TSC against: taking 1 GHz, clocks will be wrong\n");
+		printk(LOG_WARN "no 8254 and no ACPI timer to measure the TSC against: taking 1 GHz, clocks will be wrong\n");
 	}
 	set_scale((u32)khz);
 	time_scale.tsc_base = rdtsc();

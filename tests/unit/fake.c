@@ -152,6 +152,8 @@ static u32 wall_nsec;
 
 WEAK void cpu_kick(unsigned cpu) { percpu[cpu].need_resched = 1; }
 WEAK u64 time_now(void) { return fake_time; }
+u64 rdtsc(void);
+WEAK u64 rdtsc(void) { return __builtin_ia32_rdtsc(); }
 WEAK u64 time_tsc(void) { return fake_time; }
 WEAK void time_arm(u64 deadline) { fake_armed = deadline; }
 

@@ -5,6 +5,8 @@
 #define cpuid_count machine_cpuid_count
 #define inb         machine_inb
 #define outb        machine_outb
+#define inl         machine_inl
+#define rdtsc       machine_rdtsc
 #define rdmsr       machine_rdmsr
 #define wrmsr       machine_wrmsr
 #define read_cr0    machine_read_cr0
@@ -28,6 +30,8 @@
 #undef cpuid_count
 #undef inb
 #undef outb
+#undef inl
+#undef rdtsc
 #undef rdmsr
 #undef wrmsr
 #undef read_cr0
@@ -54,6 +58,8 @@
 void cpuid_count(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d);
 u8 inb(u16 port);
 void outb(u16 port, u8 v);
+u32 inl(u16 port);
+u64 rdtsc(void);        /* the host's, if the test has none of its own */
 
 /* tests/unit/fake_vendor.c */
 u64 rdmsr(u32 msr);

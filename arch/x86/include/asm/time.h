@@ -21,8 +21,8 @@ void time_arm(u64 deadline);
 void time_wallclock(u64 *sec, u32 *nsec);
 void time_set_wallclock(u64 sec, u32 nsec, u64 system_time);
 
-/* Boot CPU: measures TSC and APIC timer, reads the RTC. Each CPU's APIC timer runs at the same rate. */
-void time_init(void);
+/* Boot CPU: measures TSC and APIC timer, reads the RTC. `acpi_timer`: its port, 0 for none. Each CPU's APIC timer runs at the same rate. */
+void time_init(u16 acpi_timer);
 /* Busy-waits. */
 void time_delay(u64 ns);
 
