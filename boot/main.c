@@ -121,9 +121,9 @@ static struct range_set usable_ram(void)
 static void *take_ram(u64 size)
 {
 	struct range_set s = usable_ram();
-	paddr_t at = range_set_top(&s, size, ram_limit);
+	paddr_t at = range_set_find(&s, size, size, MiB(80), ram_limit);
 
-	if (at < MiB(80) || !range_set_remove(&free_ram, at, at + size))
+	if (!at || !range_set_remove(&free_ram, at, at + size))
 		panic("this machine has too little memory");
 	return memset(phys_to_virt(at), 0, size);
 }

@@ -99,13 +99,13 @@ bool range_set_remove(struct range_set *s, paddr_t start, paddr_t end)
 	return true;
 }
 
-paddr_t range_set_top(const struct range_set *s, u64 size, paddr_t limit)
+paddr_t range_set_find(const struct range_set *s, u64 size, u64 align, paddr_t from, paddr_t to)
 {
 	for (unsigned i = s->nr; i-- > 0; ) {
-		paddr_t end = ROUND_DOWN(MIN(s->r[i].end, limit), size);
+		paddr_t end = MIN(s->r[i].end, to);
 
-		if (end >= size && end - size >= s->r[i].start)
-			return end - size;
+		if (end >= size && ROUND_DOWN(end - size, align) >= MAX(s->r[i].start, from))
+			return ROUND_DOWN(end - size, align);
 	}
 	return 0;
 }

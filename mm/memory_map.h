@@ -30,7 +30,7 @@ struct range_set {
 };
 bool range_set_add(struct range_set *s, paddr_t start, paddr_t end);
 bool range_set_remove(struct range_set *s, paddr_t start, paddr_t end);
-/* The highest block of `size` bytes, a power of 2, aligned to that, that lies in the set and below `limit`; 0 if there is none. */
-paddr_t range_set_top(const struct range_set *s, u64 size, paddr_t limit);
+/* The highest multiple of `align`, not below `from`, where `size` bytes lie in one range of s and below `to`; 0 if there is none. */
+paddr_t range_set_find(const struct range_set *s, u64 size, u64 align, paddr_t from, paddr_t to);
 
 #endif

@@ -40,14 +40,16 @@ static void map_image(const char *from, const char *to, u32 flags)
 	paging_map((u64)from, image_phys + (u64)(from - image_start), (u64)(to - from), flags);
 }
 
+/* Of the rest nothing: the CPU may look ahead wherever a page is cached, and not all holes above 4 GiB have an MTRR that forbids it. */
 void paging_init(void *(*take_page)(void))
 {
 	must(pt_init(&pt, &pt_x86_64, take_page, NULL));
 	for (unsigned i = 0; i < memory_map_nr; i++)
 		if (memory_map[i].type == MEMORY_RAM) {
-			paddr_t start = memory_map[i].start & PAGE_MASK;
+			paddr_t start = ROUND_UP(memory_map[i].start, PAGE_SIZE), end = memory_map[i].end & PAGE_MASK;
 
-			paging_map(DIRECTMAP_BASE + start, start, ROUND_UP(memory_map[i].end, PAGE_SIZE) - start, PT_WRITE);
+			if (start < end)
+				paging_map(DIRECTMAP_BASE + start, start, end - start, PT_WRITE);
 		}
 	paging_map(DIRECTMAP_BASE + image_phys, image_phys, (u64)(rodata_end - image_start), 0);
 	map_image(image_start, text_end, PT_EXEC);

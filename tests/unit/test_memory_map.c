@@ -79,7 +79,8 @@ static void sets_of_ranges(void **state)
 		}
 		for (unsigned n = 0; n < 6; n++) {
 			unsigned from = fake_random() % FRAMES, size = 1 + fake_random() % (FRAMES - from), frames = 0;
-			unsigned want = 1u << fake_random() % 4, limit = fake_random() % (FRAMES + 1), top = limit / want * want;
+			unsigned want = 1 + fake_random() % 8, align = 1u << fake_random() % 4, least = fake_random() % 8, limit = fake_random() % (FRAMES + 1);
+			unsigned at = limit > want ? (limit - want) / align * align : 0;
 
 			assert_true(range_set_remove(&s, from * PAGE_SIZE, (from + size) * PAGE_SIZE));
 			memset(in + from, 0, size);
@@ -89,9 +90,9 @@ static void sets_of_ranges(void **state)
 			for (unsigned i = 0; i < FRAMES; i++)
 				frames -= in[i];
 			assert_int_equal(frames, 0);
-			while (top && (top -= want) && memchr(in + top, 0, want))
-				;
-			assert_int_equal(range_set_top(&s, want * PAGE_SIZE, limit * PAGE_SIZE), top * PAGE_SIZE);
+			while (at && (at < least || memchr(in + at, 0, want)))
+				at = at < least ? 0 : at - align;
+			assert_int_equal(range_set_find(&s, want * PAGE_SIZE, align * PAGE_SIZE, least * PAGE_SIZE, limit * PAGE_SIZE), at * PAGE_SIZE);
 		}
 	}
 }
