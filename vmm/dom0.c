@@ -55,16 +55,16 @@ static paddr_t end_of_range_with(const struct range_set *ram, paddr_t at)
 
 static void plan(const struct dom0_config *c, paddr_t kernel_end)
 {
-	u64 need;
-
 	layout.low_end = MIN(end_of_range_with(&c->ram, KERNEL_PHYS), GiB(4));
 	layout.kernel_end = ROUND_UP(kernel_end, MiB(2));
 	layout.block = layout.kernel_end;
-	layout.initrd = ROUND_DOWN(layout.low_end - c->initrd_size, PAGE_SIZE);
-	need = layout.block + BLOCK_SIZE + c->initrd_size + MiB(64);
-	if (layout.low_end < need)
-		panic("the service domain has too little memory: kernel and initrd need %llu MiB in one piece, there are %llu; "
-		      "raise dom0_mem=, or use a machine with more RAM", (unsigned long long)(need >> 20), (unsigned long long)(layout.low_end >> 20));
+	/* Firmware may have cut the memory behind the kernel short. What stays free before the initrd is for Linux's DMA buffers. */
+	layout.initrd = range_set_find(&c->ram, c->initrd_size + MiB(64), PAGE_SIZE, layout.block + BLOCK_SIZE, GiB(4));
+	if (layout.low_end < layout.block + BLOCK_SIZE || !layout.initrd)
+		panic("the service domain has too little memory: the kernel needs what is up to %llu MiB, its initrd %llu MiB in one piece "
+		      "above it; raise dom0_mem=, or use a machine with more RAM", (unsigned long long)((layout.block + BLOCK_SIZE) >> 20),
+		      (unsigned long long)((c->initrd_size + MiB(64)) >> 20));
+	layout.initrd += MiB(64);
 	/* The initial page tables of a PVH kernel see 1 GiB (abi.md A.3). */
 	if (layout.block + BLOCK_SIZE > GiB(1))
 		panic("the service domain's kernel is too large: it ends at %llu MiB", (unsigned long long)(layout.kernel_end >> 20));
