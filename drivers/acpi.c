@@ -123,6 +123,10 @@ const struct acpi_header *acpi_find(const struct acpi *acpi, const char signatur
 
 static void add_cpu(struct acpi_info *info, u32 apic_id, u32 uid, u32 flags)
 {
+	/* Some firmware has both kinds of entry for the same CPU; starting one that runs would stop it. */
+	for (unsigned i = 0; i < info->nr_cpus; i++)
+		if (info->cpu[i].apic_id == apic_id && info->cpu[i].enabled)
+			return;
 	APPEND(info, cpu, nr_cpus, "CPUs", { .apic_id = apic_id, .uid = uid, .enabled = flags & ACPI_MADT_ENABLED });
 }
 

@@ -312,6 +312,36 @@ static void too_many_cpus_are_counted_off(void **state)
 	assert_int_equal(lines_logged(), 1);
 }
 
+/* By both kinds of entry; a disabled one may be a place holder with the id of one that counts. */
+static void a_cpu_listed_twice_counts_once(void **state)
+{
+	static const u8 body[] = {
+		0, 0, 0xe0, 0xfe, 1, 0, 0, 0,
+		0, 8, 0, 4, 1, 0, 0, 0, 0, 8, 1, 6, 0, 0, 0, 0,
+		9, 16, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0,
+		9, 16, 0, 0, 6, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0,
+		9, 16, 0, 0, 6, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0,
+	};
+	unsigned enabled = 0;
+
+	put_machine();
+	free(block[1].data);
+	block[1].data = malloc(36 + sizeof(body));
+	block[1].len = 36 + sizeof(body);
+	madt = (void *)block[1].data;
+	memset(madt, 0, 36);
+	memcpy(madt, "APIC", 4);
+	madt->header.length = 36 + sizeof(body);
+	memcpy((u8 *)madt + 36, body, sizeof(body));
+	fix(madt);
+	parse();
+	for (unsigned i = 0; i < info.nr_cpus; i++)
+		enabled += info.cpu[i].enabled;
+	assert_int_equal(enabled, 2);
+	assert_int_equal(info.cpu[0].apic_id, 4);
+	assert_string_equal(fake_log, "");
+}
+
 /* --- what dom0 gets ------------------------------------------------------------------------------------------------------- */
 
 static void dom0_madt_has_its_cpus_and_our_wiring(void **state)
@@ -398,6 +428,7 @@ int main(void)
 		cmocka_unit_test(s5_needs_a_whole_package),
 		cmocka_unit_test(wrong_registers_are_not_ports),
 		cmocka_unit_test(too_many_cpus_are_counted_off),
+		cmocka_unit_test(a_cpu_listed_twice_counts_once),
 		cmocka_unit_test(dom0_madt_has_its_cpus_and_our_wiring),
 		cmocka_unit_test(small_buffers_are_refused),
 		cmocka_unit_test(dom0_xsdt_hides_what_is_ours),
