@@ -45,8 +45,8 @@ static const char *check_phdr(const struct elf *elf, const struct elf_phdr *ph)
 		return NULL;
 	if (ph->filesz > ph->memsz)
 		return "a segment is larger in the image than in memory";
-	if (ph->paddr + ph->memsz < ph->paddr)
-		return "a segment wraps around the end of memory";
+	if (!in_range(ph->paddr, ph->memsz, BIT(52)))
+		return "a segment lies beyond the end of memory";
 	return NULL;
 }
 

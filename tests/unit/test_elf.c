@@ -126,6 +126,9 @@ static void wrong_segments_are_refused(void **state)
 	m = good_image();
 	m.ph[0].paddr = ~0ull - 100;
 	open_error(&m, sizeof(m));
+	m.ph[0].paddr = MiB(16);
+	m.ph[0].memsz = ~0ull - MiB(16);        /* its end, rounded up, would be 0 */
+	assert_string_equal(open_error(&m, sizeof(m)), "a segment lies beyond the end of memory");
 	m = good_image();
 	m.ph[1].filesz = sizeof(m);
 	open_error(&m, sizeof(m));
