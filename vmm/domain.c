@@ -351,7 +351,7 @@ void domain_crash(struct domain *d, const char *fmt, ...)
  */
 int domain_destroy(struct domain *d)
 {
-	bool first, done;
+	bool first;
 
 	spin_lock(&d->lock);
 	first = !d->dying;
@@ -365,14 +365,6 @@ int domain_destroy(struct domain *d)
 	if (__atomic_load_n(&d->dying, __ATOMIC_ACQUIRE) != 1)
 		return 0;
 
-	spin_lock(&d->lock);
-	if (d->destroying) {
-		spin_unlock(&d->lock);
-		return -EAGAIN;
-	}
-	d->destroying = true;
-	spin_unlock(&d->lock);
-
 	evtchn_destroy(d);
 	for (u32 i = 0; i < d->max_vcpus; i++)
 		if (d->vcpu[i]) {
@@ -380,11 +372,7 @@ int domain_destroy(struct domain *d)
 			timer_cancel_sync(&d->vcpu[i]->poll_timer);
 			vcpu_release_areas(d->vcpu[i]);
 		}
-	done = grant_release_maps(d, GRANT_STEP) && p2m_relinquish(&d->p2m, &d->relinquish_next, RELINQUISH_STEP);
-
-	/* Release: all of the above is seen by whoever goes on with the next step. */
-	__atomic_store_n(&d->destroying, false, __ATOMIC_RELEASE);
-	if (!done)
+	if (!grant_release_maps(d, GRANT_STEP) || !p2m_relinquish(&d->p2m, &d->relinquish_next, RELINQUISH_STEP))
 		return -EAGAIN;
 	__atomic_store_n(&d->dying, 2, __ATOMIC_SEQ_CST);
 	record_event(RECORD_DESTROY, d, NULL, 0, 0);

@@ -94,8 +94,7 @@ struct domain {
 	s64 time_offset;                /* [a] seconds, for the wall clock */
 	u32 e820_nr;                    /* [LOCK_DOMAIN] */
 	u8 e820[DOMAIN_E820_MAX * 20];  /* [LOCK_DOMAIN] packed entries as given */
-	bool destroying;                /* [LOCK_DOMAIN] some CPU carries out a step of destruction */
-	u64 relinquish_next;            /* [LOCK_DOMAIN] cursor of destruction */
+	u64 relinquish_next;            /* [LOCK_CONTROL] cursor of destruction */
 	u32 pollers;                    /* [a] vCPUs in SCHEDOP_poll */
 	char io_line[120];              /* [c-ish, LOCK_DOMAIN] bytes written to port 0xE9 */
 	u32 io_len;
@@ -105,7 +104,7 @@ struct domain {
 
 extern struct domain *dom0;
 
-/* New domain with one pause, in the table. domid 0xffff: choose (roving). -EEXIST, -ENOMEM, -EINVAL. */
+/* New domain with one pause, which is the control domain's to take back, in the table. domid 0xffff: choose (roving). -EEXIST, -ENOMEM, -EINVAL. */
 int domain_create(u16 domid, u32 max_vcpus, u32 max_evtchn_port, s32 grant_frames, s32 maptrack_frames, struct domain **out);
 /* vCPU `id` of d, down. The domain is paused. */
 int vcpu_create(struct domain *d, u32 id, struct vcpu **out);
@@ -126,7 +125,7 @@ bool domain_is_stopped(struct domain *d);
 void domain_shutdown(struct domain *d, u8 code);
 /* The guest did what it can't: logs why, shuts it down as crashed. For dom0 the caller must have something gentler. */
 void domain_crash(struct domain *d, const char *fmt, ...) __printf(2, 3);
-/* One step of destruction: 0 when done, -EAGAIN to be called again. */
+/* One step of destruction, with control_lock held: 0 when done, -EAGAIN to be called again. */
 int domain_destroy(struct domain *d);
 /* Lets destroyed domains go whose last frame is free; from the run loop, with no lock held. */
 void domain_reap(void);

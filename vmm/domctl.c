@@ -48,8 +48,6 @@ long hc_createdomain(struct vcpu *v __unused, struct hypercall *hc __unused, voi
 	if (!rc) {
 		memcpy(d->handle, c->handle, sizeof(d->handle));
 		d->create_flags = c->flags;
-		/* The pause that it is born with is the control domain's to take back. */
-		d->controller_pauses = 1;
 		op->domain = d->domid;
 	}
 	spin_unlock(&control_lock);
