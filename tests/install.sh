@@ -59,7 +59,7 @@ chmod +x "$work/probe" "$work/mkrelpath"
 menu()
 {
 	env -i PATH="$PATH:/usr/sbin:/sbin" pkgdatadir=/usr/share/grub datarootdir=/usr/share grub_probe="$work/probe" \
-		grub_mkrelpath="$work/mkrelpath" BOTHY_BOOT="$boot" GRUB_DEVICE=/dev/vda1 GRUB_DEVICE_UUID=1234-abcd \
+		grub_mkrelpath="$work/mkrelpath" BOTHY_BOOT="$boot" BOTHY_ETC="$work/etc" GRUB_DEVICE=/dev/vda1 GRUB_DEVICE_UUID=1234-abcd \
 		GRUB_DEVICE_BOOT=/dev/vda1 GRUB_DEVICE_BOOT_UUID=1234-abcd GRUB_DISTRIBUTOR=Debian GRUB_FS=ext2 \
 		GRUB_CMDLINE_LINUX_DEFAULT=quiet GRUB_CMDLINE_LINUX=net.ifnames=0 "$@" \
 		"$dest/etc/grub.d/20_linux_bothy" >"$work/menu" 2>"$work/errors" || { cat "$work/errors"; return 1; }
@@ -78,6 +78,18 @@ check options-run menu GRUB_CMDLINE_BOTHY='dom0_mem=512M console=none' GRUB_CMDL
 check options-syntax grub-script-check "$work/menu"
 check options grep -q '^.multiboot2	/boot/bothy.elf dom0_mem=512M console=none$' "$work/menu"
 check options-linux grep -q 'ro console=tty0 net.ifnames=0 quiet$' "$work/menu"
+check flat-runs menu GRUB_DISABLE_SUBMENU=y GRUB_CMDLINE_LINUX='dyndbg=\"file /etc/* +p\"'
+check flat-syntax grub-script-check "$work/menu"
+check flat lacks submenu "$work/menu"
+check flat-entries count 3 "^menuentry 'Debian GNU/Linux, with Bothy" "$work/menu"
+check no-expansion grep -q 'console=hvc0 dyndbg=\\"file /etc/\* +p\\" quiet$' "$work/menu"
+# As on a machine: grub-mkconfig has read these files, but hands on none of our variables.
+mkdir -p "$work/etc/default/grub.d"
+echo 'GRUB_CMDLINE_BOTHY="dom0_mem=3G console=none"; GRUB_CMDLINE_LINUX=other' >"$work/etc/default/grub"
+echo 'GRUB_CMDLINE_BOTHY_LINUX=console=tty0' >"$work/etc/default/grub.d/local.cfg"
+check settings-run menu
+check settings grep -q '^.multiboot2	/boot/bothy.elf dom0_mem=3G console=none$' "$work/menu"
+check settings-linux grep -q 'ro console=tty0 net.ifnames=0 quiet$' "$work/menu"
 rm -f "$boot"/config-6*
 check no-kernel menu
 check no-kernel-said grep -q CONFIG_XEN_PVH "$work/errors"
