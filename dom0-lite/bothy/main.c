@@ -197,10 +197,20 @@ static const struct { const char *name, *takes; int (*run)(const struct options 
 	{ "top", "jbsn", run_top, 1 }, { "trace", "gtmso", trace, 5 }, { "exits", "j", exits, 0 }, { "list", "j", list, 0 }, { "info", "j", info, 0 },
 };
 
+/* All of the text as a number in that range. */
+static bool number(const char *text, double min, double max, double *out)
+{
+	char *end;
+
+	*out = strtod(text, &end);
+	return end > text && !*end && *out >= min && *out <= max;
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = { .count = -1 };
 	int c, status;
+	double count;
 	u32 n;
 
 	if (argc < 2)
@@ -228,8 +238,15 @@ int main(int argc, char **argv)
 		case 't': o.text = true; break;
 		case 'm': o.html = true; break;
 		case 'g': o.guest = optarg; break;
-		case 's': o.seconds = atof(optarg); break;
-		case 'n': o.count = atoi(optarg); break;
+		case 's':
+			if (!number(optarg, 0, 3600, &o.seconds))
+				return usage("--seconds wants a number up to 3600, not ", optarg);
+			break;
+		case 'n':
+			if (!number(optarg, 1, 1e9, &count))
+				return usage("--count wants a number, not ", optarg);
+			o.count = (int)count;
+			break;
 		case 'o': o.file = optarg; break;
 		}
 	}
@@ -239,8 +256,14 @@ int main(int argc, char **argv)
 		return usage("exits of which guest?", "");
 	if (commands[n].run == trace && !o.file)
 		return usage("trace wants -o FILE", "");
-	if (optind < argc || o.seconds < 0 || o.seconds > 3600)
+	if (optind < argc)
 		return usage("wrong arguments for ", argv[1]);
 	status = source_open(&source);
-	return status ? status : commands[n].run(&o);
+	if (!status)
+		status = commands[n].run(&o);
+	if (fflush(stdout) || ferror(stdout)) {
+		perror("bothy: standard output");
+		return END_FAILED;
+	}
+	return status;
 }

@@ -1,5 +1,6 @@
 /* The hypervisor's pages, mapped read-only through Xen's own interface for such things; and the names of guests from xenstore. */
 #include "dom0-lite/bothy/bothy.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -24,6 +25,10 @@ int source_open(struct source *s)
 {
 	memset(s, 0, sizeof(*s));
 	memory = xenforeignmemory_open(NULL, 0);
+	if (!memory && errno == EACCES) {
+		fprintf(stderr, "bothy: only root may ask the hypervisor\n");
+		return END_FAILED;
+	}
 	if (memory)
 		s->machine = map(RECORD_ID_MACHINE, 0, 2);
 	if (!s->machine || s->machine->magic != RECORD_MAGIC) {

@@ -14,6 +14,9 @@ status()
 
 check "help" status 0 'usage: bothy' bothy --help
 check "no such command: 2" status 2 'no command dance' bothy dance
+check "a number that is none: 2" status 2 'not nan' bothy top --batch --seconds nan
+check "a count that is none: 2" status 2 'not 3x' bothy top --batch --count 3x
+check "nowhere to write: 1" status 1 'No space' sh -c 'bothy info >/dev/full'
 check "no such guest: 3" status 3 'no guest nobody' bothy exits nobody
 check "info" status 0 'records since boot' bothy info
 check "info --json" status 0 '"cpus":2' bothy info --json
