@@ -87,7 +87,9 @@ check no-expansion grep -q 'console=hvc0 dyndbg=\\"file /etc/\* +p\\" quiet$' "$
 mkdir -p "$work/etc/default/grub.d"
 echo 'GRUB_CMDLINE_BOTHY="dom0_mem=3G console=none"; GRUB_CMDLINE_LINUX=other' >"$work/etc/default/grub"
 echo 'GRUB_CMDLINE_BOTHY_LINUX=console=tty0' >"$work/etc/default/grub.d/local.cfg"
+echo 'grub_warn "as xen.cfg does"' >"$work/etc/default/grub.d/xen.cfg"
 check settings-run menu
+check settings-quiet lacks xen.cfg "$work/errors"
 check settings grep -q '^.multiboot2	/boot/bothy.elf dom0_mem=3G console=none$' "$work/menu"
 check settings-linux grep -q 'ro console=tty0 net.ifnames=0 quiet$' "$work/menu"
 rm -f "$boot"/config-6*
