@@ -33,7 +33,6 @@ static void answers(void)
 	text_answer(XENVER_extraversion, 16, "extraversion");
 	text_answer(XENVER_capabilities, 1024, "capabilities");
 	text_answer(XENVER_changeset, 64, "changeset");
-	text_answer(XENVER_commandline, 1024, "command line");
 	text_answer(XENVER_compile_info, 144, "compile_info");
 	expect(version(XENVER_platform_parameters, buf), 0, "platform parameters");
 	expect(version(XENVER_guest_handle, buf), 0, "guest handle");
@@ -114,6 +113,7 @@ static void forbidden(void)
 	expect(hypercall(36, (u64)UNMAPPED, 0, 0, 0, 0), -EPERM, "domctl from nowhere");
 	expect(hc2(__HYPERVISOR_memory_op, XENMEM_set_memory_map, buf), -EPERM, "set_memory_map");
 	expect(hc2(__HYPERVISOR_memory_op, XENMEM_acquire_resource, buf), -EPERM, "acquire_resource");
+	expect(version(XENVER_commandline, buf), -EPERM, "the hypervisor's command line");
 	expect(hypercall(__HYPERVISOR_console_io, 1, 16, (u64)buf, 0, 0), -EPERM, "reading the console");
 	expect(hypercall(33, 25, (u64)buf, 0, 0, 0), -EPERM, "physdev_op pci_device_add");
 	expect(hc2(__HYPERVISOR_sched_op, SCHEDOP_remote_shutdown, buf), -EPERM, "remote_shutdown");
