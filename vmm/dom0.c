@@ -1,7 +1,7 @@
 /*
  * The service domain's builder. Its RAM is mapped at machine addresses; the kernel is a stock vmlinuz that unpacks itself: its own 32-bit
  * entry runs in guest mode until it jumps to the page where the unpacked kernel starts, which is not executable. There the PVH
- * note is read out of the unpacked image, and the vCPU starts again at the PVH entry (design.md, Boot; abi.md A).
+ * note is read out of the unpacked image, and the vCPU starts again at the PVH entry (docs/boot.md; abi.md A).
  */
 #include <xen/xen.h>
 #include <xen/arch-x86/hvm/start_info.h>
