@@ -87,6 +87,7 @@ WEAK void panic(const char *fmt, ...)
 #define MAX_HELD 16
 static spinlock_t *held[MAX_HELD];
 static unsigned nr_held;
+void (*fake_lock_pair)(const spinlock_t *held, const spinlock_t *taken);
 
 /* Two locks of these levels may be held at once; their order (by domain or CPU number) is the owner's business. */
 static bool may_pair(unsigned level)
@@ -103,6 +104,8 @@ void spin_lock(spinlock_t *l)
 			bug(__FILE__, __LINE__, "a lock taken twice");
 		if (held[i]->level > l->level || (held[i]->level == l->level && !may_pair(l->level)))
 			bug(__FILE__, __LINE__, "a lock taken out of order");
+		if (held[i]->level == l->level && fake_lock_pair)
+			fake_lock_pair(held[i], l);
 	}
 	if (nr_held == MAX_HELD)
 		bug(__FILE__, __LINE__, "too many locks");

@@ -416,6 +416,40 @@ static void dom0_xsdt_hides_what_is_ours(void **state)
 	assert_int_equal(acpi.nr_tables, 4);
 }
 
+/* Each of the names by itself, spelt here once more. */
+static void none_of_the_hidden_is_seen(void **state)
+{
+	static const char hidden[][5] = {
+		"APIC", "HPET", "DMAR", "IVRS", "SRAT", "SLIT", "HMAT", "PPTT", "BGRT", "FPDT", "TPM2", "TCPA", "HEST", "BERT", "EINJ", "ERST", "WAET",
+	};
+	static const paddr_t extra[] = { 0x123456000 };
+	u8 buf[256] __aligned(8);
+
+	put_machine();
+	parse();
+	for (unsigned i = 0; i < ARRAY_SIZE(hidden); i++) {
+		int before = acpi_build_xsdt(buf, sizeof(buf), &acpi, extra, 1);
+
+		acpi.table[acpi.nr_tables++] = 0x10000 + i;
+		put_table(0x10000 + i, hidden[i], "", 0);
+		assert_int_equal(acpi_build_xsdt(buf, sizeof(buf), &acpi, extra, 1), before);
+	}
+}
+
+/* 255 is "all" in the short entry, so neither an id nor a UID. */
+static void short_entries_end_at_254(void **state)
+{
+	static const u32 ids[] = { 254, 255, 256 };
+	u8 buf[256] __aligned(8);
+
+	put_machine();
+	parse();
+	assert_true(acpi_build_madt(buf, sizeof(buf), acpi_find(&acpi, "APIC"), ids, ARRAY_SIZE(ids), 0) > 0);
+	assert_int_equal(buf[44], ACPI_MADT_LAPIC);
+	assert_int_equal(buf[44 + 8], ACPI_MADT_X2APIC);
+	assert_int_equal(buf[44 + 8 + 16], ACPI_MADT_X2APIC);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -432,6 +466,8 @@ int main(void)
 		cmocka_unit_test(dom0_madt_has_its_cpus_and_our_wiring),
 		cmocka_unit_test(small_buffers_are_refused),
 		cmocka_unit_test(dom0_xsdt_hides_what_is_ours),
+		cmocka_unit_test(none_of_the_hidden_is_seen),
+		cmocka_unit_test(short_entries_end_at_254),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 

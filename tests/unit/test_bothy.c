@@ -1,4 +1,4 @@
-/* units: dom0-lite/bothy/decode.c dom0-lite/bothy/ring.c dom0-lite/bothy/trace.c */
+/* units: dom0-lite/bothy/decode.c dom0-lite/bothy/guests.c dom0-lite/bothy/ring.c dom0-lite/bothy/trace.c */
 /* The service domain's tool: names for numbers, rings that are written while they are read, and traces that other programs can read. */
 #include "tests/unit/fake.h"
 #include "dom0-lite/bothy/bothy.h"
@@ -120,6 +120,67 @@ static void rings(void **state)
 	free(t.s);
 }
 
+static void busy_rings(void **state)
+{
+	struct samples t = { 0 };
+	u64 head = 0, next = 0;
+
+	/* The oldest are given up before they are overwritten under the reader's hands: a quarter of the ring is left to the writer. */
+	while (head < RING - 200)
+		write_one(&head, 3);
+	ring_read(ring, &head, RING, &next, 0, &t);
+	assert_int_equal(t.nr, RING - 256);
+	assert_int_equal(t.lost, 56);
+	assert_int_equal(next, head);
+	/* An exit that never gets its cost, since its vCPU is gone, is waited for only while 64 records follow. */
+	t.nr = t.lost = 0;
+	write_one(&head, 0);
+	for (int i = 0; i < 63; i++)
+		write_one(&head, 3);
+	ring_read(ring, &head, RING, &next, 0, &t);
+	assert_int_equal(t.nr, 0);
+	write_one(&head, 3);
+	ring_read(ring, &head, RING, &next, 0, &t);
+	assert_int_equal(t.nr, 65);
+	free(t.s);
+}
+
+/* ---- guests ---- */
+
+static struct record_vcpu counters[4];
+u32 source_slots(struct source *s) { return ARRAY_SIZE(counters); }
+u64 system_time(const struct source *s) { return 10000; }
+
+bool source_counters(struct source *s, u32 n, struct record_vcpu *out)
+{
+	*out = counters[n];
+	return out->who != ~0ull;
+}
+
+/* A domain's figures are its vCPUs' sums, but for the largest, and what a vCPU does now counts as well. */
+static void sums(void **state)
+{
+	struct guest g[4];
+
+	counters[0] = (struct record_vcpu){ .who = 7 | 1 << 16, .state = 0, .since = 9000, .time = { 100, 20, 3 }, .exits[EXIT_HLT] = { 2, 50, 40 } };
+	counters[1].who = ~0ull;
+	counters[2] = (struct record_vcpu){ .who = 0, .state = 3, .since = 5000, .time = { 7 } };
+	counters[3] = (struct record_vcpu){ .who = 7, .state = 2, .since = 9990, .time = { 100, 20, 3 }, .exits[EXIT_HLT] = { 1, 5, 5 }, .calls[3] = 9 };
+	assert_int_equal(guests_read(NULL, g, 4), 2);
+	assert_int_equal(g[0].domid, 0);
+	assert_int_equal(g[0].run, 7);
+	assert_int_equal(g[1].vcpus, 2);
+	assert_int_equal(g[1].run, 200 + 1000);
+	assert_int_equal(g[1].steal, 40);
+	assert_int_equal(g[1].blocked, 6 + 10);
+	assert_true(g[1].exits[EXIT_HLT].count == 3 && g[1].exits[EXIT_HLT].sum == 55 && g[1].exits[EXIT_HLT].max == 40);
+	assert_int_equal(guest_exits(&g[1]), 3);
+	assert_int_equal(g[1].calls[3], 9);
+	/* No room for another domain: the first ones are whole. */
+	assert_int_equal(guests_read(NULL, g, 1), 1);
+	assert_int_equal(g[0].vcpus, 2);
+}
+
 static char *written(void (*write)(FILE *, const struct record_machine *, const struct samples *, int), int only)
 {
 	static struct sample s[] = {
@@ -165,7 +226,7 @@ static void traces(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(names), cmocka_unit_test(fields), cmocka_unit_test(rings), cmocka_unit_test(traces),
+		cmocka_unit_test(names), cmocka_unit_test(fields), cmocka_unit_test(rings), cmocka_unit_test(busy_rings), cmocka_unit_test(sums), cmocka_unit_test(traces),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -160,6 +160,8 @@ static void claim_takes_exact_frames(void **state)
 	assert_int_equal(page_claim(MFN(990), 12, 3), -EBUSY);
 	assert_int_equal(page_claim(MFN(HOLE_START - 1), 2, 3), -EBUSY);
 	assert_int_equal(page_claim(MFN(FRAMES - 1), 2, 3), -EBUSY);
+	assert_int_equal(page_claim(MFN(FRAMES - 1), 1, 3), 0);
+	page_put(&frame_table[FRAMES - 1]);
 	assert_int_equal(page_claim(MFN(~0ull), 2, 3), -EBUSY);
 	assert_int_equal(page_claim(MFN(1), ~0ull, 3), -EBUSY);
 	assert_int_equal(page_claim(MFN(1000), 0, 3), 0);

@@ -92,6 +92,13 @@ static void create_refuses_what_we_lack(void **state)
 		assert_true(fake_control(v, hc_createdomain, NULL, &op) < 0);
 	}
 	assert_int_equal(fake_calls.creates, 0);
+	/* As many as there may be. */
+	op.domain = 0xffff;
+	op.u.createdomain = as_xl();
+	op.u.createdomain.max_vcpus = 128;
+	assert_int_equal(fake_control(v, hc_createdomain, NULL, &op), 0);
+	assert_int_equal(fake_calls.create_vcpus, 128);
+	free_created((u16)op.domain);
 }
 
 static void destroy_comes_back_until_done(void **state)
@@ -177,6 +184,13 @@ static void affinity_as_xl_sets_it(void **state)
 	assert_int_equal(fake_control(v, hc_vcpuaffinity, d, &op), 0);
 	assert_int_equal(fake_memory[0], 0x03);
 	assert_int_equal(fake_memory[64], 0x02);
+	affinity(XEN_DOMCTL_setvcpuaffinity, 1, 1, 1);
+	fake_memory[0] = 0x03;      /* what stands behind the map's end is none of it */
+	assert_int_equal(fake_control(v, hc_vcpuaffinity, d, &op), 0);
+	assert_int_equal(d->vcpu[1]->sched.hard, 1);
+	affinity(XEN_DOMCTL_setvcpuaffinity, 1, 1, 8);
+	fake_memory[0] = 0x03;
+	assert_int_equal(fake_control(v, hc_vcpuaffinity, d, &op), 0);
 	memset(fake_memory, 0xee, 128);
 	affinity(XEN_DOMCTL_getvcpuaffinity, 1, 3, 200);
 	assert_int_equal(fake_control(v, hc_vcpuaffinity, d, &op), 0);

@@ -1,6 +1,7 @@
 /* units: efi/config.c efi/information.c boot/multiboot2.c */
 /* bothy.efi's own parts: its configuration file, and the information that it makes, read back by the hypervisor's reader. */
 #include "tests/unit/fake.h"
+#include <stdio.h>
 #include "boot/multiboot2.h"
 #include "efi/config.h"
 #include "efi/information.h"
@@ -68,6 +69,22 @@ static void a_wrong_line_is_named(void **state)
 	assert_non_null(parse("linux a\n\0", 9));
 }
 
+/* To the last byte: in two lines that are joined, and in one. */
+static void a_value_fills_its_place(void **state)
+{
+	size_t most = sizeof(config.options) - 1;
+	char text[4096];
+
+	for (size_t joined = 0; joined < 2; joined++)
+		for (size_t more = 0; more < 2; more++) {
+			int n = snprintf(text, sizeof(text), "linux a\n%soptions ", joined ? "options b\n" : "");
+			size_t len = most - (joined ? 2 : 1) + more;
+
+			memset(text + n, 'x', len);
+			assert_int_equal(parse(text, (size_t)n + len) != NULL, more);
+		}
+}
+
 /* Whatever is in the file: no byte outside it is read, and each text ends. */
 static void any_bytes_are_read_safely(void **state)
 {
@@ -89,7 +106,7 @@ static void any_bytes_are_read_safely(void **state)
 	}
 }
 
-enum { LOADER_DATA = 2, CONVENTIONAL = 7, ACPI_RECLAIM = 9, ACPI_NVS = 10, MMIO = 11, RUNTIME_DATA = 6 };
+enum { LOADER_DATA = 2, BOOT_DATA = 4, CONVENTIONAL = 7, ACPI_RECLAIM = 9, ACPI_NVS = 10, MMIO = 11, RUNTIME_DATA = 6 };
 /* The firmware's descriptors are larger than the specification's. */
 struct descriptor { struct efi_memory m; u64 more; };
 static struct descriptor map[] = {
@@ -99,7 +116,7 @@ static struct descriptor map[] = {
 	{ .m = { LOADER_DATA, 0, MiB(8), 0, 0x100, 0 } },
 	{ .m = { ACPI_RECLAIM, 0, MiB(10), 0, 1, 0 } },
 	{ .m = { ACPI_NVS, 0, MiB(10) + 0x1000, 0, 1, 0 } },
-	{ .m = { CONVENTIONAL, 0, MiB(9), 0, 0x100, 0 } },
+	{ .m = { BOOT_DATA, 0, MiB(9), 0, 0x100, 0 } },
 	{ .m = { RUNTIME_DATA, 0, MiB(10) + 0x2000, 0, 2, 0 } },
 	{ .m = { CONVENTIONAL, 0, GiB(4), 0, 0x40000, 0 } },
 };
@@ -175,6 +192,7 @@ int main(void)
 		cmocka_unit_test(a_configuration_is_read),
 		cmocka_unit_test(an_editor_of_windows_does_no_harm),
 		cmocka_unit_test(a_wrong_line_is_named),
+		cmocka_unit_test(a_value_fills_its_place),
 		cmocka_unit_test(any_bytes_are_read_safely),
 		cmocka_unit_test(the_information_is_what_the_hypervisor_reads),
 		cmocka_unit_test(what_does_not_fit_is_noticed),

@@ -171,6 +171,23 @@ static void broken_notes_are_not_found(void **state)
 	}
 }
 
+/* A name's length is rounded up to where the description begins. */
+static void notes_with_other_names_are_passed(void **state)
+{
+	static const u32 notes[] = { 6, 4, 1, 0x2041424c, 0x0000434f, 7, 4, 8, 18, 0x006e6558, 0x01000850, 0 };
+	struct image m = good_image();
+	struct elf elf;
+	const char *why;
+	u64 value;
+
+	m.ph[1].offset = offsetof(struct image, code);
+	m.ph[1].filesz = sizeof(notes);
+	memcpy(m.code, notes, sizeof(notes));
+	assert_int_equal(elf_open(&elf, &m, sizeof(m), &why), 0);
+	assert_true(elf_xen_note(&elf, 18, &value));
+	assert_int_equal(value, 0x1000850);
+}
+
 static void note_is_found_in_raw_memory(void **state)
 {
 	static const u32 note[] = { 4, 8, 18, 0x006e6558, 0x01000850, 0 };
@@ -201,6 +218,7 @@ int main(void)
 		cmocka_unit_test(wrong_segments_are_refused),
 		cmocka_unit_test(every_truncation_is_refused),
 		cmocka_unit_test(broken_notes_are_not_found),
+		cmocka_unit_test(notes_with_other_names_are_passed),
 		cmocka_unit_test(note_is_found_in_raw_memory),
 	};
 

@@ -62,6 +62,35 @@ static void all_memory_comes_back(void **state)
 	assert_int_equal(fake_locks_held(), 0);
 }
 
+/* Of each size there is room for a whole number in a page; whoever asks for one byte more gets the next size. */
+static void pages_are_filled(void **state)
+{
+	static const u16 sizes[] = { 16, 32, 48, 64, 96, 128, 192, 256, 336, 448, 576, 800, 1008, 1344, 2032 };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
+		unsigned n = (PAGE_SIZE - 32) / sizes[i];
+		u64 before = page_free_count();
+		void *p[254], *one;
+
+		for (unsigned k = 0; k < n; k++)
+			p[k] = kzalloc(sizes[i]);
+		assert_int_equal(page_free_count(), before - 1);
+		one = kzalloc(sizes[i]);
+		assert_int_equal(page_free_count(), before - 2);
+		kfree(one);
+		/* A full page that gets one back has room for one. */
+		kfree(p[n / 2]);
+		p[n / 2] = kzalloc(sizes[i] - 1u);
+		assert_int_equal(page_free_count(), before - 1);
+		one = kzalloc(sizes[i] + 1u);
+		assert_int_equal(page_free_count(), before - 2);
+		kfree(one);
+		for (unsigned k = 0; k < n; k++)
+			kfree(p[k]);
+		assert_int_equal(page_free_count(), before);
+	}
+}
+
 static void out_of_memory_is_null(void **state)
 {
 	void **chain = NULL, **next;
@@ -97,6 +126,7 @@ int main(void)
 		cmocka_unit_test(small_objects_are_zero_and_aligned),
 		cmocka_unit_test(large_objects_are_page_aligned),
 		cmocka_unit_test(all_memory_comes_back),
+		cmocka_unit_test(pages_are_filled),
 		cmocka_unit_test(out_of_memory_is_null),
 		cmocka_unit_test(wrong_frees_are_bugs),
 	};

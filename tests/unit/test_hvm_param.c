@@ -119,8 +119,10 @@ static void the_callback_vector_is_heard(void **state)
 		assert_int_equal(fake_kicks(guest->vcpu[i]), 1);
 	assert_int_equal(set(guest, DOMID_SELF, 0, 1ull << 56 | 0xf3), 0);  /* PCI INTx: accepted, never delivered */
 	assert_int_equal(guest->callback_vector, 0);
-	assert_int_equal(set(guest, DOMID_SELF, 0, 2ull << 56 | 0x0e), 0);
+	assert_int_equal(set(guest, DOMID_SELF, 0, 2ull << 56 | 0x0f), 0);
 	assert_int_equal(guest->callback_vector, 0);
+	assert_int_equal(set(guest, DOMID_SELF, 0, 2ull << 56 | 0x10), 0);  /* the first that no exception has */
+	assert_int_equal(guest->callback_vector, 0x10);
 	assert_int_equal(set(guest, DOMID_SELF, 0, 2ull << 56 | 0xf3), 0);  /* again, as after a resume */
 	assert_int_equal(guest->callback_vector, 0xf3);
 }

@@ -331,6 +331,11 @@ static void decrease(void **state)
 	assert_int_equal(domains[GUEST].tot_pages, 1);
 	page_put(lent);
 	assert_int_equal(domains[GUEST].tot_pages, 0);
+	/* An extent begins at a multiple of its size. */
+	assert_int_equal(populate(DOM0, GUEST, 10, 4, 0), 4);
+	assert_int_equal(reservation(hc_decrease_reservation, GUEST, DOMID_SELF, gfn + 1, 1, 1, 0), 0);
+	assert_int_equal(type_at(GUEST, 11), P2M_RAM);
+	assert_int_equal(reservation(hc_decrease_reservation, GUEST, DOMID_SELF, gfn, 4, 0, 0), 4);
 	/* Only RAM of its own. */
 	assert_int_equal(add(GUEST, DOMID_SELF, XENMAPSPACE_shared_info, 0, 10), 0);
 	assert_int_equal(reservation(hc_decrease_reservation, GUEST, DOMID_SELF, gfn, 1, 0, 0), 0);
@@ -348,6 +353,11 @@ static void identity(void **state)
 	page_put(pg);
 	assert_int_equal(reservation(hc_populate_physmap, DOM0, DOMID_SELF, gfn, 1, 0, 0), 1);
 	assert_int_equal(page_to_mfn(page_at(DOM0, gfn[0])).v, gfn[0]);
+	/* It may be the last frame of all. */
+	assert_int_equal(reservation(hc_decrease_reservation, DOM0, DOMID_SELF, gfn, 1, 0, 0), 1);
+	max_mfn = gfn[0] + 1;
+	assert_int_equal(reservation(hc_populate_physmap, DOM0, DOMID_SELF, gfn, 1, 0, 0), 1);
+	max_mfn = past;
 	/* In use, not RAM, beyond RAM. */
 	assert_int_equal(reservation(hc_populate_physmap, DOM0, DOMID_SELF, gfn, 1, 0, 0), 0);
 	assert_int_equal(reservation(hc_populate_physmap, DOM0, DOMID_SELF, gfn + 1, 1, 0, 0), 0);
@@ -356,6 +366,10 @@ static void identity(void **state)
 	assert_int_equal(add(DOM0, DOMID_SELF, XENMAPSPACE_gmfn, gfn[0], 5), -EPERM);
 	assert_int_equal(reservation(hc_decrease_reservation, DOM0, DOMID_SELF, gfn, 1, 0, 0), 1);
 	assert_int_equal(domains[DOM0].tot_pages, 0);
+	/* Its own limit holds whatever it asks for. */
+	domains[DOM0].max_pages = 0;
+	assert_int_equal(reservation(hc_populate_physmap, DOM0, DOMID_SELF, gfn, 1, 0, XENMEMF_populate_on_demand), 0);
+	domains[DOM0].max_pages = 1;
 	assert_int_equal(reservation(hc_populate_physmap, DOM0, DOMID_SELF, gfn, 1, 0, 0), 1);
 }
 

@@ -359,6 +359,23 @@ static void closed(void **state)
 	assert_true(p2m_relinquish(&p2m, &next, 1));
 }
 
+/* A step of a domain's end is short, however much memory it had. */
+static void steps_are_bounded(void **state)
+{
+	u64 next = 0, free;
+	unsigned steps = 1;
+
+	for (u64 gfn = 0; gfn < 1000; gfn++)
+		assert_int_equal(map_ram(gfn, 0), 0);
+	assert_int_equal(map_ram(1024, 9), 0);
+	free = page_free_count();
+	for (; !p2m_relinquish(&p2m, &next, 100); steps++) {
+		assert_in_range(page_free_count() - free, 0, 612);
+		free = page_free_count();
+	}
+	assert_in_range(steps, 10, 12);
+}
+
 /* --- the model -------------------------------------------------------------------------------------------------------------- */
 
 #define BASE  ((u64)(BIT(18) - 512)) /* around a gigabyte's end */
@@ -501,6 +518,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(uncounted, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(closed, setup, teardown),
+		cmocka_unit_test_setup_teardown(steps_are_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(model, setup, teardown),
 	};
 
