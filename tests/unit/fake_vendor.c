@@ -60,7 +60,16 @@ void wrmsr(u32 msr, u64 v)
 }
 
 /* The layers above and beside. */
-void lapic_send_ipi(u32 apic_id, u8 vector) { }
+u32 fake_last_ipi;
+struct percpu *fake_on_ipi;
+
+void lapic_send_ipi(u32 apic_id, u8 vector)
+{
+	fake_last_ipi = apic_id;
+	if (fake_on_ipi && fake_on_ipi->apic_id == apic_id)
+		fake_on_ipi->in_guest = 0;
+}
+
 u64 cpu_policy_xcr0(const struct cpu_policy *p) { return 7; }
 bool io_policy_dom0_open(u16 port) { return port != 0x20; }
 struct desc_bases desc_bases(unsigned cpu) { return (struct desc_bases){ 0x1000, 0x2000, 0x3000 + cpu * 0x100 }; }

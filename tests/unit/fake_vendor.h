@@ -18,6 +18,9 @@ void fake_vendor_vcpu_free(struct vcpu *v);
 /* The vCPU is the one on this CPU, or none is. */
 void fake_vendor_load(struct vcpu *v);
 
+extern u32 fake_last_ipi;               /* the APIC id that was sent one; the CPU fake_on_ipi then leaves its guest */
+extern struct percpu *fake_on_ipi;
+
 /* The states that a vCPU is ever put into, one after the other: calls `check` with each. */
 void fake_vendor_states(struct vcpu *v, void (*check)(struct vcpu *v, const char *what));
 

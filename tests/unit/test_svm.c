@@ -21,13 +21,18 @@ void cpuid_count(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d)
 static struct vcpu *v;
 static struct vmcb *vmcb_of(const struct vcpu *w) { return ((struct svm_vcpu *)w->hvm.vendor)->vmcb; }
 
+static u64 next_exit = VMEXIT_HLT;
+static u32 seen_tlb_control;
+
 /* In the assembly's place: VMRUN's checks, and an exit. */
 void svm_enter(u64 vmcb_pa, struct cpu_regs *regs, u64 host_pa);
 void svm_enter(u64 vmcb_pa, struct cpu_regs *regs, u64 host_pa)
 {
 	struct vmcb *b = phys_to_virt(vmcb_pa);
 
-	b->exitcode = svm_check_entry(b, fake_rule_counts) ? ~0ull : VMEXIT_HLT;
+	seen_tlb_control = b->tlb_control;
+	b->exitcode = svm_check_entry(b, fake_rule_counts) ? ~0ull : next_exit;
+	next_exit = VMEXIT_HLT;
 }
 
 static int set_up(void **state)
@@ -59,6 +64,14 @@ static void check_state(struct vcpu *w, const char *what)
 	assert_int_equal(x.reason, EXIT_HLT);
 }
 
+static void check_retry(void)
+{
+	struct vm_exit x;
+
+	hvm->run(v, &x);
+	assert_int_equal(x.reason, EXIT_RETRY);
+}
+
 static void states_pass_the_rules(void **state)
 {
 	struct vcpu *other = fake_vendor_vcpu(true);
@@ -78,6 +91,103 @@ static void events_pass_the_rules(void **state)
 	assert_false(hvm->took_interrupt(v));
 	assert_true(hvm->inject_nmi(v));
 	check_state(v, "an NMI");
+}
+
+/* A changed p2m, or another CPU, is a new ASID; when they run out, all of them are flushed. */
+static void translations(void **state)
+{
+	struct vmcb *b = vmcb_of(v);
+	u32 asid;
+	struct vm_exit x;
+
+	hvm_start_flat32(v, 0x1000, 0, 0);
+	hvm->run(v, &x);
+	asid = b->asid;
+	hvm->run(v, &x);
+	assert_int_equal(b->asid, asid);
+	v->domain->p2m.tlb_gen++;
+	hvm->run(v, &x);
+	assert_int_equal(b->asid, asid + 1);
+	assert_int_equal(this_cpu()->guest_gen, v->domain->p2m.tlb_gen);
+	v->hvm.asid_generation = 0;
+	hvm->run(v, &x);
+	assert_int_equal(b->asid, asid + 2);
+	v->hvm.asid_cpu++;
+	hvm->run(v, &x);
+	assert_int_equal(b->asid, asid + 3);
+	/* There are 16, of which 0 is the host's. */
+	this_cpu()->asid_next = 15;
+	seen_tlb_control = 0;
+	v->hvm.asid_generation = 0;
+	hvm->run(v, &x);
+	assert_true(b->asid == 15 && seen_tlb_control == 0);
+	v->hvm.asid_generation = 0;
+	hvm->run(v, &x);
+	assert_true(b->asid == 1 && seen_tlb_control == 1);
+	hvm->run(v, &x);
+	assert_true(b->asid == 1 && seen_tlb_control == 0);
+}
+
+static void nmis_wait(void **state)
+{
+	struct vmcb *b = vmcb_of(v);
+
+	hvm_start_flat32(v, 0x1000, 0, 0);
+	b->interrupt_shadow = 1;
+	assert_false(hvm->inject_nmi(v));
+	b->interrupt_shadow = 0;
+	hvm->inject_exception(v, 13, true, 0);
+	assert_false(hvm->inject_nmi(v));
+	b->eventinj = 0;
+	assert_true(hvm->inject_nmi(v));
+	check_state(v, "an NMI");
+	/* Not while one is handled. */
+	assert_false(hvm->inject_nmi(v));
+	next_exit = VMEXIT_IRET;
+	check_retry();
+	assert_true(hvm->inject_nmi(v));
+}
+
+/* VMRUN wants the bit; guests don't see it. */
+static void efer_keeps_svme(void **state)
+{
+	hvm_start_flat32(v, 0x1000, 0, 0);
+	hvm->set_efer(v, EFER_LME | EFER_NXE);
+	check_state(v, "EFER");
+	assert_int_equal(hvm->get_cr(v, HVM_EFER), EFER_LME | EFER_NXE);
+}
+
+/* What guests don't have, and what can hold the CPU without end. */
+static void intercepts(void **state)
+{
+	struct vcpu *other = fake_vendor_vcpu(true);
+	const u32 misc1 = INT1_INTR | INT1_NMI | INT1_SMI | INT1_INIT | INT1_RDPMC | INT1_CPUID | INT1_INVD | INT1_HLT | INT1_INVLPGA | INT1_IOIO |
+			  INT1_MSR | INT1_FERR | INT1_SHUTDOWN;
+	const u32 misc2 = INT2_VMRUN | INT2_VMMCALL | INT2_VMLOAD | INT2_VMSAVE | INT2_STGI | INT2_CLGI | INT2_SKINIT | INT2_MONITOR | INT2_MWAIT |
+			  INT2_MWAIT_ARMED | INT2_XSETBV | INT2_RDPRU;
+
+	assert_int_equal(vmcb_of(v)->intercept_misc1, misc1);
+	assert_int_equal(vmcb_of(v)->intercept_misc2, misc2 | INT2_WBINVD);
+	assert_int_equal(vmcb_of(other)->intercept_misc2, misc2);
+	assert_int_equal(vmcb_of(v)->intercept_exceptions, 1 << 1 | 1 << 17 | 1 << 18);
+	fake_vendor_vcpu_free(other);
+}
+
+/* A bit for each port, two for each MSR: read and write. */
+static void permission_maps(void **state)
+{
+	const u8 *msr = phys_to_virt(vmcb_of(v)->msrpm_pa), *io = phys_to_virt(vmcb_of(v)->iopm_pa);
+	struct vcpu *other = fake_vendor_vcpu(true);
+
+	assert_int_equal(msr[0x174 / 4], 0xc0);                 /* 0x174 to 0x176 */
+	assert_int_equal(msr[2048 + 0x80 / 4], 0x03);           /* 0xc0000081 to 83; 80 is EFER */
+	assert_int_equal(msr[2048 + 0x84 / 4], 0xfc);
+	assert_int_equal(msr[2048 + 0x100 / 4], 0xc0);          /* FS, GS, KERNEL_GS base */
+	assert_int_equal(msr[0x277 / 4], 0xff);
+	assert_true(io[0x3f8 / 8] == 0xff && io[0x20 / 8] == 0xff && io[0x2000] == 0xff);
+	io = phys_to_virt(vmcb_of(other)->iopm_pa);
+	assert_true(io[0x3f8 / 8] == 0 && io[0x20 / 8] == 1 && io[0x1fff] == 0 && io[0x2000] == 0xff);
+	fake_vendor_vcpu_free(other);
 }
 
 static char broken[1024];
@@ -133,6 +243,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(states_pass_the_rules, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(events_pass_the_rules, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(translations, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(nmis_wait, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(efer_keeps_svme, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(intercepts, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(permission_maps, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(broken_rules_are_named, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(refused_entry, set_up, tear_down),
 	};

@@ -5,7 +5,7 @@
 #include "vmm/domain.h"
 #include "vmm/vlapic.h"
 
-enum { MSR_EOI = 0x80b, MSR_SVR = 0x80f };
+enum { MSR_TPR = 0x808, MSR_PPR = 0x80a, MSR_EOI = 0x80b, MSR_SVR = 0x80f, MSR_ICR = 0x830, MSR_SELF_IPI = 0x83f };
 
 static struct domain d;
 static struct vcpu v = { .domain = &d };
@@ -29,12 +29,13 @@ void lapic_eoi(void)
 	in_service[last_eoi] = false;
 }
 
-void vcpu_kick(struct vcpu *w) { }
-void vcpu_start(struct vcpu *w) { }
-void vcpu_up(struct vcpu *w) { }
-void vcpu_down(struct vcpu *w) { }
-void hvm_reset(struct vcpu *w) { }
-void hvm_start_sipi(struct vcpu *w, u8 vector) { }
+static unsigned kicked, started, ups, downs, resets, sipi_vector;
+void vcpu_kick(struct vcpu *w) { kicked |= 1u << w->id; }
+void vcpu_start(struct vcpu *w) { started |= 1u << w->id; }
+void vcpu_up(struct vcpu *w) { ups++; }
+void vcpu_down(struct vcpu *w) { downs++; }
+void hvm_reset(struct vcpu *w) { resets++; }
+void hvm_start_sipi(struct vcpu *w, u8 vector) { sipi_vector = vector; }
 
 /* As vmm/irq.c does it. */
 static void level_arrives(u8 vector)
@@ -147,6 +148,140 @@ static void reset_leaves_nothing_in_service(void **state)
 	assert_int_equal(highest_in_service(), -1);
 }
 
+/* SDM 10.8.3.1: the task's priority as it is, unless an interrupt of a higher class is in service. */
+static void the_higher_class_is_the_priority(void **state)
+{
+	u64 ppr;
+
+	vlapic_post(&v, 0x61, false);
+	assert_int_equal(take(), 0x61);
+	for (u32 tpr = 0; tpr < 256; tpr++) {
+		assert_int_equal(vlapic_write(&v, MSR_TPR, tpr), 0);
+		assert_int_equal(vlapic_read(&v, MSR_PPR, &ppr), 0);
+		assert_int_equal(ppr, tpr < 0x60 ? 0x60 : tpr);
+	}
+	eoi();
+	vlapic_post(&v, 0x71, false);
+	assert_int_equal(vlapic_write(&v, MSR_TPR, 0x70), 0);
+	assert_int_equal(vlapic_next(&v), -1);
+	assert_int_equal(vlapic_write(&v, MSR_TPR, 0x6f), 0);
+	assert_int_equal(take(), 0x71);
+}
+
+/* One vector is edge-triggered, then level-triggered: the first one's EOI is no part of the second's. */
+static void what_was_edge_leaves_no_trace(void **state)
+{
+	vlapic_post(&v, 0x31, false);
+	assert_int_equal(take(), 0x31);
+	eoi();
+	level_arrives(0x31);
+	assert_int_equal(take(), 0x31);
+	vlapic_post(&v, 0x61, false);
+	assert_int_equal(take(), 0x61);
+	eoi();
+	level_arrives(0x71);
+	assert_int_equal(take(), 0x71);
+	eoi();
+	assert_int_equal(last_eoi, 0x71);
+	assert_int_equal(highest_in_service(), 0x31);
+	eoi();
+	assert_int_equal(last_eoi, 0x31);
+}
+
+/* ---- IPIs among four vCPUs ---- */
+
+static struct vcpu others[3], *all[4] = { &v, &others[0], &others[1], &others[2] };
+
+static int four(void **state)
+{
+	d.vcpu = all;
+	d.max_vcpus = 4;
+	for (u32 i = 1; i < 4; i++)
+		*all[i] = (struct vcpu){ .domain = &d, .id = i, .apic_id = i * 2 };
+	kicked = started = ups = downs = resets = sipi_vector = 0;
+	return set_up(state);
+}
+
+/* Who has the vector now, as a mask; it is taken away again. */
+static unsigned have(u8 vector)
+{
+	unsigned mask = 0;
+
+	for (u32 i = 0; i < 4; i++) {
+		u64 *word = &all[i]->apic.irr[vector / 64];
+
+		mask |= (*word >> (vector % 64) & 1) << i;
+		*word &= ~BIT(vector % 64);
+	}
+	return mask;
+}
+
+static unsigned ipi(u64 icr, u8 vector)
+{
+	assert_int_equal(vlapic_write(&v, MSR_ICR, icr | vector), 0);
+	return have(vector);
+}
+
+static void ipis_reach_whom_they_name(void **state)
+{
+	enum { SELF = 1 << 18, ALL = 2 << 18, OTHERS = 3 << 18, LOGICAL = 1 << 11, LOWEST = 1 << 8 };
+	u64 val;
+
+	assert_int_equal(ipi(4ull << 32, 0x40), 4);
+	assert_int_equal(ipi(5ull << 32, 0x40), 0);
+	assert_int_equal(ipi(0xffffffffull << 32, 0x40), 15);
+	assert_int_equal(ipi(SELF, 0x40), 1);
+	assert_int_equal(ipi(ALL, 0x40), 15);
+	assert_int_equal(ipi(OTHERS, 0x40), 14);
+	/* Logical: a cluster of 16 ids, and a bit for each (SDM 10.12.10.2). */
+	assert_int_equal(ipi((1ull << 2 | 1 << 6) << 32 | LOGICAL, 0x40), 2 | 8);
+	assert_int_equal(ipi((1ull << 16 | 1 << 2) << 32 | LOGICAL, 0x40), 0);
+	/* Lowest priority: one of them is enough. */
+	assert_int_equal(ipi((1ull << 2 | 1 << 4) << 32 | LOGICAL | LOWEST, 0x40), 2);
+	/* Vectors of exceptions are not sent; reserved bits and upper halves are refused. */
+	assert_int_equal(ipi(ALL, 15), 0);
+	assert_int_equal(ipi(ALL, 16), 15);
+	assert_int_equal(vlapic_write(&v, MSR_ICR, BIT(13)), -EINVAL);
+	assert_int_equal(vlapic_write(&v, MSR_SELF_IPI, 0x100), -EINVAL);
+	assert_int_equal(vlapic_write(&v, MSR_EOI, 1), -EINVAL);
+	assert_int_equal(vlapic_write(&v, MSR_TPR, BIT(32)), -EINVAL);
+	assert_int_equal(vlapic_write(&v, MSR_SVR, BIT(12)), -EINVAL);
+	assert_int_equal(vlapic_read(&v, 0x804, &val), -EINVAL);
+	kicked = 0;
+	assert_int_equal(vlapic_write(&v, MSR_ICR, 6ull << 32 | 4 << 8), 0);
+	assert_true(others[2].nmi_pending && kicked == 8);
+}
+
+static void init_and_start_up(void **state)
+{
+	enum { INIT = 5 << 8 | 1 << 14, INIT_DEASSERT = 5 << 8 | 1 << 15, SIPI = 6 << 8, ALL = 2 << 18 };
+
+	/* Not the first vCPU, whose INIT would be the machine's. */
+	assert_int_equal(vlapic_write(&v, MSR_ICR, ALL | INIT), 0);
+	assert_true(!v.init_pending && others[0].init_pending && others[1].init_pending && others[2].init_pending);
+	others[0].init_pending = false;
+	assert_int_equal(vlapic_write(&v, MSR_ICR, 2ull << 32 | INIT_DEASSERT), 0);
+	assert_false(others[0].init_pending);
+	/* One that runs takes no start-up IPI. */
+	assert_int_equal(vlapic_write(&v, MSR_ICR, 2ull << 32 | SIPI | 0x9f), 0);
+	vlapic_init_sipi(&others[0]);
+	assert_true(!ups && !sipi_vector && !others[0].sipi);
+	/* INIT, then a start-up IPI. */
+	assert_int_equal(vlapic_write(&v, MSR_ICR, 2ull << 32 | INIT), 0);
+	vlapic_init_sipi(&others[0]);
+	assert_true(others[0].wait_for_sipi && resets == 1 && downs == 1 && !ups);
+	assert_int_equal(vlapic_write(&v, MSR_ICR, 2ull << 32 | SIPI | 0x9f), 0);
+	assert_true(started & 2);
+	vlapic_init_sipi(&others[0]);
+	assert_true(!others[0].wait_for_sipi && ups == 1 && sipi_vector == 0x9f);
+	/* A start-up IPI from before an INIT is gone with it. */
+	assert_int_equal(vlapic_write(&v, MSR_ICR, 4ull << 32 | SIPI | 0x11), 0);
+	assert_int_equal(vlapic_write(&v, MSR_ICR, 4ull << 32 | INIT), 0);
+	vlapic_init_sipi(&others[1]);
+	assert_true(others[1].wait_for_sipi && ups == 1);
+	d.max_vcpus = 0;
+}
+
 static void in_any_order(void **state)
 {
 	for (int n = 0; n < 20000; n++) {
@@ -187,6 +322,10 @@ int main(void)
 		cmocka_unit_test_setup(none_is_lost_on_offer, set_up),
 		cmocka_unit_test_setup(edge_stays_virtual, set_up),
 		cmocka_unit_test_setup(reset_leaves_nothing_in_service, set_up),
+		cmocka_unit_test_setup(the_higher_class_is_the_priority, set_up),
+		cmocka_unit_test_setup(what_was_edge_leaves_no_trace, set_up),
+		cmocka_unit_test_setup(ipis_reach_whom_they_name, four),
+		cmocka_unit_test_setup(init_and_start_up, four),
 		cmocka_unit_test_setup(in_any_order, set_up),
 	};
 

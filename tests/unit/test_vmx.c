@@ -3,6 +3,7 @@
 #include "tests/unit/fake_vendor.h"
 #include <stdio.h>
 #include <xen/hvm/save.h>
+#include <asm/hvm_flush.h>
 #include <asm/vmx_insn.h>
 #include "arch/x86/vmx/vmcs.h"
 #include "arch/x86/vmx/vmx.h"
@@ -200,8 +201,107 @@ static const struct { u64 field, value; const char *rule; } wrong[] = {
 	{ GUEST_INTERRUPTIBILITY, 1, "interruptibility: blocked by STI" }, { VMCS_LINK_POINTER, 0, "VMCS link" },
 };
 
+/* ---- what both vendors share (arch/x86/hvm.c) ---- */
+
+#define REFUSED(field, value) do { \
+	struct hvm_hw_cpu c = good; \
+	c.field = value; \
+	if (hvm_set_context(v, &c) != -EINVAL) \
+		fail_msg("a context with %s = %s is taken", #field, #value); \
+} while (0)
+
+static void contexts_that_cant_be_are_refused(void **state)
+{
+	struct hvm_hw_cpu good;
+
+	hvm_get_context(v, &good);
+	assert_int_equal(hvm_set_context(v, &good), 0);
+	REFUSED(cr0, CR0_PG);
+	REFUSED(cr0, CR0_PE | CR0_NW);
+	REFUSED(cr0, CR0_PE | BIT(32));
+	REFUSED(cr4, BIT(32));
+	REFUSED(cr4, BIT(23));
+	REFUSED(cr4, BIT(13));
+	REFUSED(cr4, BIT(12));
+	REFUSED(msr_efer, EFER_SVME);
+	REFUSED(dr6, BIT(32));
+	REFUSED(dr7, BIT(32));
+	REFUSED(cr3, BIT(52));
+	REFUSED(rflags, BIT(3));
+	REFUSED(rflags, BIT(22));
+	/* In long mode. */
+	good.cr0 = CR0_PG | CR0_PE | CR0_ET;
+	good.cr4 = CR4_PAE;
+	good.msr_efer = EFER_LME | EFER_LMA;
+	good.cs_arbytes = 0xa9b;
+	assert_int_equal(hvm_set_context(v, &good), 0);
+	REFUSED(cr4, 0);
+	REFUSED(cs_arbytes, 0xe9b);
+}
+
+static void xcr0_has_its_rules(void **state)
+{
+	static const struct { u64 xcr0; int result; } cases[] = {
+		{ 0, -EINVAL }, { 1, 0 }, { 2, -EINVAL }, { 3, 0 }, { 5, -EINVAL }, { 6, -EINVAL }, { 7, 0 }, { 8 | 7, -EINVAL }, { 0xe7, -EINVAL },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		this_cpu()->xcr0 = cases[i].xcr0;       /* the CPU has it already: nothing to write */
+		assert_int_equal(hvm_set_xcr0(v, cases[i].xcr0), cases[i].result);
+	}
+}
+
+/* Only CPUs that run the domain and don't know of the change; and never the one that asks. */
+static void flushing_waits_for_the_others(void **state)
+{
+	static struct p2m mine, theirs;
+
+	nr_cpus = 3;
+	percpu[0].in_guest = percpu[1].in_guest = percpu[2].in_guest = 1;
+	percpu[0].guest_p2m = percpu[2].guest_p2m = &mine;
+	percpu[0].guest_gen = 1;
+	percpu[1].guest_p2m = &theirs;
+	percpu[1].guest_gen = 1;
+	percpu[2].guest_gen = 1;
+	fake_last_ipi = 0;
+	fake_on_ipi = &percpu[2];
+	hvm_flush_others(&mine, 2);
+	assert_int_equal(fake_last_ipi, percpu[2].apic_id);
+	fake_last_ipi = 0;
+	percpu[2].in_guest = 1;
+	percpu[2].guest_gen = 2;
+	hvm_flush_others(&mine, 2);
+	assert_int_equal(fake_last_ipi, 0);
+	percpu[0].in_guest = percpu[1].in_guest = percpu[2].in_guest = 0;
+	nr_cpus = 1;
+}
+
 static char broken[4096];
 static void note(const char *rule) { snprintf(broken + strlen(broken), sizeof(broken) - strlen(broken), "%s; ", rule); }
+
+/* What the CPU keeps by itself, or marks, is made from what the toolstack gives. */
+static void states_are_made_whole(void **state)
+{
+	struct hvm_state s;
+
+	hvm->get_state(v, &s);
+	s.cr0 |= CR0_PG;
+	s.cr4 = CR4_PAE;
+	s.efer = EFER_LME;
+	s.seg[HVM_SEG_LDTR].ar = s.seg[HVM_SEG_FS].ar = 0;
+	hvm->set_state(v, &s);
+	assert_int_equal(vmread(GUEST_EFER), EFER_LME | EFER_LMA);
+	assert_true(vmread(ENTRY_CONTROLS) & ENTRY_GUEST_64);
+	assert_true(vmread(SEG_FIELD(GUEST_ACCESS, SEG_LDTR)) & ACCESS_UNUSABLE);
+	assert_true(vmread(SEG_FIELD(GUEST_ACCESS, SEG_FS)) & ACCESS_UNUSABLE);
+	assert_false(vmread(SEG_FIELD(GUEST_ACCESS, SEG_DS)) & ACCESS_UNUSABLE);
+	check_state(v, "long mode");
+	s.cr0 &= ~CR0_PG;
+	s.efer = EFER_LME | EFER_LMA;
+	hvm->set_state(v, &s);
+	assert_int_equal(vmread(GUEST_EFER), EFER_LME);
+	assert_false(vmread(ENTRY_CONTROLS) & ENTRY_GUEST_64);
+}
 
 static void broken_rules_are_named(void **state)
 {
@@ -209,6 +309,13 @@ static void broken_rules_are_named(void **state)
 	vmwrite(GUEST_RIP, 0x1000850);
 	vmwrite(GUEST_RFLAGS, 2);
 	assert_int_equal(vmx_check_entry(fake_rule_fails), 0);
+	/* An error code has 16 bits, all of them. */
+	vmwrite(ENTRY_INTERRUPTION, EVENT_VALID | EVENT_EXCEPTION | EVENT_HAS_ERROR | 13);
+	vmwrite(ENTRY_ERROR_CODE, 0xffff);
+	assert_int_equal(vmx_check_entry(fake_rule_fails), 0);
+	vmwrite(ENTRY_ERROR_CODE, 0x10000);
+	assert_int_equal(vmx_check_entry(fake_rule_counts), 1);
+	vmwrite(ENTRY_INTERRUPTION, 0);
 	for (unsigned i = 0; i < ARRAY_SIZE(wrong); i++) {
 		u64 before = vmread(wrong[i].field);
 
@@ -356,6 +463,14 @@ static void events(void **state)
 	next_exit.blocked = 0;
 	assert_int_equal(run(VMX_NMI_WINDOW, 0), EXIT_WINDOW);
 	assert_true(hvm->inject_nmi(v));
+	/* One that is cut off by an exit is injected again, and blocks the next only when it is delivered. */
+	next_exit.vectoring = EVENT_VALID | EVENT_NMI | 2;
+	next_exit.blocked = BLOCKED_BY_NMI;
+	run(VMX_EPT_VIOLATION, 0);
+	assert_int_equal(vmread(ENTRY_INTERRUPTION), EVENT_VALID | EVENT_NMI | 2);
+	assert_false(vmread(GUEST_INTERRUPTIBILITY) & BLOCKED_BY_NMI);
+	assert_int_equal(vmx_check_entry(fake_rule_fails), 0);
+	next_exit.vectoring = next_exit.blocked = 0;
 	run(VMX_CPUID, 0);
 	/* In real mode exceptions have no error code. */
 	hvm_reset(v);
@@ -374,6 +489,8 @@ static void translations(void **state)
 	v->domain->p2m.tlb_gen++;
 	run(VMX_CPUID, 0);
 	assert_int_equal(fake_invepts, before + 1);
+	/* Whoever waits for this CPU to know of a change is told what it knows. */
+	assert_int_equal(this_cpu()->guest_gen, v->domain->p2m.tlb_gen);
 	v->hvm.asid_generation = 0;
 	run(VMX_CPUID, 0);
 	assert_int_equal(fake_invepts, before + 2);
@@ -421,6 +538,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(states_pass_the_rules, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(state_survives, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(records_fit_the_msrs, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(states_are_made_whole, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(contexts_that_cant_be_are_refused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(xcr0_has_its_rules, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(flushing_waits_for_the_others, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(broken_rules_are_named, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(exits, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(slices, set_up, tear_down),
