@@ -2,6 +2,7 @@
 /* The scheduler's promises one by one: shares, caps, affinity, latency, the protocol of a switch. */
 #include "tests/unit/fake.h"
 #include "tests/unit/sim_sched.h"
+#include "sched/queue.h"
 
 #define ALL (~0ull)
 
@@ -40,7 +41,9 @@ static void one_runs_until_it_sleeps(void **state)
 	assert_int_equal(until, ~0ull);
 	sched_switched(0);
 	assert_true(sched_on_cpu(e));
+	sim.cpu[0].pick_at = ~0ull;
 	sched_sleep(e, sim.now + MS);
+	assert_true(sim.cpu[0].pick_at == sim.now);      /* asked to let it go */
 	assert_true(sched_on_cpu(e));
 	assert_null(sched_pick(0, sim.now + MS, &until));
 	assert_true(sched_on_cpu(e));
@@ -155,6 +158,91 @@ static void sleeping_does_not_shed_a_debt(void **state)
 	assert_in_range(ran(&task[1]) - before, 150 * MS, 210 * MS);
 }
 
+/* The others get what it had too early: until then the clock stands still. */
+static void a_debt_stops_the_clock(void **state)
+{
+	struct queue *q = &sched_queues[0];
+	u64 until, vtime;
+
+	start(1);
+	for (unsigned i = 0; i < 2; i++) {
+		sim_task_init(&task[i], &group[0], 0, 0, ALL);
+		sched_wake(&task[i].e, sim.now);
+	}
+	assert_ptr_equal(sched_pick(0, sim.now, &until), &task[0].e);
+	sched_switched(0);
+	sim.now += 2 * MS;
+	sched_sleep(&task[0].e, sim.now);
+	vtime = q->vtime;
+	assert_ptr_equal(sched_pick(0, sim.now, &until), &task[1].e);
+	sched_switched(0);
+	sim.now += MS;
+	assert_ptr_equal(sched_pick(0, sim.now, &until), &task[1].e);
+	/* Alone there is no debt: what it ran is what the clock jumps to. */
+	assert_true(q->vtime == task[1].e.vruntime);
+	assert_near(q->vtime, vtime, to_virtual(10 * US, 256));
+}
+
+/* A boost that isn't paid back yet leaves no place for another one's debt. */
+static void one_boost_at_a_time(void **state)
+{
+	struct queue *q = &sched_queues[0];
+	u64 until;
+
+	start(1);
+	for (unsigned i = 0; i < 3; i++)
+		sim_task_init(&task[i], &group[0], 0, 0, ALL);
+	sched_wake(&task[0].e, sim.now);
+	assert_ptr_equal(sched_pick(0, sim.now, &until), &task[0].e);
+	sched_switched(0);
+	for (unsigned i = 1; i < 3; i++)
+		task[i].e.vruntime = q->vtime + to_virtual(i * MS, 256);
+	sched_wake_boost(&task[1].e, sim.now);
+	assert_true(task[1].e.boosted);
+	assert_ptr_equal(sched_pick(0, sim.now, &until), &task[1].e);
+	sched_switched(0);
+	sim.now += 500 * US;
+	assert_ptr_equal(sched_pick(0, sim.now, &until), &task[0].e);
+	sched_switched(0);
+	sched_wake_boost(&task[2].e, sim.now);
+	assert_false(task[2].e.boosted);
+	/* Nor does one that owes more than a slice get any. */
+	sched_sleep(&task[2].e, sim.now);
+	q->credit = q->vtime;
+	task[2].e.vruntime = q->vtime + to_virtual(2 * SLICE, 256);
+	sched_wake_boost(&task[2].e, sim.now);
+	assert_false(task[2].e.boosted);
+}
+
+static void who_has_no_budget_gets_no_turn(void **state)
+{
+	u64 until;
+
+	start(1);
+	assert_int_equal(sched_group_set(&group[0], 256, 10, sim.now), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		sim_task_init(&task[i], &group[0], 0, 0, ALL);
+		sched_wake(&task[i].e, sim.now);
+	}
+	assert_ptr_equal(sched_pick(0, sim.now, &until), &task[0].e);
+	sched_switched(0);
+	/* The period's millisecond is used up: for the one that waits, too. */
+	assert_null(sched_pick(0, sim.now + MS, &until));
+	assert_int_equal(until, sim.now + 10 * MS);
+	sched_switched(0);
+	assert_non_null(sched_pick(0, sim.now + 10 * MS, &until));
+}
+
+static void budgets_are_not_saved_up(void **state)
+{
+	start(1);
+	assert_int_equal(sched_group_set(&group[0], 256, 25, sim.now), 0);
+	sim_run(100 * MS);
+	hog(&task[0], &group[0], ALL);
+	sim_run(10 * MS);
+	assert_near(ran(&task[0]), 2500 * US, 100 * US);
+}
+
 static void a_cap_holds_alone_and_over_several_pcpus(void **state)
 {
 	start(4);
@@ -251,6 +339,27 @@ static void idle_pcpus_steal(void **state)
 	/* The four that are bound share pCPU 0. */
 	for (unsigned i = 0; i < 4; i++)
 		assert_near(ran(&task[i]), 250 * MS, 30 * MS);
+}
+
+/* Of two that wait it takes the one that likes it, though the other's deadline is earlier. */
+static void stealing_prefers_who_likes_it(void **state)
+{
+	u64 until;
+
+	start(2);
+	for (unsigned i = 0; i < 3; i++)
+		sim_task_init(&task[i], &group[0], 0, 0, BIT(0));
+	sched_wake(&task[0].e, sim.now);
+	assert_ptr_equal(sched_pick(0, sim.now, &until), &task[0].e);
+	sched_switched(0);
+	sched_wake(&task[1].e, sim.now);
+	sched_wake(&task[2].e, sim.now);
+	task[1].e.hard = task[2].e.hard = ALL;
+	task[1].e.soft = BIT(0);
+	task[2].e.soft = BIT(1);
+	sched_queues[0].root->any_hard = ALL;
+	assert_ptr_equal(sched_pick(1, sim.now, &until), &task[2].e);
+	sched_switched(1);
 }
 
 /* Nobody is idle, but one queue is heavier. */
@@ -403,6 +512,11 @@ int main(void)
 		cmocka_unit_test(a_new_weight_counts_for_who_is_already_queued),
 		cmocka_unit_test(weights_out_of_range_are_refused),
 		cmocka_unit_test(sleeping_does_not_shed_a_debt),
+		cmocka_unit_test(a_debt_stops_the_clock),
+		cmocka_unit_test(one_boost_at_a_time),
+		cmocka_unit_test(who_has_no_budget_gets_no_turn),
+		cmocka_unit_test(budgets_are_not_saved_up),
+		cmocka_unit_test(stealing_prefers_who_likes_it),
 		cmocka_unit_test(a_cap_holds_alone_and_over_several_pcpus),
 		cmocka_unit_test(an_idle_pcpu_with_parked_tasks_knows_when_to_look),
 		cmocka_unit_test(taking_the_cap_away_frees),
