@@ -14,7 +14,7 @@ struct domain;
 struct hypercall {
 	u64 a[6];               /* raw arguments: RDI RSI RDX R10 R8 R9; a handler that asks to go on later updates them */
 	u32 row, op;            /* which it was: in hypercall_rows, from 1; if there is none, number and sub-operation << 8 */
-	u32 count;              /* elements at `arg`: 1, but for HC_ARRAY */
+	u32 count;              /* of a row with an array: elements at `arg` */
 	struct domain *target;  /* domctl: the domain named in the header, with a reference that the dispatcher drops */
 };
 

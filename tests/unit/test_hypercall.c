@@ -1,390 +1,428 @@
-/* units: vmm/hypercall.c vmm/compat.c tests/unit/fake_domain.c */
-/*
- * The dispatcher against its table: every row's permission, argument and bounds, arrays, multicalls. All handlers are one here,
- * which keeps what it was called with.
- */
-#include <string.h>
-#include "tests/unit/fake_domain.h"
-#include <xen/xen.h>
+/* units: vmm/hypercall.c vmm/compat.c tests/unit/fake_domain.c tests/unit/fake_control.c */
+/* The dispatcher over the whole table: who may call what, which bytes go in and out, and how long calls are continued. */
+#include "tests/unit/fake_control.h"
+#include <asm/hvm.h>
 #include <xen/domctl.h>
 #include <xen/grant_table.h>
-#include <xen/sysctl.h>
+#include <xen/memory.h>
 #include <xen/platform.h>
-#include <asm/hvm.h>
+#include <xen/sched.h>
+#include <xen/sysctl.h>
 #include "vmm/exits.h"
-#include "vmm/guest_access.h"
 
-#define GVA    0x10000ull       /* [GVA, GVA + sizeof(memory)) is the guest's memory, all else faults */
-#define HC(num, sub, name, type, dir, who, fn) __asm__(".weak " #fn "\n.set " #fn ", any_handler");
+/* Every handler is this one, but for those that the units have. */
+long any_handler(struct vcpu *v, struct hypercall *hc, void *arg);
+#define HC(num, sub, name, type, dir, who, fn) __asm__(".weak " #fn "\n.set " #fn ", any_handler\n");
 #include "vmm/hypercalls.def"
 #undef HC
 
-static u8 memory[16384];
 static struct {
-	unsigned calls;
-	u32 elements, largest;
+	unsigned calls, fail_at, events;
+	u32 elements, most;     /* of arrays: all, and in one call */
+	u64 ns;                 /* that a call takes */
 	long result;
-	u64 ns;                         /* that a call takes */
-	u8 fill;                        /* what the handler writes over its argument */
+	const struct hypercall_row *row;
 	u8 arg[HC_ARG_MAX];
 	struct domain *target;
+	bool no_arg;
 } seen;
-static size_t arg_size;                 /* of the row that is called */
 
-long any_handler(struct vcpu *v, struct hypercall *hc, void *arg);
-long any_handler(struct vcpu *v, struct hypercall *hc, void *arg)
+static const struct hypercall_row *row_now;
+
+__attribute__((used)) long any_handler(struct vcpu *v, struct hypercall *hc, void *arg)
 {
-	seen.calls++;
-	fake_time += seen.ns;
+	seen.row = hc->row ? &hypercall_rows[hc->row - 1] : NULL;
+	seen.no_arg = !arg;
 	seen.target = hc->target;
-	if (!arg)
-		return seen.result;
-	seen.elements += hc->count;
-	seen.largest = hc->count > seen.largest ? hc->count : seen.largest;
-	memcpy(seen.arg, arg, arg_size * hc->count);
-	memset(arg, seen.fill, arg_size * hc->count);
-	return seen.result;
+	if (arg && row_now) {
+		u32 count = row_now->nr == __HYPERVISOR_grant_table_op ? hc->count : 1;
+
+		memcpy(seen.arg, arg, row_now->size * count);
+		memset(arg, 0x77, row_now->size * count);
+		seen.elements += count;
+		seen.most = MAX(seen.most, count);
+	}
+	fake_time += seen.ns;
+	return ++seen.calls == seen.fail_at ? -ENOSPC : seen.result;
 }
 
-void record_event(enum record_kind kind, const struct domain *d, const struct vcpu *v, u64 a, u64 b) { }
+void record_event(enum record_kind kind, const struct domain *d, const struct vcpu *v, u64 a, u64 b) { seen.events++; }
 
-static bool in_memory(u64 gva, size_t len) { return gva >= GVA && gva - GVA <= sizeof(memory) && len <= sizeof(memory) - (gva - GVA); }
+static struct domain *host, *guest;
 
-int copy_from_guest(struct vcpu *v, void *dst, u64 gva, size_t len)
-{
-	if (!in_memory(gva, len))
-		return -EFAULT;
-	memcpy(dst, memory + (gva - GVA), len);
-	return 0;
-}
-
-int copy_to_guest(struct vcpu *v, u64 gva, const void *src, size_t len)
-{
-	if (!in_memory(gva, len))
-		return -EFAULT;
-	memcpy(memory + (gva - GVA), src, len);
-	return 0;
-}
-
-struct domain *dom0;
-static struct domain *guest;
-
-static int setup(void **state)
+static int set_up(void **state)
 {
 	hypercall_init();
-	dom0 = fake_domain_new(0, 1);
+	host = fake_domain_new(0, 1);
 	guest = fake_domain_new(1, 1);
-	memset(memory, 0x11, sizeof(memory));
 	memset(&seen, 0, sizeof(seen));
-	seen.fill = 0x22;
+	row_now = NULL;
 	return 0;
 }
 
-static int teardown(void **state)
+static int tear_down(void **state)
 {
+	fake_domain_free(host);
 	fake_domain_free(guest);
-	fake_domain_free(dom0);
 	return 0;
 }
 
-static bool is_control(const struct hypercall_row *row)
+enum { CONTROL_ARG = 1024 };
+
+static bool is_control(unsigned nr)
 {
-	return row->nr == __HYPERVISOR_domctl || row->nr == __HYPERVISOR_sysctl || row->nr == __HYPERVISOR_platform_op;
+	return nr == __HYPERVISOR_domctl || nr == __HYPERVISOR_sysctl || nr == __HYPERVISOR_platform_op;
 }
 
-/* As a guest would call the row, with its argument at gva. */
-static struct hypercall call_of(const struct hypercall_row *row, u64 gva)
+/* The registers for a call of the row, its argument at FAKE_GVA. */
+static struct hypercall registers(const struct hypercall_row *row)
 {
-	static const u32 version[64] = {
-		[__HYPERVISOR_domctl] = XEN_DOMCTL_INTERFACE_VERSION, [__HYPERVISOR_sysctl] = XEN_SYSCTL_INTERFACE_VERSION,
-		[__HYPERVISOR_platform_op] = XENPF_INTERFACE_VERSION,
-	};
-	u32 head[2] = { row->cmd, version[row->nr] };
+	struct hypercall hc = { .a = { row->cmd, FAKE_GVA, FAKE_GVA } };
+	u32 *head = (u32 *)fake_memory;
 
-	arg_size = row->size;
-	if (is_control(row)) {
-		if (in_memory(gva, sizeof(head)))
-			memcpy(memory + (gva - GVA), head, sizeof(head));
-		if (row->nr == __HYPERVISOR_domctl && in_memory(gva, 16))
-			((struct xen_domctl *)(memory + (gva - GVA)))->domain = 1;
-		return (struct hypercall){ .a = { gva } };
-	}
 	if (row->nr == __HYPERVISOR_vcpu_op)
-		return (struct hypercall){ .a = { row->cmd, 0, gva } };
-	return (struct hypercall){ .a = { row->cmd, gva, 1 } };
-}
-
-static bool has_row(u64 nr, u64 cmd)
-{
-	for (unsigned i = 0; i < hypercall_nr_rows; i++)
-		if (hypercall_rows[i].nr == nr && hypercall_rows[i].cmd == cmd)
-			return true;
-	return false;
-}
-
-static void what_has_no_row_is_absent(void **state)
-{
-	static const u64 far[] = { 64, 127, 128, 255, 256, 1000, 0x7fffffff, 0x80000000, 0xffffffff, 1ull << 32, ~0ull };
-	u64 nr, cmd;
-
-	for (nr = 0; nr < 64 + sizeof(far) / 8; nr++)
-		for (cmd = 0; cmd < 256 + sizeof(far) / 8; cmd++) {
-			u64 n = nr < 64 ? nr : far[nr - 64], c = cmd < 256 ? cmd : far[cmd - 256];
-			struct hypercall hc = { .a = { c, 0, 0 } };
-
-			/* The structure's head has the sub-operation, or there is none, or some bits aren't the sub-operation's. */
-			if (n == __HYPERVISOR_domctl || n == __HYPERVISOR_sysctl || n == __HYPERVISOR_platform_op ||
-			    n == __HYPERVISOR_multicall || n == __HYPERVISOR_set_timer_op ||
-			    has_row(n, n == __HYPERVISOR_memory_op ? c & 63 : c))
-				continue;
-			assert_int_equal(hypercall_do(dom0->vcpu[0], n, &hc), -ENOSYS);
-			assert_int_equal(hc.row, 0);
-		}
-	assert_int_equal(seen.calls, 0);
-}
-
-static void control_is_checked_before_it_starts(void **state)
-{
-	const u32 numbers[] = { __HYPERVISOR_domctl, __HYPERVISOR_sysctl, __HYPERVISOR_platform_op };
-
-	for (unsigned i = 0; i < 3; i++) {
-		struct hypercall hc = { .a = { GVA } };
-
-		memset(memory, 0, sizeof(memory));
-		assert_int_equal(hypercall_do(dom0->vcpu[0], numbers[i], &hc), -EACCES);
-		hc.a[0] = GVA + sizeof(memory) - 8;
-		assert_int_equal(hypercall_do(dom0->vcpu[0], numbers[i], &hc), -EFAULT);
-		assert_int_equal(hypercall_do(guest->vcpu[0], numbers[i], &hc), -EPERM);
+		hc.a[1] = 0;
+	if (row->nr == __HYPERVISOR_grant_table_op)
+		hc.a[2] = 1;
+	if (is_control(row->nr)) {
+		hc.a[0] = FAKE_GVA;
+		head[0] = row->cmd;
+		head[1] = row->nr == __HYPERVISOR_domctl ? XEN_DOMCTL_INTERFACE_VERSION : row->nr == __HYPERVISOR_sysctl ?
+			  XEN_SYSCTL_INTERFACE_VERSION : XENPF_INTERFACE_VERSION;
+		if (row->nr == __HYPERVISOR_domctl)
+			*(u16 *)&head[2] = 1;
 	}
-	for (u32 cmd = 0; cmd < 300; cmd++) {
-		struct hypercall_row row = { .nr = __HYPERVISOR_domctl, .cmd = (u8)cmd };
-		struct hypercall hc = call_of(&row, GVA);
-
-		((struct xen_domctl *)memory)->cmd = cmd;
-		if (!has_row(row.nr, cmd))
-			assert_int_equal(hypercall_do(dom0->vcpu[0], row.nr, &hc), -ENOSYS);
-	}
-	assert_int_equal(seen.calls, 0);
+	return hc;
 }
 
-static void domctl_has_a_target_that_lives(void **state)
+static void pattern(void)
 {
-	struct xen_domctl *op = (struct xen_domctl *)memory;
-	struct hypercall_row pause = { .nr = __HYPERVISOR_domctl, .cmd = XEN_DOMCTL_pausedomain };
-	struct hypercall_row destroy = { .nr = __HYPERVISOR_domctl, .cmd = XEN_DOMCTL_destroydomain };
-	struct hypercall hc = call_of(&pause, GVA);
-
-	assert_int_equal(hypercall_do(dom0->vcpu[0], pause.nr, &hc), 0);
-	assert_ptr_equal(seen.target, guest);
-	assert_int_equal(guest->refs, 1);
-	op->domain = 5;
-	op->cmd = pause.cmd;
-	op->interface_version = XEN_DOMCTL_INTERFACE_VERSION;
-	assert_int_equal(hypercall_do(dom0->vcpu[0], pause.nr, &hc), -ESRCH);
-	guest->dying = true;
-	hc = call_of(&pause, GVA);
-	assert_int_equal(hypercall_do(dom0->vcpu[0], pause.nr, &hc), -ESRCH);
-	assert_int_equal(guest->refs, 1);
-	assert_int_equal(seen.calls, 1);
-	hc = call_of(&destroy, GVA);
-	assert_int_equal(hypercall_do(dom0->vcpu[0], pause.nr, &hc), 0);
-	assert_int_equal(seen.calls, 2);
-	assert_int_equal(guest->refs, 1);
+	for (unsigned i = 0; i < 2 * HC_ARG_MAX; i++)
+		fake_memory[i] = (u8)(i * 7 + 1);
 }
 
-/* Each row: by whom, with which argument, and what comes back when it succeeds and when it fails. */
-static void rows_are_as_the_table_says(void **state)
+static long call(struct domain *by, const struct hypercall_row *row)
 {
-	for (unsigned i = 0; i < hypercall_nr_rows; i++) {
-		const struct hypercall_row *row = &hypercall_rows[i];
-		bool in = row->dir != HC_NONE && row->dir != HC_OUT, out = row->dir != HC_NONE && row->dir != HC_IN;
-		struct hypercall hc;
+	struct hypercall hc = registers(row);
+	long ret;
 
-		if (row->nr == __HYPERVISOR_multicall || is_control(row))
-			continue;
-		teardown(NULL);
-		setup(NULL);
-		hc = call_of(row, GVA);
-		assert_int_equal(hypercall_do(guest->vcpu[0], row->nr, &hc), row->who == HC_PRIV ? -EPERM : 0);
-		assert_int_equal(seen.calls, row->who != HC_PRIV);
-		assert_int_equal(hc.row, i + 1);
+	row_now = row;
+	ret = hypercall_do(by->vcpu[0], row->nr, &hc);
+	assert_int_equal(fake_locks_held(), 0);
+	return ret;
+}
 
-		seen.result = -EINVAL;
-		memset(memory, 0x11, sizeof(memory));
-		hc = call_of(row, GVA);
-		assert_int_equal(hypercall_do(dom0->vcpu[0], row->nr, &hc), -EINVAL);
-		for (unsigned j = 0; j < row->size; j++) {
-			assert_int_equal(seen.arg[j], in ? 0x11 : 0);
-			assert_int_equal(memory[j], 0x11);
-		}
-		seen.result = 0;
-		hc = call_of(row, GVA);
-		assert_int_equal(hypercall_do(dom0->vcpu[0], row->nr, &hc), 0);
-		for (unsigned j = 0; j <= row->size; j++)
-			assert_int_equal(memory[j], out && j < row->size ? 0x22 : 0x11);
-		if (!row->size)
-			continue;
+/* hc_multicall is the real one: tested by itself. */
+#define EACH_ROW(row) (const struct hypercall_row *row = hypercall_rows; row < hypercall_rows + hypercall_nr_rows; row++) \
+	if (row->nr != __HYPERVISOR_multicall)
 
-		/* Out of its memory by one byte: refused, before it starts if it reads. */
+static void only_the_service_domain_has_all(void **state)
+{
+	for EACH_ROW(row) {
+		pattern();
 		seen.calls = 0;
-		hc = call_of(row, GVA + sizeof(memory) - row->size + 1);
-		assert_int_equal(hypercall_do(dom0->vcpu[0], row->nr, &hc), -EFAULT);
-		assert_int_equal(seen.calls, !in);
+		assert_int_equal(call(guest, row), row->who == HC_PRIV ? -EPERM : 0);
+		assert_int_equal(seen.calls, row->who == HC_ANY);
+		assert_int_equal(call(host, row), 0);
+		assert_ptr_equal(seen.row, row);
+	}
+	/* Whatever the table says of them. */
+	for EACH_ROW(row)
+		if (is_control(row->nr))
+			assert_int_equal(row->who, HC_PRIV);
+}
+
+static void arguments_go_in_and_out_once(void **state)
+{
+	for (int fails = 0; fails < 2; fails++)
+		for EACH_ROW(row) {
+			u8 before[2 * HC_ARG_MAX];
+
+			pattern();
+			registers(row);
+			memcpy(before, fake_memory, sizeof(before));
+			seen.result = fails ? -ENOSPC : 5;
+			if (row->nr == __HYPERVISOR_grant_table_op && !fails)
+				seen.result = 0;
+			assert_int_equal(call(host, row), seen.result);
+			assert_int_equal(seen.no_arg, row->dir == HC_NONE);
+			if (row->dir == HC_OUT)
+				memset(before, 0, row->size);
+			if (row->dir != HC_NONE)
+				assert_memory_equal(seen.arg, before, row->size);
+			/* What a handler did to its copy is seen only if the row says so, and not if it failed. */
+			for (unsigned i = 0; i < sizeof(before); i++)
+				if (i < row->size && row->dir >= HC_OUT && !fails)
+					assert_int_equal(fake_memory[i], 0x77);
+				else if (row->dir != HC_OUT)
+					assert_int_equal(fake_memory[i], before[i]);
+				else
+					assert_int_equal(fake_memory[i], (u8)(i * 7 + 1));
+		}
+}
+
+static void pointers_into_nothing_are_faults(void **state)
+{
+	for EACH_ROW(row) {
+		struct hypercall hc = registers(row);
+
+		if (row->dir == HC_NONE)
+			continue;
+		for (unsigned i = 0; i < 3; i++)
+			if (hc.a[i] == FAKE_GVA)
+				hc.a[i] = FAKE_GVA + FAKE_MEMORY - 1;
+		seen.calls = 0;
+		row_now = row;
+		assert_int_equal(hypercall_do(host->vcpu[0], row->nr, &hc), -EFAULT);
+		assert_int_equal(seen.calls, row->dir == HC_OUT);
 	}
 }
 
-static void arrays_go_in_parts(void **state)
+static void unknown_numbers_are_enosys(void **state)
 {
-	for (unsigned i = 0; i < hypercall_nr_rows; i++) {
-		const struct hypercall_row *row = &hypercall_rows[i];
-		u32 left = 150, turns = 0;
-		struct hypercall hc;
+	bool known[64][128] = { { false } };
+
+	for (unsigned i = 0; i < hypercall_nr_rows; i++)
+		known[hypercall_rows[i].nr][hypercall_rows[i].cmd] = true;
+	for (u64 nr = 0; nr < 70; nr++)
+		for (u64 cmd = 0; cmd < 130; cmd++) {
+			struct hypercall hc = { .a = { cmd, FAKE_GVA, 0 } };
+
+			if (nr < 64 && (is_control((unsigned)nr) || known[nr][cmd & (nr == __HYPERVISOR_memory_op ? 63 : 127)] || known[nr][0]))
+				continue;
+			assert_int_equal(hypercall_do(host->vcpu[0], nr, &hc), -ENOSYS);
+			assert_int_equal(hc.row, 0);
+			assert_int_equal(hc.op & 0xff, nr);
+		}
+	assert_int_equal(seen.calls, 0);
+}
+
+static const struct hypercall_row *find(unsigned nr, unsigned cmd)
+{
+	for EACH_ROW(row)
+		if (row->nr == nr && row->cmd == cmd)
+			return row;
+	fail_msg("no row %u %u", nr, cmd);
+	return NULL;
+}
+
+static void control_calls_name_their_version_and_domain(void **state)
+{
+	struct hypercall hc = registers(find(__HYPERVISOR_domctl, XEN_DOMCTL_pausedomain));
+
+	row_now = NULL;
+	((u32 *)fake_memory)[1]++;
+	assert_int_equal(hypercall_do(host->vcpu[0], __HYPERVISOR_domctl, &hc), -EACCES);
+	((u32 *)fake_memory)[1]--;
+	((u32 *)fake_memory)[0] = 127;
+	assert_int_equal(hypercall_do(host->vcpu[0], __HYPERVISOR_domctl, &hc), -ENOSYS);
+	((u32 *)fake_memory)[0] = XEN_DOMCTL_pausedomain;
+	*(u16 *)(fake_memory + 8) = 5;
+	assert_int_equal(hypercall_do(host->vcpu[0], __HYPERVISOR_domctl, &hc), -ESRCH);
+	*(u16 *)(fake_memory + 8) = 1;
+	assert_int_equal(seen.calls, 0);
+	assert_int_equal(hypercall_do(host->vcpu[0], __HYPERVISOR_domctl, &hc), 0);
+	assert_ptr_equal(seen.target, guest);
+	/* Of one that is being destroyed only that can be asked. */
+	guest->dying = 1;
+	assert_int_equal(hypercall_do(host->vcpu[0], __HYPERVISOR_domctl, &hc), -ESRCH);
+	((u32 *)fake_memory)[0] = XEN_DOMCTL_destroydomain;
+	seen.result = HC_AGAIN;
+	assert_int_equal(hypercall_do(host->vcpu[0], __HYPERVISOR_domctl, &hc), HC_AGAIN);
+	assert_int_equal(seen.calls, 2);
+	/* These two have no target: the domain isn't there yet, or any will do. */
+	seen.result = 0;
+	*(u16 *)(fake_memory + 8) = 5;
+	((u32 *)fake_memory)[0] = XEN_DOMCTL_getdomaininfo;
+	assert_int_equal(hypercall_do(host->vcpu[0], __HYPERVISOR_domctl, &hc), 0);
+	assert_null(seen.target);
+	/* fake_domain_free looks whether a reference was kept. */
+}
+
+/* Up to 64 elements before the guest gets its interrupts, or a few more; of them as many at a time as the handler has room for. */
+static void arrays_are_done_in_steps(void **state)
+{
+	for EACH_ROW(row) {
+		u32 room = row->dir == HC_ARRAY ? HC_ARG_MAX / row->size : 1, left = 150, turns = 0;
+		struct hypercall hc = { .a = { row->cmd, FAKE_GVA, 150 } };
 
 		if (row->nr != __HYPERVISOR_grant_table_op)
 			continue;
-		teardown(NULL);
-		setup(NULL);
-		hc = call_of(row, GVA);
-		for (hc.a[2] = left; hc.a[2]; turns++) {
+		row_now = row;
+		seen.elements = seen.most = 0;
+		memset(fake_memory, 0x11, FAKE_MEMORY);
+		for (; hc.a[2]; turns++) {
 			long ret = hypercall_do(guest->vcpu[0], row->nr, &hc);
 
 			assert_int_equal(ret, hc.a[2] ? HC_AGAIN : 0);
-			assert_in_range(left - hc.a[2], 1, 64 + HC_ARG_MAX / row->size);
-			assert_int_equal(hc.a[1], GVA + (150 - hc.a[2]) * row->size);
+			assert_in_range(left - hc.a[2], hc.a[2] ? 64 : 1, 63 + room);
+			assert_int_equal(hc.a[1], FAKE_GVA + (150 - hc.a[2]) * row->size);
 			assert_int_equal(seen.elements, 150 - hc.a[2]);
 			left = (u32)hc.a[2];
 		}
-		assert_int_equal(seen.largest, row->dir == HC_ARRAY ? HC_ARG_MAX / row->size : 1);
+		assert_int_equal(seen.most, room);
 		assert_in_range(turns, 2, 3);
-		for (unsigned j = 0; j <= 150u * row->size; j++)
-			assert_int_equal(memory[j], j < 150u * row->size ? 0x22 : 0x11);
+		for (unsigned i = 0; i <= 150u * row->size; i++)
+			assert_int_equal(fake_memory[i], i < 150u * row->size ? 0x77 : 0x11);
 
+		/* None at all; one that fails ends it, as does memory that does; more than 32 bits. */
 		seen.calls = 0;
-		hc = call_of(row, GVA);
-		hc.a[2] = 0;
 		assert_int_equal(hypercall_do(guest->vcpu[0], row->nr, &hc), 0);
-		hc.a[2] = 1ull << 32;
+		hc.a[2] = BIT(32);
 		assert_int_equal(hypercall_do(guest->vcpu[0], row->nr, &hc), -EINVAL);
 		assert_int_equal(seen.calls, 0);
-		/* The second part begins beyond the memory. */
-		hc = call_of(row, GVA + sizeof(memory) - (row->dir == HC_ARRAY ? HC_ARG_MAX / row->size : 1) * row->size);
-		hc.a[2] = 64;
+		hc = (struct hypercall){ .a = { row->cmd, FAKE_GVA, 3 * room } };
+		seen.fail_at = 2;
+		assert_int_equal(hypercall_do(guest->vcpu[0], row->nr, &hc), -ENOSPC);
+		assert_int_equal(seen.calls, 2);
+		hc = (struct hypercall){ .a = { row->cmd, FAKE_GVA + FAKE_MEMORY - room * row->size, 3 * room } };
 		assert_int_equal(hypercall_do(guest->vcpu[0], row->nr, &hc), -EFAULT);
-		assert_int_equal(seen.calls, 1);
+		assert_int_equal(seen.calls, 3);
+		seen.fail_at = 0;
 	}
 }
 
-static void multicall(void **state)
+/* ---- registers ---- */
+
+static struct vm_exit x;
+
+static struct cpu_regs *instruction(struct domain *by, u64 nr, u64 a0, u64 a1, u64 a2)
 {
-	struct multicall_entry *e = (struct multicall_entry *)memory;
-	struct hypercall hc = { .a = { GVA, 100 } };
+	struct cpu_regs *r = &by->vcpu[0]->hvm.regs;
+
+	*r = (struct cpu_regs){ .rax = nr, .rdi = a0, .rsi = a1, .rdx = a2, .rip = 0x1000 };
+	x = (struct vm_exit){ .len = 3, .call = { .long_mode = true } };
+	return r;
+}
+
+static void results_are_in_registers(void **state)
+{
+	struct cpu_regs *r = instruction(guest, __HYPERVISOR_xen_version, 0, FAKE_GVA, 0);
+
+	seen.result = 0x40011;
+	hypercall_dispatch(guest->vcpu[0], &x);
+	assert_true(r->rax == 0x40011 && r->rip == 0x1003);
+	assert_true(x.call.result == 0x40011 && x.call.row && guest->vcpu[0]->counters->calls[x.call.row] == 1);
+	/* To be continued: the instruction is executed again, with what is left. */
+	row_now = find(__HYPERVISOR_grant_table_op, GNTTABOP_query_size);
+	seen.result = 0;
+	r = instruction(guest, __HYPERVISOR_grant_table_op, GNTTABOP_query_size, FAKE_GVA, 70);
+	hypercall_dispatch(guest->vcpu[0], &x);
+	assert_true(r->rax == __HYPERVISOR_grant_table_op && r->rip == 0x1000 && r->rdi == GNTTABOP_query_size);
+	assert_true(r->rsi == FAKE_GVA + 64u * row_now->size && r->rdx == 6);
+	hypercall_dispatch(guest->vcpu[0], &x);
+	assert_true(r->rax == 0 && r->rip == 0x1003);
+	/* Not for programs in user mode. */
+	seen.calls = 0;
+	r = instruction(guest, __HYPERVISOR_xen_version, 0, FAKE_GVA, 0);
+	x.call.cpl = 3;
+	hypercall_dispatch(guest->vcpu[0], &x);
+	assert_true(r->rax == (u64)-EPERM && r->rip == 0x1003);
+	x.call.long_mode = false;
+	r->rax = __HYPERVISOR_xen_version;
+	hypercall_dispatch(guest->vcpu[0], &x);
+	assert_true(r->rax == (u64)-EPERM && !seen.calls);
+}
+
+static void multicalls(void **state)
+{
+	struct multicall_entry *e = (struct multicall_entry *)fake_memory;
+	struct hypercall hc = { .a = { FAKE_GVA, 100 } };
 	unsigned turns = 0;
 
-	seen.result = 7;
-	seen.ns = 100;
 	for (unsigned i = 0; i < 100; i++)
-		e[i] = (struct multicall_entry){ .op = __HYPERVISOR_xen_version, .args = { 0 } };
+		e[i] = (struct multicall_entry){ .op = __HYPERVISOR_set_timer_op, .result = 99 };
 	e[1].op = __HYPERVISOR_multicall;
-	e[2].op = 9999;
+	e[2].op = 1000;
+	seen.result = 6;
 	assert_int_equal(hypercall_do(guest->vcpu[0], __HYPERVISOR_multicall, &hc), 0);
-	assert_int_equal((long)e[0].result, 7);
-	assert_int_equal((long)e[1].result, -EINVAL);
-	assert_int_equal((long)e[2].result, -ENOSYS);
-	assert_int_equal((long)e[99].result, 7);
-	assert_int_equal(seen.calls, 98);
-
-	/* Entries that take long: the guest has a turn after each. */
+	assert_true(e[0].result == 6 && e[1].result == (u64)-EINVAL && e[2].result == (u64)-ENOSYS && e[99].result == 6);
+	assert_true(seen.calls == 98 && seen.events == 100);
+	/* Calls that take long: the guest has a turn after each. */
 	seen.ns = 1000000;
-	hc = (struct hypercall){ .a = { GVA, 10 } };
+	hc = (struct hypercall){ .a = { FAKE_GVA + 10 * sizeof(*e), 10 } };
 	while (hypercall_do(guest->vcpu[0], __HYPERVISOR_multicall, &hc) == HC_AGAIN)
 		turns++;
-	assert_in_range(turns, 8, 9);
-	assert_int_equal(seen.calls, 98 + 8);
+	assert_in_range(turns, 9, 10);
+	assert_int_equal(seen.calls, 108);
 	seen.ns = 0;
-
-	/* An entry that isn't done is done again, with what its arguments are then. */
-	e[0] = (struct multicall_entry){ .op = __HYPERVISOR_grant_table_op, .args = { GNTTABOP_query_size, GVA + 4096, 100 } };
-	arg_size = sizeof(gnttab_query_size_t);
+	/* An entry that has to be continued keeps where it is in its arguments. */
+	row_now = find(__HYPERVISOR_grant_table_op, GNTTABOP_query_size);
 	seen.result = 0;
-	hc = (struct hypercall){ .a = { GVA, 1 } };
+	e[0] = (struct multicall_entry){ .op = __HYPERVISOR_grant_table_op, .args = { GNTTABOP_query_size, FAKE_GVA + 4096, 65 }, .result = 99 };
+	hc = (struct hypercall){ .a = { FAKE_GVA, 1 } };
 	assert_int_equal(hypercall_do(guest->vcpu[0], __HYPERVISOR_multicall, &hc), HC_AGAIN);
-	assert_int_equal(hc.a[1], 1);
-	assert_int_equal(e[0].args[2], 36);
+	assert_true(hc.a[0] == FAKE_GVA && hc.a[1] == 1 && e[0].args[2] == 1 && e[0].result == 99);
 	assert_int_equal(hypercall_do(guest->vcpu[0], __HYPERVISOR_multicall, &hc), 0);
-	hc = (struct hypercall){ .a = { GVA + sizeof(memory) - 63, 1 } };
+	assert_int_equal(e[0].result, 0);
+	/* Forbidden is forbidden here too. */
+	e[0] = (struct multicall_entry){ .op = __HYPERVISOR_domctl, .args = { FAKE_GVA } };
+	hc = (struct hypercall){ .a = { FAKE_GVA, 1 } };
+	assert_int_equal(hypercall_do(guest->vcpu[0], __HYPERVISOR_multicall, &hc), 0);
+	assert_int_equal(e[0].result, -EPERM);
+	hc = (struct hypercall){ .a = { 8, 1 } };
 	assert_int_equal(hypercall_do(guest->vcpu[0], __HYPERVISOR_multicall, &hc), -EFAULT);
 }
 
-static void registers_in_and_out(void **state)
+/* ---- 32-bit callers ---- */
+
+static u32 compat(u32 nr, u32 ebx, u32 ecx, u32 edx)
 {
-	struct vcpu *v = guest->vcpu[0];
-	struct cpu_regs *r = &v->hvm.regs;
-	struct vm_exit x = { .reason = EXIT_HYPERCALL, .len = 3, .call = { .cpl = 3, .long_mode = true } };
+	struct cpu_regs *r = &guest->vcpu[0]->hvm.regs;
 
-	seen.result = 42;
-	*r = (struct cpu_regs){ .rip = 100, .rax = __HYPERVISOR_xen_version };
-	hypercall_dispatch(v, &x);
-	assert_int_equal((long)r->rax, -EPERM);
-	assert_int_equal(r->rip, 103);
-	assert_int_equal(seen.calls, 0);
-
-	x.call.cpl = 0;
-	r->rax = __HYPERVISOR_xen_version;
-	hypercall_dispatch(v, &x);
-	assert_int_equal(r->rax, 42);
-	assert_int_equal(r->rip, 106);
-	assert_int_equal(x.call.result, 42);
-
-	/* To be gone on with: RIP stays on the instruction, and the number in RAX. */
-	seen.result = 0;
-	arg_size = sizeof(gnttab_query_size_t);
-	*r = (struct cpu_regs){ .rip = 100, .rax = __HYPERVISOR_grant_table_op, .rdi = GNTTABOP_query_size, .rsi = GVA, .rdx = 70 };
-	hypercall_dispatch(v, &x);
-	assert_int_equal(r->rip, 100);
-	assert_int_equal(r->rax, __HYPERVISOR_grant_table_op);
-	assert_int_equal(r->rdx, 6);
-	assert_int_equal(r->rsi, GVA + 64 * sizeof(gnttab_query_size_t));
-	hypercall_dispatch(v, &x);
-	assert_int_equal(r->rip, 103);
-	assert_int_equal(r->rax, 0);
+	/* Upper halves are nothing. */
+	*r = (struct cpu_regs){ .rax = nr | 5ull << 32, .rbx = ebx | 6ull << 32, .rcx = ecx | 7ull << 32, .rdx = edx, .rip = 0x1000 };
+	x = (struct vm_exit){ .len = 3 };
+	hypercall_dispatch(guest->vcpu[0], &x);
+	assert_true(r->rip == 0x1003 && !(r->rax >> 32));
+	return (u32)r->rax;
 }
 
-/* In 32-bit mode only what has the same layout, or one that is known, is let through. */
-static void other_layouts(void **state)
+static void layouts_of_32_bits_are_widened(void **state)
 {
-	struct vcpu *v = dom0->vcpu[0];
-	struct cpu_regs *r = &v->hvm.regs;
-	struct vm_exit x = { .reason = EXIT_HYPERCALL, .len = 3 };
+	static const struct { u16 domid, size; u32 space, idx, gpfn; } add = { DOMID_SELF, 0, 2, 0x80000001, 77 };
+	struct xen_add_to_physmap *a = (void *)seen.arg;
+	static const struct { u32 nr, buffer; } map = { 9, 0xfffffff0 };
+	struct xen_memory_map *m = (void *)seen.arg;
 
-	for (u32 cmd = 0; cmd < 12; cmd++) {
-		bool known = cmd == GNTTABOP_query_size || cmd == GNTTABOP_set_version || cmd == GNTTABOP_get_version;
-
-		arg_size = 16;
-		seen.calls = 0;
-		*r = (struct cpu_regs){ .rax = __HYPERVISOR_grant_table_op, .rbx = cmd, .rcx = GVA, .rdx = 1 };
-		hypercall_dispatch(v, &x);
-		assert_int_equal((int)r->rax, known ? 0 : -ENOSYS);
-		assert_int_equal(seen.calls, known);
-	}
-	for (u32 nr = __HYPERVISOR_sysctl; nr <= __HYPERVISOR_domctl; nr++) {
-		*r = (struct cpu_regs){ .rax = nr, .rbx = GVA };
-		hypercall_dispatch(v, &x);
-		assert_int_equal((int)r->rax, -ENOSYS);
-	}
+	memcpy(fake_memory, &add, sizeof(add));
+	row_now = find(__HYPERVISOR_memory_op, XENMEM_add_to_physmap);
+	assert_int_equal(compat(__HYPERVISOR_memory_op, XENMEM_add_to_physmap, FAKE_GVA, 0), 0);
+	assert_true(a->domid == DOMID_SELF && a->space == 2 && a->idx == 0x80000001 && a->gpfn == 77);
+	memcpy(fake_memory, &map, sizeof(map));
+	row_now = find(__HYPERVISOR_memory_op, XENMEM_memory_map);
+	assert_int_equal(compat(__HYPERVISOR_memory_op, XENMEM_memory_map, FAKE_GVA, 0), 0);
+	assert_true(m->nr_entries == 9 && m->buffer.p == (void *)0xfffffff0ul);
+	assert_true(*(u32 *)fake_memory == 0x77777777 && ((u32 *)fake_memory)[1] == 0xfffffff0);
+	/* Those whose layouts differ and that nobody needs aren't taken for something else. */
+	row_now = NULL;
+	seen.calls = 0;
+	assert_int_equal(compat(__HYPERVISOR_memory_op, XENMEM_populate_physmap, FAKE_GVA, 0), (u32)-ENOSYS);
+	assert_int_equal(compat(__HYPERVISOR_grant_table_op, 0, FAKE_GVA, 1), (u32)-ENOSYS);
+	assert_int_equal(compat(__HYPERVISOR_grant_table_op, 5, FAKE_GVA, 1), (u32)-ENOSYS);
+	assert_int_equal(compat(__HYPERVISOR_vcpu_op, 0, 0, 0), (u32)-ENOSYS);
+	assert_int_equal(compat(__HYPERVISOR_multicall, FAKE_GVA, 1, 0), (u32)-ENOSYS);
+	assert_int_equal(compat(__HYPERVISOR_domctl, FAKE_GVA, 0, 0), (u32)-ENOSYS);
+	assert_int_equal(seen.calls, 0);
+	assert_int_equal(compat(__HYPERVISOR_grant_table_op, 6, FAKE_GVA, 1), 0);
+	assert_int_equal(compat(__HYPERVISOR_xen_version, 0, 0, 0), 0);
+	assert_int_equal(seen.calls, 2);
+	assert_int_equal(compat(__HYPERVISOR_memory_op, XENMEM_add_to_physmap, 8, 0), (u32)-EFAULT);
 }
 
 int main(void)
 {
-#define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(what_has_no_row_is_absent),
-		TEST(control_is_checked_before_it_starts),
-		TEST(domctl_has_a_target_that_lives),
-		TEST(rows_are_as_the_table_says),
-		TEST(arrays_go_in_parts),
-		TEST(multicall),
-		TEST(registers_in_and_out),
-		TEST(other_layouts),
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+		TEST(only_the_service_domain_has_all),
+		TEST(arguments_go_in_and_out_once),
+		TEST(pointers_into_nothing_are_faults),
+		TEST(unknown_numbers_are_enosys),
+		TEST(control_calls_name_their_version_and_domain),
+		TEST(arrays_are_done_in_steps),
+		TEST(results_are_in_registers),
+		TEST(multicalls),
+		TEST(layouts_of_32_bits_are_widened),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

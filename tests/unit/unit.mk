@@ -6,7 +6,7 @@ UNIT_OUT := build/tests/unit
 UNIT_CC ?= gcc
 UNIT_CFLAGS := -std=gnu11 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
 	-Wall -Wextra -Werror -Wstrict-prototypes -Wundef -Wvla -Wno-unused-parameter -DDEBUG_BUILD=1 -D__XEN_TOOLS__ \
-	-Itests/include -I. -Iarch/x86/include -idirafter /usr/include -MMD -MP
+	-Itests/include -I. -Iarch/x86/include -idirafter /usr/include -include lib/base.h -MMD -MP
 UNIT_LDLIBS := -lcmocka
 
 UNIT_TESTS := $(sort $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c)))
