@@ -1,0 +1,404 @@
+/* units: vmm/exits.c vmm/io_policy.c vmm/irq.c mm/memory_map.c */
+/* What is done about an exit: the guest's end or its fault, ports, device memory, and interrupts that go straight through. */
+#include "tests/unit/fake.h"
+#include <asm/hvm.h>
+#include <asm/lapic.h>
+#include <asm/traps.h>
+#include <stdio.h>
+#include <xen/hvm/params.h>
+#include <xen/sched.h>
+#include "mm/memory_map.h"
+#include "mm/page.h"
+#include "vmm/console_io.h"
+#include "vmm/exits.h"
+#include "vmm/guest_access.h"
+#include "vmm/io_policy.h"
+#include "vmm/irq.h"
+#include "vmm/msr.h"
+
+static struct domain host = { .privileged = true, .max_vcpus = 1 }, guest = { .domid = 1 };
+static struct record_vcpu counters;
+static struct vcpu hv = { .domain = &host, .counters = &counters }, gv = { .domain = &guest, .counters = &counters };
+static struct vm_exit x;
+
+/* ---- what stands around: each notes what it was asked ---- */
+
+static int fault;                       /* vector of the exception injected, or -1 */
+static u32 fault_error;
+static char crash[200], logged[600];
+static unsigned logged_len, blocked, downs, shutdown_code, cpl, xcr0_set, eois, hypercalls;
+static struct { u64 gfn, mfn; enum p2m_type type; unsigned calls; } mapped;
+static enum p2m_type there = P2M_HOLE;
+static u8 memory[4096];
+static u8 posted;
+static bool posted_level, vector_is_level;
+static void (*device)(u8 vector);
+
+static void inject(struct vcpu *v, u8 vector, bool has_error, u32 error) { fault = vector; fault_error = has_error; }
+static int get_cpl(const struct vcpu *v) { return (int)cpl; }
+static void dump(const struct vcpu *v) { }
+static const struct hvm_ops ops = { .inject_exception = inject, .cpl = get_cpl, .dump = dump };
+const struct hvm_ops *hvm = &ops;
+unsigned hvm_phys_bits = 40;
+struct domain *dom0;
+struct page *frame_table;
+u64 max_mfn;
+
+void domain_crash(struct domain *d, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(crash, sizeof(crash), fmt, args);
+	va_end(args);
+}
+
+void domain_shutdown(struct domain *d, u8 code) { shutdown_code = code; }
+void domain_log_char(struct domain *d, char c) { logged[logged_len++] = c; }
+void vcpu_block(struct vcpu *v) { blocked++; }
+void vcpu_down(struct vcpu *v) { downs++; }
+void hypercall_dispatch(struct vcpu *v, struct vm_exit *e) { hypercalls++; }
+int hvm_set_xcr0(struct vcpu *v, u64 xcr0) { xcr0_set = (unsigned)xcr0; return xcr0 == 6 ? -EINVAL : 0; }
+void hvm_sync_xcr0(struct vcpu *v) { }
+void cpu_policy_cpuid(const struct vcpu *v, u32 leaf, u32 sub, struct cpuid_regs *out) { *out = (struct cpuid_regs){ leaf, sub, 3, 4 }; }
+int msr_read(struct vcpu *v, u32 msr, u64 *val) { *val = 0x1122334455667788ull; return msr == 1 ? -EINVAL : 0; }
+int msr_write(struct vcpu *v, u32 msr, u64 val) { return val == 0x500000006ull ? 0 : -EINVAL; }
+enum p2m_type p2m_lookup(struct p2m *p2m, gfn_t gfn, mfn_t *mfn) { return there; }
+void *page_alloc_zeroed(void) { return phys_to_virt(MiB(1)); }
+void page_free_virt(void *va) { }
+void lapic_eoi(void) { eois++; }
+bool lapic_is_level(u8 vector) { return vector_is_level; }
+void interrupt_handle(u8 vector) { }
+void traps_set_device_handler(void (*fn)(u8 vector)) { device = fn; }
+void vlapic_post(struct vcpu *v, u8 vector, bool level) { posted = vector; posted_level = level; }
+
+int p2m_map(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type)
+{
+	mapped.gfn = gfn.v, mapped.mfn = mfn.v, mapped.type = type;
+	mapped.calls++;
+	return 0;
+}
+
+int copy_to_guest(struct vcpu *v, u64 gva, const void *src, size_t len)
+{
+	if (gva + len > sizeof(memory))
+		return -EFAULT;
+	memcpy(memory + gva, src, len);
+	return 0;
+}
+
+int copy_from_guest(struct vcpu *v, void *dst, u64 gva, size_t len)
+{
+	if (gva + len > sizeof(memory))
+		return -EFAULT;
+	memcpy(dst, memory + gva, len);
+	return 0;
+}
+
+static int set_up(void **state)
+{
+	static struct page frames[MiB(2) / PAGE_SIZE];
+
+	frame_table = frames;
+	max_mfn = ARRAY_SIZE(frames);
+	memset(&mapped, 0, sizeof(mapped));
+	memset(memory, 0, sizeof(memory));
+	fault = -1;
+	crash[0] = '\0';
+	logged_len = blocked = downs = shutdown_code = cpl = xcr0_set = eois = 0;
+	there = P2M_HOLE;
+	hv.hvm.regs = gv.hvm.regs = (struct cpu_regs){ .rip = 0x1000, .rflags = 2 };
+	gv.nmi_pending = false;
+	x = (struct vm_exit){ .len = 2 };
+	fake_log_clear();
+	return 0;
+}
+
+static struct cpu_regs *handle(struct vcpu *v, unsigned reason)
+{
+	x.reason = (u8)reason;
+	exit_handle(v, &x);
+	return &v->hvm.regs;
+}
+
+/* ---- nested page faults ---- */
+
+static void npf(struct vcpu *v, u64 gpa, bool write, bool fetch)
+{
+	set_up(NULL);
+	x.npf.gpa = gpa;
+	x.npf.write = write;
+	x.npf.fetch = fetch;
+	handle(v, EXIT_NPF);
+}
+
+static void device_memory_is_the_service_domains(void **state)
+{
+	memory_map_nr = 0;
+	memory_map_add(0, GiB(2), MEMORY_RAM);
+	npf(&hv, 0xfebc0123, false, false);
+	assert_true(mapped.calls == 1 && mapped.gfn == 0xfebc0 && mapped.mfn == 0xfebc0 && mapped.type == P2M_MMIO && fault < 0);
+	/* RAM that isn't its own is another domain's, or Bothy's. */
+	npf(&hv, GiB(2) - 1, true, false);
+	assert_true(!mapped.calls && fault == 13);
+	npf(&hv, 0x5000, false, false);
+	assert_true(!mapped.calls && fault == 13);
+	npf(&hv, GiB(2), true, false);
+	assert_int_equal(mapped.calls, 1);
+	/* Beyond what the CPU can address. */
+	npf(&hv, BIT(40), false, false);
+	assert_true(!mapped.calls && fault == 13);
+	npf(&hv, BIT(40) - 1, false, false);
+	assert_int_equal(mapped.calls, 1);
+}
+
+static void a_guest_ends_where_it_has_no_memory(void **state)
+{
+	npf(&gv, 0xfebc0123, true, false);
+	assert_non_null(__builtin_strstr(crash, "vCPU 0 writes guest-physical febc0123"));
+	assert_true(!mapped.calls && fault < 0);
+	npf(&gv, 0x5000, false, true);
+	assert_non_null(__builtin_strstr(crash, "executes"));
+	/* The last page below 4 GiB is zeros, to be read. */
+	npf(&gv, GiB(4) - 8, false, false);
+	assert_true(mapped.calls == 1 && mapped.gfn == 0xfffff && mapped.type == P2M_GRANT_RO && !crash[0]);
+	npf(&gv, GiB(4) - 8, true, false);
+	assert_true(!mapped.calls && crash[0]);
+	npf(&gv, GiB(4) - 8, false, true);
+	assert_true(!mapped.calls && crash[0]);
+}
+
+/* Another CPU has mapped it meanwhile: again. But what stays forbidden would fault for ever. */
+static void what_is_there_by_now_is_tried_again(void **state)
+{
+	static const struct { enum p2m_type type; bool write, fetch, again; } cases[] = {
+		{ P2M_RAM, false, false, true }, { P2M_RAM, true, false, true }, { P2M_RAM, false, true, true },
+		{ P2M_GRANT_RW, true, false, true }, { P2M_GRANT_RO, false, false, true }, { P2M_GRANT_RO, true, false, false },
+		{ P2M_GRANT_RW, false, true, false }, { P2M_SHARED, false, true, false }, { P2M_FOREIGN, true, false, true },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		set_up(NULL);
+		there = cases[i].type;
+		x.npf.gpa = 0x5000;
+		x.npf.write = cases[i].write;
+		x.npf.fetch = cases[i].fetch;
+		handle(&gv, EXIT_NPF);
+		assert_int_equal(!crash[0], cases[i].again);
+		assert_int_equal(gv.hvm.regs.rip, 0x1000);
+	}
+}
+
+/* ---- instructions ---- */
+
+static void registers_are_set_and_rip_moves(void **state)
+{
+	struct cpu_regs *r = &gv.hvm.regs;
+
+	r->rax = 0xffffffff00000007, r->rcx = 9;
+	handle(&gv, EXIT_CPUID);
+	assert_true(r->rax == 7 && r->rbx == 9 && r->rcx == 3 && r->rdx == 4 && r->rip == 0x1002);
+	r->rcx = 2;
+	handle(&gv, EXIT_RDMSR);
+	assert_true(r->rax == 0x55667788 && r->rdx == 0x11223344 && r->rip == 0x1004 && x.msr.value == 0x1122334455667788ull);
+	r->rcx = 1;
+	handle(&gv, EXIT_RDMSR);
+	assert_true(fault == 13 && r->rip == 0x1004);
+	r->rax = 0xffffffff00000006, r->rdx = 0xffffffff00000005;
+	handle(&gv, EXIT_WRMSR);
+	assert_int_equal(r->rip, 0x1006);
+	fault = -1;
+	r->rax = 7;
+	handle(&gv, EXIT_WRMSR);
+	assert_true(fault == 13 && fault_error && r->rip == 0x1006);
+	handle(&gv, EXIT_UNDEFINED);
+	assert_true(fault == 6 && !fault_error);
+}
+
+static void xsetbv_is_for_ring_0(void **state)
+{
+	struct cpu_regs *r = &gv.hvm.regs;
+
+	r->rax = 7;
+	handle(&gv, EXIT_XSETBV);
+	assert_true(xcr0_set == 7 && r->rip == 0x1002 && fault < 0);
+	cpl = 3;
+	xcr0_set = 0;
+	handle(&gv, EXIT_XSETBV);
+	assert_true(fault == 13 && !xcr0_set && r->rip == 0x1002);
+	cpl = 0;
+	fault = -1;
+	r->rcx = 1;
+	handle(&gv, EXIT_XSETBV);
+	assert_true(fault == 13 && !xcr0_set);
+	fault = -1;
+	r->rcx = 0, r->rax = 6;
+	handle(&gv, EXIT_XSETBV);
+	assert_int_equal(fault, 13);
+}
+
+static void halts(void **state)
+{
+	gv.hvm.regs.rflags = 2 | BIT(9);
+	handle(&gv, EXIT_HLT);
+	assert_true(blocked == 1 && !downs && gv.hvm.regs.rip == 0x1002);
+	/* With interrupts off for good, unless an NMI is on its way. */
+	gv.hvm.regs.rflags = 2;
+	gv.nmi_pending = true;
+	handle(&gv, EXIT_HLT);
+	assert_true(blocked == 1 && !downs);
+	gv.nmi_pending = false;
+	handle(&gv, EXIT_HLT);
+	assert_int_equal(downs, 1);
+}
+
+static void ends(void **state)
+{
+	guest.params[HVM_PARAM_TRIPLE_FAULT_REASON] = SHUTDOWN_crash;
+	handle(&gv, EXIT_TRIPLE_FAULT);
+	assert_int_equal(shutdown_code, SHUTDOWN_crash);
+	handle(&gv, EXIT_FAILED);
+	assert_non_null(__builtin_strstr(crash, "refuses its state"));
+	x.code = 0x123;
+	handle(&gv, EXIT_UNKNOWN);
+	assert_non_null(__builtin_strstr(crash, "unexpected exit 123"));
+	x.exc.vector = 18;
+	handle(&gv, EXIT_EXCEPTION);
+	assert_non_null(__builtin_strstr(crash, "machine check"));
+	x.exc.vector = 17;
+	handle(&gv, EXIT_EXCEPTION);
+	assert_true(fault == 17 && fault_error);
+	x.exc.vector = 1;
+	handle(&gv, EXIT_EXCEPTION);
+	assert_true(fault == 1 && !fault_error);
+	assert_int_equal(hypercalls, 0);
+	handle(&gv, EXIT_HYPERCALL);
+	assert_int_equal(hypercalls, 1);
+}
+
+/* ---- ports ---- */
+
+static u64 in(u16 port, u8 size)
+{
+	gv.hvm.regs.rax = 0x1122334455667788ull;
+	x = (struct vm_exit){ .len = 1, .io = { .port = port, .size = size, .in = true } };
+	return handle(&gv, EXIT_IO)->rax;
+}
+
+static void a_guest_has_no_ports(void **state)
+{
+	assert_int_equal(in(0x60, 1), 0x11223344556677ff);
+	assert_int_equal(in(0xcf8, 2), 0x112233445566ffff);
+	assert_int_equal(in(0xcfc, 4), 0xffffffff);
+	/* The 8254's counters have counted to the end. */
+	assert_int_equal(in(0x40, 1), 0x1122334455667700);
+	assert_int_equal(in(0x42, 1), 0x1122334455667700);
+	assert_int_equal(in(0x43, 1), 0x11223344556677ff);
+	assert_int_equal(in(0x3f, 1), 0x11223344556677ff);
+	assert_int_equal(gv.hvm.regs.rip, 0x1007);
+	gv.hvm.regs.rax = 'a';
+	x = (struct vm_exit){ .len = 1, .io = { .port = 0xe9, .size = 1 } };
+	handle(&gv, EXIT_IO);
+	x.io.port = 0x80;
+	handle(&gv, EXIT_IO);
+	assert_true(logged_len == 1 && logged[0] == 'a' && gv.hvm.regs.rip == 0x1009);
+}
+
+/* 256 bytes at a time; the instruction is over when RCX is. */
+static void strings_go_in_steps(void **state)
+{
+	struct cpu_regs *r = &gv.hvm.regs;
+
+	for (unsigned size = 1; size <= 4; size *= 2) {
+		set_up(NULL);
+		x = (struct vm_exit){ .len = 2, .io = { .port = 0x1f0, .size = (u8)size, .in = true, .string = true, .rep = true } };
+		r->rdi = 16, r->rcx = 300;
+		handle(&gv, EXIT_IO);
+		assert_true(r->rdi == 16 + 256 && r->rcx == 300 - 256 / size && r->rip == 0x1000);
+		assert_true(memory[15] == 0 && memory[16] == 0xff && memory[271] == 0xff && memory[272] == 0);
+		while (r->rcx)
+			handle(&gv, EXIT_IO);
+		assert_true(r->rdi == 16 + 300 * size && r->rip == 0x1002);
+	}
+	/* One, without REP; downwards; to nowhere. */
+	x = (struct vm_exit){ .len = 2, .io = { .port = 0x1f0, .size = 4, .in = true, .string = true } };
+	r->rcx = 7, r->rdi = 100;
+	handle(&gv, EXIT_IO);
+	assert_true(r->rdi == 104 && r->rcx == 7 && r->rip == 0x1004);
+	r->rflags |= BIT(10);
+	x.io.rep = true;
+	handle(&gv, EXIT_IO);
+	assert_true(r->rdi == 100 && r->rcx == 6 && r->rip == 0x1004);
+	r->rflags = 2, r->rdi = sizeof(memory);
+	handle(&gv, EXIT_IO);
+	assert_true(!r->rcx && r->rip == 0x1006);
+	/* A message, in one instruction. */
+	memcpy(memory, "hello", 5);
+	x = (struct vm_exit){ .len = 2, .io = { .port = 0xe9, .size = 1, .string = true, .rep = true } };
+	r->rsi = 0, r->rcx = 5;
+	handle(&gv, EXIT_IO);
+	assert_true(r->rsi == 5 && !r->rcx && r->rip == 0x1008);
+	assert_memory_equal(logged, "hello", 5);
+}
+
+static void the_service_domain_has_all_but_a_few(void **state)
+{
+	unsigned closed = 0;
+
+	for (unsigned uart = 0; uart < 2; uart++) {
+		io_policy_hide_uart(uart ? 0x3f8 : 0);
+		closed = 0;
+		for (u32 port = 0; port < 0x10000; port++)
+			closed += !io_policy_dom0_open((u16)port);
+		assert_int_equal(closed, 2 + 4 + 2 + 1 + 8 * uart);
+	}
+	assert_false(io_policy_dom0_open(0x21) || io_policy_dom0_open(0xa0) || io_policy_dom0_open(0x43) || io_policy_dom0_open(0xe9));
+	assert_false(io_policy_dom0_open(0x3f8) || io_policy_dom0_open(0x3ff));
+	assert_true(io_policy_dom0_open(0x3f7) && io_policy_dom0_open(0x400) && io_policy_dom0_open(0x61));
+}
+
+/* ---- devices' interrupts ---- */
+
+static void interrupts_go_straight_through(void **state)
+{
+	struct vcpu *vcpus[] = { &hv };
+
+	irq_init();
+	host.vcpu = vcpus;
+	/* Before there is a service domain, or on a CPU where it has no vCPU, it is dropped. */
+	device(0x31);
+	assert_true(eois == 1 && !posted);
+	dom0 = &host;
+	fake_cpu = 1;
+	device(0x31);
+	assert_true(eois == 2 && !posted);
+	fake_cpu = 0;
+	device(0x31);
+	assert_true(eois == 3 && posted == 0x31 && !posted_level && !hv.apic.phys_level[0]);
+	/* Level: the service domain's own EOI is the machine's. */
+	vector_is_level = true;
+	device(0x71);
+	assert_true(eois == 3 && posted == 0x71 && posted_level && hv.apic.phys_level[1] == BIT(0x71 - 64));
+	host.vcpu = NULL;
+	dom0 = NULL;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define TEST(f) cmocka_unit_test_setup(f, set_up)
+		TEST(device_memory_is_the_service_domains),
+		TEST(a_guest_ends_where_it_has_no_memory),
+		TEST(what_is_there_by_now_is_tried_again),
+		TEST(registers_are_set_and_rip_moves),
+		TEST(xsetbv_is_for_ring_0),
+		TEST(halts),
+		TEST(ends),
+		TEST(a_guest_has_no_ports),
+		TEST(strings_go_in_steps),
+		TEST(the_service_domain_has_all_but_a_few),
+		TEST(interrupts_go_straight_through),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
