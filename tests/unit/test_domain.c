@@ -1,0 +1,256 @@
+/* units: vmm/domain.c mm/heap.c mm/buddy.c */
+/* A domain's life: numbers, references, the account of its frames, and an end in steps that leaves nothing behind. */
+#include "tests/unit/fake.h"
+#include <asm/hvm.h>
+#include <stdlib.h>
+#include <xen/hvm/params.h>
+#include <xen/sched.h>
+#include "drivers/power.h"
+#include "mm/heap.h"
+#include "vmm/domain.h"
+#include "vmm/msr.h"
+
+/* ---- what a domain is made of: each counts what is there, and one can be made to fail ---- */
+
+static int pieces;                      /* made and not undone */
+static unsigned made, fail_at;          /* the n-th from now fails */
+static unsigned virqs, syncs, releases, released_areas, relinquish_steps;
+static bool running;
+struct cpu_policy cpu_policy_def, cpu_policy_dom0;
+
+static int make(void)
+{
+	if (fail_at && ++made == fail_at)
+		return -ENOMEM;
+	pieces++;
+	return 0;
+}
+
+static int domain_init(struct domain *d) { return 0; }
+static const struct hvm_ops ops = { .domain_init = domain_init };
+const struct hvm_ops *hvm = &ops;
+int p2m_init(struct p2m *p2m) { return make(); }
+void p2m_destroy(struct p2m *p2m) { pieces--; }
+bool p2m_relinquish(struct p2m *p2m, u64 *next, unsigned budget) { return !relinquish_steps || !--relinquish_steps; }
+int grant_init(struct domain *d, s32 frames, s32 maptrack) { return make(); }
+void grant_destroy(struct domain *d) { pieces--; }
+bool grant_release_maps(struct domain *d, unsigned budget) { return true; }
+int evtchn_init(struct domain *d, u32 max_port) { return make(); }
+void evtchn_destroy(struct domain *d) { pieces -= !d->dying || d->dying == 3; }         /* each step of an end calls it too */
+void evtchn_raise_global_virq(struct domain *d, unsigned virq) { assert_int_equal(virq, VIRQ_DOM_EXC); virqs++; }
+void msr_init_domain(struct domain *d) { }
+void sched_group_init(struct sched_group *g) { }
+void sched_entity_destroy(struct sched_entity *e) { }
+bool sched_on_cpu(const struct sched_entity *e) { return running; }
+void timer_cancel_sync(struct timer *t) { releases++; }
+void timer_release(unsigned n) { releases += n; }
+void hvm_vcpu_destroy(struct vcpu *v) { releases++; }
+void record_vcpu_free(struct record_vcpu *c) { }
+void record_event(enum record_kind kind, const struct domain *d, const struct vcpu *v, u64 a, u64 b) { }
+void domain_update_wallclock(struct domain *d) { }
+void vcpu_sync(struct vcpu *v) { syncs++; }
+void vcpu_release_areas(struct vcpu *v) { released_areas++; }
+void machine_power_off(void) { abort(); }
+void machine_restart(void) { abort(); }
+
+static u64 free_before;
+
+static int set_up(void **state)
+{
+	pieces = 0;
+	made = fail_at = virqs = syncs = releases = released_areas = relinquish_steps = 0;
+	running = false;
+	free_before = page_free_count();
+	return 0;
+}
+
+static struct domain *make_domain(u16 domid)
+{
+	struct domain *d = NULL;
+
+	assert_int_equal(domain_create(domid, 2, 100, -1, -1, &d), 0);
+	return d;
+}
+
+static void add_vcpu(struct domain *d)
+{
+	d->vcpu[0] = kzalloc(sizeof(struct vcpu));
+	d->vcpu[0]->domain = d;
+}
+
+/* As the toolstack does it, until it is over: how many steps. */
+static unsigned destroy(struct domain *d)
+{
+	unsigned steps = 1;
+
+	while (domain_destroy(d) == -EAGAIN)
+		steps++;
+	assert_int_equal(fake_locks_held(), 0);
+	return steps;
+}
+
+static bool exists(u16 domid)
+{
+	struct domain *d = domain_get(domid);
+
+	if (d)
+		domain_put(d);
+	return d != NULL;
+}
+
+static void numbers_rove_and_are_given_once(void **state)
+{
+	struct domain *a = make_domain(0xffff), *b = make_domain(0xffff), *c, *d;
+
+	assert_true(a->domid && b->domid == a->domid + 1);
+	assert_int_equal(domain_create(a->domid, 1, 100, -1, -1, &c), -EEXIST);
+	assert_int_equal(domain_create(DOMID_FIRST_RESERVED, 1, 100, -1, -1, &c), -EINVAL);
+	assert_int_equal(domain_create(9, 0, 100, -1, -1, &c), -EINVAL);
+	assert_int_equal(domain_create(9, MAX_VCPUS + 1, 100, -1, -1, &c), -EINVAL);
+	/* The highest there is, then from the bottom, where 0 is the service domain's. */
+	c = make_domain(DOMID_FIRST_RESERVED - 1);
+	assert_int_equal(c->domid, 0x7fef);
+	assert_true(exists(0x7fef) && !exists(0x7ff0) && !exists(0xffff));
+	d = domain_get_next((u16)(b->domid + 1));
+	assert_ptr_equal(d, c);
+	domain_put(d);
+	destroy(c);
+	destroy(a);
+	/* A number that has just been used is not the next. */
+	d = make_domain(0xffff);
+	assert_int_equal(d->domid, b->domid + 1);
+	destroy(b);
+	destroy(d);
+	assert_null(domain_get_next(1));
+	assert_int_equal(pieces, 0);
+}
+
+static void all_numbers_in_turn(void **state)
+{
+	u16 last = 0;
+
+	for (unsigned i = 0; i < 0x7ff0 + 10; i++) {
+		struct domain *d = make_domain(0xffff);
+
+		assert_true(d->domid > 0 && d->domid < 0x7ff0);
+		if (last)
+			assert_int_equal(d->domid, last == 0x7fef ? 1 : last + 1);
+		last = d->domid;
+		destroy(d);
+	}
+}
+
+static void what_fails_is_undone(void **state)
+{
+	struct domain *d;
+
+	for (fail_at = 1; fail_at <= 3; fail_at++) {
+		made = 0;
+		assert_int_equal(domain_create(7, 2, 100, -1, -1, &d), -ENOMEM);
+		assert_int_equal(pieces, 0);
+		assert_false(exists(7));
+	}
+	fail_at = 0;
+	destroy(make_domain(7));
+	assert_int_equal(pieces, 0);
+	assert_in_range(free_before - page_free_count(), 0, 4);         /* the heap keeps a few pages */
+}
+
+static void frames_are_charged_up_to_the_limit(void **state)
+{
+	struct domain *d = make_domain(7);
+
+	d->max_pages = 10;
+	assert_true(domain_charge(d, 9));
+	assert_false(domain_charge(d, 2));
+	assert_true(domain_charge(d, 1));
+	assert_false(domain_charge(d, 1));
+	assert_false(domain_charge(d, ~0ull));
+	assert_false(domain_charge(d, ~0ull - 9));
+	assert_int_equal(d->tot_pages, 10);
+	/* A limit below what it has. */
+	d->max_pages = 5;
+	assert_false(domain_charge(d, 1));
+	domain_uncharge(d, 10);
+	destroy(d);
+}
+
+static void pauses_and_ends_are_counted(void **state)
+{
+	struct domain *d = make_domain(7);
+
+	add_vcpu(d);
+	assert_int_equal(d->pause_count, 1);
+	assert_true(domain_is_stopped(d));
+	running = true;
+	assert_false(domain_is_stopped(d));
+	running = false;
+	domain_unpause(d);
+	assert_false(domain_is_stopped(d));
+	expect_bug(domain_unpause(d));
+	/* The first end counts, and pauses once. */
+	domain_shutdown(d, SHUTDOWN_reboot);
+	domain_crash(d, "after %u", 5);
+	assert_true(d->shutting_down && d->shutdown_code == SHUTDOWN_reboot && d->pause_count == 1 && virqs == 1);
+	assert_logged("d7 ended: after 5");
+	destroy(d);
+	assert_int_equal(pieces, 0);
+}
+
+static void an_end_comes_in_steps(void **state)
+{
+	struct domain *d = make_domain(7);
+
+	add_vcpu(d);
+	domain_unpause(d);
+	relinquish_steps = 5;
+	/* Not while a vCPU is on a CPU. */
+	running = true;
+	assert_int_equal(domain_destroy(d), -EAGAIN);
+	assert_true(d->dying == 1 && d->pause_count == 1 && relinquish_steps == 5 && !released_areas);
+	running = false;
+	assert_int_equal(destroy(d), 5);
+	assert_true(!exists(7) && released_areas == 5 && releases >= 2 + TIMERS_PER_VCPU + 1 && virqs == 2);
+	assert_int_equal(pieces, 0);
+}
+
+/* Frames that others still map keep a domain in the table; references keep it in memory. */
+static void the_last_frame_and_the_last_reference(void **state)
+{
+	struct domain *d = make_domain(7), *held = domain_get(7);
+	struct page *pg = page_alloc(0);
+
+	assert_ptr_equal(held, d);
+	assert_true(domain_charge(d, 1));
+	page_assign(pg, 0, 7);
+	assert_int_equal(destroy(d), 1);
+	assert_true(exists(7) && d->dying == 2);
+	assert_int_equal(domain_destroy(d), 0);
+	domain_reap();
+	assert_true(exists(7));
+	this_cpu()->need_resched = 0;
+	page_put(pg);
+	assert_true(exists(7) && this_cpu()->need_resched);     /* it goes in the run loop */
+	domain_reap();
+	assert_true(!exists(7) && pieces && d->refs == 1);
+	domain_put(d);
+	assert_int_equal(pieces, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define TEST(f) cmocka_unit_test_setup(f, set_up)
+		TEST(numbers_rove_and_are_given_once),
+		TEST(what_fails_is_undone),
+		TEST(frames_are_charged_up_to_the_limit),
+		TEST(pauses_and_ends_are_counted),
+		TEST(an_end_comes_in_steps),
+		TEST(the_last_frame_and_the_last_reference),
+		TEST(all_numbers_in_turn),
+	};
+
+	fake_memory_init(4096);
+	page_add_range(MiB(1), MiB(16));
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
