@@ -81,7 +81,7 @@ iso: system     ## build/bothy.iso, which boots the hypervisor and the small ser
 	@echo "$(BUILD)/bothy.iso: write it to a USB stick, or boot it in an emulator"
 
 # Not by prerequisites: on a bare machine the compiler comes with the first line.
-system:
+system:         ## what the emulators boot: hypervisor, service domain, and the guests' disk
 	@tools/setup
 	@$(MAKE) --no-print-directory all
 	@dom0-lite/build
