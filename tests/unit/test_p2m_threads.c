@@ -1,0 +1,101 @@
+/* units: */
+/*
+ * Look-ups beside changes, on two CPUs: what p2m_get_page returns is the guest's at that moment, although it takes no lock. The spinlocks are
+ * the machine's, and the sources are included here so that they get these.
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+#include "arch/x86/include/asm/spinlock.h"
+#define TESTS_ASM_SPINLOCK_H
+#include "tests/unit/fake.h"
+#undef DEBUG_BUILD
+#define DEBUG_BUILD 0           /* the tag must not be overwritten while a late look-up decides that it came too late */
+#include "mm/buddy.c"
+#undef JUNK
+#include "mm/pt.c"
+#include "mm/p2m.c"
+
+enum { OWNER = 7, GFN_USED = 5, GUESTS_TAG = 0x60057, OTHERS_TAG = 0xbad, MILLISECONDS = 700 };
+
+static struct p2m guest;
+static atomic_bool stop;
+static atomic_ulong looks, mistakes;
+
+void hvm_flush_others(struct p2m *p2m, u64 gen) { }
+
+static u64 *tag_of(struct page *pg) { return page_to_virt(pg); }
+
+/* The guest's, or somebody else's, and back. */
+static struct page *tagged(u64 tag)
+{
+	struct page *pg = page_alloc(0);
+
+	__atomic_store_n(tag_of(pg), tag, __ATOMIC_SEQ_CST);
+	return pg;
+}
+
+static void *look(void *arg)
+{
+	while (!stop) {
+		struct page *pg = p2m_get_page(&guest, GFN(GFN_USED), NULL, true);
+		u64 value;
+
+		if (!pg)
+			continue;
+		mistakes += __atomic_load_n(tag_of(pg), __ATOMIC_SEQ_CST) != GUESTS_TAG;
+		page_put(pg);
+		if (p2m_read_u64(&guest, (gpa_t){ GFN_USED << PAGE_SHIFT }, &value))
+			mistakes += value != GUESTS_TAG;
+		looks++;
+	}
+	return NULL;
+}
+
+static u64 milliseconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (u64)t.tv_sec * 1000 + (u64)t.tv_nsec / 1000000;
+}
+
+static void what_is_found_is_the_guests(void **state)
+{
+	u64 end = milliseconds() + MILLISECONDS, next = 0, before = page_free_count();
+	pthread_t thread[2];
+
+	assert_int_equal(p2m_init(&guest), 0);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&thread[i], NULL, look, NULL), 0);
+	while (milliseconds() < end || looks < 1000) {
+		for (unsigned n = 0; n < 100; n++) {
+			struct page *pg = tagged(GUESTS_TAG), *others;
+
+			page_assign(pg, 0, OWNER);
+			assert_int_equal(p2m_map(&guest, GFN(GFN_USED), page_to_mfn(pg), 0, P2M_RAM), 0);
+			/* The frame that was there is the next to be given out, to somebody else. */
+			others = tagged(OTHERS_TAG);
+			if (n % 4 == 0)
+				assert_int_equal(p2m_remove(&guest, GFN(GFN_USED), INVALID_MFN), 0);
+			page_free(others, 0);
+		}
+	}
+	stop = true;
+	for (unsigned i = 0; i < 2; i++)
+		pthread_join(thread[i], NULL);
+	assert_int_equal(mistakes, 0);
+	while (!p2m_relinquish(&guest, &next, 100))
+		;
+	p2m_destroy(&guest);
+	assert_int_equal(page_free_count(), before);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(what_is_found_is_the_guests) };
+
+	fake_memory_init(1024);
+	page_add_range(MiB(1), MiB(4));
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
