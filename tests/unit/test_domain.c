@@ -125,6 +125,16 @@ static void numbers_rove_and_are_given_once(void **state)
 	assert_int_equal(pieces, 0);
 }
 
+/* Numbers beyond the highest are nobody: not the service domain either, where a masked index would end. */
+static void there_is_one_service_domain(void **state)
+{
+	struct domain *host = make_domain(0);
+
+	assert_true(host->privileged && host->p2m.identity && exists(0));
+	assert_true(!exists(0x7ff0) && !exists(0x7ff1) && !exists(0xffff));
+	assert_int_equal(domain_create(0, 1, 100, -1, -1, &host), -EEXIST);
+}
+
 static void all_numbers_in_turn(void **state)
 {
 	u16 last = 0;
@@ -248,6 +258,7 @@ int main(void)
 		TEST(an_end_comes_in_steps),
 		TEST(the_last_frame_and_the_last_reference),
 		TEST(all_numbers_in_turn),
+		TEST(there_is_one_service_domain),
 	};
 
 	fake_memory_init(4096);

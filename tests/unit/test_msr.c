@@ -11,7 +11,7 @@ enum { PAT = 0x277, MTRRCAP = 0xfe, MTRR_BASE0 = 0x200, MTRR_MASK7 = 0x20f, MTRR
 
 static struct domain d = { .domid = 1 };
 static struct vcpu v = { .domain = &d }, second = { .domain = &d, .id = 1 };
-static u64 cr0, efer, vendor_pat, tsc_aux, page[512], apic_written;
+static u64 cr0, efer, vendor_pat, tsc_aux, page[1024], apic_written;
 static u64 page_at = MiB(1);
 
 static u64 get_cr(const struct vcpu *w, int which) { return which == HVM_CR0 ? cr0 : which == HVM_EFER ? efer : 0; }
@@ -29,7 +29,7 @@ int vlapic_write(struct vcpu *w, u32 msr, u64 val) { apic_written = msr; return 
 
 int copy_to_gpa(struct domain *of, u64 gpa, const void *src, size_t len)
 {
-	if (gpa < page_at || gpa + len > page_at + PAGE_SIZE)
+	if (gpa < page_at || gpa + len > page_at + 2 * PAGE_SIZE)
 		return -EFAULT;
 	memcpy((u8 *)page + (gpa - page_at), src, len);
 	return 0;
@@ -169,8 +169,10 @@ static void the_hypercall_page_is_whole(void **state)
 	const u8 *stub = (const u8 *)page;
 
 	assert_int_equal(msr_write(&v, HYPERCALL_PAGE, page_at + 32), -EINVAL);
-	assert_int_equal(msr_write(&v, HYPERCALL_PAGE, page_at + PAGE_SIZE), -EINVAL);
-	assert_int_equal(page[0], 0);
+	assert_int_equal(msr_write(&v, HYPERCALL_PAGE, page_at + 1), -EINVAL);
+	assert_int_equal(msr_write(&v, HYPERCALL_PAGE, page_at + 2 * PAGE_SIZE), -EINVAL);
+	for (unsigned i = 0; i < ARRAY_SIZE(page); i++)
+		assert_int_equal(page[i], 0);
 	assert_int_equal(msr_write(&v, HYPERCALL_PAGE, page_at), 0);
 	for (unsigned n = 0; n < 128; n++, stub += 32) {
 		const u8 want[] = { 0xb8, (u8)n, 0, 0, 0, 0x0f, 0x01, 0xd9, 0xc3, 0xcc };

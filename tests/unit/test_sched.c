@@ -347,17 +347,20 @@ static void stealing_prefers_who_likes_it(void **state)
 	u64 until;
 
 	start(2);
-	for (unsigned i = 0; i < 3; i++)
-		sim_task_init(&task[i], &group[0], 0, 0, BIT(0));
+	for (unsigned i = 0; i < 4; i++)
+		sim_task_init(&task[i], &group[0], 0, 0, i == 0 ? BIT(0) : i == 3 ? BIT(1) : ALL);
+	task[1].e.soft = BIT(0);
+	task[2].e.soft = BIT(1);
+	/* Both CPUs have somebody: what wakes stays where it was. */
+	sched_wake(&task[3].e, sim.now);
+	assert_ptr_equal(sched_pick(1, sim.now, &until), &task[3].e);
+	sched_switched(1);
 	sched_wake(&task[0].e, sim.now);
 	assert_ptr_equal(sched_pick(0, sim.now, &until), &task[0].e);
 	sched_switched(0);
 	sched_wake(&task[1].e, sim.now);
 	sched_wake(&task[2].e, sim.now);
-	task[1].e.hard = task[2].e.hard = ALL;
-	task[1].e.soft = BIT(0);
-	task[2].e.soft = BIT(1);
-	sched_queues[0].root->any_hard = ALL;
+	sched_sleep(&task[3].e, sim.now);
 	assert_ptr_equal(sched_pick(1, sim.now, &until), &task[2].e);
 	sched_switched(1);
 }
