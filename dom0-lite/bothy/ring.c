@@ -45,7 +45,8 @@ void ring_read(const struct record *ring, const u64 *head, u32 size, u64 *next, 
 
 		if (gone > to->nr - first)
 			gone = to->nr - first;
-		memmove(&to->s[first], &to->s[first + gone], (to->nr - first - gone) * sizeof(*to->s));
+		if (gone)
+			memmove(&to->s[first], &to->s[first + gone], (to->nr - first - gone) * sizeof(*to->s));
 		to->nr -= gone;
 		to->lost += gone;
 	}

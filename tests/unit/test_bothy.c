@@ -2,7 +2,9 @@
 /* The service domain's tool: names for numbers, rings that are written while they are read, and traces that other programs can read. */
 #include "tests/unit/fake.h"
 #include "dom0-lite/bothy/bothy.h"
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/time.h>
 
 enum { RING = 1024 };
 
@@ -145,6 +147,53 @@ static void busy_rings(void **state)
 	free(t.s);
 }
 
+/* The hypervisor goes on whenever it likes: a signal interrupts the reader anywhere, and leaves a record half written. */
+static u64 busy_head;
+
+static void write_half(bool whole)
+{
+	struct record *r = &ring[busy_head % RING];
+
+	*r = (struct record){ .tsc = busy_head, .rip = whole ? busy_head : ~0ull, .cost = 1, .x = { .reason = EXIT_HLT } };
+}
+
+static void meanwhile(int signal)
+{
+	static const u16 steps[] = { 0, 1, 254, 255, 256, 257, 300, RING - 1, RING, 3 * RING };
+	static u32 chance;
+	u32 n = steps[(chance = chance * 1664525 + 1013904223) >> 16 & 0xff ? (chance >> 16) % ARRAY_SIZE(steps) : 0];
+
+	do {
+		write_half(true);
+		__atomic_store_n(&busy_head, busy_head + 1, __ATOMIC_RELEASE);
+	} while (n--);
+	write_half(false);
+}
+
+static void rings_that_are_written_meanwhile(void **state)
+{
+	struct itimerval often = { { 0, 30 }, { 0, 30 } }, never = { { 0, 0 }, { 0, 0 } };
+	struct samples t = { 0 };
+	u64 next = 0;
+
+	signal(SIGALRM, meanwhile);
+	setitimer(ITIMER_REAL, &often, NULL);
+	for (unsigned i = 0; i < 60000; i++) {
+		u64 from = next, lost = t.lost;
+
+		t.nr = 0;
+		ring_read(ring, &busy_head, RING, &next, 0, &t);
+		assert_int_equal(t.nr + t.lost - lost, next - from);
+		for (size_t k = 0; k < t.nr; k++) {
+			assert_int_equal(t.s[k].r.rip, t.s[k].r.tsc);
+			assert_int_equal(t.s[k].r.tsc, next - t.nr + k);
+		}
+	}
+	setitimer(ITIMER_REAL, &never, NULL);
+	assert_true(t.lost > 0);
+	free(t.s);
+}
+
 /* ---- guests ---- */
 
 static struct record_vcpu counters[4];
@@ -226,7 +275,7 @@ static void traces(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(names), cmocka_unit_test(fields), cmocka_unit_test(rings), cmocka_unit_test(busy_rings), cmocka_unit_test(sums), cmocka_unit_test(traces),
+		cmocka_unit_test(names), cmocka_unit_test(fields), cmocka_unit_test(rings), cmocka_unit_test(busy_rings), cmocka_unit_test(rings_that_are_written_meanwhile), cmocka_unit_test(sums), cmocka_unit_test(traces),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
