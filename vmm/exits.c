@@ -139,12 +139,14 @@ static bool map_empty_rom(struct vcpu *v, const struct vm_exit *x)
 	return !p2m_map(&v->domain->p2m, GFN(gfn), page_to_mfn(pg), 0, P2M_GRANT_RO);
 }
 
-/* The entry may have come while the fault was on its way. */
+/* Nothing to do, or done. An entry that permits the access may have come while the fault was on its way. */
 static bool is_mapped_now(struct vcpu *v, const struct vm_exit *x)
 {
 	enum p2m_type type = p2m_lookup(&v->domain->p2m, GFN(x->npf.gpa >> PAGE_SHIFT), NULL);
 
-	return type != P2M_HOLE && !(x->npf.write && type == P2M_GRANT_RO) && !(x->npf.fetch && type != P2M_RAM);
+	if (type == P2M_HOLE)
+		return v->domain->privileged && map_device_memory(v, x->npf.gpa);
+	return !(x->npf.write && type == P2M_GRANT_RO) && !(x->npf.fetch && type != P2M_RAM);
 }
 
 static __noinline void exit_npf(struct vcpu *v, const struct vm_exit *x)
@@ -157,7 +159,7 @@ static __noinline void exit_npf(struct vcpu *v, const struct vm_exit *x)
 		watch(v);
 		return;
 	}
-	if (is_mapped_now(v, x) || (d->privileged && map_device_memory(v, x->npf.gpa)))
+	if (is_mapped_now(v, x))
 		return;
 	if (d->privileged) {
 		printk(LOG_WARN "d0v%u %s address %llx, which is not its own: #GP\n", v->id, x->npf.write ? "writes" : "reads",

@@ -186,6 +186,12 @@ static void what_is_there_by_now_is_tried_again(void **state)
 		handle(&gv, EXIT_NPF);
 		assert_int_equal(!crash[0], cases[i].again);
 		assert_int_equal(gv.hvm.regs.rip, 0x1000);
+
+		/* The service domain's too, and it isn't made device memory for that. */
+		fault = -1;
+		x.npf.gpa = 0xfebc0000;
+		handle(&hv, EXIT_NPF);
+		assert_true(!mapped.calls && (fault < 0) == cases[i].again);
 	}
 }
 
