@@ -65,9 +65,14 @@ struct percpu *fake_on_ipi;
 
 void lapic_send_ipi(u32 apic_id, u8 vector)
 {
+	static u64 told;
+
 	fake_last_ipi = apic_id;
-	if (fake_on_ipi && fake_on_ipi->apic_id == apic_id)
-		fake_on_ipi->in_guest = 0;
+	told |= BIT(apic_id);
+	if (!fake_on_ipi || fake_on_ipi->apic_id != apic_id)
+		return;
+	for (; told; told &= told - 1)
+		percpu[__builtin_ctzll(told)].in_guest = 0;
 }
 
 u64 cpu_policy_xcr0(const struct cpu_policy *p) { return 7; }

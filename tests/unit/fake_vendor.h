@@ -18,7 +18,7 @@ void fake_vendor_vcpu_free(struct vcpu *v);
 /* The vCPU is the one on this CPU, or none is. */
 void fake_vendor_load(struct vcpu *v);
 
-extern u32 fake_last_ipi;               /* the APIC id that was sent one; the CPU fake_on_ipi then leaves its guest */
+extern u32 fake_last_ipi;               /* the APIC id that was sent one; with the CPU fake_on_ipi all that were told leave their guests */
 extern struct percpu *fake_on_ipi;
 
 /* The states that a vCPU is ever put into, one after the other: calls `check` with each. */

@@ -272,7 +272,15 @@ static void flushing_waits_for_the_others(void **state)
 	percpu[2].guest_gen = 2;
 	hvm_flush_others(&mine, 2);
 	assert_int_equal(fake_last_ipi, 0);
-	percpu[0].in_guest = percpu[1].in_guest = percpu[2].in_guest = 0;
+	/* Two that have to leave: the first does only when the second is told too. */
+	nr_cpus = 4;
+	percpu[2].guest_gen = percpu[3].guest_gen = 1;
+	percpu[3].guest_p2m = &mine;
+	percpu[3].in_guest = 1;
+	fake_on_ipi = &percpu[3];
+	hvm_flush_others(&mine, 2);
+	assert_int_equal(percpu[2].in_guest + percpu[3].in_guest, 0);
+	percpu[0].in_guest = percpu[1].in_guest = 0;
 	nr_cpus = 1;
 }
 
