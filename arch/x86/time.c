@@ -6,7 +6,7 @@
 #include <asm/time.h>
 
 enum { PIT_HZ = 1193182, PIT_CH2 = 0x42, PIT_MODE = 0x43, PIT_GATE = 0x61 };
-enum { CALIBRATION_MS = 10, CALIBRATION_TRIES = 5, TSC_KHZ_MIN = 100000 };
+enum { CALIBRATION_MS = 10, CALIBRATION_TRIES = 5, TSC_KHZ_MIN = 10000 };
 #define ACPI_TIMER_HZ 3579545ull
 #define NS_PER_S 1000000000ull
 
@@ -196,7 +196,7 @@ void time_init(u16 acpi_timer)
 {
 	u64 khz = measure_tsc_khz(0);
 
-	/* Less is no TSC's rate but what a port without a timer behind it makes of it. */
+	/* Less is no TSC's rate but what a port without a timer behind it makes of it: an emulator's may be 100 MHz. */
 	if (khz < TSC_KHZ_MIN && acpi_timer)
 		khz = measure_tsc_khz(acpi_timer);
 	if (khz < TSC_KHZ_MIN) {
