@@ -15,6 +15,7 @@
 #define read_cr4    machine_read_cr4
 #define write_cr0   machine_write_cr0
 #define write_cr2   machine_write_cr2
+#define write_cr3   machine_write_cr3
 #define write_cr4   machine_write_cr4
 #define read_dr0    machine_read_dr0
 #define read_dr1    machine_read_dr1
@@ -40,6 +41,7 @@
 #undef read_cr4
 #undef write_cr0
 #undef write_cr2
+#undef write_cr3
 #undef write_cr4
 #undef read_dr0
 #undef read_dr1
@@ -71,6 +73,7 @@ static inline u64 read_cr3(void) { return fake_cr[3]; }
 static inline u64 read_cr4(void) { return fake_cr[4]; }
 static inline void write_cr0(u64 v) { fake_cr[0] = v; }
 static inline void write_cr2(u64 v) { fake_cr[2] = v; }
+static inline void write_cr3(u64 v) { fake_cr[3] = v; }
 static inline void write_cr4(u64 v) { fake_cr[4] = v; }
 static inline u64 read_dr0(void) { return fake_dr[0]; }
 static inline u64 read_dr1(void) { return fake_dr[1]; }
