@@ -2,10 +2,12 @@
  * MSR policy. A guest's own state is kept; a few registers that stock kernels read without a net answer with a constant; anything else is
  * #GP, which kernels expect of registers they only probe (abi.md G.4, H.1).
  */
+#include "lib/base.h"
 #include <xen/xen.h>
 #include <asm/hvm.h>
 #include <asm/insn.h>
 #include <asm/time.h>
+#include "vmm/cpu_policy_words.h"
 #include "vmm/domain.h"
 #include "vmm/guest_access.h"
 #include "vmm/msr.h"
@@ -89,7 +91,8 @@ void msr_init_domain(struct domain *d)
 
 static int set_efer(struct vcpu *v, u64 val)
 {
-	u64 old = hvm->get_cr(v, HVM_EFER), allowed = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_FFXSR;
+	u64 old = hvm->get_cr(v, HVM_EFER), fast_fxsave = cpu_policy_has(v->domain->policy, FEAT_FFXSR) ? EFER_FFXSR : 0;
+	u64 allowed = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | fast_fxsave;
 
 	if (val & ~allowed || ((val ^ old) & EFER_LME && hvm->get_cr(v, HVM_CR0) & CR0_PG))
 		return -EINVAL;

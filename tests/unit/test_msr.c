@@ -2,6 +2,8 @@
 /* MSR policy: what is the guest's own, what is constant, and which values are refused before they can reach a control block. */
 #include "tests/unit/fake.h"
 #include <asm/hvm.h>
+#include <asm/insn.h>
+#include "vmm/cpu_policy_words.h"
 #include "vmm/domain.h"
 #include "vmm/guest_access.h"
 #include "vmm/msr.h"
@@ -9,7 +11,8 @@
 enum { PAT = 0x277, MTRRCAP = 0xfe, MTRR_BASE0 = 0x200, MTRR_MASK7 = 0x20f, MTRR_DEF = 0x2ff, FIX64K = 0x250, FIX16K = 0x258, FIX4K = 0x268,
        EFER = 0xc0000080, TSC_AUX = 0xc0000103, HYPERCALL_PAGE = 0x40000000, APIC_BASE = 0x1b };
 
-static struct domain d = { .domid = 1 };
+static struct cpu_policy policy;
+static struct domain d = { .domid = 1, .policy = &policy };
 static struct vcpu v = { .domain = &d }, second = { .domain = &d, .id = 1 };
 static u64 cr0, efer, vendor_pat, tsc_aux, page[1024], apic_written;
 static u64 page_at = MiB(1);
@@ -119,6 +122,10 @@ static void efer_keeps_its_mode(void **state)
 	/* LMA is the CPU's. */
 	assert_int_equal(msr_write(&v, EFER, (efer & ~BIT(10)) | 1), 0);
 	assert_int_equal(efer, BIT(0) | BIT(8) | BIT(10) | BIT(11));
+	/* AMD's fast FXSAVE: where the CPU doesn't have it, the bit is reserved, and VM entry refuses a guest that has it set. */
+	refuses(EFER, efer | EFER_FFXSR);
+	policy.extd[1].d |= 1u << 25;
+	assert_int_equal(msr_write(&v, EFER, efer | EFER_FFXSR), 0);
 	cr0 = 1;
 	efer = BIT(8);
 	assert_int_equal(msr_write(&v, EFER, BIT(10)), 0);
