@@ -106,25 +106,31 @@ static u64 dom0_memory(void)
 	return want & PAGE_MASK;
 }
 
-/* What is ours and not under a module, which is still in use. */
-static struct range_set usable_ram(void)
+static void must_fit(bool fits)
 {
-	struct range_set s = free_ram;
+	if (!fits)
+		panic("the firmware's memory map has too many pieces");
+}
 
+/* What is ours and not under a module, which is still in use. Until the next call; not on the stack, which is small. */
+static const struct range_set *usable_ram(void)
+{
+	static struct range_set s;
+
+	s = free_ram;
 	for (unsigned m = 0; m < boot.nr_modules; m++)
-		if (!range_set_remove(&s, ROUND_DOWN(boot.module[m].start, PAGE_SIZE), ROUND_UP(boot.module[m].end, PAGE_SIZE)))
-			panic("the firmware's memory map has too many pieces");
-	return s;
+		must_fit(range_set_remove(&s, ROUND_DOWN(boot.module[m].start, PAGE_SIZE), ROUND_UP(boot.module[m].end, PAGE_SIZE)));
+	return &s;
 }
 
 /* A zeroed block, aligned to its size, taken for good before there is an allocator: from the top of what the page tables in use reach. */
 static void *take_ram(u64 size)
 {
-	struct range_set s = usable_ram();
-	paddr_t at = range_set_find(&s, size, size, MiB(80), ram_limit);
+	paddr_t at = range_set_find(usable_ram(), size, size, MiB(80), ram_limit);
 
-	if (!at || !range_set_remove(&free_ram, at, at + size))
+	if (!at)
 		panic("this machine has too little memory");
+	must_fit(range_set_remove(&free_ram, at, at + size));
 	return memset(phys_to_virt(at), 0, size);
 }
 
@@ -156,17 +162,17 @@ static void init_frame_table(paddr_t end_of_ram)
 
 static void init_memory(void)
 {
-	struct range_set ours;
+	const struct range_set *ours;
 	u64 dom0_bytes;
 
 	for (unsigned i = 0; i < boot.nr_memory; i++)
 		memory_map_add(boot.memory[i].start, boot.memory[i].size, boot.memory[i].type);
 	for (unsigned i = 0; i < memory_map_nr; i++)
 		if (memory_map[i].type == MEMORY_RAM) {
-			range_set_add(&free_ram, ROUND_UP(memory_map[i].start, PAGE_SIZE), memory_map[i].end & PAGE_MASK);
+			must_fit(range_set_add(&free_ram, ROUND_UP(memory_map[i].start, PAGE_SIZE), memory_map[i].end & PAGE_MASK));
 			total_pages += (memory_map[i].end - memory_map[i].start) >> PAGE_SHIFT;
 		}
-	range_set_remove(&free_ram, image_phys, image_phys + ROUND_UP((u64)(image_end - image_start), PAGE_SIZE));
+	must_fit(range_set_remove(&free_ram, image_phys, image_phys + ROUND_UP((u64)(image_end - image_start), PAGE_SIZE)));
 	paging_init(take_page);
 	paging_activate();
 	ram_limit = ~0ull;
@@ -174,8 +180,8 @@ static void init_memory(void)
 	dom0_bytes = dom0_memory();
 	dom0_choose_memory(&free_ram, dom0_bytes, &dom0_config.ram);
 	ours = usable_ram();
-	for (unsigned i = 0; i < ours.nr; i++)
-		page_add_range(ours.r[i].start, ours.r[i].end);
+	for (unsigned i = 0; i < ours->nr; i++)
+		page_add_range(ours->r[i].start, ours->r[i].end);
 	paging_use_allocator();
 	printk(LOG_INFO "memory: %llu MiB, of these %llu MiB for the service domain and %llu MiB free\n", (unsigned long long)(total_pages >> 8),
 	       (unsigned long long)(dom0_bytes >> 20), (unsigned long long)(page_free_count() >> 8));

@@ -14,6 +14,7 @@ extern char image_start[], text_end[], rodata_end[], image_end[], boot_pml4[];
 
 paddr_t image_phys;
 static struct pt pt;
+static u32 page_sizes;              /* [I] of large pages, that this CPU has */
 static u64 device_next = DEVICES_BASE;
 
 static void must(int err)
@@ -22,17 +23,9 @@ static void must(int err)
 		panic("not enough memory for the hypervisor's page tables: this machine is too small");
 }
 
-static u32 page_sizes(void)
-{
-	u32 a, b, c, d;
-
-	cpuid_count(0x80000001, 0, &a, &b, &c, &d);
-	return PT_2M | (d & 1u << 26 ? PT_1G : 0);
-}
-
 void paging_map(u64 va, paddr_t pa, u64 size, u32 flags)
 {
-	must(pt_map(&pt, va, pa, size, flags, page_sizes()));
+	must(pt_map(&pt, va, pa, size, flags, page_sizes));
 }
 
 static void map_image(const char *from, const char *to, u32 flags)
@@ -43,6 +36,10 @@ static void map_image(const char *from, const char *to, u32 flags)
 /* Of the rest nothing: the CPU may look ahead wherever a page is cached, and not all holes above 4 GiB have an MTRR that forbids it. */
 void paging_init(void *(*take_page)(void))
 {
+	u32 a, b, c, d;
+
+	cpuid_count(0x80000001, 0, &a, &b, &c, &d);
+	page_sizes = PT_2M | (d & 1u << 26 ? PT_1G : 0);
 	must(pt_init(&pt, &pt_x86_64, take_page, NULL));
 	for (unsigned i = 0; i < memory_map_nr; i++)
 		if (memory_map[i].type == MEMORY_RAM) {

@@ -64,7 +64,7 @@ static u64 measure_acpi_timer(u16 port, u64 *doubt)
 	return (last + now - before - start) / 2 * ACPI_TIMER_HZ / 1000 * CALIBRATION_MS / ticks;
 }
 
-/* The least doubtful of a few tries; by the 8254 if there is no ACPI timer. */
+/* The least doubtful of a few tries, by the ACPI timer at that port, or for 0 by the 8254. */
 static u64 measure_tsc_khz(u16 acpi_timer)
 {
 	u64 best = 0, least = ~0ull;

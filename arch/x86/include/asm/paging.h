@@ -15,7 +15,7 @@ void paging_init(void *(*take_page)(void));
 void paging_use_allocator(void);
 /* Switches this CPU to the final tables. */
 void paging_activate(void);
-/* Maps [pa, pa+size), page-aligned, at va with PT_* flags; what was there is replaced, in no CPU's TLB yet. Panics if there is no memory. */
+/* Maps [pa, pa+size), page-aligned, at va with PT_* flags, in place of what was there. Flushes no TLB. Panics if there is no memory. */
 void paging_map(u64 va, paddr_t pa, u64 size, u32 flags);
 /* Maps the stacks of pCPU `cpu`; -ENOMEM. */
 int paging_map_stacks(unsigned cpu);
