@@ -59,9 +59,9 @@ static inline u64 p2m_generation(const struct p2m *p2m) { return __atomic_load_n
 
 /*
  * Maps 2^order frames (order 0 to 18, both sides aligned) at gfn. What was there is removed as by p2m_remove. RAM, SHARED and
- * FOREIGN entries take over the caller's reference of each frame on success. -ENOMEM (also: no table more is allowed; nothing changed), -EINVAL (gfn too large or not
- * aligned), -ESRCH (closed), -EAGAIN (order > 0: others kept filling the range; some of what was there is gone). No lock of
- * LOCK_DOMAINS or above may be held. When it returns no CPU can still use an old entry.
+ * FOREIGN entries take over the caller's reference of each frame on success. -ENOMEM (or mempool allows no table more; nothing
+ * changed), -EINVAL (gfn too large or not aligned), -ESRCH (closed), -EAGAIN (order > 0: others kept filling the range; some of
+ * what was there is gone). No lock of LOCK_DOMAINS or above may be held. When it returns no CPU can still use an old entry.
  */
 int p2m_map(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type);
 /*

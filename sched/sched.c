@@ -136,18 +136,14 @@ static void wake(struct sched_entity *e, u64 now, bool boosting)
 {
 	struct queue *q = sched_lock_queue_of(e);
 
-	if (e->runnable) {
-		if (boosting && e->place == SCHED_QUEUED && !e->boosted)
-			boost_queued(q, e, now);
-		spin_unlock(&q->lock);
+	if (!e->runnable && likely(sched_may_run(e))) {
+		e->runnable = true;
+		settle(q, e, now, boosting);    /* unlocks */
 		return;
 	}
-	if (unlikely(!sched_may_run(e))) {
-		spin_unlock(&q->lock);
-		return;
-	}
-	e->runnable = true;
-	settle(q, e, now, boosting);
+	if (e->runnable && boosting && e->place == SCHED_QUEUED && !e->boosted)
+		boost_queued(q, e, now);
+	spin_unlock(&q->lock);
 }
 
 void sched_wake(struct sched_entity *e, u64 now) { wake(e, now, false); }
