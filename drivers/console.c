@@ -22,8 +22,7 @@ static unsigned log_level = 2;  /* [I] after boot */
 
 static char log_ring[LOG_SIZE]; /* the rest: [LOCK_CONSOLE] */
 static u32 log_end;             /* bytes ever written */
-static u32 log_held;            /* of these, how many the ring has */
-static u32 log_begin;           /* where readers start */
+static u32 log_held;            /* of these, how many the ring has for readers */
 static bool log_midline;        /* the last byte logged was no newline */
 static bool serial_midline;     /* the same for the port, dom0's bytes included */
 
@@ -164,7 +163,7 @@ size_t console_log_read(u32 *pos, char *buf, size_t len)
 u32 console_log_start(void)
 {
 	bool locked = acquire();
-	u32 start = log_end - log_begin > log_held ? log_end - log_held : log_begin;
+	u32 start = log_end - log_held;
 
 	release(locked);
 	return start;
@@ -174,8 +173,9 @@ void console_log_clear(u32 pos)
 {
 	bool locked = acquire();
 
+	/* For every reader: one that names an older place (`xl dmesg` says 0 at each start) goes on behind the mark. */
 	if (log_end - pos <= log_held)
-		log_begin = pos;
+		log_held = log_end - pos;
 	release(locked);
 }
 

@@ -30,9 +30,9 @@ size_t console_read(char *buf, size_t len);
  * or from the oldest still there; returns how many and moves *pos behind them.
  */
 size_t console_log_read(u32 *pos, char *buf, size_t len);
-/* Where the log starts for readers that don't say where: the last console_log_clear. */
+/* Where the log starts: its oldest byte, or the last console_log_clear. */
 u32 console_log_start(void);
-/* Forgets what is before `pos`. */
+/* Forgets what is before `pos`: no reader gets it any more. */
 void console_log_clear(u32 pos);
 
 #endif

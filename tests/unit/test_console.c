@@ -254,6 +254,34 @@ static void xl_dmesg(void **state)
 	fake_domain_free(d);
 }
 
+/* `xl dmesg -c`, then `xl dmesg`: each starts at index 0 and reads incrementally until nothing comes. */
+static void xl_dmesg_clear(void **state)
+{
+	struct domain *d = fake_domain_new(0, 1);
+	struct xen_sysctl op = { .cmd = XEN_SYSCTL_readconsole };
+	struct xen_sysctl_readconsole *rc = &op.u.readconsole;
+
+	printk("seen\n");
+	*rc = (struct xen_sysctl_readconsole){ .clear = 1, .incremental = 1 };
+	do {
+		rc->buffer.p = FAKE_HANDLE(0);
+		rc->count = 16384;
+		assert_int_equal(fake_control(d->vcpu[0], hc_readconsole, NULL, &op), 0);
+	} while (rc->count);
+	printk("new\n");
+	*rc = (struct xen_sysctl_readconsole){ .incremental = 1, .count = 16384 };
+	rc->buffer.p = FAKE_HANDLE(0);
+	assert_int_equal(fake_control(d->vcpu[0], hc_readconsole, NULL, &op), 0);
+	assert_int_equal(rc->count, 12);
+	assert_memory_equal(fake_memory, "(bothy) new\n", 12);
+	/* And from an index that never was. */
+	rc->index = 0x70000000;
+	rc->count = 16384;
+	assert_int_equal(fake_control(d->vcpu[0], hc_readconsole, NULL, &op), 0);
+	assert_int_equal(rc->count, 12);
+	fake_domain_free(d);
+}
+
 static long write_all(struct domain *d, u64 count, u64 gva)
 {
 	struct hypercall hc = { .a = { 0, count, gva } };
@@ -323,6 +351,7 @@ int main(void)
 		cmocka_unit_test_setup(too_much_input_waits_in_the_uart, set_up),
 		cmocka_unit_test_setup(the_ring_keeps_the_last_lines, set_up),
 		cmocka_unit_test_setup(xl_dmesg, set_up),
+		cmocka_unit_test_setup(xl_dmesg_clear, set_up),
 		cmocka_unit_test_setup(dom0_writes_and_reads, set_up),
 		cmocka_unit_test_setup(guests_write_lines_and_not_too_many, set_up),
 		cmocka_unit_test_setup(an_emergency_needs_no_lock, set_up),
