@@ -179,6 +179,7 @@ static void init_memory(void)
 	init_frame_table(memory_map_end_of_ram());
 	dom0_bytes = dom0_memory();
 	dom0_choose_memory(&free_ram, dom0_bytes, &dom0_config.ram);
+	page_set_home(dom0_config.ram.r[dom0_config.ram.nr - 1].end >> PAGE_SHIFT);
 	ours = usable_ram();
 	for (unsigned i = 0; i < ours->nr; i++)
 		page_add_range(ours->r[i].start, ours->r[i].end);

@@ -4,6 +4,9 @@
  * A free block is on the list of its order and is described by the struct page of its first frame, the head. All other
  * frames, and all frames of a domain, carry the order NOT_HEAD; so "is the neighbour a free block of my size?" is one look.
  * Whole blocks and the parts of a cut one are taken from the top: low memory is what the service domain and 32-bit devices need.
+ *
+ * The service domain's RAM stands at its own addresses, so only the very frames that it gave up can come back to it. That memory, its
+ * home, has lists of its own, which are used last.
  */
 #include "mm/page.h"
 #include "lib/bits.h"
@@ -15,14 +18,24 @@
 #define NOT_HEAD  0xff
 #define NO_FRAME  (~0u)
 #define JUNK      0xa5      /* what freed memory is filled with in debug builds */
+/*
+ * While there is memory of the service domain's to be had, domains leave so much of the rest to the hypervisor: nested tables for all of
+ * that memory take a 512th of it, and twice that is enough. What a domain has of it can come back when the domain ends; tables may stay.
+ */
+#define HOME_PER_COMMON 256
+#define COMMON_KEPT     1024
 
 struct page *frame_table;
 u64 max_mfn;
 u64 total_pages;
 
 static spinlock_t lock = SPINLOCK(LOCK_PAGE);
-static u32 free_list[NR_ORDERS] = { [0 ... NR_ORDERS - 1] = NO_FRAME };    /* [LOCK_PAGE] head of the first block */
-static u32 orders_free;     /* [LOCK_PAGE] bit n: free_list[n] isn't empty */
+static struct part {
+	u32 list[NR_ORDERS];    /* [LOCK_PAGE] head of the first block */
+	u32 orders;             /* [LOCK_PAGE] bit n: list[n] isn't empty */
+	u64 free;               /* [LOCK_PAGE] frames */
+} common = { .list = { [0 ... NR_ORDERS - 1] = NO_FRAME } }, home = { .list = { [0 ... NR_ORDERS - 1] = NO_FRAME } };
+static u64 home_end;        /* [I] frames below are home */
 static u64 pages_free;      /* written under LOCK_PAGE, read without */
 static void (*release)(u16 owner);  /* [I] */
 
@@ -33,29 +46,37 @@ static bool is_free_block(u64 frame, unsigned order)
 	return frame_table[frame].state == PAGE_FREE && frame_table[frame].order == order;
 }
 
+static struct part *part_of(u64 frame)
+{
+	return frame < home_end ? &home : &common;
+}
+
 static void check_links(u64 frame)
 {
 	const struct page *pg = &frame_table[frame];
 
 	BUG_ON(pg->count != 0);
 	BUG_ON(pg->next != NO_FRAME && frame_table[pg->next].prev != frame);
-	BUG_ON(pg->prev != NO_FRAME ? frame_table[pg->prev].next != frame : free_list[pg->order] != frame);
+	BUG_ON(pg->prev != NO_FRAME ? frame_table[pg->prev].next != frame : part_of(frame)->list[pg->order] != frame);
 }
 
 static void list_block(u64 frame, unsigned order)
 {
-	u32 first = free_list[order];
+	struct part *part = part_of(frame);
+	u32 first = part->list[order];
 
 	frame_table[frame] = (struct page){ .state = PAGE_FREE, .order = (u8)order, .next = first, .prev = NO_FRAME };
 	if (first != NO_FRAME)
 		frame_table[first].prev = (u32)frame;
-	free_list[order] = (u32)frame;
-	orders_free |= 1u << order;
+	part->list[order] = (u32)frame;
+	part->orders |= 1u << order;
+	part->free += BIT(order);
 }
 
 static void unlist_block(u64 frame)
 {
 	struct page *pg = &frame_table[frame];
+	struct part *part = part_of(frame);
 
 	if (DEBUG_BUILD)
 		check_links(frame);
@@ -63,8 +84,9 @@ static void unlist_block(u64 frame)
 		frame_table[pg->next].prev = pg->prev;
 	if (pg->prev != NO_FRAME)
 		frame_table[pg->prev].next = pg->next;
-	else if ((free_list[pg->order] = pg->next) == NO_FRAME)
-		orders_free &= ~(1u << pg->order);
+	else if ((part->list[pg->order] = pg->next) == NO_FRAME)
+		part->orders &= ~(1u << pg->order);
+	part->free -= BIT(pg->order);
 	pg->order = NOT_HEAD;
 }
 
@@ -76,7 +98,7 @@ static void free_block(u64 frame, unsigned order)
 	for (; order < NR_ORDERS - 1; order++) {
 		u64 buddy = frame ^ BIT(order);
 
-		if (buddy >= max_mfn || !is_free_block(buddy, order))
+		if (buddy >= max_mfn || !is_free_block(buddy, order) || part_of(buddy) != part_of(frame))
 			break;
 		unlist_block(buddy);
 		frame_table[MAX(frame, buddy)].state = PAGE_FREE;   /* now inside a free block, no longer a head */
@@ -102,26 +124,45 @@ void page_add_range(paddr_t start, paddr_t end)
 
 		if (frame)
 			order = MIN(order, lowest_bit(frame));
+		if (frame < home_end)
+			order = MIN(order, ilog2(home_end - frame));
 		order = MIN(order, NR_ORDERS - 1);
 		free_block(frame, order);
 		frame += BIT(order);
 	}
 }
 
-struct page *page_alloc(unsigned order)
+void page_set_home(u64 end)
 {
+	home_end = end;
+}
+
+/* Where to take 2^order frames from, or NULL. A domain leaves some of the common part alone while there is another. */
+static struct part *choose_part(unsigned order, bool for_domain)
+{
+	u64 keep = for_domain ? home_end / HOME_PER_COMMON + COMMON_KEPT : 0;
+
+	if ((home.orders >> order) && (!(common.orders >> order) || common.free < keep + BIT(order)))
+		return &home;
+	return common.orders >> order ? &common : NULL;
+}
+
+static struct page *alloc(unsigned order, bool for_domain)
+{
+	struct part *part;
 	struct page *pg;
 	u64 frame;
 	unsigned have;
 
 	BUG_ON(order >= NR_ORDERS);
 	spin_lock(&lock);
-	if (!(orders_free >> order)) {
+	part = choose_part(order, for_domain);
+	if (!part) {
 		spin_unlock(&lock);
 		return NULL;
 	}
-	have = order + lowest_bit(orders_free >> order);
-	frame = free_list[have];
+	have = order + lowest_bit(part->orders >> order);
+	frame = part->list[have];
 	unlist_block(frame);
 	while (have > order) {
 		have--;
@@ -135,6 +176,20 @@ struct page *page_alloc(unsigned order)
 	spin_unlock(&lock);
 	/* Release: whoever gets a reference sees what the frame has become. */
 	__atomic_store_n(&pg->count, 1, __ATOMIC_RELEASE);
+	return pg;
+}
+
+struct page *page_alloc(unsigned order)
+{
+	return alloc(order, false);
+}
+
+struct page *page_alloc_domain(unsigned order, u16 owner)
+{
+	struct page *pg = alloc(order, true);
+
+	if (pg)
+		page_assign(pg, order, owner);
 	return pg;
 }
 

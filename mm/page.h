@@ -32,6 +32,11 @@ static inline mfn_t page_to_mfn(const struct page *pg) { return MFN((u64)(pg - f
 static inline void *page_to_virt(const struct page *pg) { return mfn_to_virt(page_to_mfn(pg)); }
 static inline bool mfn_valid(mfn_t mfn) { return mfn.v < max_mfn; }
 
+/*
+ * Before any page_add_range: the frames below `end` are home, the service domain's RAM or beside it. They are handed out only when nothing
+ * else is free, since the service domain can have back no others than those that it gave up.
+ */
+void page_set_home(u64 end);
 /* Hands [start, end) (machine bytes, page-aligned inwards) to the allocator; frame_table must cover it. */
 void page_add_range(paddr_t start, paddr_t end);
 /*
@@ -39,7 +44,9 @@ void page_add_range(paddr_t start, paddr_t end);
  * NULL when there are none.
  */
 struct page *page_alloc(unsigned order);
-/* The same, zeroed, one frame, as its address in the direct map. Freed with page_free_virt. */
+/* 2^order PAGE_DOMAIN frames of `owner` in one piece, each with count 1, contents undefined. NULL when there are none. */
+struct page *page_alloc_domain(unsigned order, u16 owner);
+/* As page_alloc, zeroed, one frame, as its address in the direct map. Freed with page_free_virt. */
 void *page_alloc_zeroed(void);
 void page_free_virt(void *va);
 /* Frees 2^order frames from page_alloc; the head's count must be 1. */

@@ -64,17 +64,11 @@ static void drop_frames(struct page *pg, unsigned order)
  */
 static struct page *get_frames(struct domain *d, u64 gfn, unsigned order)
 {
-	struct page *pg;
-
-	if (d->p2m.identity) {
-		if (!mfn_valid(MFN(gfn + BIT(order) - 1)) || page_claim(MFN(gfn), BIT(order), d->domid))
-			return NULL;
-		return mfn_to_page(MFN(gfn));
-	}
-	pg = page_alloc(order);
-	if (pg)
-		page_assign(pg, order, d->domid);
-	return pg;
+	if (!d->p2m.identity)
+		return page_alloc_domain(order, d->domid);
+	if (!mfn_valid(MFN(gfn + BIT(order) - 1)) || page_claim(MFN(gfn), BIT(order), d->domid))
+		return NULL;
+	return mfn_to_page(MFN(gfn));
 }
 
 /* Charges n frames; `beyond`: even past max_pages. */

@@ -6,6 +6,7 @@
 #define FRAMES 16384u           /* 64 MiB; frames 0..255 and a hole stay reserved */
 #define HOLE_START 5000u
 #define HOLE_END   5003u
+#define HOME_END   3001u        /* frames below are the service domain's: taken last */
 
 static unsigned released[4];    /* per owner */
 
@@ -184,6 +185,72 @@ static void wrong_frees_are_bugs(void **state)
 	assert_all_merged();
 }
 
+static bool is_home(const struct page *pg)
+{
+	return page_to_mfn(pg).v < HOME_END;
+}
+
+/* What the service domain has given up is for itself, as long as there is anything else: only those frames can come back to it. */
+static void home_is_taken_last(void **state)
+{
+	static struct page *got[FRAMES];
+	u64 free = page_free_count(), common = FRAMES - HOME_END - (HOLE_END - HOLE_START), n = 0;
+
+	/* Fragments at home attract nobody, whatever was freed last. */
+	assert_int_equal(page_claim(MFN(1000), 2, 3), 0);
+	page_put(mfn_to_page(MFN(1000)));
+	page_put(mfn_to_page(MFN(1001)));
+	for (; n < common; n++) {
+		got[n] = page_alloc(0);
+		assert_false(is_home(got[n]));
+	}
+	for (; (got[n] = page_alloc(0)); n++)
+		assert_true(is_home(got[n]));
+	assert_int_equal(n, free);
+	while (n--)
+		page_free(got[n], 0);
+	assert_all_merged();
+}
+
+/* Tables that stay must not have to come from home because guests have taken all else. */
+static void domains_leave_the_hypervisor_some(void **state)
+{
+	static struct page *got[FRAMES];
+	u64 free = page_free_count(), n, kept = 0;
+	struct page *own;
+
+	for (n = 0; (got[n] = page_alloc_domain(0, 2)) && !is_home(got[n]); n++)
+		assert_int_equal(got[n]->owner, 2);
+	kept = FRAMES - HOME_END - (HOLE_END - HOLE_START) - n;
+	assert_in_range(kept, 1024, 1100);
+	own = page_alloc(0);
+	assert_false(is_home(own));
+	page_free(own, 0);
+	/* With home used up a domain gets what is left, to the last frame. */
+	while (got[n] && (got[++n] = page_alloc_domain(0, 2)))
+		;
+	assert_int_equal(n, free);
+	assert_null(page_alloc(0));
+	while (n--)
+		page_put(got[n]);
+	assert_all_merged();
+}
+
+/* A block is at home or not: nothing merges across the border, and no block is cut there. */
+static void blocks_end_where_home_does(void **state)
+{
+	u64 free = page_free_count();
+
+	assert_int_equal(page_claim(MFN(HOME_END - 1), 2, 3), 0);
+	page_put(mfn_to_page(MFN(HOME_END)));
+	page_put(mfn_to_page(MFN(HOME_END - 1)));
+	assert_int_equal(page_claim(MFN(HOME_END - 20), 40, 3), 0);
+	for (u64 i = HOME_END - 20; i < HOME_END + 20; i++)
+		page_put(mfn_to_page(MFN(i)));
+	assert_int_equal(page_free_count(), free);
+	assert_all_merged();
+}
+
 /* --- random operations against the reference ------------------------------------------------------------------------------ */
 
 enum { MAX_BLOCKS = 600, ROUNDS = 60000 };
@@ -208,7 +275,7 @@ static bool model_fits(unsigned order)
 	for (u64 frame = 0; frame + BIT(order) <= FRAMES; frame += BIT(order)) {
 		u64 i = 0;
 
-		while (i < BIT(order) && !taken[frame + i] && frame + i >= 256 &&
+		while (i < BIT(order) && !taken[frame + i] && frame + i >= 256 && (frame < HOME_END) == (frame + i < HOME_END) &&
 		       (frame + i < HOLE_START || frame + i >= HOLE_END))
 			i++;
 		if (i == BIT(order))
@@ -221,15 +288,13 @@ static void random_alloc(void)
 {
 	unsigned order = fake_random() % 3 ? fake_random() % 4 : fake_random() % 13;
 	u16 owner = fake_random() % 4;
-	struct page *pg = page_alloc(order);
+	struct page *pg = owner ? page_alloc_domain(order, owner) : page_alloc(order);
 
 	if (!pg) {
 		assert_false(model_fits(order));
 		return;
 	}
 	mark((u32)page_to_mfn(pg).v, BIT(order), 1);
-	if (owner)
-		page_assign(pg, order, owner);
 	block[nr_blocks++] = (struct block){ (u32)page_to_mfn(pg).v, (u8)order, owner, 1 };
 }
 
@@ -309,11 +374,15 @@ int main(void)
 		cmocka_unit_test(late_lookup_keeps_the_frame),
 		cmocka_unit_test(claim_takes_exact_frames),
 		cmocka_unit_test(wrong_frees_are_bugs),
+		cmocka_unit_test(home_is_taken_last),
+		cmocka_unit_test(domains_leave_the_hypervisor_some),
+		cmocka_unit_test(blocks_end_where_home_does),
 		cmocka_unit_test(random_operations_match_the_model),
 	};
 
 	fake_memory_init(FRAMES);
 	page_set_release(count_release);
+	page_set_home(HOME_END);
 	page_add_range(MiB(1) - 5, HOLE_START * PAGE_SIZE + 100);
 	page_add_range(HOLE_END * PAGE_SIZE, MiB(64) + 1);
 	return cmocka_run_group_tests(tests, NULL, NULL);
