@@ -83,9 +83,10 @@ struct page *p2m_get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *type, bool 
 			return NULL;
 		pg = mfn_to_page(frame(entry, level, gfn));
 		/*
-		 * The frame may have been freed since the entry was read, and even be someone else's by now. But if the entry is still
-		 * there once we hold a reference, then it was ours at that moment, and will stay as long as we hold it. If the entry is
-		 * there and a reference isn't to be had, the frame is one that isn't counted: the record's, seen by the service domain.
+		 * The frame may have been freed since the entry was read, and even be someone else's by now. But if the entry is there
+		 * once we hold a reference, then the frame is ours at that moment, whatever it was in between, and will stay as long as we
+		 * hold it. If the entry is there and a reference isn't to be had, the frame is one that isn't counted: the record's,
+		 * seen by the service domain.
 		 */
 		held = page_get(pg);
 		if (likely(pt_read(slot) == entry)) {
@@ -99,21 +100,29 @@ struct page *p2m_get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *type, bool 
 	}
 }
 
+/*
+ * That the entry is still there after the read would say nothing: the frame may have been given away, written by its new owner, and given
+ * back to the same place. The generation tells. Each removal goes: entry, generation, flush, reference; so bytes that are not the
+ * guest's were written after the generation was raised for the removal of the entry that we found. We look at it before the walk and after
+ * the read, in this order, since all our loads are acquires.
+ *  - Had the first look seen it raised, the walk would have seen the removal that came before it, and not have found that entry.
+ *  - So it was not raised then; and having read bytes that were written after it was raised, the second look sees it raised.
+ */
 const u64 *p2m_read_u64(struct p2m *p2m, gpa_t gpa, u64 *value)
 {
-	gfn_t gfn = GFN(gpa.v >> PAGE_SHIFT);
-	const u64 *slot, *at;
-	u64 entry;
+	const u64 *at;
+	u64 entry, generation;
 	unsigned level;
 
-	/* The direct map can always be read; if the entry is unchanged afterwards, the frame was the guest's while we read. */
 	do {
-		slot = find(p2m, gfn, &entry, &level);
+		generation = p2m_generation(p2m);
+		find(p2m, GFN(gpa.v >> PAGE_SHIFT), &entry, &level);
 		if (TYPE(entry) == P2M_HOLE || TYPE(entry) == P2M_MMIO)
 			return NULL;
+		/* The direct map can always be read, whoever has the frame. */
 		at = phys_to_virt(pt_target(&pt_shape_x86, entry, level, gpa.v));
 		*value = pt_read(at);
-	} while (unlikely(pt_read(slot) != entry));
+	} while (unlikely(p2m_generation(p2m) != generation));
 	return at;
 }
 
@@ -366,7 +375,8 @@ bool p2m_relinquish(struct p2m *p2m, u64 *next, unsigned budget)
 		used = relinquish_some(p2m, next, left, &r);
 		done = *next > p2m->max_gfn;
 		spin_unlock(&p2m->lock);
-		/* Flushed when it was closed. */
+		/* Every CPU has left when it was closed; the order of a removal is kept all the same. */
+		__atomic_add_fetch(&p2m->tlb_gen, 1, __ATOMIC_SEQ_CST);
 		drop_runs(&r);
 		left -= MIN(left, used);
 	} while (!done && left);

@@ -1,7 +1,8 @@
 /*
  * A domain's p2m: guest frame to machine frame with a type, kept in the nested page table itself (types live in the
- * entry's software bits). Look-ups take no lock: tables are only added while a domain lives, and a look-up that returns
- * a frame has taken a reference and then seen the entry unchanged. References are dropped with no lock of this layer held.
+ * entry's software bits). Look-ups take no lock: tables are only added while a domain lives. A look-up that returns
+ * a frame has taken a reference and then seen the entry unchanged; one that takes no reference has seen the generation unchanged,
+ * which each removal raises before the frame can be free. References are dropped with no lock of this layer held.
  */
 #ifndef MM_P2M_H
 #define MM_P2M_H
@@ -24,7 +25,7 @@ enum p2m_type {
 struct p2m {
 	spinlock_t lock;    /* LOCK_P2M: all changes */
 	mfn_t root;         /* [I] top table of the nested page table */
-	u64 tlb_gen;        /* [a] raised by each change that takes rights away */
+	u64 tlb_gen;        /* [a] raised by each change that takes rights away, after the entry and before the reference goes */
 	u64 max_gfn;        /* [LOCK_P2M] highest gfn ever mapped */
 	u64 table_pages;    /* [LOCK_P2M] frames used by tables */
 	u64 mempool;        /* [a] bytes that tables may take, as the tools set it; dom0: no limit */

@@ -1,7 +1,7 @@
 /* units: */
 /*
- * Look-ups beside changes, on two CPUs: what p2m_get_page returns is the guest's at that moment, although it takes no lock. The spinlocks are
- * the machine's, and the sources are included here so that they get these.
+ * Look-ups beside changes, on two CPUs: what a look-up returns is the guest's at that moment, although it takes no lock. The spinlocks are
+ * the machine's, and the sources are included here so that they get these, and a look at each read without a reference.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -14,7 +14,10 @@
 #include "mm/buddy.c"
 #undef JUNK
 #include "mm/pt.c"
+static u64 read_late(const u64 *slot);
+#define pt_read(slot) read_late(slot)
 #include "mm/p2m.c"
+#undef pt_read
 
 enum { OWNER = 7, GFN_USED = 5, GUESTS_TAG = 0x60057, OTHERS_TAG = 0xbad, MILLISECONDS = 700 };
 
@@ -35,6 +38,20 @@ static struct page *tagged(u64 tag)
 	return pg;
 }
 
+/* One read of the p2m's from `late` goes this way instead. */
+static const u64 *late;
+static u64 (*instead)(const u64 *slot);
+
+static u64 read_late(const u64 *slot)
+{
+	u64 (*fn)(const u64 *slot) = instead;
+
+	if (slot != late || !fn)
+		return pt_read(slot);
+	instead = NULL;
+	return fn(slot);
+}
+
 static void *look(void *arg)
 {
 	while (!stop) {
@@ -52,6 +69,42 @@ static void *look(void *arg)
 	return NULL;
 }
 
+/* As the host delays a look-up: the frame is given away, written by its new owner, read, given back, and at the same place again. */
+static u64 read_in_between(const u64 *slot)
+{
+	struct page *pg;
+	u64 value;
+
+	assert_int_equal(p2m_remove(&guest, GFN(GFN_USED), INVALID_MFN), 0);
+	pg = tagged(OTHERS_TAG);
+	assert_ptr_equal(tag_of(pg), late);
+	value = pt_read(slot);
+	page_free(pg, 0);
+	pg = tagged(GUESTS_TAG);
+	assert_ptr_equal(tag_of(pg), late);
+	page_assign(pg, 0, OWNER);
+	assert_int_equal(p2m_map(&guest, GFN(GFN_USED), page_to_mfn(pg), 0, P2M_RAM), 0);
+	return value;
+}
+
+static void away_and_back(void **state)
+{
+	struct page *pg = tagged(GUESTS_TAG);
+	u64 next = 0, value;
+
+	assert_int_equal(p2m_init(&guest), 0);
+	page_assign(pg, 0, OWNER);
+	assert_int_equal(p2m_map(&guest, GFN(GFN_USED), page_to_mfn(pg), 0, P2M_RAM), 0);
+	late = tag_of(pg);
+	instead = read_in_between;
+	assert_ptr_equal(p2m_read_u64(&guest, (gpa_t){ GFN_USED << PAGE_SHIFT }, &value), late);
+	assert_null(instead);
+	assert_int_equal(value, GUESTS_TAG);
+	while (!p2m_relinquish(&guest, &next, 100))
+		;
+	p2m_destroy(&guest);
+}
+
 static u64 milliseconds(void)
 {
 	struct timespec t;
@@ -66,6 +119,7 @@ static void what_is_found_is_the_guests(void **state)
 	pthread_t thread[2];
 
 	assert_int_equal(p2m_init(&guest), 0);
+	percpu[0].guest_p2m = &guest;
 	for (unsigned i = 0; i < 2; i++)
 		assert_int_equal(pthread_create(&thread[i], NULL, look, NULL), 0);
 	while (milliseconds() < end || looks < 1000) {
@@ -93,7 +147,10 @@ static void what_is_found_is_the_guests(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(what_is_found_is_the_guests) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(away_and_back),
+		cmocka_unit_test(what_is_found_is_the_guests),
+	};
 
 	fake_memory_init(1024);
 	page_add_range(MiB(1), MiB(4));
