@@ -69,7 +69,25 @@ static inline mfn_t frame(u64 entry, unsigned level, gfn_t gfn)
 	return MFN(pt_target(&pt_shape_x86, entry, level, gfn.v << PAGE_SHIFT) >> PAGE_SHIFT);
 }
 
-struct page *p2m_get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *type, bool write)
+/*
+ * A domain's tables are freed when none of its vCPUs is on a CPU, so what a vCPU looks up in its own p2m needs no lock. Whoever looks into
+ * another's, to map or to pin a frame of a domain that may be dying, keeps the tables by the lock.
+ */
+static inline bool lock_unless_own(struct p2m *p2m)
+{
+	if (likely(this_cpu()->guest_p2m == p2m))
+		return false;
+	spin_lock(&p2m->lock);
+	return true;
+}
+
+static inline void unlock_if(struct p2m *p2m, bool locked)
+{
+	if (locked)
+		spin_unlock(&p2m->lock);
+}
+
+static inline struct page *get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *type, bool write)
 {
 	for (;;) {
 		u64 entry;
@@ -94,10 +112,20 @@ struct page *p2m_get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *type, bool 
 				*type = t;
 			return held ? pg : NULL;
 		}
+		/* Only without the lock: this may free the frame. */
 		if (held)
 			page_put(pg);
 		cpu_relax();
 	}
+}
+
+struct page *p2m_get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *type, bool write)
+{
+	bool locked = lock_unless_own(p2m);
+	struct page *pg = get_page(p2m, gfn, type, write);
+
+	unlock_if(p2m, locked);
+	return pg;
 }
 
 /*
@@ -126,7 +154,7 @@ const u64 *p2m_read_u64(struct p2m *p2m, gpa_t gpa, u64 *value)
 	return at;
 }
 
-enum p2m_type p2m_lookup(struct p2m *p2m, gfn_t gfn, mfn_t *mfn)
+static enum p2m_type lookup(const struct p2m *p2m, gfn_t gfn, mfn_t *mfn)
 {
 	u64 entry;
 	unsigned level;
@@ -135,6 +163,15 @@ enum p2m_type p2m_lookup(struct p2m *p2m, gfn_t gfn, mfn_t *mfn)
 	if (mfn)
 		*mfn = entry ? frame(entry, level, gfn) : INVALID_MFN;
 	return TYPE(entry);
+}
+
+enum p2m_type p2m_lookup(struct p2m *p2m, gfn_t gfn, mfn_t *mfn)
+{
+	bool locked = lock_unless_own(p2m);
+	enum p2m_type type = lookup(p2m, gfn, mfn);
+
+	unlock_if(p2m, locked);
+	return type;
 }
 
 /* Raises the generation after a change that took rights away, and waits for the CPUs that don't know. */
@@ -314,7 +351,7 @@ int p2m_set_nx(struct p2m *p2m, gfn_t gfn, bool nx)
 	int rc = -ENOENT;
 
 	spin_lock(&p2m->lock);
-	if (p2m_lookup(p2m, gfn, NULL) == P2M_RAM) {
+	if (lookup(p2m, gfn, NULL) == P2M_RAM) {
 		rc = pt_protect(&pt, gfn.v << PAGE_SHIFT, PAGE_SIZE, nx ? PT_WRITE : PT_WRITE | PT_EXEC);
 		if (!rc)
 			p2m->nx_gfn = nx ? gfn : INVALID_GFN;
@@ -337,48 +374,40 @@ static void close_p2m(struct p2m *p2m)
 }
 
 /* Holes are cheap to pass, but a sparse p2m has many: so many of them count as one frame. */
-#define HOLES_PER_FRAME 16
+#define HOLES_PER_FRAME 6
 
-/* Takes out entries from *next on while there is room in *r; returns what that used of `left`. */
-static u64 relinquish_some(struct p2m *p2m, u64 *next, u64 left, struct p2m_retired *r)
+/* Takes the next leaf out, whose frames are then p2m->leaving; false at the end of the tables, or of *left. */
+static bool take_leaf(struct p2m *p2m, u64 *next, u64 *left)
 {
-	u64 used = 0;
+	struct pt pt = tables(p2m);
+	unsigned level;
+	u64 entry;
 
-	while (used < left && *next <= p2m->max_gfn && !full(r)) {
-		unsigned level;
-		u64 entry, *slot = pt_find(&pt_shape_x86, p2m->root, *next << PAGE_SHIFT, &entry, &level);
-		u64 frames = BIT(level * pt_shape_x86.bits);
-
-		if (entry) {
-			pt_write(slot, 0);
-			retire_entry(r, entry, level);
-		}
-		used += entry ? frames * HOLES_PER_FRAME : 1;
-		*next = ROUND_DOWN(*next, frames) + frames;
+	spin_lock(&p2m->lock);
+	entry = pt_take_next(&pt, next, left, &level, page_free_virt);
+	spin_unlock(&p2m->lock);
+	if (!entry)
+		return false;
+	/* Every CPU has left when the p2m was closed; the order of a removal is kept all the same. */
+	__atomic_add_fetch(&p2m->tlb_gen, 1, __ATOMIC_SEQ_CST);
+	if (holds_reference(TYPE(entry))) {
+		p2m->leaving = frame(entry, level, GFN(0));
+		p2m->nr_leaving = BIT(level * pt_shape_x86.bits);
 	}
-	return used;
+	return true;
 }
 
 bool p2m_relinquish(struct p2m *p2m, u64 *next, unsigned budget)
 {
 	u64 left = (u64)budget * HOLES_PER_FRAME;
-	struct p2m_retired r;
-	bool done;
 
 	if (!*next)
 		close_p2m(p2m);
-	p2m_nothing_retired(&r);
 	do {
-		u64 used;
-
-		spin_lock(&p2m->lock);
-		used = relinquish_some(p2m, next, left, &r);
-		done = *next > p2m->max_gfn;
-		spin_unlock(&p2m->lock);
-		/* Every CPU has left when it was closed; the order of a removal is kept all the same. */
-		__atomic_add_fetch(&p2m->tlb_gen, 1, __ATOMIC_SEQ_CST);
-		drop_runs(&r);
-		left -= MIN(left, used);
-	} while (!done && left);
-	return done;
+		for (; p2m->nr_leaving && left; p2m->nr_leaving--, p2m->leaving.v++) {
+			page_put(mfn_to_page(p2m->leaving));
+			left -= MIN(left, HOLES_PER_FRAME);
+		}
+	} while (left && take_leaf(p2m, next, &left));
+	return !p2m->nr_leaving && *next == pt_end(&pt_shape_x86);
 }

@@ -1,8 +1,10 @@
 /*
  * A domain's p2m: guest frame to machine frame with a type, kept in the nested page table itself (types live in the
- * entry's software bits). Look-ups take no lock: tables are only added while a domain lives. A look-up that returns
- * a frame has taken a reference and then seen the entry unchanged; one that takes no reference has seen the generation unchanged,
- * which each removal raises before the frame can be free. References are dropped with no lock of this layer held.
+ * entry's software bits). References to frames are dropped with no lock of this layer held.
+ *
+ * Look-ups by the domain's own vCPUs take no lock: tables are only added while one of them runs. Others' take it, because tables go, step by
+ * step, when the domain is destroyed. A look-up that returns a frame has taken a reference and then seen the entry unchanged. One that
+ * takes no reference has seen the generation unchanged: each removal raises it before the frame can be free.
  */
 #ifndef MM_P2M_H
 #define MM_P2M_H
@@ -32,6 +34,8 @@ struct p2m {
 	gfn_t nx_gfn;       /* [LOCK_P2M] one frame that must not be executed (self-unpacking dom0 kernel), or INVALID_GFN */
 	bool identity;      /* [I] dom0: RAM at GPA == HPA */
 	bool closed;        /* [LOCK_P2M] being relinquished: nothing more is mapped */
+	mfn_t leaving;      /* p2m_relinquish's own: frames of a leaf that was taken out, whose references are still to be dropped */
+	u64 nr_leaving;
 };
 
 #define P2M_MAX_GFN BIT(36)     /* four levels of nested paging */
@@ -41,19 +45,19 @@ extern const struct pt_format *p2m_format;
 
 /* -ENOMEM. */
 int p2m_init(struct p2m *p2m);
-/* Frees the tables; every entry must be a hole or MMIO by now. */
+/* Frees the root, once p2m_relinquish has taken all else, or nothing was ever mapped. */
 void p2m_destroy(struct p2m *p2m);
 
 /*
  * The frame behind gfn with a reference taken (page_put it), or NULL for holes, MMIO and frames that aren't counted. *type may be NULL.
- * `write`: NULL also if the entry is read-only for the guest. Lock-free; the caller holds the domain.
+ * `write`: NULL also if the entry is read-only for the guest. The caller holds the domain, and no lock above LOCK_GRANT.
  */
 struct page *p2m_get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *type, bool write);
-/* Type and frame, no reference: for information only. */
+/* Type and frame, no reference: for information only. Locks as p2m_get_page. */
 enum p2m_type p2m_lookup(struct p2m *p2m, gfn_t gfn, mfn_t *mfn);
 /*
  * Reads the eight bytes at gpa (aligned) without taking a reference: one entry of a guest's page table. Returns where they are, which holds
- * as long as tlb_gen is what it was before the call; NULL for holes and MMIO.
+ * as long as tlb_gen is what it was before the call; NULL for holes and MMIO. Only for the p2m of the current vCPU.
  */
 const u64 *p2m_read_u64(struct p2m *p2m, gpa_t gpa, u64 *value);
 static inline u64 p2m_generation(const struct p2m *p2m) { return __atomic_load_n(&p2m->tlb_gen, __ATOMIC_ACQUIRE); }
@@ -87,8 +91,8 @@ void p2m_retire(struct p2m *p2m, struct p2m_retired *r);
 /* Makes the RAM frame at gfn executable or not, alone. -ENOENT if there is none, -ENOMEM. */
 int p2m_set_nx(struct p2m *p2m, gfn_t gfn, bool nx);
 /*
- * Drops entries from *next (a cursor, 0 first) on, until about `budget` frames are dropped; true when all are gone. For dying
- * domains, which run on no CPU. From the first call on p2m_map refuses.
+ * Drops entries and tables from *next (a cursor, 0 first) on, until about `budget` frames are dropped; true when the root is all that is
+ * left. For dying domains, which run on no CPU; one call at a time. From the first call on p2m_map refuses.
  */
 bool p2m_relinquish(struct p2m *p2m, u64 *next, unsigned budget);
 /* After batched removals: waits until no CPU uses translations older than now. */

@@ -74,22 +74,60 @@ int pt_init(struct pt *pt, const struct pt_format *fmt, void *(*alloc)(void), u6
 	return 0;
 }
 
-/* At most `levels` deep. */
-static void destroy_table(struct pt *pt, u64 *table, unsigned level, void (*release)(void *table))
+static void release_table(struct pt *pt, void *table, void (*release)(void *table))
 {
-	const struct pt_shape *s = &pt->fmt->shape;
-
-	for (unsigned i = 0; level && i < BIT(s->bits); i++)
-		if (pt_is_table(s, table[i], level))
-			destroy_table(pt, phys_to_virt(table[i] & s->addr), level - 1, release);
 	release(table);
 	if (pt->tables)
 		--*pt->tables;
 }
 
+/* Unlinks and gives back the tables below the root whose range ends at `end`, lowest first: all in them is empty. Returns how many. */
+static unsigned release_ended(struct pt *pt, u64 end, void (*release)(void *table))
+{
+	const struct pt_shape *s = &pt->fmt->shape;
+	unsigned nr = 0;
+
+	for (unsigned level = 1; level < s->levels && !(end & (BIT(pt_shift(s, level)) - 1)); level++) {
+		unsigned l = s->levels - 1u;
+		u64 entry, *slot = pt_index(s, pt->root.v << PAGE_SHIFT, end - 1, l);
+
+		for (entry = *slot; l > level && pt_is_table(s, entry, l); entry = *slot)
+			slot = pt_index(s, entry & s->addr, end - 1, --l);
+		if (l > level || !pt_is_table(s, entry, level))
+			continue;
+		pt_write(slot, 0);
+		release_table(pt, phys_to_virt(entry & s->addr), release);
+		nr++;
+	}
+	return nr;
+}
+
+/* A table costs as much as so many slots: unlinking it takes a walk, and freeing it a lock. */
+#define SLOTS_PER_TABLE 16
+
+u64 pt_take_next(struct pt *pt, u64 *at, u64 *left, unsigned *level, void (*release)(void *table))
+{
+	const struct pt_shape *s = &pt->fmt->shape;
+	u64 entry = 0;
+
+	while (!entry && *left && *at < pt_end(s)) {
+		u64 *slot = pt_find(s, pt->root, *at, &entry, level);
+		u64 used = 1;
+
+		*at += BIT(pt_shift(s, *level));
+		if (entry)
+			pt_write(slot, 0);
+		if (!((uintptr_t)(slot + 1) & ~PAGE_MASK))
+			used += SLOTS_PER_TABLE * release_ended(pt, *at, release);
+		*left -= MIN(*left, used);
+	}
+	return entry;
+}
+
 void pt_destroy(struct pt *pt, void (*release)(void *table))
 {
-	destroy_table(pt, mfn_to_virt(pt->root), pt->fmt->shape.levels - 1u, release);
+	BUG_ON(pt->tables && *pt->tables != 1);
+	release_table(pt, mfn_to_virt(pt->root), release);
 	pt->root = INVALID_MFN;
 }
 

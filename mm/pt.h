@@ -1,7 +1,7 @@
 /*
  * The one radix page-table walker. What differs between the host's tables, nested tables and (later) those of the IOMMUs is
  * data: a shape that says how to read an entry, and a format that adds how to write one. A table, once linked in, stays
- * until the whole tree goes, so walks need no lock; changes need the owner's.
+ * until the tree is taken down, so walks need no lock before that; changes need the owner's.
  */
 #ifndef MM_PT_H
 #define MM_PT_H
@@ -101,8 +101,15 @@ static inline __attribute__((always_inline)) u64 *pt_find(const struct pt_shape 
 
 /* A new empty tree. -ENOMEM. */
 int pt_init(struct pt *pt, const struct pt_format *fmt, void *(*alloc)(void), u64 *tables);
-/* Gives every table back through `release`, which gets its address in the direct map. Leaves are not looked at. */
+/*
+ * Takes the tree down from the left, a part at a time: makes the slots from the address *at on (0 first) empty, up to the next leaf, and gives
+ * each table that is done with back through `release`, by its address in the direct map; the root stays. Returns the leaf and its
+ * *level, or 0: *left is used up (it counts slots and tables), or *at is the tree's end, and the root is all that is left.
+ */
+u64 pt_take_next(struct pt *pt, u64 *at, u64 *left, unsigned *level, void (*release)(void *table));
+/* Gives back the root, the only table that is left. */
 void pt_destroy(struct pt *pt, void (*release)(void *table));
+static inline u64 pt_end(const struct pt_shape *s) { return BIT(PAGE_SHIFT + s->bits * s->levels); }
 /* The entry for a leaf at `level` of memory at `pa`. */
 u64 pt_leaf(const struct pt_format *fmt, paddr_t pa, unsigned level, u32 flags);
 /*

@@ -103,6 +103,8 @@ static void switch_to(struct percpu *p, struct vcpu *next, u64 now)
 	if (p->current)
 		take_off(p, p->current, now);
 	p->current = NULL;
+	/* Its tables may go once it is off this pCPU. */
+	__atomic_store_n(&p->guest_p2m, NULL, __ATOMIC_RELAXED);
 	/* From here on another pCPU may run the one before. */
 	sched_switched(p->cpu);
 	if (!next)

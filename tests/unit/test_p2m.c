@@ -359,7 +359,7 @@ static void closed(void **state)
 	assert_true(p2m_relinquish(&p2m, &next, 1));
 }
 
-/* A step of a domain's end is short, however much memory it had. */
+/* A step of a domain's end is short, however much memory it had, and however large its pages. */
 static void steps_are_bounded(void **state)
 {
 	u64 next = 0, free;
@@ -370,10 +370,54 @@ static void steps_are_bounded(void **state)
 	assert_int_equal(map_ram(1024, 9), 0);
 	free = page_free_count();
 	for (; !p2m_relinquish(&p2m, &next, 100); steps++) {
-		assert_in_range(page_free_count() - free, 0, 612);
+		assert_in_range(page_free_count() - free, 0, 100);
 		free = page_free_count();
 	}
-	assert_in_range(steps, 10, 12);
+	assert_in_range(steps, 18, 20);
+	assert_int_equal(p2m.table_pages, 1);
+}
+
+/* Most tables for the least memory: one frame in each gigabyte. They go in the same steps, and only the root is left for the last reference. */
+static void tables_go_in_steps(void **state)
+{
+	u64 next = 0, free, tables, seen = 0;
+	mfn_t mfn;
+
+	for (u64 i = 0; i < 500; i++)
+		assert_int_equal(map_ram(i << 18, 0), 0);
+	tables = p2m.table_pages;
+	assert_int_equal(tables, 1 + 1 + 2 * 500);
+	free = page_free_count();
+	while (!p2m_relinquish(&p2m, &next, 100)) {
+		/* Six holes count as a frame: less than two of these tables in a step, which have 512 each. */
+		assert_in_range(page_free_count() - free, 0, 3);
+		assert_in_range(tables - p2m.table_pages, 0, 2);
+		free = page_free_count();
+		tables = p2m.table_pages;
+		/* A look-up by others finds what is left. */
+		seen += p2m_lookup(&p2m, GFN(499ull << 18), &mfn) == P2M_RAM;
+		assert_int_equal(p2m_lookup(&p2m, GFN(0), &mfn), P2M_HOLE);
+	}
+	assert_in_range(seen, 100, 2000);
+	assert_int_equal(p2m.table_pages, 1);
+}
+
+/* The tables of others may be going: a look-up takes the lock, unless this CPU runs a vCPU of the very domain. */
+static void only_own_tables_stay(void **state)
+{
+	u16 taken = p2m.lock.next;
+
+	assert_int_equal(map_ram(1, 0), 0);
+	assert_int_equal((u16)(p2m.lock.next - taken), 1);
+	p2m_lookup(&p2m, GFN(1), NULL);
+	assert_int_equal((u16)(p2m.lock.next - taken), 2);
+	page_put(p2m_get_page(&p2m, GFN(1), NULL, true));
+	assert_int_equal((u16)(p2m.lock.next - taken), 3);
+	this_cpu()->guest_p2m = &p2m;
+	p2m_lookup(&p2m, GFN(1), NULL);
+	page_put(p2m_get_page(&p2m, GFN(1), NULL, true));
+	this_cpu()->guest_p2m = NULL;
+	assert_int_equal((u16)(p2m.lock.next - taken), 3);
 }
 
 /* --- the model -------------------------------------------------------------------------------------------------------------- */
@@ -519,6 +563,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(no_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(closed, setup, teardown),
 		cmocka_unit_test_setup_teardown(steps_are_bounded, setup, teardown),
+		cmocka_unit_test_setup_teardown(tables_go_in_steps, setup, teardown),
+		cmocka_unit_test_setup_teardown(only_own_tables_stay, setup, teardown),
 		cmocka_unit_test_setup_teardown(model, setup, teardown),
 	};
 

@@ -29,6 +29,13 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
+	u64 at = 0, left = ~0ull;
+	unsigned level;
+
+	while (pt_take_next(&pt, &at, &left, &level, page_free_virt))
+		;
+	assert_int_equal(at, BIT(48));
+	assert_int_equal(nr_tables, 1);
 	pt_destroy(&pt, page_free_virt);
 	assert_int_equal(nr_tables, 0);
 	return 0;
@@ -117,6 +124,42 @@ static void protect(void **state)
 	}
 	assert_int_equal(pt_lookup(&pt, MiB(4), NULL), ~0ull);
 	assert_int_equal(level_of(MiB(2)), 1);
+}
+
+/* A tree goes in parts: leaves from the left, each table as soon as nothing is in it, and no more slots at a time than asked for. */
+static void taken_down(void **state)
+{
+	u64 at = 0, left = 1, want[] = { 0, KiB(4), GiB(1) - KiB(4), GiB(1), GiB(1) + MiB(2), GiB(513), BIT(48) - KiB(4) };
+	unsigned level, nr = 0, steps = 0;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(want); i++)
+		assert_int_equal(pt_map(&pt, want[i], GiB(1) + want[i], want[i] == GiB(1) ? MiB(2) : KiB(4), PT_WRITE, ANY), 0);
+	while (at < BIT(48)) {
+		u64 tables = nr_tables, entry = pt_take_next(&pt, &at, &left, &level, page_free_virt);
+
+		assert_in_range(tables - nr_tables, 0, 3);
+		for (unsigned i = 0; i < ARRAY_SIZE(want); i++)
+			assert_int_equal(pt_lookup(&pt, want[i], NULL), want[i] < at ? ~0ull : GiB(1) + want[i]);
+		if (entry) {
+			assert_int_equal(entry & pt.fmt->shape.addr, GiB(1) + want[nr]);
+			assert_int_equal(level, want[nr] == GiB(1));
+			nr++;
+		}
+		if (!left) {
+			left = 1;
+			steps++;
+		}
+	}
+	assert_int_equal(nr, ARRAY_SIZE(want));
+	/* Each slot of the root and the twelve tables below it, once, but for those where tables hang. */
+	assert_int_equal(steps, 13 * 512 - 12);
+	assert_int_equal(nr_tables, 1);
+}
+
+static void not_while_tables_are_left(void **state)
+{
+	assert_int_equal(pt_map(&pt, 0, 0, KiB(4), PT_WRITE, ANY), 0);
+	expect_bug(pt_destroy(&pt, page_free_virt));
 }
 
 static void no_memory(void **state)
@@ -213,6 +256,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(sizes_and_alignment, setup, teardown),
 		cmocka_unit_test_setup_teardown(split_on_demand, setup, teardown),
 		cmocka_unit_test_setup_teardown(protect, setup, teardown),
+		cmocka_unit_test_setup_teardown(taken_down, setup, teardown),
+		cmocka_unit_test_setup_teardown(not_while_tables_are_left, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(walks_during_changes, setup, teardown),
 		cmocka_unit_test_setup_teardown(entries, setup, teardown),

@@ -20,7 +20,7 @@ struct percpu {
 	struct vcpu *current;       /* vCPU whose state is loaded, or NULL */
 	/* Guest-mode bookkeeping for remote TLB flushes: see arch/x86/hvm.c. */
 	u32 in_guest;               /* [a] */
-	const void *guest_p2m;      /* [a] whose translations this CPU may be using */
+	const void *guest_p2m;      /* [a] the current vCPU's: whose translations this CPU may be using; NULL without one */
 	u64 guest_gen;              /* [a] of that generation */
 	u64 need_resched;           /* [a] look at the run queue before entering a guest */
 	u64 asid_generation;
