@@ -287,22 +287,32 @@ static int replace(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p
 	return 0;
 }
 
-int p2m_map(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type)
+int p2m_enter(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type, struct p2m_retired *r)
 {
-	struct p2m_retired r;
 	/* Twice as often as what is there can fill *r: when that is not enough, someone keeps adding to it. */
-	u64 tries = 2 * (BIT(order) / ARRAY_SIZE(r.run)) + 1;
-	int rc;
+	u64 tries = 2 * (BIT(order) / ARRAY_SIZE(r->run)) + 2;
+	int rc = -EAGAIN;
 
 	if (gfn.v >= P2M_MAX_GFN || ((gfn.v | mfn.v) & (BIT(order) - 1)))
 		return -EINVAL;
-	p2m_nothing_retired(&r);
-	do {
+	while (rc == -EAGAIN && tries-- > 0) {
+		if (full(r))
+			p2m_retire(p2m, r);
 		spin_lock(&p2m->lock);
-		rc = p2m->closed ? -ESRCH : replace(p2m, gfn, mfn, order, type, &r);
+		rc = p2m->closed ? -ESRCH : replace(p2m, gfn, mfn, order, type, r);
 		spin_unlock(&p2m->lock);
-		p2m_retire(p2m, &r);
-	} while (rc == -EAGAIN && tries-- > 0);
+	}
+	return rc;
+}
+
+int p2m_map(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type)
+{
+	struct p2m_retired r;
+	int rc;
+
+	p2m_nothing_retired(&r);
+	rc = p2m_enter(p2m, gfn, mfn, order, type, &r);
+	p2m_retire(p2m, &r);
 	return rc;
 }
 

@@ -84,7 +84,11 @@ struct p2m_retired {
 };
 /* Not all of it is cleared: this is on hot paths, and the array is only read up to nr. */
 static inline void p2m_nothing_retired(struct p2m_retired *r) { r->nr = 0; r->flush = false; }
-/* p2m_remove in two steps: p2m_take as often as there are entries, then p2m_retire; between them CPUs may use the old entries. */
+/*
+ * p2m_map and p2m_remove in two steps: these as often as there are entries, then p2m_retire, for a flush that all share. Until then CPUs may use
+ * the old entries. What *r has no room for is flushed at once.
+ */
+int p2m_enter(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type, struct p2m_retired *r);
 int p2m_take(struct p2m *p2m, gfn_t gfn, mfn_t expect, struct p2m_retired *r);
 void p2m_retire(struct p2m *p2m, struct p2m_retired *r);
 

@@ -235,7 +235,7 @@ static u64 swap_place(struct grant_table *gt, u32 idx, u64 gfn)
 	return old;
 }
 
-int grant_map_frame(struct domain *d, u32 idx, u64 gfn)
+int grant_map_frame(struct domain *d, u32 idx, u64 gfn, struct p2m_retired *r)
 {
 	struct page *pg;
 	u64 old;
@@ -244,7 +244,7 @@ int grant_map_frame(struct domain *d, u32 idx, u64 gfn)
 	if (err)
 		return err;
 	/* The new entry first: it is the step that can fail. Each entry has its own reference, so two places at once do no harm. */
-	err = p2m_map(&d->p2m, GFN(gfn), page_to_mfn(pg), 0, P2M_SHARED);
+	err = p2m_enter(&d->p2m, GFN(gfn), page_to_mfn(pg), 0, P2M_SHARED, r);
 	if (err) {
 		page_put(pg);
 		return err;
@@ -252,7 +252,7 @@ int grant_map_frame(struct domain *d, u32 idx, u64 gfn)
 	old = swap_place(&d->grant, idx, gfn);
 	/* -ENOENT only says that the guest put something else there meanwhile. */
 	if (old != NOWHERE && old != gfn)
-		p2m_remove(&d->p2m, GFN(old), page_to_mfn(pg));
+		p2m_take(&d->p2m, GFN(old), page_to_mfn(pg), r);
 	return 0;
 }
 

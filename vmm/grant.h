@@ -7,6 +7,7 @@
 #include <asm/spinlock.h>
 
 struct domain;
+struct p2m_retired;
 struct grant_active;    /* granter's side: how often each entry is pinned */
 struct maptrack;        /* mapper's side: what each handle maps */
 
@@ -32,7 +33,7 @@ bool grant_release_maps(struct domain *d, unsigned budget);
 void grant_destroy(struct domain *d);
 /* The frame idx of d's table, grown if idx < max_frames, with a reference for the caller. -EINVAL, -ENOMEM. */
 int grant_get_frame(struct domain *d, u32 idx, struct page **out);
-/* add_to_physmap of grant frame idx at gfn in d's own p2m (an earlier place is unmapped). */
-int grant_map_frame(struct domain *d, u32 idx, u64 gfn);
+/* add_to_physmap of grant frame idx at gfn in d's own p2m (an earlier place is unmapped). The caller retires *r. */
+int grant_map_frame(struct domain *d, u32 idx, u64 gfn, struct p2m_retired *r);
 
 #endif

@@ -119,7 +119,7 @@ static void give_back(const struct maptrack *held)
 }
 
 /* Pins the entry and enters its page in d's memory; fills in *held, but for the granter, which the caller has. */
-static int map_page(struct domain *d, const gnttab_map_grant_ref_t *op, struct maptrack *held)
+static int map_page(struct domain *d, const gnttab_map_grant_ref_t *op, struct maptrack *held, struct p2m_retired *r)
 {
 	int status = grant_pin(held->granter, held->ref, d->domid, held->write, &held->page);
 	int err;
@@ -127,14 +127,14 @@ static int map_page(struct domain *d, const gnttab_map_grant_ref_t *op, struct m
 	if (status != GNTST_okay)
 		return status;
 	held->gfn = op->host_addr >> PAGE_SHIFT;
-	err = p2m_map(&d->p2m, GFN(held->gfn), page_to_mfn(held->page), 0, held->write ? P2M_GRANT_RW : P2M_GRANT_RO);
+	err = p2m_enter(&d->p2m, GFN(held->gfn), page_to_mfn(held->page), 0, held->write ? P2M_GRANT_RW : P2M_GRANT_RO, r);
 	if (!err)
 		return GNTST_okay;
 	grant_unpin(held->granter, held->ref, held->write, held->page);
 	return err == -ENOMEM ? GNTST_no_space : GNTST_bad_virt_addr;
 }
 
-static int map(struct vcpu *v, gnttab_map_grant_ref_t *op)
+static int map(struct vcpu *v, gnttab_map_grant_ref_t *op, struct p2m_retired *r)
 {
 	struct domain *d = v->domain;
 	struct maptrack held = { .state = HANDLE_LIVE, .ref = op->ref, .write = !(op->flags & GNTMAP_readonly) };
@@ -150,7 +150,7 @@ static int map(struct vcpu *v, gnttab_map_grant_ref_t *op)
 	handle = open_handle(&d->grant);
 	if (handle == NO_HANDLE)
 		goto put_granter;
-	status = map_page(d, op, &held);
+	status = map_page(d, op, &held, r);
 	if (status != GNTST_okay)
 		goto close_handle;
 
@@ -169,9 +169,13 @@ put_granter:
 long hc_grant_map(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	gnttab_map_grant_ref_t *op = arg;
+	struct p2m_retired r;
 
+	p2m_nothing_retired(&r);
 	for (u32 i = 0; i < hc->count; i++)
-		op[i].status = (int16_t)map(v, &op[i]);
+		op[i].status = (int16_t)map(v, &op[i], &r);
+	/* What was there before: one flush for all of it. */
+	p2m_retire(&v->domain->p2m, &r);
 	return 0;
 }
 
@@ -224,11 +228,11 @@ bool grant_release_maps(struct domain *d, unsigned budget)
 	struct maptrack held;
 	struct p2m_retired r;
 
-	p2m_nothing_retired(&r);
 	while (budget--) {
 		if (!pop_handle(&d->grant, &held))
 			return true;
 		if (held.state == HANDLE_LIVE) {
+			p2m_nothing_retired(&r);
 			unmap(d, &held, &r);
 			p2m_retire(&d->p2m, &r);
 			give_back(&held);

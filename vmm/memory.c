@@ -80,23 +80,43 @@ static bool charge(struct domain *d, u64 n, bool beyond)
 	return true;
 }
 
-static bool populate_extent(struct domain *d, u64 gfn, unsigned order, void *data)
+struct populating {
+	bool beyond;                    /* even past max_pages */
+	struct p2m_retired retired;     /* what was there before */
+};
+
+static struct page *get_charged(struct domain *d, u64 gfn, unsigned order, bool beyond)
 {
-	const bool *beyond = data;
 	struct page *pg;
 
-	if (!extent_ok(gfn, order) || !charge(d, BIT(order), *beyond))
-		return false;
+	if (!charge(d, BIT(order), beyond))
+		return NULL;
 	/* Charged first, then a look: domain_reap looks the other way round, so a domain that it lets go gets no frame. */
 	pg = __atomic_load_n(&d->dying, __ATOMIC_SEQ_CST) ? NULL : get_frames(d, gfn, order);
-	if (!pg) {
+	if (!pg)
 		domain_uncharge(d, BIT(order));
+	return pg;
+}
+
+static bool populate_extent(struct domain *d, u64 gfn, unsigned order, void *data)
+{
+	struct populating *p = data;
+	struct page *pg;
+
+	if (!extent_ok(gfn, order))
 		return false;
+	pg = get_charged(d, gfn, order, p->beyond);
+	/* What the extents before replaced is still d's. */
+	if (!pg && p->retired.nr) {
+		p2m_retire(&d->p2m, &p->retired);
+		pg = get_charged(d, gfn, order, p->beyond);
 	}
+	if (!pg)
+		return false;
 	/* Before the guest can see them. */
 	for (u64 i = 0; i < BIT(order); i++)
 		clear_page(page_to_virt(pg + i));
-	if (p2m_map(&d->p2m, GFN(gfn), page_to_mfn(pg), order, P2M_RAM)) {
+	if (p2m_enter(&d->p2m, GFN(gfn), page_to_mfn(pg), order, P2M_RAM, &p->retired)) {
 		drop_frames(pg, order);
 		return false;
 	}
@@ -106,8 +126,8 @@ static bool populate_extent(struct domain *d, u64 gfn, unsigned order, void *dat
 long hc_populate_physmap(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_memory_reservation *r = arg;
+	struct populating p;
 	struct domain *d;
-	bool beyond;
 	long rc = target_get(v, r->domid, &d);
 
 	if (rc)
@@ -116,8 +136,10 @@ long hc_populate_physmap(struct vcpu *v, struct hypercall *hc, void *arg)
 	 * Populate-on-demand: the tools ask for all of maxmem while max_pages is the target (abi.md E.1). We give all at once, and the
 	 * guest balloons down. Never for a guest's own request.
 	 */
-	beyond = (r->mem_flags & XENMEMF_populate_on_demand) && d != v->domain && v->domain->privileged;
-	rc = each_extent(v, hc, r, d, populate_extent, &beyond);
+	p.beyond = (r->mem_flags & XENMEMF_populate_on_demand) && d != v->domain && v->domain->privileged;
+	p2m_nothing_retired(&p.retired);
+	rc = each_extent(v, hc, r, d, populate_extent, &p);
+	p2m_retire(&d->p2m, &p.retired);
 	domain_put(d);
 	return rc;
 }

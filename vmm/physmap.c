@@ -10,12 +10,14 @@
 
 /* Entries of a batch fetched at a time, and done in one step. */
 #define CHUNK 32
-#define STEP  512
+#define STEP  128
 
 /* Most frames that acquire_resource maps in one call: a grant table's usual maximum. */
 #define RESOURCE_MAX 64
 
-static long map_shared_info(struct domain *d, u64 gfn)
+/* What each of these replaces is collected in *r, for a flush that a batch shares. */
+
+static long map_shared_info(struct domain *d, u64 gfn, struct p2m_retired *r)
 {
 	mfn_t mfn = page_to_mfn(d->shared_page);
 	u64 old;
@@ -23,7 +25,7 @@ static long map_shared_info(struct domain *d, u64 gfn)
 
 	/* For the new entry; the domain itself holds one, so this can't fail. */
 	BUG_ON(!page_get(d->shared_page));
-	rc = p2m_map(&d->p2m, GFN(gfn), mfn, 0, P2M_SHARED);
+	rc = p2m_enter(&d->p2m, GFN(gfn), mfn, 0, P2M_SHARED, r);
 	if (rc) {
 		page_put(d->shared_page);
 		return rc;
@@ -31,12 +33,12 @@ static long map_shared_info(struct domain *d, u64 gfn)
 	/* It is in one place at a time. If the guest has put something else at the old one meanwhile, that stays. */
 	old = __atomic_exchange_n(&d->shared_gfn, gfn, __ATOMIC_ACQ_REL);
 	if (old != gfn && old != INVALID_GFN.v)
-		p2m_remove(&d->p2m, GFN(old), mfn);
+		p2m_take(&d->p2m, GFN(old), mfn, r);
 	return 0;
 }
 
 /* Moves a frame of d's RAM. New place first: if something fails, nothing is lost. */
-static long move_frame(struct domain *d, u64 from, u64 to)
+static long move_frame(struct domain *d, u64 from, u64 to, struct p2m_retired *r)
 {
 	enum p2m_type type;
 	struct page *pg;
@@ -49,16 +51,16 @@ static long move_frame(struct domain *d, u64 from, u64 to)
 	if (!pg)
 		return -EINVAL;
 	if (type == P2M_RAM)
-		rc = p2m_map(&d->p2m, GFN(to), page_to_mfn(pg), 0, P2M_RAM);
+		rc = p2m_enter(&d->p2m, GFN(to), page_to_mfn(pg), 0, P2M_RAM, r);
 	if (rc) {
 		page_put(pg);
 		return rc;
 	}
-	return p2m_remove(&d->p2m, GFN(from), page_to_mfn(pg));
+	return p2m_take(&d->p2m, GFN(from), page_to_mfn(pg), r);
 }
 
 /* A frame of `other`'s RAM appears at gfn of d; the entry keeps the frame alive even past its owner's end. */
-static long map_foreign(struct domain *d, u64 gfn, struct domain *other, u64 other_gfn)
+static long map_foreign(struct domain *d, u64 gfn, struct domain *other, u64 other_gfn, struct p2m_retired *r)
 {
 	enum p2m_type type;
 	struct page *pg = p2m_get_page(&other->p2m, GFN(other_gfn), &type, true);
@@ -67,25 +69,25 @@ static long map_foreign(struct domain *d, u64 gfn, struct domain *other, u64 oth
 	if (!pg)
 		return -EINVAL;
 	if (type == P2M_RAM)
-		rc = p2m_map(&d->p2m, GFN(gfn), page_to_mfn(pg), 0, P2M_FOREIGN);
+		rc = p2m_enter(&d->p2m, GFN(gfn), page_to_mfn(pg), 0, P2M_FOREIGN, r);
 	if (rc)
 		page_put(pg);
 	return rc;
 }
 
 /* One page of any space. `other` is set for gmfn_foreign alone. */
-static long add_page(struct domain *d, u32 space, u64 idx, u64 gfn, struct domain *other)
+static long add_page(struct domain *d, u32 space, u64 idx, u64 gfn, struct domain *other, struct p2m_retired *r)
 {
 	switch (space) {
 	case XENMAPSPACE_shared_info:
-		return idx ? -EINVAL : map_shared_info(d, gfn);
+		return idx ? -EINVAL : map_shared_info(d, gfn, r);
 	case XENMAPSPACE_grant_table:
 		/* Includes the status frames of version 2, whose indexes have bit 31 set. */
-		return idx > INT32_MAX ? -EINVAL : grant_map_frame(d, (u32)idx, gfn);
+		return idx > INT32_MAX ? -EINVAL : grant_map_frame(d, (u32)idx, gfn, r);
 	case XENMAPSPACE_gmfn:
-		return move_frame(d, idx, gfn);
+		return move_frame(d, idx, gfn, r);
 	case XENMAPSPACE_gmfn_foreign:
-		return other ? map_foreign(d, gfn, other, idx) : -EINVAL;
+		return other ? map_foreign(d, gfn, other, idx, r) : -EINVAL;
 	default:
 		return -ENOSYS;
 	}
@@ -94,12 +96,15 @@ static long add_page(struct domain *d, u32 space, u64 idx, u64 gfn, struct domai
 long hc_add_to_physmap(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_add_to_physmap *a = arg;
+	struct p2m_retired r;
 	struct domain *d;
 	long rc = target_get(v, a->domid, &d);
 
 	if (rc)
 		return rc;
-	rc = add_page(d, a->space, a->idx, a->gpfn, NULL);
+	p2m_nothing_retired(&r);
+	rc = add_page(d, a->space, a->idx, a->gpfn, NULL, &r);
+	p2m_retire(&d->p2m, &r);
 	domain_put(d);
 	return rc;
 }
@@ -108,13 +113,16 @@ long hc_add_to_physmap(struct vcpu *v, struct hypercall *hc, void *arg)
 static long add_chunk(struct vcpu *v, const struct xen_add_to_physmap_batch *b, struct domain *d, struct domain *other, u64 done, u64 n)
 {
 	u64 idx[CHUNK], gfn[CHUNK];
+	struct p2m_retired r;
 	int err[CHUNK];
 
 	if (copy_from_guest(v, idx, (u64)b->idxs.p + done * sizeof(*idx), n * sizeof(*idx)) ||
 	    copy_from_guest(v, gfn, (u64)b->gpfns.p + done * sizeof(*gfn), n * sizeof(*gfn)))
 		return -EFAULT;
+	p2m_nothing_retired(&r);
 	for (u64 i = 0; i < n; i++)
-		err[i] = (int)add_page(d, b->space, idx[i], gfn[i], other);
+		err[i] = (int)add_page(d, b->space, idx[i], gfn[i], other, &r);
+	p2m_retire(&d->p2m, &r);
 	return copy_to_guest(v, (u64)b->errs.p + done * sizeof(*err), err, n * sizeof(*err));
 }
 
@@ -210,9 +218,11 @@ static long resource_frame(struct domain *d, u32 id, u64 frame, mfn_t *mfn, enum
 /* Maps frames from r->frame on at the caller's gfn[]; all or nothing. */
 static long map_resource(struct domain *caller, struct domain *d, const struct xen_mem_acquire_resource *r, const u64 *gfn)
 {
+	struct p2m_retired retired;
 	long rc = 0;
 	u32 i;
 
+	p2m_nothing_retired(&retired);
 	for (i = 0; i < r->nr_frames && !rc; i++) {
 		enum p2m_type type;
 		mfn_t mfn;
@@ -220,7 +230,7 @@ static long map_resource(struct domain *caller, struct domain *d, const struct x
 		rc = resource_frame(d, r->id, r->frame + i, &mfn, &type);
 		if (rc)
 			break;
-		rc = p2m_map(&caller->p2m, GFN(gfn[i]), mfn, 0, type);
+		rc = p2m_enter(&caller->p2m, GFN(gfn[i]), mfn, 0, type, &retired);
 		if (rc) {
 			if (type == P2M_FOREIGN)
 				page_put(mfn_to_page(mfn));
@@ -228,7 +238,8 @@ static long map_resource(struct domain *caller, struct domain *d, const struct x
 		}
 	}
 	while (rc && i-- > 0)
-		p2m_remove(&caller->p2m, GFN(gfn[i]), INVALID_MFN);
+		p2m_take(&caller->p2m, GFN(gfn[i]), INVALID_MFN, &retired);
+	p2m_retire(&caller->p2m, &retired);
 	return rc;
 }
 

@@ -39,18 +39,24 @@ static bool holds_reference(enum p2m_type type)
 	return type == P2M_RAM || type == P2M_SHARED || type == P2M_FOREIGN;
 }
 
+static void happen_meanwhile(void)
+{
+	void (*meanwhile)(void) = fake_p2m_meanwhile;
+
+	/* The real one may wait here for other CPUs, which might want a lock of ours. */
+	assert_int_equal(fake_locks_held(), 0);
+	fake_p2m_meanwhile = NULL;
+	if (meanwhile)
+		meanwhile();
+}
+
 /* Changes an entry as the real one does: change, flush, then drop what the old one held. */
 static void replace(struct entry *e, struct entry new)
 {
 	struct entry old = *e;
-	void (*meanwhile)(void) = fake_p2m_meanwhile;
 
-	/* The real one waits here for other CPUs, which might want a lock of ours. */
-	assert_int_equal(fake_locks_held(), 0);
 	*e = new;
-	fake_p2m_meanwhile = NULL;
-	if (meanwhile)
-		meanwhile();
+	happen_meanwhile();
 	if (holds_reference(old.type))
 		page_put(mfn_to_page(old.mfn));
 }
@@ -95,7 +101,20 @@ enum p2m_type p2m_lookup(struct p2m *p2m, gfn_t gfn, mfn_t *mfn)
 	return e ? e->type : P2M_HOLE;
 }
 
-int p2m_map(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type)
+/* What an entry held goes with the flush that others share. */
+static void retire_entry(struct p2m_retired *r, struct entry old)
+{
+	if (old.type == P2M_HOLE)
+		return;
+	r->flush = true;
+	if (!holds_reference(old.type))
+		return;
+	assert_true(r->nr < ARRAY_SIZE(r->run));
+	r->run[r->nr].mfn = old.mfn;
+	r->run[r->nr++].frames = 1;
+}
+
+int p2m_enter(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type, struct p2m_retired *r)
 {
 	struct fake_p2m *table = table_of(p2m);
 	int err = gfn.v < FAKE_GFNS ? fake_p2m_error : -EINVAL;
@@ -108,8 +127,19 @@ int p2m_map(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type
 		table = table_of(NULL);
 	assert_non_null(table);
 	table->p2m = p2m;
-	replace(&table->entry[gfn.v], (struct entry){ .mfn = mfn, .type = type });
+	retire_entry(r, table->entry[gfn.v]);
+	table->entry[gfn.v] = (struct entry){ .mfn = mfn, .type = type };
+	happen_meanwhile();
 	return 0;
+}
+
+int p2m_map(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type)
+{
+	struct p2m_retired r = { 0 };
+	int err = p2m_enter(p2m, gfn, mfn, order, type, &r);
+
+	p2m_retire(p2m, &r);
+	return err;
 }
 
 int p2m_remove(struct p2m *p2m, gfn_t gfn, mfn_t expect)
@@ -128,21 +158,19 @@ int p2m_take(struct p2m *p2m, gfn_t gfn, mfn_t expect, struct p2m_retired *r)
 
 	if (!e || e->type == P2M_HOLE || (expect.v != INVALID_MFN.v && e->mfn.v != expect.v))
 		return -ENOENT;
-	assert_false(holds_reference(e->type));
+	retire_entry(r, *e);
 	*e = (struct entry){ 0 };
-	r->flush = true;
 	return 0;
 }
 
 void p2m_retire(struct p2m *p2m, struct p2m_retired *r)
 {
-	void (*meanwhile)(void) = fake_p2m_meanwhile;
-
-	fake_p2m_meanwhile = NULL;
-	if (r->flush && meanwhile)
-		meanwhile();
-	if (r->flush)
-		p2m_flush(p2m);
+	if (!r->flush)
+		return;
+	happen_meanwhile();
+	p2m_flush(p2m);
+	while (r->nr)
+		page_put(mfn_to_page(r->run[--r->nr].mfn));
 	r->flush = false;
 }
 

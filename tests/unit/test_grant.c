@@ -12,6 +12,15 @@ static struct domain *a, *b, *c;    /* a is the service domain */
 static struct page *ram;            /* b's frame at RAM_GFN */
 static u64 free_before;
 
+static int place_frame(struct domain *d, u32 idx, u64 gfn)
+{
+	struct p2m_retired r = { 0 };
+	int err = grant_map_frame(d, idx, gfn, &r);
+
+	p2m_retire(&d->p2m, &r);
+	return err;
+}
+
 static int set_up(void **state)
 {
 	struct domain *all[] = { a = fake_domain_new(0, 1), b = fake_domain_new(1, 1), c = fake_domain_new(2, 1) };
@@ -198,7 +207,7 @@ static void what_is_borrowed_cannot_be_lent(void **state)
 	grant(c, 1, 0, MAP_GFN, PERMIT);
 	assert_int_equal(map(a, 2, 1, GNTMAP_host_map, MAP_GFN, &h2), GNTST_bad_page);
 	assert_int_equal(in_use(c, 1), 0);
-	assert_int_equal(grant_map_frame(c, 0, 50), 0);
+	assert_int_equal(place_frame(c, 0, 50), 0);
 	grant(c, 2, 0, 50, PERMIT);
 	assert_int_equal(map(a, 2, 2, GNTMAP_host_map, MAP_GFN, &h2), GNTST_bad_page);
 	assert_int_equal(unmap(c, h, MAP_GFN), GNTST_okay);
@@ -350,6 +359,28 @@ static void many_are_unmapped_with_one_flush(void **state)
 	assert_int_equal(b->refs, 1);
 }
 
+/* Mapped together over what the mapper had there, which goes with one flush. */
+static void many_are_mapped_with_one_flush(void **state)
+{
+	gnttab_map_grant_ref_t op[8];
+	struct hypercall hc = { .count = ARRAY_SIZE(op) };
+	struct page *own[ARRAY_SIZE(op)];
+
+	for (u32 i = 0; i < ARRAY_SIZE(op); i++) {
+		own[i] = fake_p2m_populate(&c->p2m, MAP_GFN + i, 2);
+		grant(b, i + 1, 2, RAM_GFN, PERMIT);
+		op[i] = (gnttab_map_grant_ref_t){ .host_addr = (MAP_GFN + i) * PAGE_SIZE, .flags = GNTMAP_host_map, .ref = i + 1, .dom = 1 };
+	}
+	fake_p2m_flushes = 0;
+	assert_int_equal(hc_grant_map(c->vcpu[0], &hc, op), 0);
+	assert_int_equal(fake_p2m_flushes, 1);
+	for (u32 i = 0; i < ARRAY_SIZE(op); i++) {
+		assert_int_equal(op[i].status, GNTST_okay);
+		assert_int_equal(own[i]->count, 0);
+		assert_int_equal(unmap(c, op[i].handle, MAP_GFN + i), GNTST_okay);
+	}
+}
+
 /* The mapper put something else where the grant was, perhaps on a CPU that has not flushed yet. */
 static void a_map_that_was_replaced_is_flushed(void **state)
 {
@@ -359,6 +390,7 @@ static void a_map_that_was_replaced_is_flushed(void **state)
 	grant(b, 1, 0, RAM_GFN, PERMIT);
 	assert_int_equal(map(a, 1, 1, GNTMAP_host_map, MAP_GFN, &h), GNTST_okay);
 	other = fake_p2m_populate(&a->p2m, MAP_GFN, 0);
+	fake_p2m_flushes = 0;
 	assert_int_equal(unmap(a, h, MAP_GFN), GNTST_okay);
 	assert_int_equal(fake_p2m_flushes, 1);
 	assert_int_equal(type_at(a, MAP_GFN), P2M_RAM);
@@ -568,25 +600,25 @@ static void frames_move_in_their_owners_memory(void **state)
 	struct page *pg = b->grant.frames[0];
 	mfn_t mfn;
 
-	assert_int_equal(grant_map_frame(b, 0, 30), 0);
+	assert_int_equal(place_frame(b, 0, 30), 0);
 	assert_int_equal(p2m_lookup(&b->p2m, GFN(30), &mfn), P2M_SHARED);
 	assert_int_equal(mfn.v, page_to_mfn(pg).v);
 	assert_int_equal(pg->count, 2);
-	assert_int_equal(grant_map_frame(b, 0, 31), 0);
+	assert_int_equal(place_frame(b, 0, 31), 0);
 	assert_int_equal(type_at(b, 30), P2M_HOLE);
 	assert_int_equal(type_at(b, 31), P2M_SHARED);
-	assert_int_equal(grant_map_frame(b, 0, 31), 0);
+	assert_int_equal(place_frame(b, 0, 31), 0);
 	assert_int_equal(pg->count, 2);
 	/* Another frame takes its place: the first is nowhere then. */
-	assert_int_equal(grant_map_frame(b, 1, 31), 0);
+	assert_int_equal(place_frame(b, 1, 31), 0);
 	assert_int_equal(pg->count, 1);
-	assert_int_equal(grant_map_frame(b, 0, 32), 0);
+	assert_int_equal(place_frame(b, 0, 32), 0);
 	assert_int_equal(type_at(b, 31), P2M_SHARED);
 	/* A failure leaves it where it was. */
 	fake_p2m_error = -ENOMEM;
-	assert_int_equal(grant_map_frame(b, 0, 33), -ENOMEM);
-	assert_int_equal(grant_map_frame(b, 0, FAKE_GFNS), -EINVAL);
-	assert_int_equal(grant_map_frame(b, 64, 34), -EINVAL);
+	assert_int_equal(place_frame(b, 0, 33), -ENOMEM);
+	assert_int_equal(place_frame(b, 0, FAKE_GFNS), -EINVAL);
+	assert_int_equal(place_frame(b, 64, 34), -EINVAL);
 	assert_int_equal(type_at(b, 32), P2M_SHARED);
 	assert_int_equal(pg->count, 2);
 }
@@ -647,6 +679,7 @@ int main(void)
 		TEST(what_is_not_mapped_yet_cannot_be_unmapped),
 		TEST(the_page_is_held_until_flushed),
 		TEST(many_are_unmapped_with_one_flush),
+		TEST(many_are_mapped_with_one_flush),
 		TEST(a_map_that_was_replaced_is_flushed),
 		TEST(scribbling_on_the_table_hurts_nobody),
 		TEST(unmapping_outlives_the_granter),

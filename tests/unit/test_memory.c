@@ -79,7 +79,7 @@ int grant_get_frame(struct domain *d, u32 idx, struct page **out)
 	return 0;
 }
 
-int grant_map_frame(struct domain *d, u32 idx, u64 gfn)
+int grant_map_frame(struct domain *d, u32 idx, u64 gfn, struct p2m_retired *r)
 {
 	grant_mapped.calls++;
 	grant_mapped.d = d;
@@ -88,7 +88,8 @@ int grant_map_frame(struct domain *d, u32 idx, u64 gfn)
 	return 0;
 }
 
-void hvm_flush_others(struct p2m *p2m, u64 gen) { }
+static unsigned flushes;
+void hvm_flush_others(struct p2m *p2m, u64 gen) { flushes++; }
 
 static int setup(void **state)
 {
@@ -260,6 +261,35 @@ static void long_calls(void **state)
 
 	r.extent_start.p = gfns;
 	assert_int_equal(hc_populate_physmap(&vcpus[GUEST], &hc, &r), -EINVAL);
+}
+
+/* What many entries replace together goes with few flushes, each of which waits for the other CPUs. */
+static void few_flushes(void **state)
+{
+	u64 idx[1000], gpfn[1000];
+	int err[1000];
+
+	for (unsigned i = 0; i < 1000; i++) {
+		idx[i] = 10 + i;
+		gpfn[i] = 5010 + i;
+	}
+	assert_int_equal(populate(DOM0, GUEST, 10, 1000, 0), 1000);
+	assert_int_equal(populate(DOM0, GUEST, 5010, 1000, 0), 1000);
+	flushes = 0;
+	assert_int_equal(batch(GUEST, DOMID_SELF, 0, XENMAPSPACE_gmfn, 1000, idx, gpfn, err), 0);
+	for (unsigned i = 0; i < 1000; i++)
+		assert_int_equal(err[i], 0);
+	assert_int_equal(domains[GUEST].tot_pages, 1000);
+	/* Two entries of each, and 32 go together. */
+	assert_in_range(flushes, 1, 2 * 1000 / 32 + 2);
+	/* Over what is there, when the domain may have not one frame more. */
+	domains[GUEST].max_pages = 1001;
+	assert_int_equal(populate(GUEST, DOMID_SELF, 5010, 1000, 0), 1000);
+	assert_int_equal(domains[GUEST].tot_pages, 1000);
+	domains[GUEST].max_pages = 2000;
+	flushes = 0;
+	assert_int_equal(populate(GUEST, DOMID_SELF, 5010, 1000, 0), 1000);
+	assert_in_range(flushes, 1, 1000 / 32 + 3);
 }
 
 static void limits(void **state)
@@ -444,7 +474,7 @@ static void foreign(void **state)
 	}
 	/* One error for each entry. */
 	assert_int_equal(batch(DOM0, DOMID_SELF, GUEST, XENMAPSPACE_gmfn_foreign, 1000, idx, gpfn, err), 0);
-	assert_int_equal(steps, 2);
+	assert_int_equal(steps, 8);
 	for (unsigned i = 0; i < 1000; i++)
 		assert_int_equal(err[i], i < 5 ? 0 : -EINVAL);
 	assert_int_equal(type_at(DOM0, BIT(24) + 2), P2M_FOREIGN);
@@ -605,6 +635,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(counts_and_zeroes, setup, teardown),
 		cmocka_unit_test_setup_teardown(long_calls, setup, teardown),
+		cmocka_unit_test_setup_teardown(few_flushes, setup, teardown),
 		cmocka_unit_test_setup_teardown(limits, setup, teardown),
 		cmocka_unit_test_setup_teardown(dying, setup, teardown),
 		cmocka_unit_test_setup_teardown(permissions, setup, teardown),
