@@ -297,7 +297,7 @@ bool domain_is_stopped(struct domain *d)
 	if (!__atomic_load_n(&d->pause_count, __ATOMIC_SEQ_CST))
 		return false;
 	for (u32 i = 0; i < d->max_vcpus; i++)
-		if (d->vcpu[i] && sched_on_cpu(&d->vcpu[i]->sched))
+		if (d->vcpu[i] && !vcpu_is_off(d->vcpu[i]))
 			return false;
 	return true;
 }

@@ -27,6 +27,7 @@
 enum {
 	VCPU_DOWN    = 1,       /* not started yet, or stopped for good */
 	VCPU_BLOCKED = 2,       /* HLT, SCHEDOP_block or poll */
+	VCPU_HELD    = 4,       /* a sibling is at work on it */
 };
 
 struct vcpu {
@@ -119,7 +120,7 @@ void domain_uncharge(struct domain *d, u64 n);
 
 void domain_pause(struct domain *d);
 void domain_unpause(struct domain *d);
-/* True when no vCPU of d can be running or hold state on a pCPU. */
+/* True when no vCPU of d runs or holds state on a pCPU, nor will while it is paused. */
 bool domain_is_stopped(struct domain *d);
 /* The guest's own end: records the code, pauses, tells dom0. dom0's own ends the machine. */
 void domain_shutdown(struct domain *d, u8 code);
@@ -138,6 +139,14 @@ void vcpu_up(struct vcpu *v);
 void vcpu_down(struct vcpu *v);         /* the last one down means power-off */
 void vcpu_wake(struct vcpu *v);
 void vcpu_sync(struct vcpu *v);         /* the scheduler learns what the pause flags and counts say */
+/* For a vCPU that may not run: true when it is on no pCPU, nor will be before it may run again. */
+bool vcpu_is_off(struct vcpu *v);
+/*
+ * Keeps v, which isn't the caller, off every pCPU until vcpu_let_go: true, or false if it still is on one, or held by another. Being down is not
+ * enough for who touches v's own state, since its pCPU may be on its way out of it, and another sibling may start it again.
+ */
+bool vcpu_hold(struct vcpu *v);
+void vcpu_let_go(struct vcpu *v);
 /* Runnable now? */
 bool vcpu_runnable(const struct vcpu *v);
 /* pvclock of one vCPU, also in shared_info. */

@@ -100,6 +100,32 @@ void vcpu_sync(struct vcpu *v)
 	} while (vcpu_runnable(v) != runnable);
 }
 
+bool vcpu_is_off(struct vcpu *v)
+{
+	/*
+	 * Whoever made it stop may still be on the way to tell the scheduler, and till then a pCPU may pick it. Once we have told the scheduler
+	 * ourselves, no pCPU will; and one that has it gives it up when its state is saved.
+	 */
+	vcpu_sync(v);
+	return !vcpu_runnable(v) && !sched_on_cpu(&v->sched);
+}
+
+void vcpu_let_go(struct vcpu *v)
+{
+	__atomic_and_fetch(&v->pause_flags, ~(u32)VCPU_HELD, __ATOMIC_SEQ_CST);
+	vcpu_sync(v);
+}
+
+bool vcpu_hold(struct vcpu *v)
+{
+	if (__atomic_fetch_or(&v->pause_flags, VCPU_HELD, __ATOMIC_SEQ_CST) & VCPU_HELD)
+		return false;
+	if (vcpu_is_off(v))
+		return true;
+	vcpu_let_go(v);
+	return false;
+}
+
 void vcpu_wake(struct vcpu *v)
 {
 	if (!(__atomic_fetch_and(&v->pause_flags, ~(u32)VCPU_BLOCKED, __ATOMIC_SEQ_CST) & VCPU_BLOCKED))

@@ -73,12 +73,16 @@ long hc_register_vcpu_info(struct vcpu *v, struct hypercall *hc, void *arg)
 
 	if (!of)
 		return -ENOENT;
-	/* Somebody else's only before it runs. */
-	if (of != v && !(of->pause_flags & VCPU_DOWN))
+	/* Somebody else's only before it runs; and once its pCPU, if it has just gone down, uses the area no more. */
+	if (of != v && !(__atomic_load_n(&of->pause_flags, __ATOMIC_SEQ_CST) & VCPU_DOWN))
 		return -EINVAL;
+	if (of != v && !vcpu_hold(of))
+		return HC_AGAIN;
 	spin_lock(&v->domain->lock);
 	err = vcpu_register_info(of, info->mfn, info->offset);
 	spin_unlock(&v->domain->lock);
+	if (of != v)
+		vcpu_let_go(of);
 	return err;
 }
 

@@ -41,7 +41,7 @@ void evtchn_raise_global_virq(struct domain *d, unsigned virq) { assert_int_equa
 void msr_init_domain(struct domain *d) { }
 void sched_group_init(struct sched_group *g) { }
 void sched_entity_destroy(struct sched_entity *e) { }
-bool sched_on_cpu(const struct sched_entity *e) { return running; }
+bool vcpu_is_off(struct vcpu *v) { return !running; }
 void timer_cancel_sync(struct timer *t) { releases++; }
 void timer_release(unsigned n) { releases += n; }
 void hvm_vcpu_destroy(struct vcpu *v) { releases++; }

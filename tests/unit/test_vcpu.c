@@ -277,6 +277,47 @@ static void info_moves_once_and_fits(void **state)
 	assert_int_equal(call(v, hc_register_vcpu_info, 0, VCPUS, &at), -ENOENT);
 }
 
+static void started_by_another(void)
+{
+	vcpu_up(d->vcpu[1]);
+	assert_false(vcpu_runnable(d->vcpu[1]));
+}
+
+/* A vCPU that has gone down may be on its way out of its pCPU, which uses its info; and a third may start it at any moment. */
+static void info_moves_when_no_cpu_uses_it(void **state)
+{
+	struct vcpu_register_vcpu_info at = { .mfn = RAM_GFN };
+	struct vcpu *of = d->vcpu[1];
+	struct vcpu_info *old = of->info;
+
+	of->sched.on_cpu = true;
+	assert_int_equal(call(v, hc_register_vcpu_info, 0, 1, &at), HC_AGAIN);
+	assert_true(of->info == old && of->pause_flags == VCPU_DOWN && frame(RAM_GFN)->count == 1);
+	of->sched.on_cpu = false;
+	/* Another sibling is at work on it. */
+	of->pause_flags |= VCPU_HELD;
+	assert_int_equal(call(v, hc_register_vcpu_info, 0, 1, &at), HC_AGAIN);
+	assert_true(of->info == old && of->pause_flags == (VCPU_DOWN | VCPU_HELD));
+	of->pause_flags = VCPU_DOWN;
+	when_told = started_by_another;
+	assert_int_equal(call(v, hc_register_vcpu_info, 0, 1, &at), 0);
+	assert_true(of->info != old && !of->pause_flags && of->sched.runnable);
+}
+
+/* Whoever made it stop may not have told the scheduler yet. */
+static void off_means_that_the_scheduler_knows(void **state)
+{
+	d->pause_count = 1;
+	v->sched.runnable = true;
+	assert_true(vcpu_is_off(v));
+	assert_false(v->sched.runnable);
+	v->sched.on_cpu = true;
+	assert_false(vcpu_is_off(v));
+	v->sched.on_cpu = false;
+	d->pause_count = 0;
+	assert_false(vcpu_is_off(v));
+}
+
 static long runstate_at(struct vcpu *by, u64 id, u64 gva)
 {
 	struct vcpu_register_runstate_memory_area a = { .addr.p = gva };
@@ -462,6 +503,8 @@ int main(void)
 		TEST(the_last_one_down_is_the_end),
 		TEST(a_start_up_ipi_starts_who_waits),
 		TEST(info_moves_once_and_fits),
+		TEST(info_moves_when_no_cpu_uses_it),
+		TEST(off_means_that_the_scheduler_knows),
 		TEST(runstate_areas_are_held),
 		TEST(no_time_is_lost),
 		TEST(timers),
