@@ -4,6 +4,7 @@
 #include <asm/cpu.h>
 #include <asm/hvm.h>
 #include <asm/time.h>
+#include "lib/bitmap.h"
 #include "lib/printf.h"
 #include "lib/string.h"
 #include "mm/heap.h"
@@ -11,16 +12,20 @@
 #include "vmm/hypercall.h"
 #include "vmm/msr.h"
 
-#define RELINQUISH_STEP 400u     /* frames freed in one step of destruction, at some 190 instructions */
-#define GRANT_STEP      64u
+/* One step of a domain's end: interrupts wait for no more than some 80,000 instructions. */
+#define RELINQUISH_STEP 400u            /* frames freed, at 190 instructions */
+#define GRANT_STEP      64u             /* handles or frames of the table */
+#define VCPU_STEP       16u
 
 struct domain *dom0;
 
 static spinlock_t domains_lock = SPINLOCK(LOCK_DOMAINS);
 static struct domain **table;           /* [domains_lock] by domid, DOMID_FIRST_RESERVED pointers */
+static u64 used[BITMAP_WORDS(DOMID_FIRST_RESERVED)];    /* [domains_lock] the ids in the table */
 static u16 last_domid;                  /* [domains_lock] */
-static u16 highest_domid;               /* [domains_lock] */
-static bool reap_wanted;                /* [a] some domain has no frames left */
+static struct list ending = LIST_INIT(ending);  /* [domains_lock] destroyed, but others may map frames of theirs */
+static struct list dead = LIST_INIT(dead);      /* [domains_lock] no reference is left */
+static bool reap_wanted;                /* [a] one of the former has no frames left, or there is one of the latter */
 
 struct domain *domain_get(u16 domid)
 {
@@ -40,11 +45,14 @@ struct domain *domain_get_next(u16 domid)
 {
 	struct domain *d = NULL;
 
+	size_t id;
+
 	spin_lock(&domains_lock);
-	for (u32 i = domid; i <= highest_domid && !d; i++)
-		d = table[i];
-	if (d)
+	id = bitmap_find_next(used, DOMID_FIRST_RESERVED, domid);
+	if (id < DOMID_FIRST_RESERVED) {
+		d = table[id];
 		__atomic_add_fetch(&d->refs, 1, __ATOMIC_RELAXED);
+	}
 	spin_unlock(&domains_lock);
 	return d;
 }
@@ -60,36 +68,51 @@ struct domain *domain_get_target(struct vcpu *v, u16 domid)
 	return domain_get(domid);
 }
 
-static void free_domain(struct domain *d)
+static void free_vcpu(struct vcpu *v)
 {
-	for (u32 i = 0; d->vcpu && i < d->max_vcpus; i++) {
-		struct vcpu *v = d->vcpu[i];
+	if (!v)
+		return;
+	sched_entity_destroy(&v->sched);
+	hvm_vcpu_destroy(v);
+	record_vcpu_free(v->counters);
+	timer_release(TIMERS_PER_VCPU);
+	kfree(v);
+}
 
-		if (!v)
-			continue;
-		sched_entity_destroy(&v->sched);
-		hvm_vcpu_destroy(v);
-		record_vcpu_free(v->counters);
-		timer_release(TIMERS_PER_VCPU);
-		kfree(v);
-	}
-	evtchn_destroy(d);
-	grant_destroy(d);
+/* One step in freeing a domain that nobody refers to; true when it is gone. Its end has left the vCPUs and little more. */
+static bool free_some(struct domain *d)
+{
+	for (u32 n = 0; n < VCPU_STEP && d->max_vcpus; n++)
+		free_vcpu(d->vcpu[--d->max_vcpus]);
+	if (d->max_vcpus)
+		return false;
 	p2m_destroy(&d->p2m);
-	if (d->shared_page)
-		page_put(d->shared_page);
+	page_put(d->shared_page);
 	kfree(d->policy);
 	kfree(d->vcpu);
 	kfree(d);
+	return true;
 }
 
-/* The last reference is gone, and with it the table's: references are taken only from the table or from another one. */
+static void want_reap(void)
+{
+	__atomic_store_n(&reap_wanted, true, __ATOMIC_SEQ_CST);
+	this_cpu()->need_resched = 1;
+}
+
+/*
+ * The last reference is gone, and with it the table's: references are taken only from the table or from another one. Whoever drops it may
+ * be a guest that unmaps a page: the work is domain_reap's.
+ */
 void domain_put(struct domain *d)
 {
 	if (__atomic_sub_fetch(&d->refs, 1, __ATOMIC_ACQ_REL))
 		return;
 	BUG_ON(table[d->domid] == d);
-	free_domain(d);
+	spin_lock(&domains_lock);
+	list_add_tail(&dead, &d->ending);
+	spin_unlock(&domains_lock);
+	want_reap();
 }
 
 bool domain_charge(struct domain *d, u64 n)
@@ -103,26 +126,14 @@ bool domain_charge(struct domain *d, u64 n)
 	return true;
 }
 
-static void leave_table(struct domain *d)
-{
-	spin_lock(&domains_lock);
-	table[d->domid] = NULL;
-	while (highest_domid && !table[highest_domid])
-		highest_domid--;
-	spin_unlock(&domains_lock);
-	domain_put(d);
-}
-
 void domain_uncharge(struct domain *d, u64 n)
 {
 	/*
 	 * Not touched after this: a destroyed domain may go with its last frame. Frames are given up under any lock, so the going is left
 	 * to domain_reap, in the run loop.
 	 */
-	if (__atomic_sub_fetch(&d->tot_pages, n, __ATOMIC_SEQ_CST) == 0) {
-		__atomic_store_n(&reap_wanted, true, __ATOMIC_SEQ_CST);
-		this_cpu()->need_resched = 1;
-	}
+	if (__atomic_sub_fetch(&d->tot_pages, n, __ATOMIC_SEQ_CST) == 0)
+		want_reap();
 }
 
 /* Until it is uncharged, a frame keeps its owner in the table. */
@@ -131,26 +142,52 @@ static void frame_released(u16 owner)
 	domain_uncharge(table[owner], 1);
 }
 
-/* Frames may outlive their domain while others map them; when the last is gone a destroyed domain leaves. */
-void domain_reap(void)
+/* Frames may outlive their domain while others map them; when the last is gone a destroyed domain leaves. One of these, or NULL. */
+static struct domain *leave_table(void)
 {
-	if (likely(!__atomic_load_n(&reap_wanted, __ATOMIC_RELAXED)) || !__atomic_exchange_n(&reap_wanted, false, __ATOMIC_SEQ_CST))
-		return;
-	for (u32 id = 1; ; id++) {
-		struct domain *d = domain_get_next((u16)id);
+	struct domain *d;
+
+	list_for_each(d, &ending, ending) {
 		u8 dying = 2;
 
-		if (!d)
-			return;
-		id = d->domid;
 		/* In this order: whoever charges it for a frame then looks whether it dies. */
-		if (__atomic_load_n(&d->dying, __ATOMIC_SEQ_CST) == 2 && !__atomic_load_n(&d->tot_pages, __ATOMIC_SEQ_CST) &&
-		    __atomic_compare_exchange_n(&d->dying, &dying, 3, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
-			leave_table(d);
-			evtchn_raise_global_virq(dom0, VIRQ_DOM_EXC);
-		}
-		domain_put(d);
+		if (__atomic_load_n(&d->tot_pages, __ATOMIC_SEQ_CST) ||
+		    !__atomic_compare_exchange_n(&d->dying, &dying, 3, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+			continue;
+		list_remove(&d->ending);
+		table[d->domid] = NULL;
+		bitmap_clear(used, d->domid);
+		return d;
 	}
+	return NULL;
+}
+
+bool domain_reap(void)
+{
+	struct domain *left, *d;
+
+	if (likely(!__atomic_load_n(&reap_wanted, __ATOMIC_RELAXED)) || !__atomic_exchange_n(&reap_wanted, false, __ATOMIC_SEQ_CST))
+		return false;
+	spin_lock(&domains_lock);
+	left = leave_table();
+	d = list_first(&dead, struct domain, ending);
+	if (d)
+		list_remove(&d->ending);
+	spin_unlock(&domains_lock);
+	if (left) {
+		evtchn_raise_global_virq(dom0, VIRQ_DOM_EXC);
+		domain_put(left);
+	}
+	if (d && !free_some(d)) {
+		spin_lock(&domains_lock);
+		list_add(&dead, &d->ending);
+		spin_unlock(&domains_lock);
+	}
+	if (!left && !d)
+		return false;
+	/* Whether there is more shows the next time. */
+	__atomic_store_n(&reap_wanted, true, __ATOMIC_SEQ_CST);
+	return true;
 }
 
 static int init_table(void)
@@ -185,7 +222,7 @@ static int enter_table(struct domain *d)
 	err = choose_domid(&d->domid);
 	if (!err) {
 		table[d->domid] = d;
-		highest_domid = MAX(highest_domid, d->domid);
+		bitmap_set(used, d->domid);
 	}
 	spin_unlock(&domains_lock);
 	return err;
@@ -258,7 +295,7 @@ int domain_create(u16 domid, u32 max_vcpus, u32 max_evtchn_port, s32 grant_frame
 undo_evtchn:
 	evtchn_destroy(d);
 undo_grant:
-	grant_destroy(d);
+	grant_destroy(d, 1);
 undo_shared:
 	page_put(d->shared_page);
 undo_p2m:
@@ -345,10 +382,66 @@ void domain_crash(struct domain *d, const char *fmt, ...)
 	domain_shutdown(d, SHUTDOWN_crash);
 }
 
-/*
- * Destruction in steps, each bounded: stop it, cut its ties (ports, then what it maps of others), then free its memory. Frames that
- * others still map keep the domain in the table, as dying, until they let go.
- */
+/* ---- a domain's end, in steps: each of these does one, and says whether it was its last ---- */
+
+static bool stop(struct domain *d)
+{
+	return domain_is_stopped(d);
+}
+
+static bool release_vcpus(struct domain *d)
+{
+	u32 end = (u32)MIN(d->max_vcpus, d->end_next + VCPU_STEP);
+
+	for (; d->end_next < end; d->end_next++) {
+		struct vcpu *v = d->vcpu[d->end_next];
+
+		if (!v)
+			continue;
+		timer_cancel_sync(&v->timer);
+		timer_cancel_sync(&v->poll_timer);
+		vcpu_release_areas(v);
+	}
+	if (end < d->max_vcpus)
+		return false;
+	d->end_next = 0;
+	return true;
+}
+
+static bool release_maps(struct domain *d)
+{
+	return grant_release_maps(d, GRANT_STEP);
+}
+
+static bool free_grants(struct domain *d)
+{
+	return grant_destroy(d, GRANT_STEP);
+}
+
+static bool free_memory(struct domain *d)
+{
+	return p2m_relinquish(&d->p2m, &d->end_next, RELINQUISH_STEP);
+}
+
+/* Frames that others still map keep the domain in the table, as dying, until they let go. */
+static bool leave(struct domain *d)
+{
+	__atomic_store_n(&d->dying, 2, __ATOMIC_SEQ_CST);
+	record_event(RECORD_DESTROY, d, NULL, 0, 0);
+	evtchn_raise_global_virq(dom0, VIRQ_DOM_EXC);
+	spin_lock(&domains_lock);
+	list_add(&ending, &d->ending);
+	spin_unlock(&domains_lock);
+	want_reap();
+	domain_reap();
+	return true;
+}
+
+/* Its ties first (ports, then what it maps of others), then its memory. */
+static bool (*const end_steps[])(struct domain *d) = {
+	stop, evtchn_destroy, release_vcpus, release_maps, free_grants, free_memory, leave,
+};
+
 int domain_destroy(struct domain *d)
 {
 	bool first;
@@ -360,24 +453,7 @@ int domain_destroy(struct domain *d)
 	spin_unlock(&d->lock);
 	if (first)
 		domain_pause(d);
-	if (!domain_is_stopped(d))
-		return -EAGAIN;
-	if (__atomic_load_n(&d->dying, __ATOMIC_ACQUIRE) != 1)
-		return 0;
-
-	evtchn_destroy(d);
-	for (u32 i = 0; i < d->max_vcpus; i++)
-		if (d->vcpu[i]) {
-			timer_cancel_sync(&d->vcpu[i]->timer);
-			timer_cancel_sync(&d->vcpu[i]->poll_timer);
-			vcpu_release_areas(d->vcpu[i]);
-		}
-	if (!grant_release_maps(d, GRANT_STEP) || !p2m_relinquish(&d->p2m, &d->relinquish_next, RELINQUISH_STEP))
-		return -EAGAIN;
-	__atomic_store_n(&d->dying, 2, __ATOMIC_SEQ_CST);
-	record_event(RECORD_DESTROY, d, NULL, 0, 0);
-	evtchn_raise_global_virq(dom0, VIRQ_DOM_EXC);
-	__atomic_store_n(&reap_wanted, true, __ATOMIC_SEQ_CST);
-	domain_reap();
-	return 0;
+	if (d->end_step < ARRAY_SIZE(end_steps))
+		d->end_step += end_steps[d->end_step](d);
+	return d->end_step < ARRAY_SIZE(end_steps) ? -EAGAIN : 0;
 }

@@ -3,6 +3,7 @@
 #define VMM_DOMAIN_H
 
 #include "lib/base.h"
+#include "lib/list.h"
 #include <xen/xen.h>
 #include <xen/vcpu.h>
 #include <xen/hvm/params.h>
@@ -95,7 +96,9 @@ struct domain {
 	s64 time_offset;                /* [a] seconds, for the wall clock */
 	u32 e820_nr;                    /* [LOCK_DOMAIN] */
 	u8 e820[DOMAIN_E820_MAX * 20];  /* [LOCK_DOMAIN] packed entries as given */
-	u64 relinquish_next;            /* [LOCK_CONTROL] cursor of destruction */
+	u32 end_step;                   /* [LOCK_CONTROL] of destruction */
+	u64 end_next;                   /* [LOCK_CONTROL] where that step goes on */
+	struct list ending;             /* [LOCK_DOMAINS] destroyed or dead: see vmm/domain.c */
 	u32 pollers;                    /* [a] vCPUs in SCHEDOP_poll */
 	char io_line[120];              /* [c-ish, LOCK_DOMAIN] bytes written to port 0xE9 */
 	u32 io_len;
@@ -113,6 +116,7 @@ int vcpu_create(struct domain *d, u32 id, struct vcpu **out);
 struct domain *domain_get(u16 domid);
 /* The first domain with an id >= domid, with a reference. */
 struct domain *domain_get_next(u16 domid);
+/* At the last reference the domain is handed to domain_reap. No lock above LOCK_CONTROL held. */
 void domain_put(struct domain *d);
 /* Adds n to tot_pages if that stays within max_pages. */
 bool domain_charge(struct domain *d, u64 n);
@@ -128,8 +132,11 @@ void domain_shutdown(struct domain *d, u8 code);
 void domain_crash(struct domain *d, const char *fmt, ...) __printf(2, 3);
 /* One step of destruction, with control_lock held: 0 when done, -EAGAIN to be called again. */
 int domain_destroy(struct domain *d);
-/* Lets destroyed domains go whose last frame is free; from the run loop, with no lock held. */
-void domain_reap(void);
+/*
+ * One step for destroyed domains whose last frame is free, which leave the table, and for those without a reference, which are freed; true
+ * if it found any. With no lock above LOCK_CONTROL held.
+ */
+bool domain_reap(void);
 
 /* vCPU state changes; callable from any pCPU. */
 void vcpu_start(struct vcpu *v);        /* a start-up IPI: runs if it waits for one */

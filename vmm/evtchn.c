@@ -7,6 +7,8 @@
 #include "mm/heap.h"
 #include "vmm/target.h"
 
+#define CLOSE_STEP 128u     /* ports closed in one step of a reset or a domain's end */
+
 /* One more reference to a domain that can't go away now, because a reference held elsewhere can't be dropped. */
 static void hold(struct domain *d)
 {
@@ -252,10 +254,36 @@ static long close_port(struct domain *d, u32 port)
 	return ret;
 }
 
-static void close_all(struct domain *d)
+/* The first open port at or after the place where the last step in closing all ended, or 0 at the end of the table. */
+static u32 next_to_close(struct domain *d)
 {
-	for (u32 port = 1; port <= d->evtchn.max_port; port++)
+	struct evtchn_table *t = &d->evtchn;
+	u32 port;
+
+	spin_lock(&t->lock);
+	for (port = MAX(t->closing, 1u); port <= t->max_port; port++) {
+		const struct evtchn *e = evtchn_find(d, port);
+
+		if (e && e->state != EVTCHN_FREE)
+			break;
+	}
+	t->closing = port <= t->max_port ? port : 0;
+	port = t->closing;
+	spin_unlock(&t->lock);
+	return port;
+}
+
+/* One step in closing all ports, of some 50,000 instructions at most; true when that is done. */
+static bool close_some(struct domain *d)
+{
+	for (unsigned n = 0; n < CLOSE_STEP; n++) {
+		u32 port = next_to_close(d);
+
+		if (!port)
+			return true;
 		close_port(d, port);
+	}
+	return false;
 }
 
 long hc_evtchn_close(struct vcpu *v, struct hypercall *hc __unused, void *arg)
@@ -270,9 +298,10 @@ long hc_evtchn_reset(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 
 	if (err)
 		return err;
-	close_all(d);
+	/* From where this step ended, so that a domain which opens ports all the time doesn't keep the service domain busy with it. */
+	err = close_some(d) ? 0 : HC_AGAIN;
 	domain_put(d);
-	return 0;
+	return err;
 }
 
 /* ---- looking at a port, moving it, unmasking it ---- */
@@ -355,15 +384,18 @@ int evtchn_init(struct domain *d, u32 max_port)
 	return 0;
 }
 
-void evtchn_destroy(struct domain *d)
+bool evtchn_destroy(struct domain *d)
 {
 	struct evtchn_table *t = &d->evtchn;
 
-	/* From here nobody opens a port of d or links to one, so one pass closes all. */
+	/* From here nobody opens a port of d or links to one, so one pass closes all: from the start, wherever a guest's own reset was. */
 	spin_lock(&t->lock);
+	if (!t->dying)
+		t->closing = 0;
 	t->dying = true;
 	spin_unlock(&t->lock);
-	close_all(d);
+	if (!close_some(d))
+		return false;
 
 	spin_lock(&t->lock);
 	for (size_t i = 0; i < ARRAY_SIZE(t->chunk); i++) {
@@ -371,4 +403,5 @@ void evtchn_destroy(struct domain *d)
 		t->chunk[i] = NULL;
 	}
 	spin_unlock(&t->lock);
+	return true;
 }

@@ -25,16 +25,17 @@ struct evtchn_table {
 	spinlock_t lock;            /* LOCK_EVTCHN; two at once in domid order */
 	u32 max_port;               /* [I] highest port number that may be allocated */
 	bool dying;                 /* [LOCK_EVTCHN] */
+	u32 closing;                /* [LOCK_EVTCHN] the port before which all were closed, by the one who closes all; 0: nobody does */
 	struct evtchn *chunk[EVTCHN_MAX_PORTS / 128];   /* 128 ports each, allocated as needed */
 	u16 global_virq[32];        /* [LOCK_EVTCHN] port of a global VIRQ or 0 */
 };
 
 int evtchn_init(struct domain *d, u32 max_port);
 /*
- * Closes all ports (peers become unbound), and no port opens any more; bounded work of at most EVTCHN_MAX_PORTS. d's vCPUs and
+ * One step in closing all ports (peers become unbound) and freeing their table; true when that is done. No port opens any more. d's vCPUs and
  * shared_info must still be there, no LOCK_EVTCHN held. Calling it again is harmless.
  */
-void evtchn_destroy(struct domain *d);
+bool evtchn_destroy(struct domain *d);
 
 /* Raises a per-vCPU VIRQ or (on the domain that bound it) a global one. No-op if not bound. Callable from timers. */
 void evtchn_raise_virq(struct vcpu *v, unsigned virq);

@@ -173,26 +173,29 @@ int grant_init(struct domain *d, s32 max_frames, s32 max_maptrack)
 	if (gt->frames && gt->frame_gfn && gt->active)
 		err = add_frame(gt);
 	if (err)
-		grant_destroy(d);
+		grant_destroy(d, 1);
 	return err;
 }
 
-void grant_destroy(struct domain *d)
+bool grant_destroy(struct domain *d, unsigned budget)
 {
 	struct grant_table *gt = &d->grant;
-	u32 nr;
+	u32 nr, left;
 
 	/* From here an unmap that comes late finds no entry to clear. */
 	spin_lock(&gt->lock);
 	nr = gt->nr_frames;
-	gt->nr_frames = 0;
+	left = nr - MIN(nr, budget);
+	gt->nr_frames = left;
 	gt->max_frames = 0;
 	spin_unlock(&gt->lock);
 
-	while (nr--) {
+	while (nr-- > left) {
 		page_put(gt->frames[nr]);
 		kfree(gt->active[nr]);
 	}
+	if (left)
+		return false;
 	kfree(gt->frames);
 	kfree(gt->frame_gfn);
 	kfree(gt->active);
@@ -200,6 +203,7 @@ void grant_destroy(struct domain *d)
 	gt->frame_gfn = NULL;
 	gt->active = NULL;
 	grant_free_maptrack(gt);
+	return true;
 }
 
 int grant_get_frame(struct domain *d, u32 idx, struct page **out)

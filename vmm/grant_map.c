@@ -204,9 +204,10 @@ long hc_grant_unmap(struct vcpu *v, struct hypercall *hc, void *arg)
 
 /* ---- the end of a mapper ---- */
 
-/* Takes the highest handle away for good; false if there is none. d does not run, so none is busy. */
+/* Takes the highest handle away for good, and its frame if it is the first there; false if there is none. d does not run, so none is busy. */
 static bool pop_handle(struct grant_table *gt, struct maptrack *held)
 {
+	struct maptrack *frame = NULL;
 	bool popped = false;
 
 	spin_lock(&gt->lock);
@@ -218,8 +219,13 @@ static bool pop_handle(struct grant_table *gt, struct maptrack *held)
 		*slot = (struct maptrack){ .state = HANDLE_FREE };
 		gt->maps -= held->state == HANDLE_LIVE;
 		popped = true;
+		if (gt->nr_maptrack % HANDLES_PER_FRAME == 0) {
+			frame = slot;
+			gt->maptrack[gt->nr_maptrack / HANDLES_PER_FRAME] = NULL;
+		}
 	}
 	spin_unlock(&gt->lock);
+	kfree(frame);
 	return popped;
 }
 
@@ -243,11 +249,8 @@ bool grant_release_maps(struct domain *d, unsigned budget)
 
 void grant_free_maptrack(struct grant_table *gt)
 {
-	BUG_ON(gt->maps);
-	for (u32 i = 0; gt->maptrack && i < gt->max_maptrack_frames; i++)
-		kfree(gt->maptrack[i]);
+	BUG_ON(gt->maps || gt->nr_maptrack);
 	kfree(gt->maptrack);
 	gt->maptrack = NULL;
-	gt->nr_maptrack = 0;
 	gt->maptrack_free = NO_HANDLE;
 }

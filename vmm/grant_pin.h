@@ -22,7 +22,7 @@ int grant_pin(struct domain *granter, u32 ref, u16 user, bool write, struct page
 /* Undoes that, page reference included. By now nobody can use the page through this pin: mappings are gone and flushed. */
 void grant_unpin(struct domain *granter, u32 ref, bool write, struct page *page);
 
-/* Frees the maptrack tables: no handle may be live. */
+/* Frees the list of maptrack frames: no handle may be left. */
 void grant_free_maptrack(struct grant_table *gt);
 
 #endif

@@ -117,21 +117,27 @@ static void switch_to(struct percpu *p, struct vcpu *next, u64 now)
 	record_event(RECORD_RUN, next->domain, next, next->runstate.time[RUNSTATE_runnable] - stolen, 0);
 }
 
+#define REAP_PAUSE 200000   /* ns */
+
 static void schedule(struct percpu *p)
 {
 	struct sched_entity *e;
 	struct vcpu *next;
 	u64 now, until, timer;
+	bool more;
 
 	/* Cleared first: whoever asks from now on asks again. */
 	__atomic_store_n(&p->need_resched, 0, __ATOMIC_SEQ_CST);
-	domain_reap();
+	more = domain_reap();
 	now = time_now();
 	timer = timer_run(p->cpu, now);
 	e = sched_pick(p->cpu, now, &until);
 	next = e ? container_of(e, struct vcpu, sched) : NULL;
 	if (next != p->current)
 		switch_to(p, next, now);
+	/* More of the dead, but not before the living had this pCPU for a while. */
+	if (unlikely(more))
+		until = MIN(until, now + REAP_PAUSE);
 	timer = timer_next(p->cpu);
 	time_arm(MIN(timer, until));
 }

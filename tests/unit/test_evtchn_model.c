@@ -355,7 +355,7 @@ static void step_end(u32 d)
 		assert_int_equal(fake_hypercall(domain[d]->vcpu[0], hc_evtchn_reset, &op), 0);
 		return;
 	}
-	evtchn_destroy(domain[d]);
+	assert_true(evtchn_destroy(domain[d]));
 	compare();
 	fake_domain_free(domain[d]);
 	start(d);
@@ -379,7 +379,7 @@ static void random_operations_agree_with_the_model(void **state)
 		compare();
 	}
 	for (u32 d = 0; d < DOMAINS; d++)
-		evtchn_destroy(domain[d]);
+		assert_true(evtchn_destroy(domain[d]));
 	for (u32 d = 0; d < DOMAINS; d++)
 		fake_domain_free(domain[d]);
 	assert_int_equal(page_free_count(), free_before);

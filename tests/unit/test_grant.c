@@ -45,7 +45,7 @@ static int tear_down(void **state)
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(all); i++) {
 		fake_p2m_clear(&all[i]->p2m);
-		grant_destroy(all[i]);
+		assert_true(grant_destroy(all[i], 100));
 		fake_domain_free(all[i]);
 	}
 	/* The heap keeps a few pages for small objects. */
@@ -272,8 +272,37 @@ static void handles_are_used_again_and_end(void **state)
 	assert_int_equal(map(d, 1, 1, GNTMAP_host_map, MAP_GFN, &h), GNTST_okay);
 	assert_int_equal(h, 0);
 	assert_true(grant_release_maps(d, 1));
-	grant_destroy(d);
+	assert_true(grant_destroy(d, 100));
 	fake_domain_free(d);
+}
+
+/* A table's frames go some at a time, and a maptrack frame with the first handle of it. */
+static void tables_go_in_steps(void **state)
+{
+	struct domain *d = fake_domain_new(3, 1);
+	u64 free = page_free_count();
+	struct page *pg;
+	u32 h;
+
+	assert_int_equal(grant_init(d, -1, -1), 0);
+	assert_int_equal(grant_get_frame(d, 19, &pg), 0);
+	page_put(pg);
+	grant(b, 1, 3, RAM_GFN, PERMIT);
+	for (u64 i = 0; i < 130; i++)
+		assert_int_equal(map(d, 1, 1, GNTMAP_host_map | GNTMAP_readonly, MAP_GFN, &h), GNTST_okay);
+	assert_non_null(d->grant.maptrack[1]);
+	assert_false(grant_release_maps(d, 100));
+	assert_null(d->grant.maptrack[1]);
+	assert_true(grant_release_maps(d, 100));
+	assert_null(d->grant.maptrack[0]);
+	assert_false(grant_destroy(d, 8));
+	assert_int_equal(d->grant.nr_frames, 12);
+	assert_int_equal(grant_get_frame(d, 3, &pg), -EINVAL);
+	assert_false(grant_destroy(d, 8));
+	assert_true(grant_destroy(d, 8));
+	fake_p2m_clear(&d->p2m);
+	fake_domain_free(d);
+	assert_in_range(free - page_free_count(), 0, 2);        /* the heap may keep a page with room */
 }
 
 /* ---- what can happen at the same time ---- */
@@ -425,7 +454,7 @@ static void unmapping_outlives_the_granter(void **state)
 	assert_int_equal(map(a, 1, 1, GNTMAP_host_map, MAP_GFN, &h), GNTST_okay);
 	b->dying = 2;
 	fake_p2m_clear(&b->p2m);
-	grant_destroy(b);
+	assert_true(grant_destroy(b, 100));
 	assert_int_equal(ram->count, 1);    /* ours: still readable, not yet anyone else's */
 	assert_int_equal(*(char *)page_to_virt(ram), 'r');
 	assert_int_equal(unmap(a, h, MAP_GFN), GNTST_okay);
@@ -588,7 +617,7 @@ static void limits_are_clamped(void **state)
 		struct page *pg;
 
 		assert_int_equal(d->grant.max_frames, cases[i].got);
-		grant_destroy(d);
+		assert_true(grant_destroy(d, 100));
 		/* Nobody makes a table for a domain that has ended. */
 		assert_int_equal(grant_get_frame(d, 0, &pg), -EINVAL);
 	}
@@ -677,6 +706,7 @@ int main(void)
 		TEST(handles_are_used_again_and_end),
 		TEST(of_two_unmaps_one_wins),
 		TEST(what_is_not_mapped_yet_cannot_be_unmapped),
+		TEST(tables_go_in_steps),
 		TEST(the_page_is_held_until_flushed),
 		TEST(many_are_unmapped_with_one_flush),
 		TEST(many_are_mapped_with_one_flush),

@@ -298,7 +298,7 @@ static void end(u32 d)
 			model_unmap(d, i, handles[d][i].gfn);
 	fake_p2m_clear(&domain[d]->p2m);
 	memset(places[d], 0, sizeof(places[d]));
-	grant_destroy(domain[d]);
+	assert_true(grant_destroy(domain[d], 100));
 	dead[d] = true;
 }
 
