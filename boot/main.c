@@ -190,13 +190,26 @@ static void init_memory(void)
 
 /* ---- the machine ---- */
 
+/*
+ * Both off for good: nobody programs them, and Linux is told that there are none. A device's message can still have one asked for a
+ * vector (ExtINT); firmware has left them at exceptions' vectors, and now they answer with the spurious one.
+ */
+static void silence_8259s(void)
+{
+	static const struct { u8 port, value; } commands[] = {
+		{ 0x20, 0x11 }, { 0x21, VECTOR_SPURIOUS & ~7 }, { 0x21, 4 }, { 0x21, 1 }, { 0x21, 0xff },
+		{ 0xa0, 0x11 }, { 0xa1, VECTOR_SPURIOUS & ~7 }, { 0xa1, 2 }, { 0xa1, 1 }, { 0xa1, 0xff },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(commands); i++)
+		outb(commands[i].port, commands[i].value);
+}
+
 static void init_platform(void)
 {
 	const char *why;
 
-	/* Both 8259s off for good: nobody programs them, and Linux is told that there are none. */
-	outb(0x21, 0xff);
-	outb(0xa1, 0xff);
+	silence_8259s();
 	if (!boot.rsdp_size || acpi_init(&acpi, boot.rsdp, boot.rsdp_size, map_firmware))
 		panic("no usable ACPI tables: this firmware is too old or broken");
 	acpi_parse(&acpi, &acpi_info);

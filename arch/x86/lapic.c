@@ -6,17 +6,23 @@
 #include <asm/traps.h>
 
 enum {
-	APIC_ID = 0x20, APIC_TPR = 0x80, APIC_EOI = 0xb0, APIC_SVR = 0xf0, APIC_TMR = 0x180, APIC_ESR = 0x280,
+	APIC_ID = 0x20, APIC_TPR = 0x80, APIC_EOI = 0xb0, APIC_SVR = 0xf0, APIC_ISR = 0x100, APIC_TMR = 0x180, APIC_ESR = 0x280,
 	APIC_ICR_LO = 0x300, APIC_ICR_HI = 0x310, APIC_LVT_TIMER = 0x320, APIC_LVT_LINT0 = 0x350, APIC_LVT_LINT1 = 0x360,
 	APIC_LVT_ERROR = 0x370, APIC_TIMER_INIT = 0x380, APIC_TIMER_COUNT = 0x390, APIC_TIMER_DIV = 0x3e0,
 };
 enum { ICR_FIXED = 0, ICR_NMI = 4 << 8, ICR_INIT = 5 << 8, ICR_SIPI = 6 << 8, ICR_ASSERT = 1 << 14, ICR_PENDING = 1 << 12, ICR_OTHERS = 3 << 18 };
+/*
+ * Vectors below 0x20 are exceptions'. No device has them, but whoever makes a device write a message of its own choice can name them: the
+ * APIC refuses those below 0x10 (SDM 10.5.2), and keeps the others for itself while the priority of what runs is theirs (10.8.3.1).
+ */
+enum { TPR_ABOVE_EXCEPTIONS = 0x10 };
 enum { LVT_MASKED = 1 << 16, TIMER_DIV_16 = 3, MSR_X2APIC = 0x800 };
 
 #define APIC_BASE_X2APIC BIT(10)
 #define APIC_BASE_ENABLE BIT(11)
 
 static volatile u32 *mmio;      /* [I] NULL in x2APIC mode */
+static bool known;              /* [I] the mode is */
 
 static u32 reg_read(u32 reg)
 {
@@ -35,6 +41,7 @@ void lapic_init(paddr_t base)
 {
 	if (!(rdmsr(MSR_APIC_BASE) & APIC_BASE_X2APIC))
 		mmio = map_device(base, PAGE_SIZE);
+	known = true;
 	lapic_enable();
 }
 
@@ -44,7 +51,7 @@ void lapic_enable(void)
 		wrmsr(MSR_APIC_BASE, (rdmsr(MSR_APIC_BASE) & 0xfffff100) | APIC_BASE_ENABLE);
 	else
 		wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | APIC_BASE_ENABLE | APIC_BASE_X2APIC);
-	reg_write(APIC_TPR, 0);
+	reg_write(APIC_TPR, TPR_ABOVE_EXCEPTIONS);
 	reg_write(APIC_LVT_TIMER, LVT_MASKED | VECTOR_TIMER);
 	reg_write(APIC_LVT_LINT0, LVT_MASKED);
 	reg_write(APIC_LVT_LINT1, LVT_MASKED);
@@ -65,10 +72,13 @@ bool lapic_can_reach(u32 apic_id) { return apic_id < (mmio ? 0xff : ~0u); }
 
 void lapic_eoi(void) { reg_write(APIC_EOI, 0); }
 
-bool lapic_is_level(u8 vector)
+static bool has_bit(u32 reg, u8 vector)
 {
-	return reg_read(APIC_TMR + vector / 32 * 0x10) >> (vector % 32) & 1;
+	return reg_read(reg + vector / 32 * 0x10) >> (vector % 32) & 1;
 }
+
+bool lapic_is_level(u8 vector) { return has_bit(APIC_TMR, vector); }
+bool lapic_in_service(u8 vector) { return known && has_bit(APIC_ISR, vector); }
 
 static void send(u32 apic_id, u32 icr)
 {

@@ -6,15 +6,26 @@ trap_stubs:
 	.set vector, 0
 	.rept 256
 	.balign 16
-	/* The CPU itself pushes an error code for 8, 10-14, 17, 21, 29 and 30 (SDM 6.15, APM 8.2). */
-	.if !((vector == 8) || (vector >= 10 && vector <= 14) || (vector == 17) || (vector == 21) || (vector == 29) || (vector == 30))
+	.if vector < 32
+	pushq $vector
+	jmp trap_exception
+	.else
 	pushq $0
-	.endif
 	pushq $vector
 	jmp trap_common
+	.endif
 	.set vector, vector + 1
 	.endr
 
+/*
+ * The CPU pushes an error code for some exceptions, and never for an interrupt with such a vector. It has aligned the stack to 16 bytes
+ * before its five words (SDM 6.14.2, APM 8.9.3), so with ours bit 3 of RSP tells whether there is one.
+ */
+trap_exception:
+	testb $8, %spl
+	jnz trap_common
+	pushq (%rsp)
+	movq $0, 8(%rsp)
 trap_common:
 	cld
 	pushq %rax
@@ -64,6 +75,22 @@ rdmsr_safe:
 	movl %eax, %eax
 	orq %rdx, %rax
 	movq %rax, (%rsi)
+	movl $1, %eax
+	ret
+2:	xorl %eax, %eax
+	ret
+	.section .ex_table, "a"
+	.quad 1b, 2b
+	.text
+
+/* bool wrmsr_safe(u32 msr, u64 v): likewise. */
+	.globl wrmsr_safe
+wrmsr_safe:
+	movl %edi, %ecx
+	movl %esi, %eax
+	movq %rsi, %rdx
+	shrq $32, %rdx
+1:	wrmsr
 	movl $1, %eax
 	ret
 2:	xorl %eax, %eax

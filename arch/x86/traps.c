@@ -16,6 +16,8 @@ extern const struct ksym ksym_table[];
 extern const char ksym_names[];
 
 bool panic_reboots = true;
+enum { VECTOR_SX = 30, SX_INIT = 1 };   /* APM 8.2.28 */
+
 static void (*device_handler)(u8 vector);
 static void (*panic_console)(void), (*panic_dump)(void);
 static u32 panicking;                   /* [a] CPU + 1 that panics */
@@ -137,6 +139,15 @@ void panic(const char *fmt, ...)
 	end_of_the_world();
 }
 
+/* One line for all: root of the service domain can make devices send as many as it likes. */
+static void say_once(const char *what, unsigned vector)
+{
+	static bool said;
+
+	if (!__atomic_exchange_n(&said, true, __ATOMIC_RELAXED))
+		printk(LOG_WARN "CPU %u: %s (vector %#x): dropped, as will be more of them\n", cpu_id(), what, vector);
+}
+
 static void exception(struct trap_frame *f)
 {
 	static const char *const names[32] = {
@@ -150,6 +161,16 @@ static void exception(struct trap_frame *f)
 			f->rip = x->resume;
 			return;
 		}
+	/* Not one at all. The APIC is told to keep such vectors back (lapic.c): this is for one that doesn't. */
+	if (lapic_in_service((u8)f->vector)) {
+		interrupt_handle((u8)f->vector);
+		return;
+	}
+	/* An INIT by a message, on CPUs that are told to make this of it instead of a reset (svm.c). */
+	if (f->vector == VECTOR_SX && f->error == SX_INIT) {
+		say_once("an INIT from outside", VECTOR_SX);
+		return;
+	}
 	enter_panic();
 	printk(LOG_ERR "BOTHY PANIC: exception %llu (%s), error %llx, on CPU %u\n", (unsigned long long)f->vector,
 	       names[f->vector & 31] ?: "", (unsigned long long)f->error, cpu_id());
@@ -171,6 +192,16 @@ void interrupt_handle(u8 vector)
 		lapic_eoi();
 		break;
 	case VECTOR_SPURIOUS:
+		/* None is in service, unless a message names just this vector. Without its EOI all others would wait for ever. */
+		if (lapic_in_service(vector))
+			lapic_eoi();
+		break;
+	case 0 ... VECTOR_DEVICE_FIRST - 1:
+	case VECTOR_TIMER + 1 ... VECTOR_ERROR - 1:
+		say_once("an interrupt that no device has", vector);
+		/* The 8259s are masked, but one that is asked by a message answers all the same, and then nothing is in service. */
+		if (lapic_in_service(vector))
+			lapic_eoi();
 		break;
 	default:
 		this_cpu()->irq_count++;

@@ -12,6 +12,7 @@
 
 #define MSR_VM_CR       0xc0010114u
 #define MSR_VM_HSAVE_PA 0xc0010117u
+#define VM_CR_R_INIT    BIT(1)          /* INIT becomes #SX */
 #define VM_CR_SVMDIS    BIT(4)
 #define MSR_DE_CFG      0xc0011029u
 #define DE_CFG_LFENCE   BIT(1)          /* LFENCE serializes */
@@ -74,7 +75,7 @@ static const char *svm_probe(void)
 static int svm_cpu_enable(void)
 {
 	struct svm_cpu *c = &svm_cpu[cpu_id()];
-	u64 de_cfg;
+	u64 de_cfg, vm_cr;
 
 	c->hsave = page_alloc_zeroed();
 	c->host = page_alloc_zeroed();
@@ -87,6 +88,9 @@ static int svm_cpu_enable(void)
 	/* Firmware may leave that to the system; guests, who are told that it is so, rely on it against Spectre v1. */
 	if (rdmsr_safe(MSR_DE_CFG, &de_cfg) && !(de_cfg & DE_CFG_LFENCE))
 		wrmsr(MSR_DE_CFG, de_cfg | DE_CFG_LFENCE);
+	/* A device's message can be an INIT, and would reset this CPU. VMX has no such bit: it ignores INIT outside of guests. */
+	if (rdmsr_safe(MSR_VM_CR, &vm_cr))
+		wrmsr_safe(MSR_VM_CR, vm_cr | VM_CR_R_INIT);
 	/* Generation 1, so that a vCPU with generation 0 never matches. */
 	this_cpu()->asid_generation = 1;
 	this_cpu()->asid_next = 1;

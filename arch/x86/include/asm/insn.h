@@ -24,6 +24,8 @@ static inline void wrmsr(u32 msr, u64 v)
 
 /* Reads an MSR that may not exist: false if it faulted. */
 bool rdmsr_safe(u32 msr, u64 *v);
+/* Writes one that may not exist, or not have these bits: false if it faulted. */
+bool wrmsr_safe(u32 msr, u64 v);
 
 static inline u64 rdtsc(void)
 {

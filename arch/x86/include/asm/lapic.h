@@ -13,6 +13,8 @@ bool lapic_can_reach(u32 apic_id);
 void lapic_eoi(void);
 /* True if `vector`, being serviced now, came in level-triggered. */
 bool lapic_is_level(u8 vector);
+/* True if `vector` is an interrupt whose EOI is due: it came by this APIC, not from an 8259 or as an exception. */
+bool lapic_in_service(u8 vector);
 void lapic_send_ipi(u32 apic_id, u8 vector);
 void lapic_send_init(u32 apic_id);
 void lapic_send_sipi(u32 apic_id, u8 page);
