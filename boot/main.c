@@ -36,6 +36,8 @@
 #define DOM0_MEM_MAX     GiB(4)
 #define RESERVE_MIN      MiB(32)        /* never given to dom0: page tables, domains */
 #define FRAMES_STEP      (MiB(2) / sizeof(struct page) * PAGE_SIZE)     /* RAM that 2 MiB of struct page describe */
+#define MESSAGES         0xfee00000u    /* interrupts are written there (SDM 11.11.1): devices do it, CPUs have no business there */
+#define MESSAGES_SIZE    MiB(1)
 #define CONSOLE_TICK_NS  10000000ull
 
 extern char image_start[], image_end[];
@@ -216,7 +218,8 @@ static void init_platform(void)
 	if (!acpi_info.has_madt)
 		panic("the firmware has no list of CPUs (ACPI MADT)");
 	power_init(&acpi_info);
-	lapic_init(acpi_info.lapic_address ?: 0xfee00000);
+	io_policy_reserve(lapic_init(), PAGE_SIZE);
+	io_policy_reserve(MESSAGES, MESSAGES_SIZE);
 	percpu[0].apic_id = lapic_id();
 	time_init(acpi_info.pm_timer);
 	why = hvm_select();

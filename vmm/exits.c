@@ -101,13 +101,13 @@ static __noinline void exit_xsetbv(struct vcpu *v, const struct vm_exit *x)
 
 /*
  * The service domain reaches device memory at its machine addresses, mapped page by page when first touched: BARs may be anywhere, and
- * may move. RAM that isn't its own is not device memory.
+ * may move. RAM that isn't its own is not device memory, and neither are the registers that ring 0 uses itself.
  */
 static bool map_device_memory(struct vcpu *v, u64 gpa)
 {
 	u64 gfn = gpa >> PAGE_SHIFT;
 
-	if (gpa >> hvm_phys_bits || memory_map_has_ram(gpa & PAGE_MASK, PAGE_SIZE))
+	if (gpa >> hvm_phys_bits || memory_map_has_ram(gpa & PAGE_MASK, PAGE_SIZE) || !io_policy_dom0_device(gpa))
 		return false;
 	return !p2m_map(&v->domain->p2m, GFN(gfn), MFN(gfn), 0, P2M_MMIO);
 }

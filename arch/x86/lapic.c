@@ -37,12 +37,15 @@ static void reg_write(u32 reg, u32 v)
 		wrmsr(MSR_X2APIC + reg / 16, v);
 }
 
-void lapic_init(paddr_t base)
+paddr_t lapic_init(void)
 {
-	if (!(rdmsr(MSR_APIC_BASE) & APIC_BASE_X2APIC))
-		mmio = map_device(base, PAGE_SIZE);
+	u64 base = rdmsr(MSR_APIC_BASE), page = base & (BIT(52) - 1) & PAGE_MASK;
+
+	if (!(base & APIC_BASE_X2APIC))
+		mmio = map_device(page, PAGE_SIZE);
 	known = true;
 	lapic_enable();
+	return page;
 }
 
 void lapic_enable(void)

@@ -152,6 +152,29 @@ static void device_memory_is_the_service_domains(void **state)
 	assert_int_equal(mapped.calls, 1);
 }
 
+/* The local APIC's page is the example: whoever writes there sends Bothy's CPUs INITs and NMIs, or switches their timers off. */
+static void registers_of_ring_0_are_not_device_memory(void **state)
+{
+	static const u64 refused[] = { 0xfee00000, 0xfee00fff, 0xfee01000, 0xfeefffff, 0xfed90000, 0xfed91fff };
+
+	memory_map_nr = 0;
+	io_policy_reserve(0xfee00000, MiB(1));
+	io_policy_reserve(0xfed90040, PAGE_SIZE);
+	for (unsigned i = 0; i < ARRAY_SIZE(refused); i++) {
+		npf(&hv, refused[i], i & 1, false);
+		assert_true(!mapped.calls && fault == 13);
+		assert_non_null(__builtin_strstr(fake_log, "which is not its own"));
+	}
+	npf(&hv, 0xfedfffff, true, false);
+	assert_int_equal(mapped.calls, 1);
+	npf(&hv, 0xfef00000, true, false);
+	assert_int_equal(mapped.calls, 1);
+	npf(&hv, 0xfed8ffff, true, false);
+	assert_int_equal(mapped.calls, 1);
+	npf(&hv, 0xfed92000, true, false);
+	assert_int_equal(mapped.calls, 1);
+}
+
 static void a_guest_ends_where_it_has_no_memory(void **state)
 {
 	npf(&gv, 0xfebc0123, true, false);
@@ -394,6 +417,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup(f, set_up)
 		TEST(device_memory_is_the_service_domains),
+		TEST(registers_of_ring_0_are_not_device_memory),
 		TEST(a_guest_ends_where_it_has_no_memory),
 		TEST(what_is_there_by_now_is_tried_again),
 		TEST(registers_are_set_and_rip_moves),

@@ -4,8 +4,8 @@
 
 #include "lib/base.h"
 
-/* Boot CPU: finds the mode and maps the registers at `base`; the other CPUs only enable theirs. */
-void lapic_init(paddr_t base);
+/* Boot CPU: finds the mode and maps the registers. Returns their page, which is in use in xAPIC mode alone. The other CPUs only enable theirs. */
+paddr_t lapic_init(void);
 void lapic_enable(void);
 u32 lapic_id(void);
 /* All ones as a destination mean every CPU, and xAPIC mode has 8 bits for it. */
