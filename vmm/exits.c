@@ -5,6 +5,7 @@
 #include <asm/hvm.h>
 #include <asm/insn.h>
 #include <asm/lapic.h>
+#include <asm/mcheck.h>
 #include <asm/time.h>
 #include <asm/traps.h>
 #include "mm/memory_map.h"
@@ -174,10 +175,24 @@ static __noinline void exit_npf(struct vcpu *v, const struct vm_exit *x)
 		     (unsigned long long)v->hvm.regs.rip);
 }
 
+/* Was there one? Then the guest has ended if it was hit, or the machine if nobody can go on. */
+static bool machine_check(struct vcpu *v)
+{
+	struct mcheck_error e;
+	enum mcheck m = mcheck_take(&e);
+	unsigned long long status = e.status, error = e.error;
+
+	if (m == MCHECK_FATAL)
+		panic("machine check while d%uv%u ran: status %llx, bank %d, %llx", v->domain->domid, v->id, status, e.bank, error);
+	if (m == MCHECK_CONTAINED)
+		domain_crash(v->domain, "machine check while vCPU %u ran: status %llx, bank %d, %llx", v->id, status, e.bank, error);
+	return m != MCHECK_NONE;
+}
+
 static __noinline void exit_exception(struct vcpu *v, const struct vm_exit *x)
 {
 	if (x->exc.vector == VECTOR_MC)
-		domain_crash(v->domain, "machine check while vCPU %u ran", v->id);
+		machine_check(v);
 	else
 		hvm->inject_exception(v, x->exc.vector, x->exc.vector == 17, x->exc.error);
 }
@@ -186,6 +201,9 @@ static __noinline void exit_triple_fault(struct vcpu *v)
 {
 	u64 code = v->domain->params[HVM_PARAM_TRIPLE_FAULT_REASON];
 
+	/* With CR4.MCE off, as AMD's CPUs let a guest have it, a machine check is the guest's shutdown. */
+	if (machine_check(v))
+		return;
 	if (unlikely(fetch_watch != NULL))
 		unpacking_failed(v);
 	printk(LOG_WARN "d%uv%u triple fault\n", v->domain->domid, v->id);

@@ -7,6 +7,7 @@
 #include <asm/hvm_flush.h>
 #include <asm/insn.h>
 #include <asm/lapic.h>
+#include <asm/mcheck.h>
 #include <asm/traps.h>
 #include "lib/string.h"
 #include "mm/heap.h"
@@ -88,6 +89,7 @@ void hvm_cpu_enable(void)
 		wrmsr(MSR_SPEC_CTRL, 1);
 	if (has_automatic_ibrs)
 		wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_AIBRSE);
+	mcheck_enable();
 	if (hvm->cpu_enable())
 		panic("no memory for CPU %u's virtualization state", cpu_id());
 }

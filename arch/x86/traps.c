@@ -2,6 +2,7 @@
 #include <asm/cpu.h>
 #include <asm/insn.h>
 #include <asm/lapic.h>
+#include <asm/mcheck.h>
 #include <asm/stacks.h>
 #include <asm/traps.h>
 #include "lib/printf.h"
@@ -16,7 +17,7 @@ extern const struct ksym ksym_table[];
 extern const char ksym_names[];
 
 bool panic_reboots = true;
-enum { VECTOR_SX = 30, SX_INIT = 1 };   /* APM 8.2.28 */
+enum { VECTOR_NMI = 2, VECTOR_MC = 18, VECTOR_SX = 30, SX_INIT = 1 };  /* APM 8.2 */
 
 static void (*device_handler)(u8 vector);
 static void (*panic_console)(void), (*panic_dump)(void);
@@ -166,6 +167,10 @@ static void exception(struct trap_frame *f)
 		interrupt_handle((u8)f->vector);
 		return;
 	}
+	if (f->vector == VECTOR_MC) {
+		mcheck_in_ring_0();
+		return;
+	}
 	/* An INIT by a message, on CPUs that are told to make this of it instead of a reset (svm.c). */
 	if (f->vector == VECTOR_SX && f->error == SX_INIT) {
 		say_once("an INIT from outside", VECTOR_SX);
@@ -216,13 +221,13 @@ void trap_handler(struct trap_frame *f);
 void trap_handler(struct trap_frame *f)
 {
 	switch (f->vector) {
-	case 2:
+	case VECTOR_NMI:
 		/* Another CPU panics and wants quiet; any other NMI is the platform's, and there is nobody to tell. */
 		while (__atomic_load_n(&panicking, __ATOMIC_RELAXED))
 			halt();
 		break;
-	case 0 ... 1:
-	case 3 ... 31:
+	case 0 ... VECTOR_NMI - 1:
+	case VECTOR_NMI + 1 ... VECTOR_DEVICE_FIRST - 1:
 		exception(f);
 		break;
 	default:

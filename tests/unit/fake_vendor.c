@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <xen/hvm/save.h>
 #include <asm/lapic.h>
+#include <asm/mcheck.h>
 #include <asm/time.h>
 #include <asm/traps.h>
 #include "mm/heap.h"
@@ -45,6 +46,14 @@ bool rdmsr_safe(u32 msr, u64 *v)
 	return true;
 }
 
+bool wrmsr_safe(u32 msr, u64 v)
+{
+	if (!find(msr))
+		return false;
+	*find(msr) = v;
+	return true;
+}
+
 u64 rdmsr(u32 msr)
 {
 	if (!find(msr))
@@ -60,6 +69,7 @@ void wrmsr(u32 msr, u64 v)
 }
 
 /* The layers above and beside. */
+void mcheck_enable(void) { fake_cr[4] |= CR4_MCE; }
 u32 fake_last_ipi;
 struct percpu *fake_on_ipi;
 

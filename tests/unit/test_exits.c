@@ -3,6 +3,7 @@
 #include "tests/unit/fake.h"
 #include <asm/hvm.h>
 #include <asm/lapic.h>
+#include <asm/mcheck.h>
 #include <asm/traps.h>
 #include <stdio.h>
 #include <xen/hvm/params.h>
@@ -67,6 +68,8 @@ enum p2m_type p2m_lookup(struct p2m *p2m, gfn_t gfn, mfn_t *mfn) { return there;
 void *page_alloc_zeroed(void) { return phys_to_virt(MiB(1)); }
 void page_free_virt(void *va) { }
 void lapic_eoi(void) { eois++; }
+static enum mcheck mcheck;
+enum mcheck mcheck_take(struct mcheck_error *e) { *e = (struct mcheck_error){ 5, 0xabc, 3 }; return mcheck; }
 bool lapic_is_level(u8 vector) { return vector_is_level; }
 void interrupt_handle(u8 vector) { }
 void traps_set_device_handler(void (*fn)(u8 vector)) { device = fn; }
@@ -291,9 +294,6 @@ static void ends(void **state)
 	x.code = 0x123;
 	handle(&gv, EXIT_UNKNOWN);
 	assert_non_null(__builtin_strstr(crash, "unexpected exit 123"));
-	x.exc.vector = 18;
-	handle(&gv, EXIT_EXCEPTION);
-	assert_non_null(__builtin_strstr(crash, "machine check"));
 	x.exc.vector = 17;
 	handle(&gv, EXIT_EXCEPTION);
 	assert_true(fault == 17 && fault_error);
@@ -303,6 +303,31 @@ static void ends(void **state)
 	assert_int_equal(hypercalls, 0);
 	handle(&gv, EXIT_HYPERCALL);
 	assert_int_equal(hypercalls, 1);
+}
+
+/* As exception 18; and as a shutdown, where the guest has them off. */
+static void machine_checks(void **state)
+{
+	static const unsigned exits[] = { EXIT_EXCEPTION, EXIT_TRIPLE_FAULT };
+	static unsigned i;      /* outlives the panic's jump */
+
+	guest.params[HVM_PARAM_TRIPLE_FAULT_REASON] = SHUTDOWN_crash;
+	for (i = 0; i < ARRAY_SIZE(exits); i++) {
+		set_up(NULL);
+		x.exc.vector = 18;
+		mcheck = MCHECK_CONTAINED;
+		handle(&gv, exits[i]);
+		assert_string_equal(crash, "machine check while vCPU 0 ran: status 5, bank 3, abc");
+		assert_true(!shutdown_code && fault < 0);
+		crash[0] = '\0';
+		mcheck = MCHECK_ELSEWHERE;
+		handle(&gv, exits[i]);
+		assert_true(!crash[0] && !shutdown_code && fault < 0);
+		mcheck = MCHECK_FATAL;
+		expect_panic(handle(&gv, exits[i]));
+		assert_non_null(__builtin_strstr(fake_log, "machine check while d1v0 ran: status 5, bank 3, abc"));
+	}
+	mcheck = MCHECK_NONE;
 }
 
 /* ---- ports ---- */
@@ -424,6 +449,7 @@ int main(void)
 		TEST(xsetbv_is_for_ring_0),
 		TEST(halts),
 		TEST(ends),
+		TEST(machine_checks),
 		TEST(a_guest_has_no_ports),
 		TEST(strings_go_in_steps),
 		TEST(the_service_domain_has_all_but_a_few),

@@ -422,7 +422,25 @@ static void control_registers(void **state)
 	run(VMX_CR_ACCESS, 8 | 6 << 8);
 	assert_int_equal(vmread(ENTRY_INTERRUPTION), EVENT_VALID | EVENT_EXCEPTION | EVENT_HAS_ERROR | 13);
 	/* CR4 with VMXE. */
+	v->hvm.regs.rax = CR4_VMXE;
 	assert_int_equal(run(VMX_CR_ACCESS, 4), EXIT_RETRY);
+	assert_int_equal(vmread(ENTRY_INTERRUPTION), EVENT_VALID | EVENT_EXCEPTION | EVENT_HAS_ERROR | 13);
+	assert_int_equal(hvm->get_cr(v, HVM_CR4), 0);
+	/* With MCE, from RBX: it sees what it has set; the CPU always has it on, since a machine check were a shutdown otherwise. */
+	assert_true(vmread(CR4_MASK) & CR4_MCE && vmread(GUEST_CR4) & CR4_MCE);
+	v->hvm.regs.rbx = CR4_MCE | CR4_PAE;
+	vmwrite(ENTRY_INTERRUPTION, 0);
+	assert_int_equal(run(VMX_CR_ACCESS, 4 | 3 << 8), EXIT_RETRY);
+	assert_int_equal(vmread(ENTRY_INTERRUPTION), 0);
+	assert_int_equal(vmread(CR4_SHADOW), CR4_MCE);
+	assert_int_equal(hvm->get_cr(v, HVM_CR4), CR4_MCE);
+	v->hvm.regs.rbx = CR4_PAE;
+	run(VMX_CR_ACCESS, 4 | 3 << 8);
+	assert_int_equal(hvm->get_cr(v, HVM_CR4), 0);
+	assert_true(vmread(GUEST_CR4) & CR4_MCE);
+	/* What guests don't have is no more allowed for it. */
+	v->hvm.regs.rbx = CR4_MCE | CR4_PAE | CR4_VMXE;
+	run(VMX_CR_ACCESS, 4 | 3 << 8);
 	assert_int_equal(vmread(ENTRY_INTERRUPTION), EVENT_VALID | EVENT_EXCEPTION | EVENT_HAS_ERROR | 13);
 	assert_int_equal(hvm->get_cr(v, HVM_CR4), 0);
 }

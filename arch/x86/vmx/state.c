@@ -93,7 +93,7 @@ void vmx_save_registers(struct vmx_vcpu *x)
 }
 
 static u64 guest_cr0(void) { return (vmread(GUEST_CR0) & ~CR0_OWNED) | (vmread(CR0_SHADOW) & CR0_OWNED); }
-static u64 guest_cr4(void) { return vmread(GUEST_CR4) & ~CR4_OWNED; }
+static u64 guest_cr4(void) { return (vmread(GUEST_CR4) & ~CR4_OWNED) | vmread(CR4_SHADOW); }
 
 u64 vmx_get_cr(const struct vcpu *v, int which)
 {
@@ -161,7 +161,8 @@ void vmx_set_state(struct vcpu *v, const struct hvm_state *s)
 #undef X
 	vmwrite(GUEST_CR0, (s->cr0 & ~(CR0_CD | CR0_NW)) | CR0_NE);
 	vmwrite(CR0_SHADOW, s->cr0);
-	vmwrite(GUEST_CR4, s->cr4 | vmx_cr4_fixed);
+	vmwrite(GUEST_CR4, s->cr4 | CR4_MCE | vmx_cr4_fixed);
+	vmwrite(CR4_SHADOW, s->cr4 & CR4_MCE);
 	vmwrite(GUEST_EFER, efer);
 	vmwrite(ENTRY_CONTROLS, vmx_controls.entry | (efer & EFER_LMA ? ENTRY_GUEST_64 : 0));
 	vmwrite(GUEST_PAT, v->hvm.pat);

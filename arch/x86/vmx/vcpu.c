@@ -52,7 +52,6 @@ static void set_controls(const struct vcpu *v)
 	vmwrite(EPT_POINTER, x->eptp);
 	vmwrite(CR0_MASK, CR0_OWNED);
 	vmwrite(CR4_MASK, CR4_OWNED);
-	vmwrite(CR4_SHADOW, 0);
 	vmwrite(VMCS_LINK_POINTER, ~0ull);
 	vmwrite(GUEST_DEBUGCTL, 0);
 	vmwrite(GUEST_ACTIVITY, 0);

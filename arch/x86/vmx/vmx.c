@@ -164,7 +164,8 @@ static void decode_io(struct vmx_vcpu *v, struct vm_exit *x)
 
 /*
  * MOV to CR0 and CR4 exit if they would change one of our bits as the guest sees it; CR8 always does. For CR0 the guest gets to see what it
- * wants, and executes the instruction again: now the CPU does the rest of it, with all its checks. Of CR4 ours are bits that guests don't have.
+ * wants, and executes the instruction again: now the CPU does the rest of it, with all its checks. So it is with CR4.MCE; the others of CR4 that
+ * are ours are bits that guests don't have.
  */
 static void cr_access(struct vcpu *v, struct vm_exit *x)
 {
@@ -183,6 +184,8 @@ static void cr_access(struct vcpu *v, struct vm_exit *x)
 		v->hvm.regs.rip += insn_len(vmx_of(v));
 	} else if (cr == 0 && type == 0) {
 		vmwrite(CR0_SHADOW, *reg);
+	} else if (cr == 4 && type == 0 && !(*reg & CR4_OWNED & ~CR4_MCE)) {
+		vmwrite(CR4_SHADOW, *reg & CR4_MCE);
 	} else {
 		vmx_inject_exception(v, VECTOR_GP, true, 0);
 	}

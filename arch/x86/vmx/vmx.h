@@ -56,12 +56,12 @@ void vmx_load_registers(const struct vmx_vcpu *x);
 void vmx_save_registers(struct vmx_vcpu *x);
 
 /*
- * Bits that the CPU has as VMX wants them, whatever the guest sees. Of CR0 it sees what it has set: caching is not its to switch off. Of CR4 it
- * sees 0, and may not set them: VMX, SMX, five levels of paging, key locker, and whatever CPUs may get above protection keys.
+ * Bits that the CPU has as VMX wants them, whatever the guest sees. Of CR0 it sees what it has set: caching is not its to switch off, and in
+ * CR4 neither are machine checks. The others of CR4 it sees as 0, and may not set: VMX, SMX, five levels of paging, key locker, and whatever CPUs may get above protection keys.
  */
 #define CR0_OWNED (CR0_NE | CR0_CD | CR0_NW)
 #define CR4_VMXE  BIT(13)
-#define CR4_OWNED (BIT(12) | CR4_VMXE | BIT(14) | BIT(19) | ~(CR4_PKE | (CR4_PKE - 1)))
+#define CR4_OWNED (CR4_MCE | BIT(12) | CR4_VMXE | BIT(14) | BIT(19) | ~(CR4_PKE | (CR4_PKE - 1)))
 u64 vmx_get_cr(const struct vcpu *v, int which);
 void vmx_get_state(const struct vcpu *v, struct hvm_state *s);
 void vmx_set_state(struct vcpu *v, const struct hvm_state *s);
