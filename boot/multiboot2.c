@@ -28,12 +28,6 @@ struct memory_map_entry {
 	u32 type, reserved;
 };
 
-struct framebuffer_tag {
-	u64 address;
-	u32 pitch, width, height;
-	u8 bpp, type;
-};
-
 #define RSDP_V1_SIZE 20
 #define RSDP_V2_SIZE 36
 
@@ -124,19 +118,6 @@ static const char *read_memory_map(const u8 *p, size_t len, struct boot_info *ou
 	return NULL;
 }
 
-static const char *read_framebuffer(const u8 *p, size_t len, struct boot_info *out)
-{
-	struct framebuffer_tag tag;
-
-	if (len < sizeof(tag))
-		return NULL;    /* no picture, but a machine that works */
-	memcpy(&tag, p, sizeof(tag));
-	out->framebuffer = (struct boot_framebuffer){
-		.address = tag.address, .pitch = tag.pitch, .width = tag.width, .height = tag.height, .bpp = tag.bpp, .type = tag.type,
-	};
-	return NULL;
-}
-
 static const char *read_efi64(const u8 *p, size_t len, struct boot_info *out)
 {
 	if (len < sizeof(out->efi_system_table))
@@ -189,7 +170,6 @@ static tag_reader *const readers[] = {
 	[MULTIBOOT2_LOADER_NAME] = read_loader_name,
 	[MULTIBOOT2_MODULE] = read_module,
 	[MULTIBOOT2_MEMORY_MAP] = read_memory_map,
-	[MULTIBOOT2_FRAMEBUFFER] = read_framebuffer,
 	[MULTIBOOT2_EFI64] = read_efi64,
 	[MULTIBOOT2_ACPI_OLD] = read_acpi_old,
 	[MULTIBOOT2_ACPI_NEW] = read_acpi_new,

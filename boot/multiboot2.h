@@ -13,7 +13,7 @@
 /* Types of tags: Multiboot2 specification 2.0, section 3.6. */
 enum multiboot2_tag {
 	MULTIBOOT2_END = 0, MULTIBOOT2_CMDLINE = 1, MULTIBOOT2_LOADER_NAME = 2, MULTIBOOT2_MODULE = 3, MULTIBOOT2_MEMORY_MAP = 6,
-	MULTIBOOT2_FRAMEBUFFER = 8, MULTIBOOT2_EFI64 = 12, MULTIBOOT2_ACPI_OLD = 14, MULTIBOOT2_ACPI_NEW = 15,
+	MULTIBOOT2_EFI64 = 12, MULTIBOOT2_ACPI_OLD = 14, MULTIBOOT2_ACPI_NEW = 15,
 	MULTIBOOT2_EFI_BOOT_SERVICES = 18, MULTIBOOT2_LOAD_BASE = 21,
 };
 
@@ -32,13 +32,6 @@ struct boot_module {
 	char cmdline[1024];
 };
 
-struct boot_framebuffer {
-	paddr_t address;    /* 0: none */
-	u32 pitch;          /* bytes per line */
-	u32 width, height;  /* pixels, or characters in text mode */
-	u8 bpp, type;       /* type 1: RGB, 2: text */
-};
-
 struct boot_info {
 	char cmdline[1024];
 	char loader[64];
@@ -52,7 +45,6 @@ struct boot_info {
 	paddr_t load_base;      /* where the loader put the start of the image */
 	paddr_t efi_system_table;   /* 0: not started by EFI */
 	bool efi_boot_services;     /* they have not been ended */
-	struct boot_framebuffer framebuffer;
 };
 
 /*

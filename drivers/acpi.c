@@ -138,7 +138,6 @@ static size_t madt_entry_size(u8 type)
 	case ACPI_MADT_IOAPIC: return sizeof(struct acpi_madt_ioapic);
 	case ACPI_MADT_OVERRIDE: return sizeof(struct acpi_madt_override);
 	case ACPI_MADT_NMI_SOURCE: return sizeof(struct acpi_madt_nmi_source);
-	case ACPI_MADT_LAPIC_ADDRESS: return sizeof(struct acpi_madt_lapic_address);
 	case ACPI_MADT_X2APIC: return sizeof(struct acpi_madt_x2apic);
 	default: return 0;
 	}
@@ -151,7 +150,6 @@ static void read_madt_entry(const struct acpi_madt_entry *e, struct acpi_info *i
 	const struct acpi_madt_ioapic *ioapic = (const void *)e;
 	const struct acpi_madt_override *override = (const void *)e;
 	const struct acpi_madt_nmi_source *nmi = (const void *)e;
-	const struct acpi_madt_lapic_address *address = (const void *)e;
 
 	switch (e->type) {
 	case ACPI_MADT_LAPIC:
@@ -172,9 +170,6 @@ static void read_madt_entry(const struct acpi_madt_entry *e, struct acpi_info *i
 	case ACPI_MADT_NMI_SOURCE:
 		APPEND(info, nmi, nr_nmis, "NMI sources", { .flags = nmi->flags, .gsi = nmi->gsi });
 		break;
-	case ACPI_MADT_LAPIC_ADDRESS:
-		info->lapic_address = address->address;
-		break;
 	}
 }
 
@@ -190,7 +185,6 @@ static void parse_madt(const struct acpi *acpi, struct acpi_info *info)
 		return;
 	}
 	info->has_madt = true;
-	info->lapic_address = madt->lapic_address;
 	info->madt_flags = madt->flags;
 	end = (const u8 *)madt + madt->header.length;
 	for (p = (const u8 *)(madt + 1); end - p >= 2; p += ((const struct acpi_madt_entry *)p)->length) {
@@ -311,51 +305,12 @@ static void parse_s5(const struct acpi *acpi, struct acpi_info *info)
 	printk(LOG_WARN "ACPI: the DSDT has no _S5_ package that can be read, so Bothy can't switch the machine off by itself\n");
 }
 
-/* --- HPET and MCFG -------------------------------------------------------------------------------------------------------- */
-
-static void parse_hpet(const struct acpi *acpi, struct acpi_info *info)
-{
-	const struct acpi_hpet *hpet = (const void *)acpi_find(acpi, "HPET");
-
-	if (!hpet)
-		return;
-	if (hpet->header.length < sizeof(*hpet) || hpet->base.space != ACPI_SPACE_MEMORY)
-		complain("HPET", "its registers aren't in memory, or it is too short");
-	else
-		info->hpet = hpet->base.address;
-}
-
-static void parse_mcfg(const struct acpi *acpi, struct acpi_info *info)
-{
-	const struct acpi_mcfg *mcfg = (const void *)acpi_find(acpi, "MCFG");
-	size_t n;
-
-	if (!mcfg)
-		return;
-	if (mcfg->header.length < sizeof(*mcfg)) {
-		complain("MCFG", "it is too short");
-		return;
-	}
-	n = (mcfg->header.length - sizeof(*mcfg)) / sizeof(mcfg->segments[0]);
-	for (size_t i = 0; i < n; i++) {
-		const struct acpi_mcfg_segment *s = &mcfg->segments[i];
-
-		if (s->last_bus < s->first_bus || !s->base || s->base % MiB(1))
-			complain("MCFG", "a segment's address or bus range is wrong");
-		else
-			APPEND(info, segment, nr_segments, "PCI segments",
-			       { .base = s->base, .segment = s->segment, .first_bus = s->first_bus, .last_bus = s->last_bus });
-	}
-}
-
 void acpi_parse(const struct acpi *acpi, struct acpi_info *info)
 {
 	memset(info, 0, sizeof(*info));
 	parse_madt(acpi, info);
 	parse_fadt(acpi, info);
 	parse_s5(acpi, info);
-	parse_hpet(acpi, info);
-	parse_mcfg(acpi, info);
 	if (info->too_many)
 		printk(LOG_WARN "ACPI: there are more %s than Bothy can keep; the last ones are left out\n", info->too_many);
 }

@@ -25,13 +25,11 @@ struct acpi {
 #define ACPI_MAX_IOAPICS   16
 #define ACPI_MAX_OVERRIDES 32
 #define ACPI_MAX_NMIS      16
-#define ACPI_MAX_SEGMENTS  16
 
 struct acpi_cpu { u32 apic_id, uid; bool enabled; };
 struct acpi_ioapic { u8 id; u32 gsi_base; paddr_t address; };
 struct acpi_override { u8 irq; u16 flags; u32 gsi; };
 struct acpi_nmi { u16 flags; u32 gsi; };
-struct acpi_segment { paddr_t base; u16 segment; u8 first_bus, last_bus; };
 
 /* What the tables say. A table that is missing or malformed leaves its fields 0. */
 struct acpi_info {
@@ -45,7 +43,6 @@ struct acpi_info {
 	struct acpi_override override[ACPI_MAX_OVERRIDES];
 	unsigned nr_nmis;
 	struct acpi_nmi nmi[ACPI_MAX_NMIS];
-	paddr_t lapic_address;
 	u32 madt_flags;             /* ACPI_MADT_PCAT_COMPAT */
 
 	/* FADT; ports, 0 if there is none */
@@ -64,11 +61,6 @@ struct acpi_info {
 	/* DSDT's \_S5: SLP_TYP values that power the machine off when written to PM1a and PM1b */
 	bool has_s5;
 	u8 slp_typ_a, slp_typ_b;
-
-	paddr_t hpet;               /* registers' address; 0: none */
-
-	unsigned nr_segments;       /* MCFG: PCI configuration space in memory */
-	struct acpi_segment segment[ACPI_MAX_SEGMENTS];
 
 	const char *too_many;       /* what there was no room for, or NULL */
 };

@@ -119,44 +119,13 @@ struct acpi_madt_lapic_nmi {        /* type 4 */
 	u8 lint;
 } __packed;
 
-struct acpi_madt_lapic_address {    /* type 5 */
-	struct acpi_madt_entry entry;
-	u16 reserved;
-	u64 address;
-} __packed;
-
 struct acpi_madt_x2apic {           /* type 9 */
 	struct acpi_madt_entry entry;
 	u16 reserved;
 	u32 apic_id, flags, uid;
 } __packed;
 
-/* IA-PC HPET specification 1.0a, 3.2.4 */
-struct acpi_hpet {
-	struct acpi_header header;
-	u32 id;
-	struct acpi_gas base;
-	u8 number;
-	u16 min_tick;
-	u8 flags;
-} __packed;
-
-/* PCI firmware specification 3.0, 4.1.2 */
-struct acpi_mcfg_segment {
-	u64 base;
-	u16 segment;
-	u8 first_bus, last_bus;
-	u32 reserved;
-} __packed;
-
-struct acpi_mcfg {
-	struct acpi_header header;
-	u64 reserved;
-	struct acpi_mcfg_segment segments[];
-} __packed;
-
 _Static_assert(sizeof(struct acpi_rsdp) == 36 && sizeof(struct acpi_header) == 36 && sizeof(struct acpi_gas) == 12, "ACPI 5.2");
 _Static_assert(sizeof(struct acpi_madt) == 44 && sizeof(struct acpi_madt_x2apic) == 16, "ACPI 5.2.12");
-_Static_assert(sizeof(struct acpi_hpet) == 56 && sizeof(struct acpi_mcfg) == 44, "HPET 3.2.4, PCI firmware 4.1.2");
 
 #endif

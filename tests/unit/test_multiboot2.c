@@ -112,11 +112,6 @@ static void everything_is_read(void **state)
 	assert_int_equal(info.memory[2].type, BOOT_MEMORY_RESERVED);
 	assert_int_equal(info.memory[3].start, MiB(1));
 	assert_int_equal(info.memory[3].size, MiB(1) + GiB(8));
-	assert_int_equal(info.framebuffer.address, 0xe0000000);
-	assert_int_equal(info.framebuffer.pitch, 4096);
-	assert_int_equal(info.framebuffer.width, 1024);
-	assert_int_equal(info.framebuffer.height, 768);
-	assert_int_equal(info.framebuffer.bpp, 32);
 	assert_int_equal(info.rsdp_size, 36);
 	assert_string_equal((char *)info.rsdp, "RSD PTR new");
 	assert_true(info.relocated);
