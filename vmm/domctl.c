@@ -61,7 +61,9 @@ long hc_destroydomain(struct vcpu *v, struct hypercall *hc, void *arg __unused)
 
 	if (hc->target == dom0 || hc->target == v->domain)
 		return -EINVAL;
-	spin_lock(&control_lock);
+	/* Many may be destroyed at once, and each step takes long enough: nobody waits for another's with interrupts off. */
+	if (!spin_trylock(&control_lock))
+		return HC_AGAIN;
 	rc = domain_destroy(hc->target);
 	spin_unlock(&control_lock);
 	return rc == -EAGAIN ? HC_AGAIN : rc;

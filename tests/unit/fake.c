@@ -113,6 +113,15 @@ void spin_lock(spinlock_t *l)
 	l->next++;
 }
 
+/* A test says that another CPU has the lock by raising `next`. */
+bool spin_trylock(spinlock_t *l)
+{
+	if (l->next != l->owner)
+		return false;
+	spin_lock(l);
+	return true;
+}
+
 void spin_unlock(spinlock_t *l)
 {
 	for (unsigned i = 0; i < nr_held; i++) {

@@ -3,6 +3,7 @@
 #include "tests/unit/fake_control.h"
 #include <xen/domctl.h>
 #include "sched/cap.h"
+#include "vmm/control.h"
 
 static struct domain *d;    /* the target; dom0 calls */
 static struct vcpu *v;      /* dom0's */
@@ -109,6 +110,11 @@ static void destroy_comes_back_until_done(void **state)
 	assert_int_equal(fake_control(v, hc_destroydomain, d, &op), 0);
 	assert_int_equal(fake_calls.destroys, 2);
 	assert_int_equal(fake_control(v, hc_destroydomain, dom0, &op), -EINVAL);
+	assert_int_equal(fake_calls.destroys, 2);
+	/* Another CPU is at a step of another domain's end: ours comes again, and takes interrupts meanwhile. */
+	control_lock.next++;
+	assert_int_equal(fake_control(v, hc_destroydomain, d, &op), HC_AGAIN);
+	control_lock.next--;
 	assert_int_equal(fake_calls.destroys, 2);
 }
 

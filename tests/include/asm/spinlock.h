@@ -4,11 +4,13 @@
  */
 #define spin_init      machine_spin_init
 #define spin_lock      machine_spin_lock
+#define spin_trylock   machine_spin_trylock
 #define spin_unlock    machine_spin_unlock
 #define spin_is_locked machine_spin_is_locked
 #include "arch/x86/include/asm/spinlock.h"
 #undef spin_init
 #undef spin_lock
+#undef spin_trylock
 #undef spin_unlock
 #undef spin_is_locked
 
@@ -21,6 +23,7 @@ static inline void spin_init(spinlock_t *l, enum lock_level level)
 }
 
 void spin_lock(spinlock_t *l);
+bool spin_trylock(spinlock_t *l);
 void spin_unlock(spinlock_t *l);
 bool spin_is_locked(const spinlock_t *l);
 

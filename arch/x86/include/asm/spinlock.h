@@ -44,6 +44,15 @@ static inline void spin_lock(spinlock_t *l)
 		__builtin_ia32_pause();
 }
 
+/* Takes the lock if nobody has it or waits for it. */
+static inline bool spin_trylock(spinlock_t *l)
+{
+	/* Acquire: as in spin_lock. */
+	u16 ticket = __atomic_load_n(&l->owner, __ATOMIC_ACQUIRE), next = ticket;
+
+	return __atomic_compare_exchange_n(&l->next, &next, (u16)(ticket + 1), false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
 static inline void spin_unlock(spinlock_t *l)
 {
 	/* Release: all writes under the lock are seen before the next holder starts. */
