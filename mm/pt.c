@@ -102,23 +102,36 @@ static unsigned release_ended(struct pt *pt, u64 end, void (*release)(void *tabl
 	return nr;
 }
 
-/* A table costs as much as so many slots: unlinking it takes a walk, and freeing it a lock. */
+/* In empty slots, at some 35 instructions: a leaf takes a walk of its own; unlinking and freeing a table takes more. */
+#define SLOTS_PER_LEAF  6
 #define SLOTS_PER_TABLE 16
 
 u64 pt_take_next(struct pt *pt, u64 *at, u64 *left, unsigned *level, void (*release)(void *table))
 {
 	const struct pt_shape *s = &pt->fmt->shape;
-	u64 entry = 0;
+	u64 entry = 0, end = pt_end(s), *slot = NULL;
 
-	while (!entry && *left && *at < pt_end(s)) {
-		u64 *slot = pt_find(s, pt->root, *at, &entry, level);
+	while (!entry && *left && *at < end) {
 		u64 used = 1;
 
-		*at += BIT(pt_shift(s, *level));
-		if (entry)
+		/* A walk leads to the first slot of a table, and to the one after a leaf; from there it is a step aside. */
+		if (!slot)
+			slot = pt_find(s, pt->root, *at, &entry, level);
+		else if (pt_is_table(s, *slot, *level)) {
+			slot = NULL;
+			continue;
+		} else {
+			entry = *slot;
+		}
+		if (entry) {
 			pt_write(slot, 0);
-		if (!((uintptr_t)(slot + 1) & ~PAGE_MASK))
+			used = SLOTS_PER_LEAF;
+		}
+		*at += BIT(pt_shift(s, *level));
+		if (((uintptr_t)++slot & ~PAGE_MASK) == 0) {
 			used += SLOTS_PER_TABLE * release_ended(pt, *at, release);
+			slot = NULL;
+		}
 		*left -= MIN(*left, used);
 	}
 	return entry;

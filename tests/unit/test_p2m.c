@@ -373,7 +373,7 @@ static void steps_are_bounded(void **state)
 		assert_in_range(page_free_count() - free, 0, 100);
 		free = page_free_count();
 	}
-	assert_in_range(steps, 18, 20);
+	assert_in_range(steps, 26, 28);
 	assert_int_equal(p2m.table_pages, 1);
 }
 
