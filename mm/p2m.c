@@ -38,7 +38,7 @@ int p2m_init(struct p2m *p2m)
 {
 	struct pt pt;
 
-	*p2m = (struct p2m){ .lock = SPINLOCK(LOCK_P2M), .tlb_gen = 1, .mempool = MEMPOOL_DEFAULT, .nx_gfn = INVALID_GFN };
+	*p2m = (struct p2m){ .lock = SPINLOCK(LOCK_P2M), .tlb_gen = 1, .mempool = MEMPOOL_DEFAULT };
 	if (pt_init(&pt, p2m_format, page_alloc_zeroed, &p2m->table_pages))
 		return -ENOMEM;
 	p2m->root = pt.root;
@@ -355,16 +355,31 @@ int p2m_remove(struct p2m *p2m, gfn_t gfn, mfn_t expect)
 	return rc;
 }
 
-int p2m_set_nx(struct p2m *p2m, gfn_t gfn, bool nx)
+static bool all_ram(const struct p2m *p2m, gfn_t gfn, u64 end)
+{
+	u64 entry;
+	unsigned level;
+
+	for (; gfn.v < end; gfn.v = ROUND_DOWN(gfn.v, BIT(level * pt_shape_x86.bits)) + BIT(level * pt_shape_x86.bits)) {
+		find(p2m, gfn, &entry, &level);
+		if (TYPE(entry) != P2M_RAM)
+			return false;
+	}
+	return true;
+}
+
+int p2m_set_nx(struct p2m *p2m, gfn_t gfn, u64 frames, bool nx)
 {
 	struct pt pt = tables(p2m);
 	int rc = -ENOENT;
 
 	spin_lock(&p2m->lock);
-	if (lookup(p2m, gfn, NULL) == P2M_RAM) {
-		rc = pt_protect(&pt, gfn.v << PAGE_SHIFT, PAGE_SIZE, nx ? PT_WRITE : PT_WRITE | PT_EXEC);
-		if (!rc)
-			p2m->nx_gfn = nx ? gfn : INVALID_GFN;
+	if (gfn.v < P2M_MAX_GFN && all_ram(p2m, gfn, gfn.v + frames)) {
+		rc = pt_protect(&pt, gfn.v << PAGE_SHIFT, frames << PAGE_SHIFT, nx ? PT_WRITE : PT_WRITE | PT_EXEC);
+		if (!rc) {
+			p2m->nx_gfn = gfn;
+			p2m->nx_frames = nx ? frames : 0;
+		}
 	}
 	spin_unlock(&p2m->lock);
 	/* Also when the right comes back: a TLB that remembers "no" would fault once more. */

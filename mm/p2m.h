@@ -31,7 +31,8 @@ struct p2m {
 	u64 max_gfn;        /* [LOCK_P2M] highest gfn ever mapped */
 	u64 table_pages;    /* [LOCK_P2M] frames used by tables */
 	u64 mempool;        /* [a] bytes that tables may take, as the tools set it; dom0: no limit */
-	gfn_t nx_gfn;       /* [LOCK_P2M] one frame that must not be executed (self-unpacking dom0 kernel), or INVALID_GFN */
+	gfn_t nx_gfn;       /* [LOCK_P2M] frames that must not be executed (self-unpacking dom0 kernel), */
+	u64 nx_frames;      /* [LOCK_P2M] and how many: 0 for none */
 	bool identity;      /* [I] dom0: RAM at GPA == HPA */
 	bool closed;        /* [LOCK_P2M] being relinquished: nothing more is mapped */
 	mfn_t leaving;      /* p2m_relinquish's own: frames of a leaf that was taken out, whose references are still to be dropped */
@@ -92,8 +93,12 @@ int p2m_enter(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_ty
 int p2m_take(struct p2m *p2m, gfn_t gfn, mfn_t expect, struct p2m_retired *r);
 void p2m_retire(struct p2m *p2m, struct p2m_retired *r);
 
-/* Makes the RAM frame at gfn executable or not, alone. -ENOENT if there is none, -ENOMEM. */
-int p2m_set_nx(struct p2m *p2m, gfn_t gfn, bool nx);
+/*
+ * Makes the RAM from gfn on executable or not, whole large pages at once; one range at a time. -ENOENT if not all of it is RAM (nothing
+ * changed), -ENOMEM (done in part).
+ */
+int p2m_set_nx(struct p2m *p2m, gfn_t gfn, u64 frames, bool nx);
+static inline bool p2m_is_nx(const struct p2m *p2m, gfn_t gfn) { return gfn.v - p2m->nx_gfn.v < p2m->nx_frames; }
 /*
  * Drops entries and tables from *next (a cursor, 0 first) on, until about `budget` frames are dropped; true when the root is all that is
  * left. For dying domains, which run on no CPU; one call at a time. From the first call on p2m_map refuses.

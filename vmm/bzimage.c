@@ -6,8 +6,8 @@
 /* Offsets in the image and in the zero page (Linux Documentation/arch/x86/boot.rst and zero-page.rst). */
 enum {
 	HDR_SETUP_SECTS = 0x1f1, HDR_SYSSIZE = 0x1f4, HDR_BOOT_FLAG = 0x1fe, HDR_JUMP = 0x200, HDR_MAGIC = 0x202, HDR_VERSION = 0x206,
-	HDR_LOADER = 0x210, HDR_LOADFLAGS = 0x211, HDR_CODE32 = 0x214, HDR_CMDLINE = 0x228, HDR_RELOCATABLE = 0x234,
-	HDR_PREF_ADDRESS = 0x258, HDR_INIT_SIZE = 0x260,
+	HDR_LOADER = 0x210, HDR_LOADFLAGS = 0x211, HDR_CODE32 = 0x214, HDR_CMDLINE = 0x228, HDR_ALIGNMENT = 0x230,
+	HDR_PAYLOAD = 0x248, HDR_PAYLOAD_SIZE = 0x24c, HDR_PREF_ADDRESS = 0x258, HDR_INIT_SIZE = 0x260,
 	ZP_E820_NR = 0x1e8, ZP_E820 = 0x2d0, ZP_CMDLINE = 0xf00,
 };
 
@@ -24,6 +24,7 @@ int bzimage_open(struct bzimage *bz, const void *image, u64 size, const char **w
 {
 	const u8 *p = image;
 	u8 sects = p[HDR_SETUP_SECTS] ?: 4;
+	u64 payload_end;
 
 	bz->image = p;
 	bz->setup_size = (sects + 1u) * 512;
@@ -37,12 +38,17 @@ int bzimage_open(struct bzimage *bz, const void *image, u64 size, const char **w
 		return -EINVAL;
 	}
 	bz->code_size = size - bz->setup_size;
-	if (get64(p + HDR_PREF_ADDRESS) != KERNEL_PHYS) {
-		*why = "it doesn't unpack itself to 16 MiB (CONFIG_PHYSICAL_START must be 0x1000000)";
+	bz->start = get64(p + HDR_PREF_ADDRESS);
+	/* Loaded below that address, it goes there, unless its alignment leads it further. */
+	if (bz->start < MiB(2) || bz->start > GiB(1) || bz->start & ~PAGE_MASK || get32(p + HDR_ALIGNMENT) > bz->start) {
+		*why = "it doesn't unpack itself to between 2 MiB and 1 GiB (CONFIG_PHYSICAL_START)";
 		return -EINVAL;
 	}
-	if (bz->code_size > KERNEL_PHYS - BZIMAGE_LOAD || bz->init_size > GiB(1) || bz->init_size < bz->code_size) {
-		*why = "it is too large: at most 15 MiB compressed";
+	payload_end = (u64)get32(p + HDR_PAYLOAD) + get32(p + HDR_PAYLOAD_SIZE);
+	bz->unpacked_size = payload_end > bz->code_size || payload_end < 4 ? 0 : get32(p + bz->setup_size + payload_end - 4);
+	if (!bz->unpacked_size || bz->init_size > GiB(1) || bz->init_size < bz->unpacked_size + PAGE_SIZE ||
+	    BZIMAGE_LOAD + bz->code_size > bz->start + bz->unpacked_size) {
+		*why = "its header doesn't fit what it holds; copy it again";
 		return -EINVAL;
 	}
 	return 0;

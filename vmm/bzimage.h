@@ -4,14 +4,16 @@
 
 #include "lib/base.h"
 
-#define KERNEL_PHYS  0x1000000ull       /* where an unpacked kernel that isn't relocated starts */
-#define BZIMAGE_LOAD 0x100000u          /* where its compressed form is put */
+/* Where the compressed kernel is put. The unpacked one may start within it: the first it does is to move itself out of the way. */
+#define BZIMAGE_LOAD 0x100000u
 
 struct bzimage {
 	const u8 *image;
 	u64 setup_size;         /* bytes before the protected-mode part */
 	u64 code_size;
-	u32 init_size;          /* memory from KERNEL_PHYS on that unpacking needs */
+	u64 start;              /* where the unpacked kernel starts */
+	u32 unpacked_size;      /* what is written there; the decompressor itself runs behind that */
+	u32 init_size;          /* memory from `start` on that unpacking needs */
 };
 
 bool bzimage_is(const void *image, u64 size);

@@ -1,7 +1,7 @@
 /*
  * The service domain's builder. Its RAM is mapped at machine addresses; the kernel is a stock vmlinuz that unpacks itself: its own 32-bit
- * entry runs in guest mode until it jumps to the page where the unpacked kernel starts, which is not executable. There the PVH
- * note is read out of the unpacked image, and the vCPU starts again at the PVH entry (docs/boot.md; abi.md A).
+ * entry runs in guest mode until it jumps into the unpacked kernel, which is not executable. There the PVH note is read out of the
+ * unpacked image, and the vCPU starts again at the PVH entry (docs/boot.md; abi.md A).
  */
 #include <xen/xen.h>
 #include <xen/arch-x86/hvm/start_info.h>
@@ -26,7 +26,9 @@ _Static_assert(sizeof(struct hvm_start_info) == 56 && sizeof(struct hvm_memmap_t
 
 static struct {
 	paddr_t low_end;        /* of the range that holds the kernel */
-	paddr_t kernel_end;     /* of what the unpacking kernel needs */
+	paddr_t kernel;         /* where the unpacked kernel starts, */
+	paddr_t unpacked_end;   /* where that ends, */
+	paddr_t kernel_end;     /* and what the unpacking kernel needs */
 	paddr_t block;
 	paddr_t initrd;
 } layout;
@@ -55,7 +57,7 @@ static paddr_t end_of_range_with(const struct range_set *ram, paddr_t at)
 
 static void plan(const struct dom0_config *c, paddr_t kernel_end)
 {
-	layout.low_end = MIN(end_of_range_with(&c->ram, KERNEL_PHYS), GiB(4));
+	layout.low_end = MIN(end_of_range_with(&c->ram, layout.kernel), GiB(4));
 	layout.kernel_end = ROUND_UP(kernel_end, MiB(2));
 	layout.block = layout.kernel_end;
 	/* Firmware may have cut the memory behind the kernel short. What stays free before the initrd is for Linux's DMA buffers. */
@@ -81,9 +83,14 @@ static u64 open_elf(const struct dom0_config *c, struct elf *elf, u64 *end)
 		panic("the service domain's kernel can't be used: %s; the first module2 line must name a Linux vmlinuz", why);
 	if (!elf_xen_note(elf, ELF_NOTE_XEN_PHYS32_ENTRY, &entry))
 		panic("the service domain's kernel has no PVH entry: it needs CONFIG_XEN_PVH");
-	*end = KERNEL_PHYS;
-	for (unsigned i = 0; elf_next_segment(elf, &i, &s); )
+	layout.kernel = ~0ull;
+	*end = 0;
+	for (unsigned i = 0; elf_next_segment(elf, &i, &s); ) {
+		if (s.paddr < BZIMAGE_LOAD || s.paddr > GiB(1) || s.mem_size > GiB(1))
+			panic("the service domain's kernel wants to be at %llx, which is not supported", (unsigned long long)s.paddr);
+		layout.kernel = MIN(layout.kernel, s.paddr);
 		*end = MAX(*end, s.paddr + s.mem_size);
+	}
 	return entry;
 }
 
@@ -93,8 +100,6 @@ static void load_elf(const struct elf *elf)
 	struct elf_segment s;
 
 	for (unsigned i = 0; elf_next_segment(elf, &i, &s); ) {
-		if (s.paddr < KERNEL_PHYS || s.mem_size > layout.kernel_end - s.paddr)
-			panic("the service domain's kernel wants to be at %llx, which is not supported", (unsigned long long)s.paddr);
 		memcpy(phys_to_virt(s.paddr), s.data, s.file_size);
 		memset((char *)phys_to_virt(s.paddr) + s.file_size, 0, s.mem_size - s.file_size);
 	}
@@ -244,7 +249,7 @@ static void load_compressed(struct domain *d, const struct bzimage *bz)
 {
 	const u8 *code = bz->image + bz->setup_size;
 
-	for (u64 at = 0; BZIMAGE_LOAD + at < KERNEL_PHYS; at += PAGE_SIZE) {
+	for (u64 at = 0; at < MAX(bz->code_size, bz->start - BZIMAGE_LOAD); at += PAGE_SIZE) {
 		gfn_t gfn = GFN((BZIMAGE_LOAD + at) >> PAGE_SHIFT);
 		mfn_t mfn = MFN(gfn.v);
 
@@ -262,7 +267,7 @@ static void load_compressed(struct domain *d, const struct bzimage *bz)
 
 static void take_frames_back(struct domain *d)
 {
-	for (u64 gfn = BZIMAGE_LOAD >> PAGE_SHIFT; gfn < KERNEL_PHYS >> PAGE_SHIFT; gfn++) {
+	for (u64 gfn = BZIMAGE_LOAD >> PAGE_SHIFT; gfn < layout.kernel >> PAGE_SHIFT; gfn++) {
 		mfn_t mfn;
 
 		if (p2m_lookup(&d->p2m, GFN(gfn), &mfn) == P2M_RAM && mfn.v != gfn && p2m_remove(&d->p2m, GFN(gfn), mfn))
@@ -270,18 +275,34 @@ static void take_frames_back(struct domain *d)
 	}
 }
 
-/* The kernel has unpacked itself and jumps to its first instruction. */
+/* A fetch from there calls `fn`; what was watched before is left alone. */
+static void watch(struct domain *d, paddr_t start, paddr_t end, void (*fn)(struct vcpu *v))
+{
+	struct p2m *p2m = &d->p2m;
+
+	if ((p2m->nx_frames && p2m_set_nx(p2m, p2m->nx_gfn, p2m->nx_frames, false)) ||
+	    (fn && p2m_set_nx(p2m, GFN(start >> PAGE_SHIFT), (end - start) >> PAGE_SHIFT, true)))
+		panic("no memory to start the service domain");
+	exits_watch_fetch(fn);
+}
+
+/* The kernel has unpacked itself and jumps to its first instruction, wherever that is. */
 static void unpacked(struct vcpu *v)
 {
 	u64 entry;
 
-	if (!elf_find_xen_note(phys_to_virt(KERNEL_PHYS), layout.kernel_end - KERNEL_PHYS, ELF_NOTE_XEN_PHYS32_ENTRY, &entry) ||
-	    entry < KERNEL_PHYS || entry >= layout.kernel_end)
+	if (!elf_find_xen_note(phys_to_virt(layout.kernel), layout.kernel_end - layout.kernel, ELF_NOTE_XEN_PHYS32_ENTRY, &entry) ||
+	    entry < layout.kernel || entry >= layout.kernel_end)
 		panic("the service domain's kernel has no PVH entry: it needs CONFIG_XEN_PVH");
-	if (p2m_set_nx(&v->domain->p2m, GFN(KERNEL_PHYS >> PAGE_SHIFT), false))
-		panic("no memory to start the service domain");
+	watch(v->domain, 0, 0, NULL);
 	take_frames_back(v->domain);
 	start_pvh(v, entry);
+}
+
+/* The decompressor has moved itself behind what it will write. From where it was before, nothing runs any more. */
+static void moved(struct vcpu *v)
+{
+	watch(v->domain, layout.kernel, layout.unpacked_end, unpacked);
 }
 
 void dom0_build(const struct dom0_config *c)
@@ -296,10 +317,13 @@ void dom0_build(const struct dom0_config *c)
 		panic("the service domain's kernel can't be used: %s", why);
 	if (domain_create(0, c->vcpus, EVTCHN_MAX_PORTS - 1, -1, -1, &dom0))
 		panic("no memory for the service domain");
-	if (compressed)
-		end = KERNEL_PHYS + bz.init_size;
-	else
+	if (compressed) {
+		layout.kernel = bz.start;
+		layout.unpacked_end = ROUND_UP(bz.start + bz.unpacked_size, PAGE_SIZE);
+		end = bz.start + bz.init_size;
+	} else {
 		entry = open_elf(c, &elf, &end);
+	}
 	plan(c, end);
 	move_initrd(c);
 	if (!compressed)
@@ -313,9 +337,7 @@ void dom0_build(const struct dom0_config *c)
 	if (compressed) {
 		load_compressed(dom0, &bz);
 		bzimage_zero_page(&bz, layout.block + BLOCK_BOOT_PARAMS, layout.low_end);
-		if (p2m_set_nx(&dom0->p2m, GFN(KERNEL_PHYS >> PAGE_SHIFT), true))
-			panic("no memory to start the service domain");
-		exits_watch_fetch(unpacked);
+		watch(dom0, layout.unpacked_end, layout.kernel_end, moved);
 		hvm_start_flat32(dom0->vcpu[0], BZIMAGE_LOAD, 0, (u32)(layout.block + BLOCK_BOOT_PARAMS));
 	} else {
 		start_pvh(dom0->vcpu[0], entry);

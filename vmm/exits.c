@@ -155,7 +155,7 @@ static __noinline void exit_npf(struct vcpu *v, const struct vm_exit *x)
 	struct domain *d = v->domain;
 	void (*watch)(struct vcpu *) = fetch_watch;
 
-	if (unlikely(watch && x->npf.fetch && d->p2m.nx_gfn.v == x->npf.gpa >> PAGE_SHIFT)) {
+	if (unlikely(watch && x->npf.fetch && p2m_is_nx(&d->p2m, GFN(x->npf.gpa >> PAGE_SHIFT)))) {
 		fetch_watch = NULL;
 		watch(v);
 		return;

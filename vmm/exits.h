@@ -20,7 +20,7 @@ static inline void hypercall_note(struct vcpu *v, struct vm_exit *x, const struc
 }
 /* The pCPU's loop: enter a guest, handle its exit, schedule, repeat. */
 void run_loop(void) __noreturn;
-/* dom0's kernel runs its own decompressor until it jumps to `gfn`; then `fn` takes over. Once. */
+/* The first fetch from what p2m_set_nx has made not executable calls `fn`, and no further one. For the kernel that unpacks itself. */
 void exits_watch_fetch(void (*fn)(struct vcpu *v));
 
 #endif

@@ -194,6 +194,32 @@ static void a_guest_ends_where_it_has_no_memory(void **state)
 	assert_true(!mapped.calls && crash[0]);
 }
 
+static unsigned fetched;
+static void note_fetch(struct vcpu *v) { fetched++; }
+
+/* The kernel that unpacks itself is caught at whatever frame of its image it first executes, once. */
+static void a_fetch_is_watched_for(void **state)
+{
+	host.p2m.nx_gfn = GFN(0x1000);
+	host.p2m.nx_frames = 0x3b00;
+	exits_watch_fetch(note_fetch);
+	memory_map_nr = 0;
+	npf(&hv, 0x1000123, false, false);
+	npf(&hv, 0x1000123, true, false);
+	/* What lies before and behind is no matter. */
+	npf(&hv, 0xfff000, false, true);
+	npf(&hv, 0x4b00000, false, true);
+	assert_int_equal(fetched, 0);
+	npf(&hv, 0x39cee70, false, true);
+	assert_int_equal(fetched, 1);
+	npf(&hv, 0x39cee70, false, true);
+	assert_int_equal(fetched, 1);
+	exits_watch_fetch(note_fetch);
+	npf(&hv, 0x1000000, false, true);
+	assert_int_equal(fetched, 2);
+	host.p2m.nx_frames = 0;
+}
+
 /* Another CPU has mapped it meanwhile: again. But what stays forbidden would fault for ever. */
 static void what_is_there_by_now_is_tried_again(void **state)
 {
@@ -444,6 +470,7 @@ int main(void)
 		TEST(device_memory_is_the_service_domains),
 		TEST(registers_of_ring_0_are_not_device_memory),
 		TEST(a_guest_ends_where_it_has_no_memory),
+		TEST(a_fetch_is_watched_for),
 		TEST(what_is_there_by_now_is_tried_again),
 		TEST(registers_are_set_and_rip_moves),
 		TEST(xsetbv_is_for_ring_0),

@@ -85,7 +85,7 @@ static void holes_and_limits(void **state)
 	assert_null(p2m_read_u64(&p2m, (gpa_t){ ~7ull }, &value));
 	assert_int_equal(p2m_remove(&p2m, GFN(5), INVALID_MFN), -ENOENT);
 	assert_int_equal(p2m_remove(&p2m, INVALID_GFN, INVALID_MFN), -ENOENT);
-	assert_int_equal(p2m_set_nx(&p2m, INVALID_GFN, true), -ENOENT);
+	assert_int_equal(p2m_set_nx(&p2m, INVALID_GFN, 1, true), -ENOENT);
 	assert_int_equal(p2m_map(&p2m, GFN(P2M_MAX_GFN), MFN(5), 0, P2M_MMIO), -EINVAL);
 	assert_int_equal(p2m_map(&p2m, INVALID_GFN, MFN(5), 0, P2M_MMIO), -EINVAL);
 	assert_int_equal(p2m_map(&p2m, GFN(1), MFN(512), 9, P2M_MMIO), -EINVAL);
@@ -255,18 +255,52 @@ static void not_executable(void **state)
 	u64 entry;
 
 	assert_int_equal(map_ram(512, 9), 0);
-	assert_int_equal(p2m_set_nx(&p2m, GFN(512 + 7), true), 0);
-	assert_int_equal(p2m.nx_gfn.v, 512 + 7);
+	assert_int_equal(p2m_set_nx(&p2m, GFN(512 + 7), 1, true), 0);
+	assert_true(p2m_is_nx(&p2m, GFN(512 + 7)) && !p2m_is_nx(&p2m, GFN(512 + 6)) && !p2m_is_nx(&p2m, GFN(512 + 8)));
 	assert_int_equal(flushes, 1);
 	for (u64 i = 0; i < 512; i++) {
 		pt_find(&pt_shape_x86, p2m.root, (512 + i) << PAGE_SHIFT, &entry, &level);
 		assert_int_equal(entry >> 63, i == 7);
 		assert_int_equal(p2m_lookup(&p2m, GFN(512 + i), NULL), P2M_RAM);
 	}
-	assert_int_equal(p2m_set_nx(&p2m, GFN(512 + 7), false), 0);
+	assert_int_equal(p2m_set_nx(&p2m, GFN(512 + 7), 1, false), 0);
 	pt_find(&pt_shape_x86, p2m.root, (512 + 7) << PAGE_SHIFT, &entry, &level);
 	assert_int_equal(entry >> 63, 0);
-	assert_int_equal(p2m.nx_gfn.v, INVALID_GFN.v);
+	assert_false(p2m_is_nx(&p2m, GFN(512 + 7)));
+}
+
+/* A kernel's whole image: each frame of the range and no other; large pages stay where the range covers them. */
+static void a_range_is_not_executable(void **state)
+{
+	enum { FIRST = 512 + 300, END = 4 * 512 + 5 };
+	u64 tables;
+	unsigned level;
+	u64 entry;
+
+	for (u64 gfn = 512; gfn < 5 * 512; gfn += 512)
+		assert_int_equal(map_ram(gfn, 9), 0);
+	tables = p2m.table_pages;
+	assert_int_equal(p2m_set_nx(&p2m, GFN(FIRST), END - FIRST, true), 0);
+	assert_int_equal(p2m.table_pages, tables + 2);
+	assert_int_equal(flushes, 1);
+	for (u64 gfn = 512; gfn < 5 * 512; gfn++) {
+		pt_find(&pt_shape_x86, p2m.root, gfn << PAGE_SHIFT, &entry, &level);
+		assert_int_equal(entry >> 63, gfn >= FIRST && gfn < END);
+		assert_int_equal(p2m_is_nx(&p2m, GFN(gfn)), gfn >= FIRST && gfn < END);
+	}
+	assert_int_equal(p2m_set_nx(&p2m, GFN(FIRST), END - FIRST, false), 0);
+	for (u64 gfn = 512; gfn < 5 * 512; gfn++) {
+		pt_find(&pt_shape_x86, p2m.root, gfn << PAGE_SHIFT, &entry, &level);
+		assert_int_equal(entry >> 63, 0);
+		assert_false(p2m_is_nx(&p2m, GFN(gfn)));
+	}
+	/* Not if it is anything else, anywhere in the range: rights of the rest would be given with it. */
+	assert_int_equal(p2m_set_nx(&p2m, GFN(4 * 512), 513, true), -ENOENT);
+	assert_int_equal(p2m_map(&p2m, GFN(2 * 512 + 9), MFN(1000), 0, P2M_MMIO), 0);
+	assert_int_equal(p2m_set_nx(&p2m, GFN(FIRST), END - FIRST, true), -ENOENT);
+	pt_find(&pt_shape_x86, p2m.root, FIRST << PAGE_SHIFT, &entry, &level);
+	assert_int_equal(entry >> 63, 0);
+	assert_false(p2m_is_nx(&p2m, GFN(FIRST)));
 }
 
 static void entry_reads(void **state)
@@ -335,7 +369,7 @@ static void no_memory(void **state)
 	assert_int_equal(p2m_map(&p2m, GFN(BIT(30)), page_to_mfn(pg), 0, P2M_RAM), -ENOMEM);
 	assert_int_equal(p2m_map(&p2m, GFN(512), page_to_mfn(pg), 0, P2M_RAM), -ENOMEM);
 	assert_int_equal(p2m_remove(&p2m, GFN(512), INVALID_MFN), -ENOMEM);
-	assert_int_equal(p2m_set_nx(&p2m, GFN(512), true), -ENOMEM);
+	assert_int_equal(p2m_set_nx(&p2m, GFN(512), 1, true), -ENOMEM);
 	assert_int_equal(p2m_lookup(&p2m, GFN(512), NULL), P2M_RAM);
 	assert_int_equal(flushes, 0);
 	assert_int_equal(pg->count, 1);
@@ -530,7 +564,7 @@ static void model(void **state)
 			random_remove(at);
 			break;
 		case 5:
-			assert_int_equal(p2m_set_nx(&p2m, GFN(BASE + at), fake_random() % 2), want[at].type == P2M_RAM ? 0 : -ENOENT);
+			assert_int_equal(p2m_set_nx(&p2m, GFN(BASE + at), 1, fake_random() % 2), want[at].type == P2M_RAM ? 0 : -ENOENT);
 			break;
 		default:
 			random_get(at);
@@ -557,6 +591,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(superpages, setup, teardown),
 		cmocka_unit_test_setup_teardown(between_sizes, setup, teardown),
 		cmocka_unit_test_setup_teardown(not_executable, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_range_is_not_executable, setup, teardown),
 		cmocka_unit_test_setup_teardown(entry_reads, setup, teardown),
 		cmocka_unit_test_setup_teardown(tables_are_limited, setup, teardown),
 		cmocka_unit_test_setup_teardown(uncounted, setup, teardown),
