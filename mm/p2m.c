@@ -5,6 +5,7 @@
  */
 #include "mm/p2m.h"
 #include <asm/hvm_flush.h>
+#include "lib/string.h"
 
 const struct pt_format *p2m_format = &pt_npt;
 
@@ -161,7 +162,7 @@ static enum p2m_type lookup(const struct p2m *p2m, gfn_t gfn, mfn_t *mfn)
 
 	find(p2m, gfn, &entry, &level);
 	if (mfn)
-		*mfn = entry ? frame(entry, level, gfn) : INVALID_MFN;
+		*mfn = TYPE(entry) == P2M_HOLE ? INVALID_MFN : frame(entry, level, gfn);
 	return TYPE(entry);
 }
 
@@ -326,7 +327,7 @@ int p2m_take(struct p2m *p2m, gfn_t gfn, mfn_t expect, struct p2m_retired *r)
 		p2m_retire(p2m, r);
 	spin_lock(&p2m->lock);
 	slot = (u64 *)find(p2m, gfn, &entry, &level);
-	if (!entry || (expect.v != INVALID_MFN.v && frame(entry, level, gfn).v != expect.v))
+	if (TYPE(entry) == P2M_HOLE || (expect.v != INVALID_MFN.v && frame(entry, level, gfn).v != expect.v))
 		goto unlock;
 	if (level) {
 		rc = -ENOMEM;
@@ -352,6 +353,43 @@ int p2m_remove(struct p2m *p2m, gfn_t gfn, mfn_t expect)
 	p2m_nothing_retired(&r);
 	rc = p2m_take(p2m, gfn, expect, &r);
 	p2m_retire(p2m, &r);
+	return rc;
+}
+
+static mfn_t ones;      /* [I] as much as one large page shows */
+#define ONES_ORDER 9
+
+int p2m_init_holes(void)
+{
+	struct page *pg = page_alloc(ONES_ORDER);
+
+	if (!pg)
+		return -ENOMEM;
+	memset(page_to_virt(pg), 0xff, PAGE_SIZE << ONES_ORDER);
+	ones = page_to_mfn(pg);
+	return 0;
+}
+
+int p2m_fill_hole(struct p2m *p2m, gfn_t gfn)
+{
+	unsigned level;
+	u64 entry, *slot;
+	int rc = 0;
+
+	if (gfn.v >= P2M_MAX_GFN)
+		return -EINVAL;
+	spin_lock(&p2m->lock);
+	find(p2m, gfn, &entry, &level);
+	if (!entry && !p2m->closed) {
+		/* By large pages where nothing else is near: to look everywhere takes few tables then. */
+		level = ONES_ORDER / pt_shape_x86.bits;
+		slot = slot_for(p2m, gfn, &level);
+		if (slot)
+			pt_write(slot, pt_leaf(p2m_format, ones.v << PAGE_SHIFT, level, 0) | PT_SW(P2M_HOLE));
+		else
+			rc = -ENOMEM;
+	}
+	spin_unlock(&p2m->lock);
 	return rc;
 }
 

@@ -15,7 +15,7 @@
 #include <asm/spinlock.h>
 
 enum p2m_type {
-	P2M_HOLE,           /* nothing there */
+	P2M_HOLE,           /* nothing there; the guest may see ones, by an entry of this type */
 	P2M_RAM,            /* the domain's own frame; its entry holds one reference */
 	P2M_SHARED,         /* a hypervisor frame shown to the guest: shared_info, grant table; one reference */
 	P2M_FOREIGN,        /* another domain's frame; one reference */
@@ -99,6 +99,15 @@ void p2m_retire(struct p2m *p2m, struct p2m_retired *r);
  */
 int p2m_set_nx(struct p2m *p2m, gfn_t gfn, u64 frames, bool nx);
 static inline bool p2m_is_nx(const struct p2m *p2m, gfn_t gfn) { return gfn.v - p2m->nx_gfn.v < p2m->nx_frames; }
+
+/* At boot, before the first p2m_fill_hole: takes the memory that holes show. -ENOMEM. */
+int p2m_init_holes(void);
+/*
+ * Lets the guest read ones where it has nothing at gfn, from frames of the hypervisor's own that all domains share. It stays a hole for
+ * every function here: nothing can be had from it, and what is mapped later takes its place. As many tables as mempool allows. 0 also if
+ * something is there by now; -EINVAL (gfn too large), -ENOMEM.
+ */
+int p2m_fill_hole(struct p2m *p2m, gfn_t gfn);
 /*
  * Drops entries and tables from *next (a cursor, 0 first) on, until about `budget` frames are dropped; true when the root is all that is
  * left. For dying domains, which run on no CPU; one call at a time. From the first call on p2m_map refuses.

@@ -113,33 +113,6 @@ static bool map_device_memory(struct vcpu *v, u64 gpa)
 	return !p2m_map(&v->domain->p2m, GFN(gfn), MFN(gfn), 0, P2M_MMIO);
 }
 
-/*
- * GRUB looks at the end of the first 4 GiB for coreboot's file system. A page of zeros there, read-only and the same for all, says that
- * there is none; whoever else reads there finds it too.
- */
-static bool map_empty_rom(struct vcpu *v, const struct vm_exit *x)
-{
-	static struct page *zeros;      /* [a] set once */
-	struct page *pg = __atomic_load_n(&zeros, __ATOMIC_ACQUIRE), *none = NULL;
-	u64 gfn = x->npf.gpa >> PAGE_SHIFT;
-
-	if (x->npf.write || x->npf.fetch || gfn != (GiB(4) >> PAGE_SHIFT) - 1)
-		return false;
-	if (!pg) {
-		void *va = page_alloc_zeroed();
-
-		if (!va)
-			return false;
-		pg = mfn_to_page(virt_to_mfn(va));
-		if (!__atomic_compare_exchange_n(&zeros, &none, pg, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
-			page_free_virt(va);
-			pg = none;
-		}
-	}
-	/* The type that holds no reference. */
-	return !p2m_map(&v->domain->p2m, GFN(gfn), page_to_mfn(pg), 0, P2M_GRANT_RO);
-}
-
 /* Nothing to do, or done. An entry that permits the access may have come while the fault was on its way. */
 static bool is_mapped_now(struct vcpu *v, const struct vm_exit *x)
 {
@@ -154,8 +127,9 @@ static __noinline void exit_npf(struct vcpu *v, const struct vm_exit *x)
 {
 	struct domain *d = v->domain;
 	void (*watch)(struct vcpu *) = fetch_watch;
+	gfn_t gfn = GFN(x->npf.gpa >> PAGE_SHIFT);
 
-	if (unlikely(watch && x->npf.fetch && p2m_is_nx(&d->p2m, GFN(x->npf.gpa >> PAGE_SHIFT)))) {
+	if (unlikely(watch && x->npf.fetch && p2m_is_nx(&d->p2m, gfn))) {
 		fetch_watch = NULL;
 		watch(v);
 		return;
@@ -168,7 +142,8 @@ static __noinline void exit_npf(struct vcpu *v, const struct vm_exit *x)
 		inject_gp(v);
 		return;
 	}
-	if (map_empty_rom(v, x))
+	/* Whoever only looks where nothing is sees ones, as on a real machine. A write would have to be understood to be dropped. */
+	if (!x->npf.write && !x->npf.fetch && !p2m_fill_hole(&d->p2m, gfn))
 		return;
 	domain_crash(d, "vCPU %u %s guest-physical %llx, where it has no memory, at rip %llx", v->id,
 		     x->npf.fetch ? "executes" : x->npf.write ? "writes" : "reads", (unsigned long long)x->npf.gpa,

@@ -303,6 +303,66 @@ static void a_range_is_not_executable(void **state)
 	assert_false(p2m_is_nx(&p2m, GFN(FIRST)));
 }
 
+/* What the CPU reads for the guest at gpa; false if it may not. */
+static bool guest_reads(u64 gpa, u64 *value)
+{
+	unsigned level;
+	u64 entry;
+
+	pt_find(&pt_shape_x86, p2m.root, gpa, &entry, &level);
+	if (entry & 1)
+		*value = *(u64 *)phys_to_virt(pt_target(&pt_shape_x86, entry, level, gpa));
+	return entry & 1 && !(entry & BIT(1)) && entry >> 63;
+}
+
+/* Ones for whoever reads there, and a hole for all others: nothing can be had of the frames behind it. */
+static void holes_show_ones(void **state)
+{
+	u64 value = 0, highest, tables;
+	mfn_t mfn;
+
+	assert_int_equal(map_ram(5, 0), 0);
+	highest = p2m.max_gfn;
+	assert_int_equal(p2m_fill_hole(&p2m, GFN(0xfed80)), 0);
+	assert_int_equal(p2m_fill_hole(&p2m, GFN(6)), 0);
+	assert_true(guest_reads(0xfed803c0, &value) && value == ~0ull);
+	assert_true(guest_reads(6 * PAGE_SIZE + 8, &value) && value == ~0ull);
+	assert_int_equal(p2m.max_gfn, highest);
+	for (u64 gfn = 6; gfn; gfn = gfn == 6 ? 0xfed80 : 0) {
+		enum p2m_type type;
+
+		assert_int_equal(p2m_lookup(&p2m, GFN(gfn), &mfn), P2M_HOLE);
+		assert_int_equal(mfn.v, INVALID_MFN.v);
+		assert_null(p2m_get_page(&p2m, GFN(gfn), &type, false));
+		assert_null(p2m_read_u64(&p2m, (gpa_t){ gfn << PAGE_SHIFT }, &value));
+		assert_int_equal(p2m_remove(&p2m, GFN(gfn), INVALID_MFN), -ENOENT);
+		assert_int_equal(p2m_set_nx(&p2m, GFN(gfn), 1, false), -ENOENT);
+	}
+	/* What is there is left alone. */
+	assert_int_equal(p2m_fill_hole(&p2m, GFN(5)), 0);
+	assert_int_equal(p2m_lookup(&p2m, GFN(5), NULL), P2M_RAM);
+	assert_int_equal(p2m_fill_hole(&p2m, GFN(P2M_MAX_GFN)), -EINVAL);
+	assert_int_equal(flushes, 0);
+
+	/* What comes takes its place alone, and CPUs forget what they saw there. */
+	assert_int_equal(map_ram(0xfed80, 0), 0);
+	assert_int_equal(flushes, 1);
+	assert_int_equal(p2m_lookup(&p2m, GFN(0xfed80), NULL), P2M_RAM);
+	assert_true(guest_reads(0xfed81000, &value) && value == ~0ull);
+	assert_int_equal(map_ram(0xfec00, 9), 0);
+	assert_int_equal(p2m_lookup(&p2m, GFN(0xfed81), NULL), P2M_RAM);
+
+	/* Looking at the whole of the first 4 GiB takes a table for each that has none yet. */
+	tables = p2m.table_pages;
+	for (u64 gfn = 0; gfn < BIT(20); gfn++)
+		assert_int_equal(p2m_fill_hole(&p2m, GFN(gfn)), 0);
+	assert_int_equal(p2m.table_pages, tables + 2);
+	/* Everywhere else is as much as mempool allows. */
+	for (u64 gfn = BIT(20); gfn < P2M_MAX_GFN && !p2m_fill_hole(&p2m, GFN(gfn)); gfn += BIT(18))
+		;
+	assert_int_equal(p2m.table_pages, p2m.mempool / PAGE_SIZE);
+}
+
 static void entry_reads(void **state)
 {
 	struct page *pg = ram(9);
@@ -566,6 +626,10 @@ static void model(void **state)
 		case 5:
 			assert_int_equal(p2m_set_nx(&p2m, GFN(BASE + at), 1, fake_random() % 2), want[at].type == P2M_RAM ? 0 : -ENOENT);
 			break;
+		case 6:
+			/* Whatever is there stays, and so does a hole. */
+			assert_int_equal(p2m_fill_hole(&p2m, GFN(BASE + at)), 0);
+			break;
 		default:
 			random_get(at);
 		}
@@ -592,6 +656,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(between_sizes, setup, teardown),
 		cmocka_unit_test_setup_teardown(not_executable, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_range_is_not_executable, setup, teardown),
+		cmocka_unit_test_setup_teardown(holes_show_ones, setup, teardown),
 		cmocka_unit_test_setup_teardown(entry_reads, setup, teardown),
 		cmocka_unit_test_setup_teardown(tables_are_limited, setup, teardown),
 		cmocka_unit_test_setup_teardown(uncounted, setup, teardown),
@@ -605,6 +670,7 @@ int main(void)
 
 	fake_memory_init(16384);
 	page_add_range(MiB(1), MiB(64));
+	assert_int_equal(p2m_init_holes(), 0);
 	page_set_release(released);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
