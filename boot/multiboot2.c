@@ -49,13 +49,6 @@ static const char *read_cmdline(const u8 *p, size_t len, struct boot_info *out)
 	return copy_text(out->cmdline, sizeof(out->cmdline), p, len) ? NULL : "the hypervisor's command line is too long";
 }
 
-static const char *read_loader_name(const u8 *p, size_t len, struct boot_info *out)
-{
-	if (!copy_text(out->loader, sizeof(out->loader), p, len))
-		out->loader[0] = '\0';      /* good to know, not worth stopping for */
-	return NULL;
-}
-
 static const char *read_module(const u8 *p, size_t len, struct boot_info *out)
 {
 	struct boot_module *m = &out->module[out->nr_modules];
@@ -118,20 +111,6 @@ static const char *read_memory_map(const u8 *p, size_t len, struct boot_info *ou
 	return NULL;
 }
 
-static const char *read_efi64(const u8 *p, size_t len, struct boot_info *out)
-{
-	if (len < sizeof(out->efi_system_table))
-		return "the EFI tag is too short";
-	memcpy(&out->efi_system_table, p, sizeof(out->efi_system_table));
-	return NULL;
-}
-
-static const char *read_efi_boot_services(const u8 *p __unused, size_t len __unused, struct boot_info *out)
-{
-	out->efi_boot_services = true;
-	return NULL;
-}
-
 /* Copies of a table that ACPI's own parser will check; here it only matters which one is newer, whatever their order. */
 static void take_rsdp(const u8 *p, size_t len, size_t size, struct boot_info *out)
 {
@@ -153,28 +132,12 @@ static const char *read_acpi_new(const u8 *p, size_t len, struct boot_info *out)
 	return NULL;
 }
 
-static const char *read_load_base(const u8 *p, size_t len, struct boot_info *out)
-{
-	u32 base;
-
-	if (len < sizeof(base))
-		return "the load address's tag is too short";
-	memcpy(&base, p, sizeof(base));
-	out->load_base = base;
-	out->relocated = true;
-	return NULL;
-}
-
 static tag_reader *const readers[] = {
 	[MULTIBOOT2_CMDLINE] = read_cmdline,
-	[MULTIBOOT2_LOADER_NAME] = read_loader_name,
 	[MULTIBOOT2_MODULE] = read_module,
 	[MULTIBOOT2_MEMORY_MAP] = read_memory_map,
-	[MULTIBOOT2_EFI64] = read_efi64,
 	[MULTIBOOT2_ACPI_OLD] = read_acpi_old,
 	[MULTIBOOT2_ACPI_NEW] = read_acpi_new,
-	[MULTIBOOT2_EFI_BOOT_SERVICES] = read_efi_boot_services,
-	[MULTIBOOT2_LOAD_BASE] = read_load_base,
 };
 
 /* Tags from `p` to the end tag, which has to come within `left` bytes. */

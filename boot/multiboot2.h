@@ -34,17 +34,12 @@ struct boot_module {
 
 struct boot_info {
 	char cmdline[1024];
-	char loader[64];
 	struct boot_module module[BOOT_MAX_MODULES];
 	unsigned nr_modules;
 	struct boot_memory memory[BOOT_MAX_MEMMAP];     /* in the loader's order; neighbours of one type joined */
 	unsigned nr_memory;
 	u8 rsdp[36];            /* the best copy of ACPI's root pointer */
 	unsigned rsdp_size;     /* 36 (ACPI 2.0), 20 (ACPI 1.0) or 0: the loader found none */
-	bool relocated;         /* load_base is valid */
-	paddr_t load_base;      /* where the loader put the start of the image */
-	paddr_t efi_system_table;   /* 0: not started by EFI */
-	bool efi_boot_services;     /* they have not been ended */
 };
 
 /*

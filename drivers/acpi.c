@@ -227,13 +227,9 @@ static void parse_fadt(const struct acpi *acpi, struct acpi_info *info)
 		return;
 	}
 	info->has_fadt = true;
-	info->sci_irq = f->sci_irq;
-	info->smi_port = register_port(NULL, f->smi_cmd);
-	info->acpi_enable = f->acpi_enable;
 	info->pm1a_control = register_port(FADT_HAS(f, x_pm1a_control) ? &f->x_pm1a_control : NULL, f->pm1a_control);
 	info->pm1b_control = register_port(FADT_HAS(f, x_pm1b_control) ? &f->x_pm1b_control : NULL, f->pm1b_control);
 	info->pm_timer = register_port(FADT_HAS(f, x_pm_timer) ? &f->x_pm_timer : NULL, f->pm_timer);
-	info->pm_timer_32 = f->flags & ACPI_FADT_TIMER_32;
 	info->dsdt = FADT_HAS(f, x_dsdt) && f->x_dsdt ? f->x_dsdt : f->dsdt;
 	if (FADT_HAS(f, reset_value) && (f->flags & ACPI_FADT_RESET) && f->reset.address) {
 		info->has_reset = true;

@@ -47,12 +47,8 @@ struct acpi_info {
 
 	/* FADT; ports, 0 if there is none */
 	bool has_fadt;
-	u16 sci_irq;
-	u16 smi_port;
-	u8 acpi_enable;             /* value for smi_port that puts the machine in ACPI mode; 0: it is in it */
 	u16 pm1a_control, pm1b_control;
 	u16 pm_timer;
-	bool pm_timer_32;           /* counts 32 bits, else 24 */
 	bool has_reset;
 	struct acpi_gas reset;      /* writing reset_value here restarts the machine; memory, ports or PCI config space */
 	u8 reset_value;

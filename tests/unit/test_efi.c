@@ -155,16 +155,12 @@ static void the_information_is_what_the_hypervisor_reads(void **state)
 	assert_true(used > 0);
 	assert_int_equal(multiboot2_parse(buf, used, &info, &why), 0);
 	assert_string_equal(info.cmdline, "console=com1");
-	assert_string_equal(info.loader, "bothy.efi");
 	assert_int_equal(info.nr_modules, 2);
 	assert_int_equal(info.module[0].start, 0x7000000);
 	assert_int_equal(info.module[0].end, 0x7001234);
 	assert_string_equal(info.module[0].cmdline, "root=/dev/sda2");
 	assert_int_equal(info.module[1].end, 0x6000010);
 	assert_int_equal(info.rsdp_size, 36);
-	assert_true(info.relocated);
-	assert_int_equal(info.load_base, 0x8000000);
-	assert_int_equal(info.efi_system_table, 0x7f000000);
 	assert_int_equal(info.nr_memory, ARRAY_SIZE(want));
 	for (unsigned i = 0; i < ARRAY_SIZE(want); i++) {
 		assert_int_equal(info.memory[i].start, want[i].start);
