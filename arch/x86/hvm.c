@@ -30,6 +30,26 @@ u64 hvm_xcr0_mask;              /* [I] state that the CPU has and we keep per vC
 unsigned hvm_phys_bits;         /* [I] */
 static bool has_tsc_aux, has_ibpb, has_enhanced_ibrs, has_automatic_ibrs;      /* [I] */
 
+bool hvm_runs_on_tcg(void)
+{
+	u32 a, b, c, d;
+
+	cpuid_count(1, 0, &a, &b, &c, &d);
+	if (!(c & 1u << 31))
+		return false;
+	cpuid_count(0x40000000, 0, &a, &b, &c, &d);
+	return b == 0x54474354 && c == 0x43544743 && d == 0x47435447;  /* "TCGTCGTCGTCG" */
+}
+
+static void enable_xsave(void)
+{
+	cpu_tries("XSAVE and SSE (CR4)");
+	write_cr4(read_cr4() | CR4_OSXSAVE | CR4_OSFXSR | CR4_OSXMMEXCPT);
+	cpu_tries("the states of XSAVE that CPUID lists (XCR0)");
+	xsetbv(hvm_xcr0_mask);
+	cpu_tries(NULL);
+}
+
 static const char *find_features(void)
 {
 	u32 a, b, c, d;
@@ -40,8 +60,11 @@ static const char *find_features(void)
 		return "the CPU has no XSAVE (CPUID 1 ECX bit 26)";
 	cpuid_count(0xd, 0, &a, &b, &c, &d);
 	hvm_xcr0_mask = ((u64)d << 32 | a) & (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512 | XCR0_PKRU);
-	write_cr4(read_cr4() | CR4_OSXSAVE | CR4_OSFXSR | CR4_OSXMMEXCPT);
-	xsetbv(hvm_xcr0_mask);
+	/* It takes CR4.OSXSAVE for a reserved bit then, and at those it stops for good, without an exception. */
+	cpuid_count(0xd, 1, &a, &b, &c, &d);
+	if (!a && hvm_runs_on_tcg())
+		return "QEMU's emulation doesn't let XSAVE be switched on without XSAVEOPT: add \"+xsaveopt\" to its -cpu";
+	enable_xsave();
 	cpuid_count(0xd, 0, &a, &b, &c, &d);
 	if (b > XSAVE_AREA_MAX)
 		return "the CPU's XSAVE area is larger than a page";
@@ -76,22 +99,30 @@ const char *hvm_select(void)
 	const char *why = find_features();
 
 	hvm = has_svm() ? &svm_ops : &vmx_ops;
-	return why ?: hvm->probe();
+	if (why)
+		return why;
+	cpu_tries(hvm->name);
+	why = hvm->probe();
+	cpu_tries(NULL);
+	return why;
 }
 
 void hvm_cpu_enable(void)
 {
-	write_cr4(read_cr4() | CR4_OSXSAVE | CR4_OSFXSR | CR4_OSXMMEXCPT);
-	xsetbv(hvm_xcr0_mask);
+	enable_xsave();
 	this_cpu()->xcr0 = hvm_xcr0_mask;
+	cpu_tries("controls of speculation");
 	/* For good: what a guest has taught the branch predictor doesn't steer ring 0 of the host. */
 	if (has_enhanced_ibrs)
 		wrmsr(MSR_SPEC_CTRL, 1);
 	if (has_automatic_ibrs)
 		wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_AIBRSE);
+	cpu_tries("exceptions for machine checks (CR4)");
 	mcheck_enable();
+	cpu_tries(hvm->name);
 	if (hvm->cpu_enable())
 		panic("no memory for CPU %u's virtualization state", cpu_id());
+	cpu_tries(NULL);
 }
 
 static void set_xcr0(u64 v)

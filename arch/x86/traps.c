@@ -176,6 +176,9 @@ static void exception(struct trap_frame *f)
 		say_once("an INIT from outside", VECTOR_SX);
 		return;
 	}
+	if (this_cpu()->trying)
+		panic("CPU %u can't do what it says it can: %s (exception %u at %llx)", cpu_id(), this_cpu()->trying, (unsigned)f->vector,
+		      (unsigned long long)f->rip);
 	enter_panic();
 	printk(LOG_ERR "BOTHY PANIC: exception %llu (%s), error %llx, on CPU %u\n", (unsigned long long)f->vector,
 	       names[f->vector & 31] ?: "", (unsigned long long)f->error, cpu_id());

@@ -102,6 +102,14 @@ static void exceptions_are_bugs(void **state)
 	assert_int_equal(eois, 0);
 }
 
+static void what_a_cpu_refuses_is_named(void **state)
+{
+	cpu_tries("SVM");
+	panics(13, 0, "CPU 0 can't do what it says it can: SVM (exception 13 at 1000)");
+	cpu_tries(NULL);
+	panics(13, 0, "BOTHY PANIC: exception 13");
+}
+
 static void what_may_fault_goes_on_elsewhere(void **state)
 {
 	struct trap_frame f = { .vector = 13, .rip = 0x1234 };
@@ -201,6 +209,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup(f, set_up)
 		TEST(exceptions_are_bugs),
+		TEST(what_a_cpu_refuses_is_named),
 		TEST(what_may_fault_goes_on_elsewhere),
 		TEST(made_up_vectors_are_dropped),
 		TEST(what_is_not_in_service_gets_no_eoi),

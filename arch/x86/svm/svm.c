@@ -40,17 +40,6 @@ void svm_enter(u64 vmcb_pa, struct cpu_regs *regs, u64 host_pa);
 static struct svm_vcpu *svm_of(const struct vcpu *v) { return v->hvm.vendor; }
 static struct vmcb *vmcb_of(const struct vcpu *v) { return svm_of(v)->vmcb; }
 
-static bool runs_on_tcg(void)
-{
-	u32 a, b, c, d;
-
-	cpuid_count(1, 0, &a, &b, &c, &d);
-	if (!(c & 1u << 31))
-		return false;
-	cpuid_count(0x40000000, 0, &a, &b, &c, &d);
-	return b == 0x54474354 && c == 0x43544743 && d == 0x47435447;  /* "TCGTCGTCGTCG" */
-}
-
 static const char *svm_probe(void)
 {
 	u32 a, b, c, d, features;
@@ -66,7 +55,7 @@ static const char *svm_probe(void)
 		return "the CPU has SVM without nested paging (CPUID 8000_000A EDX bit 0)";
 	if (b < 2)
 		return "the CPU has no address space identifiers (CPUID 8000_000A EBX)";
-	on_tcg = runs_on_tcg();
+	on_tcg = hvm_runs_on_tcg();
 	max_asid = b - 1;
 	has_nrips = features & SVM_NRIPS;
 	return NULL;

@@ -28,6 +28,7 @@ struct percpu {
 	u64 tlb_flushes;
 	u64 xcr0;                   /* value now in XCR0 */
 	u32 last_domid;             /* whose vCPU ran last */
+	const char *trying;         /* what is being switched on, which may fault; or NULL */
 	u64 irq_count;
 	u64 idle_ns;
 	struct record *records;     /* [I] the ring of what happened here: vmm/record.h */
@@ -49,6 +50,8 @@ static inline struct percpu *this_cpu(void)
 
 static inline unsigned cpu_id(void) { return this_cpu()->cpu; }
 static inline struct vcpu *current_vcpu(void) { return this_cpu()->current; }
+/* A fault that comes before the next of these is the CPU's, not a bug: `what` it says that it can, in words. NULL: over. */
+static inline void cpu_tries(const char *what) { *(const char *volatile *)&this_cpu()->trying = what; }
 static inline void cpu_relax(void) { __asm__ volatile("pause" ::: "memory"); }
 static inline void barrier(void) { __asm__ volatile("" ::: "memory"); }
 static inline void smp_mb(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }

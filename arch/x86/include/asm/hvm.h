@@ -93,6 +93,8 @@ static inline u64 hvm_get_cr(const struct vcpu *v, int which) { return hvm->get_
 
 /* Chooses the vendor by CPUID: NULL and hvm set, or the reason why this CPU can't run guests. */
 const char *hvm_select(void);
+/* Is this CPU QEMU's emulation? It has faults of its own: docs/testing.md. */
+bool hvm_runs_on_tcg(void);
 extern unsigned hvm_phys_bits;          /* [I] width of machine addresses */
 extern u64 hvm_xcr0_mask;               /* [I] XSAVE states that vCPUs can have */
 /* Virtualization on, on this pCPU. Panics without memory. */
