@@ -113,64 +113,33 @@ const struct acpi_header *acpi_find(const struct acpi *acpi, const char signatur
 
 /* --- MADT: CPUs and interrupt controllers --------------------------------------------------------------------------------- */
 
-/* Adds an entry to one of the arrays in *info; `what` is left for acpi_parse to complain of if there is no room. */
-#define APPEND(info, array, count, what, ...) do { \
-	if ((info)->count < ARRAY_SIZE((info)->array)) \
-		(info)->array[(info)->count++] = (__typeof__((info)->array[0]))__VA_ARGS__; \
-	else \
-		(info)->too_many = what; \
-} while (0)
-
 static void add_cpu(struct acpi_info *info, u32 apic_id, u32 uid, u32 flags)
 {
 	/* Some firmware has both kinds of entry for the same CPU; starting one that runs would stop it. */
 	for (unsigned i = 0; i < info->nr_cpus; i++)
 		if (info->cpu[i].apic_id == apic_id && info->cpu[i].enabled)
 			return;
-	APPEND(info, cpu, nr_cpus, "CPUs", { .apic_id = apic_id, .uid = uid, .enabled = flags & ACPI_MADT_ENABLED });
+	if (info->nr_cpus == ACPI_MAX_CPUS)
+		info->too_many_cpus = true;
+	else
+		info->cpu[info->nr_cpus++] = (struct acpi_cpu){ apic_id, uid, flags & ACPI_MADT_ENABLED };
 }
 
-/* Bytes that an entry of the type has at least; 0: not a type that is read. */
+/* Bytes that an entry has at least, if it is one that is read. */
 static size_t madt_entry_size(u8 type)
 {
-	switch (type) {
-	case ACPI_MADT_LAPIC: return sizeof(struct acpi_madt_lapic);
-	case ACPI_MADT_IOAPIC: return sizeof(struct acpi_madt_ioapic);
-	case ACPI_MADT_OVERRIDE: return sizeof(struct acpi_madt_override);
-	case ACPI_MADT_NMI_SOURCE: return sizeof(struct acpi_madt_nmi_source);
-	case ACPI_MADT_X2APIC: return sizeof(struct acpi_madt_x2apic);
-	default: return 0;
-	}
+	return type == ACPI_MADT_LAPIC ? sizeof(struct acpi_madt_lapic) : type == ACPI_MADT_X2APIC ? sizeof(struct acpi_madt_x2apic) : 0;
 }
 
 static void read_madt_entry(const struct acpi_madt_entry *e, struct acpi_info *info)
 {
 	const struct acpi_madt_lapic *lapic = (const void *)e;
 	const struct acpi_madt_x2apic *x2apic = (const void *)e;
-	const struct acpi_madt_ioapic *ioapic = (const void *)e;
-	const struct acpi_madt_override *override = (const void *)e;
-	const struct acpi_madt_nmi_source *nmi = (const void *)e;
 
-	switch (e->type) {
-	case ACPI_MADT_LAPIC:
-		if (lapic->apic_id != 0xff)     /* a place holder of some firmware */
-			add_cpu(info, lapic->apic_id, lapic->uid, lapic->flags);
-		break;
-	case ACPI_MADT_X2APIC:
+	if (e->type == ACPI_MADT_LAPIC && lapic->apic_id != 0xff)       /* a place holder of some firmware */
+		add_cpu(info, lapic->apic_id, lapic->uid, lapic->flags);
+	else if (e->type == ACPI_MADT_X2APIC)
 		add_cpu(info, x2apic->apic_id, x2apic->uid, x2apic->flags);
-		break;
-	case ACPI_MADT_IOAPIC:
-		APPEND(info, ioapic, nr_ioapics, "I/O APICs",
-		       { .id = ioapic->id, .gsi_base = ioapic->gsi_base, .address = ioapic->address });
-		break;
-	case ACPI_MADT_OVERRIDE:
-		APPEND(info, override, nr_overrides, "interrupt overrides",
-		       { .irq = override->irq, .flags = override->flags, .gsi = override->gsi });
-		break;
-	case ACPI_MADT_NMI_SOURCE:
-		APPEND(info, nmi, nr_nmis, "NMI sources", { .flags = nmi->flags, .gsi = nmi->gsi });
-		break;
-	}
 }
 
 static void parse_madt(const struct acpi *acpi, struct acpi_info *info)
@@ -185,7 +154,6 @@ static void parse_madt(const struct acpi *acpi, struct acpi_info *info)
 		return;
 	}
 	info->has_madt = true;
-	info->madt_flags = madt->flags;
 	end = (const u8 *)madt + madt->header.length;
 	for (p = (const u8 *)(madt + 1); end - p >= 2; p += ((const struct acpi_madt_entry *)p)->length) {
 		const struct acpi_madt_entry *e = (const void *)p;
@@ -307,6 +275,6 @@ void acpi_parse(const struct acpi *acpi, struct acpi_info *info)
 	parse_madt(acpi, info);
 	parse_fadt(acpi, info);
 	parse_s5(acpi, info);
-	if (info->too_many)
-		printk(LOG_WARN "ACPI: there are more %s than Bothy can keep; the last ones are left out\n", info->too_many);
+	if (info->too_many_cpus)
+		printk(LOG_WARN "ACPI: there are more CPUs than Bothy can keep; the last ones are left out\n");
 }

@@ -22,14 +22,8 @@ struct acpi {
 };
 
 #define ACPI_MAX_CPUS      256
-#define ACPI_MAX_IOAPICS   16
-#define ACPI_MAX_OVERRIDES 32
-#define ACPI_MAX_NMIS      16
 
 struct acpi_cpu { u32 apic_id, uid; bool enabled; };
-struct acpi_ioapic { u8 id; u32 gsi_base; paddr_t address; };
-struct acpi_override { u8 irq; u16 flags; u32 gsi; };
-struct acpi_nmi { u16 flags; u32 gsi; };
 
 /* What the tables say. A table that is missing or malformed leaves its fields 0. */
 struct acpi_info {
@@ -37,13 +31,6 @@ struct acpi_info {
 	bool has_madt;
 	unsigned nr_cpus;
 	struct acpi_cpu cpu[ACPI_MAX_CPUS];
-	unsigned nr_ioapics;
-	struct acpi_ioapic ioapic[ACPI_MAX_IOAPICS];
-	unsigned nr_overrides;
-	struct acpi_override override[ACPI_MAX_OVERRIDES];
-	unsigned nr_nmis;
-	struct acpi_nmi nmi[ACPI_MAX_NMIS];
-	u32 madt_flags;             /* ACPI_MADT_PCAT_COMPAT */
 
 	/* FADT; ports, 0 if there is none */
 	bool has_fadt;
@@ -58,7 +45,7 @@ struct acpi_info {
 	bool has_s5;
 	u8 slp_typ_a, slp_typ_b;
 
-	const char *too_many;       /* what there was no room for, or NULL */
+	bool too_many_cpus;         /* for cpu[] */
 };
 
 /*
