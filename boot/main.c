@@ -222,7 +222,7 @@ static void init_platform(void)
 	io_policy_reserve(MESSAGES, MESSAGES_SIZE);
 	percpu[0].apic_id = lapic_id();
 	time_init(acpi_info.pm_timer);
-	why = hvm_select();
+	why = hvm_select(!options.no_speculation_guards);
 	if (why)
 		panic("this machine can't run guests: %s", why);
 	cpu_policy_init();

@@ -127,6 +127,12 @@ static bool read_loglvl(struct value *v, struct cmdline *out)
 	return false;
 }
 
+static bool read_spec(struct value *v, struct cmdline *out)
+{
+	out->no_speculation_guards = take_word(v, "no");
+	return (out->no_speculation_guards || take_word(v, "yes")) && at_end(v);
+}
+
 static bool read_noreboot(struct value *v, struct cmdline *out)
 {
 	out->noreboot = true;
@@ -144,6 +150,7 @@ static const struct option options[] = {
 	{ "dom0_max_vcpus=", "a number from 1 to 128", "virtual CPUs of the service domain (default: one per CPU)", read_dom0_max_vcpus },
 	{ "console=", "com1, com2, com1,BAUD or none", "serial line of the log (default: com1,115200)", read_console },
 	{ "loglvl=", "err, warn, info or debug", "how much is printed (default: info)", read_loglvl },
+	{ "spec=", "yes or no", "do what this CPU needs against speculation (default: yes)", read_spec },
 	{ "noreboot", NULL, "stop after a fatal error instead of restarting", read_noreboot },
 	{ "help", NULL, "print this table", read_help },
 };

@@ -12,6 +12,7 @@ struct cmdline {
 	enum console_port console;
 	u32 baud;
 	u8 log_level;           /* the digit of LOG_ERR..LOG_DEBUG: print lines up to this one */
+	bool no_speculation_guards; /* leave it to the CPU */
 	bool noreboot;          /* after a panic, stop instead of restarting */
 	bool help;              /* the caller is to call cmdline_print_help() */
 };

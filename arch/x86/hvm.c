@@ -8,6 +8,7 @@
 #include <asm/insn.h>
 #include <asm/lapic.h>
 #include <asm/mcheck.h>
+#include <asm/speculation.h>
 #include <asm/traps.h>
 #include "lib/string.h"
 #include "mm/heap.h"
@@ -20,15 +21,11 @@
 #define XCR0_AVX512 (BIT(5) | BIT(6) | BIT(7))
 #define XCR0_PKRU BIT(9)
 #define MSR_TSC_AUX 0xc0000103u
-#define MSR_SPEC_CTRL 0x48u             /* bit 0: IBRS */
-#define MSR_PRED_CMD 0x49u
-#define MSR_ARCH_CAPABILITIES 0x10au    /* bit 1: IBRS may be on for good */
-#define EFER_AIBRSE BIT(21)
 
 const struct hvm_ops *hvm;
 u64 hvm_xcr0_mask;              /* [I] state that the CPU has and we keep per vCPU */
 unsigned hvm_phys_bits;         /* [I] */
-static bool has_tsc_aux, has_ibpb, has_enhanced_ibrs, has_automatic_ibrs;      /* [I] */
+static bool has_tsc_aux;        /* [I] */
 
 bool hvm_runs_on_tcg(void)
 {
@@ -53,7 +50,6 @@ static void enable_xsave(void)
 static const char *find_features(void)
 {
 	u32 a, b, c, d;
-	u64 arch;
 
 	cpuid_count(1, 0, &a, &b, &c, &d);
 	if (!(c & 1u << 26))
@@ -70,17 +66,8 @@ static const char *find_features(void)
 		return "the CPU's XSAVE area is larger than a page";
 	cpuid_count(0x80000008, 0, &a, &b, &c, &d);
 	hvm_phys_bits = a & 0xff;
-	has_ibpb = b & 1u << 12;
-	cpuid_count(7, 0, &a, &b, &c, &d);
-	has_ibpb |= d & 1u << 26;       /* Intel's bit for the same */
 	cpuid_count(0x80000001, 0, &a, &b, &c, &d);
 	has_tsc_aux = d & 1u << 27;
-	has_enhanced_ibrs = rdmsr_safe(MSR_ARCH_CAPABILITIES, &arch) && arch & 2;
-	cpuid_count(0x80000000, 0, &a, &b, &c, &d);
-	if (a >= 0x80000021) {
-		cpuid_count(0x80000021, 0, &a, &b, &c, &d);
-		has_automatic_ibrs = a & 1u << 8;
-	}
 	return NULL;
 }
 
@@ -94,10 +81,11 @@ static bool has_svm(void)
 	       (b == 0x6f677948 && d == 0x6e65476e && c == 0x656e6975);        /* "HygonGenuine" */
 }
 
-const char *hvm_select(void)
+const char *hvm_select(bool guards)
 {
 	const char *why = find_features();
 
+	speculation_choose(guards, has_svm());
 	hvm = has_svm() ? &svm_ops : &vmx_ops;
 	if (why)
 		return why;
@@ -112,11 +100,7 @@ void hvm_cpu_enable(void)
 	enable_xsave();
 	this_cpu()->xcr0 = hvm_xcr0_mask;
 	cpu_tries("controls of speculation");
-	/* For good: what a guest has taught the branch predictor doesn't steer ring 0 of the host. */
-	if (has_enhanced_ibrs)
-		wrmsr(MSR_SPEC_CTRL, 1);
-	if (has_automatic_ibrs)
-		wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_AIBRSE);
+	speculation_enable_cpu();
 	cpu_tries("exceptions for machine checks (CR4)");
 	mcheck_enable();
 	cpu_tries(hvm->name);
@@ -172,7 +156,7 @@ static void forget_branches(const struct domain *d)
 	if (p->last_domid == d->domid)
 		return;
 	p->last_domid = d->domid;
-	if (has_ibpb)
+	if (speculation & SPEC_DOMAINS)
 		wrmsr(MSR_PRED_CMD, 1);
 }
 

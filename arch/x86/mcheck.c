@@ -1,6 +1,7 @@
 /*
- * Machine checks: the CPU has found its own, a cache's or the memory's contents wrong (SDM 16.3, APM 9.3). With CR4.MCE off one shuts the CPU
- * down without a word; with it on it is exception 18, or the exit of the guest that ran. Which errors count is the firmware's choice.
+ * Machine checks: the CPU has found its own, a cache's or the memory's contents wrong (SDM 16.3, APM 9.3).
+ * With CR4.MCE off one shuts the CPU down without a word. With CR4.MCE on it is exception 18, or the exit of
+ * the guest that ran. Which errors count is the firmware's choice.
  */
 #include <asm/cpu.h>
 #include <asm/insn.h>
@@ -59,7 +60,8 @@ void mcheck_enable(void)
 
 	/* Banks outlive a restart, which may be what the error has led to. */
 	if (mcheck_take(&e) != MCHECK_NONE)
-		printk(LOG_WARN "CPU %u: a machine check before the start: bank %d, %llx\n", cpu_id(), e.bank, (unsigned long long)e.error);
+		printk(LOG_WARN "CPU %u: a machine check before the start: bank %d, %llx\n", cpu_id(), e.bank,
+		       (unsigned long long)e.error);
 	write_cr4(read_cr4() | CR4_MCE);
 }
 
@@ -68,6 +70,7 @@ void mcheck_in_ring_0(void)
 	struct mcheck_error e;
 
 	if (mcheck_take(&e) != MCHECK_ELSEWHERE)
-		panic("machine check on CPU %u outside of guests, the last of which was of domain %u: status %llx, bank %d, %llx", cpu_id(),
-		      this_cpu()->last_domid, (unsigned long long)e.status, e.bank, (unsigned long long)e.error);
+		panic("machine check on CPU %u outside of guests, the last of which was of domain %u: "
+		      "status %llx, bank %d, %llx", cpu_id(), this_cpu()->last_domid,
+		      (unsigned long long)e.status, e.bank, (unsigned long long)e.error);
 }

@@ -4,6 +4,7 @@
 #include <xen/hvm/save.h>
 #include <asm/lapic.h>
 #include <asm/mcheck.h>
+#include <asm/speculation.h>
 #include <asm/time.h>
 #include <asm/traps.h>
 #include "mm/heap.h"
@@ -70,6 +71,9 @@ void wrmsr(u32 msr, u64 v)
 
 /* The layers above and beside. */
 void mcheck_enable(void) { fake_cr[4] |= CR4_MCE; }
+u32 speculation;
+void speculation_choose(bool wanted, bool amd) { }
+void speculation_enable_cpu(void) { }
 u32 fake_last_ipi;
 struct percpu *fake_on_ipi;
 

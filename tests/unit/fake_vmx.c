@@ -55,11 +55,13 @@ void vmwrite(u64 field, u64 v)
 	current->field[field] = v;
 }
 
-char vmx_exit[1];
+char vmx_exit_plain[1], vmx_exit_guarded[1];
 
 /* The host's part of entry that the assembly does, the checks, and what an exit leaves behind. */
-bool vmx_enter(struct cpu_regs *regs, bool launched);
-bool vmx_enter(struct cpu_regs *regs, bool launched)
+bool vmx_enter_plain(struct cpu_regs *regs, bool launched);
+bool vmx_enter_guarded(struct cpu_regs *regs, bool launched);
+bool vmx_enter_guarded(struct cpu_regs *regs, bool launched) { fail_msg("nothing asks for guards"); return false; }
+bool vmx_enter_plain(struct cpu_regs *regs, bool launched)
 {
 	assert_true(current && current->launched == launched);
 	if (vmx_check_entry(fake_rule_counts)) {

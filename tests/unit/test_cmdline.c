@@ -23,12 +23,13 @@ static void defaults(void **state)
 	assert_int_equal(c.baud, 115200);
 	assert_int_equal(c.log_level, 2);
 	assert_false(c.noreboot);
+	assert_false(c.no_speculation_guards);
 	assert_string_equal(fake_log, "");
 }
 
 static void every_option(void **state)
 {
-	struct cmdline c = parse("  dom0_mem=1G dom0_max_vcpus=4\tconsole=com2,9600 loglvl=debug  noreboot ");
+	struct cmdline c = parse("  dom0_mem=1G dom0_max_vcpus=4\tconsole=com2,9600 loglvl=debug  noreboot spec=no");
 
 	assert_int_equal(c.dom0_mem, GiB(1));
 	assert_int_equal(c.dom0_max_vcpus, 4);
@@ -36,6 +37,7 @@ static void every_option(void **state)
 	assert_int_equal(c.baud, 9600);
 	assert_int_equal(c.log_level, 3);
 	assert_true(c.noreboot);
+	assert_true(c.no_speculation_guards);
 	assert_string_equal(fake_log, "");
 }
 
@@ -60,6 +62,7 @@ static void levels_and_consoles(void **state)
 static void the_last_one_counts(void **state)
 {
 	assert_int_equal(parse("dom0_mem=1G dom0_mem=2G").dom0_mem, GiB(2));
+	assert_false(parse("spec=no spec=yes").no_speculation_guards);
 	assert_int_equal(parse("dom0_mem=1G dom0_mem=x").dom0_mem, GiB(1));
 }
 
@@ -84,6 +87,7 @@ static void malformed_values_change_nothing(void **state)
 		"dom0_mem=4194305G", "dom0_mem=18446744073709551617K", "dom0_mem=99999999999999999999999M", "dom0_max_vcpus=",
 		"dom0_max_vcpus=0", "dom0_max_vcpus=129", "dom0_max_vcpus=2x", "console=", "console=com3", "console=com1,",
 		"console=com1,0", "console=com1,100000", "console=com11", "console=none,9600", "loglvl=", "loglvl=warning", "loglvl=3",
+		"spec=", "spec=off", "spec=nothing",
 	};
 	struct cmdline expected = parse("");
 

@@ -7,7 +7,7 @@
 #include "mm/page.h"
 
 const struct hvm_ops vmx_ops = { .name = "none" };
-char svm_after_vmrun[1];
+char svm_after_vmrun_plain[1], svm_after_vmrun_guarded[1];
 
 void cpuid_count(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d)
 {
@@ -25,8 +25,10 @@ static u64 next_exit = VMEXIT_HLT;
 static u32 seen_tlb_control;
 
 /* In the assembly's place: VMRUN's checks, and an exit. */
-void svm_enter(u64 vmcb_pa, struct cpu_regs *regs, u64 host_pa);
-void svm_enter(u64 vmcb_pa, struct cpu_regs *regs, u64 host_pa)
+void svm_enter_plain(u64 vmcb_pa, struct cpu_regs *regs, u64 host_pa);
+void svm_enter_guarded(u64 vmcb_pa, struct cpu_regs *regs, u64 host_pa);
+void svm_enter_guarded(u64 vmcb_pa, struct cpu_regs *regs, u64 host_pa) { fail_msg("nothing asks for guards"); }
+void svm_enter_plain(u64 vmcb_pa, struct cpu_regs *regs, u64 host_pa)
 {
 	struct vmcb *b = phys_to_virt(vmcb_pa);
 

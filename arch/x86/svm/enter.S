@@ -1,11 +1,13 @@
+#include <asm/guards.inc>
 /*
- * void svm_enter(u64 vmcb_pa, struct cpu_regs *regs, u64 host_pa): into the guest and back. APM 15.5.1.
+ * void svm_enter(u64 vmcb_pa, struct cpu_regs *regs, u64 host_pa): into the guest and back. APM 15.5.1. With guards or without.
  * GIF is off from CLGI to STGI, so an interrupt that arrives meanwhile waits, and ends the guest's run at once: with V_INTR_MASKING the
  * host's RFLAGS.IF, on here, decides over physical interrupts. rax, rsp, rip and rflags travel in the VMCB.
  */
 	.text
-	.globl svm_enter
-svm_enter:
+	.macro enter name, after, before, behind
+	.globl \name
+\name:
 	pushq %rbp
 	pushq %rbx
 	pushq %r12
@@ -14,6 +16,7 @@ svm_enter:
 	pushq %r15
 	pushq %rdx
 	pushq %rsi
+	\before
 	clgi
 	sti
 	movq %rdi, %rax
@@ -33,8 +36,8 @@ svm_enter:
 	movq 48(%rsi), %rsi
 	vmload %rax
 	vmrun %rax
-	.globl svm_after_vmrun
-svm_after_vmrun:
+	.globl \after
+\after:
 	vmsave %rax
 	pushq %rsi
 	movq 8(%rsp), %rsi
@@ -60,6 +63,7 @@ svm_after_vmrun:
 	xorl %r9d, %r9d
 	xorl %r10d, %r10d
 	xorl %r11d, %r11d
+	\behind
 	popq %rsi
 	popq %rax
 	vmload %rax
@@ -72,4 +76,8 @@ svm_after_vmrun:
 	popq %rbx
 	popq %rbp
 	ret
+	.endm
+
+	enter svm_enter_plain, svm_after_vmrun_plain
+	enter svm_enter_guarded, svm_after_vmrun_guarded, guard_entry, guard_exit
 	.section .note.GNU-stack, "", @progbits

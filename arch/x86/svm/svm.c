@@ -2,6 +2,7 @@
 #include <asm/cpu.h>
 #include <asm/hvm.h>
 #include <asm/insn.h>
+#include <asm/speculation.h>
 #include <asm/time.h>
 #include <asm/traps.h>
 #include "arch/x86/svm/svm.h"
@@ -34,8 +35,11 @@ static bool has_nrips;          /* [I] */
 static bool on_tcg;             /* [I] */
 static struct svm_cpu svm_cpu[NR_CPUS];     /* [c] */
 
-extern char svm_after_vmrun[];
-void svm_enter(u64 vmcb_pa, struct cpu_regs *regs, u64 host_pa);
+/* enter.S: two variants, of which one is chosen, and where each comes back to. */
+typedef void enter_fn(u64 vmcb_pa, struct cpu_regs *regs, u64 host_pa);
+enter_fn svm_enter_plain, svm_enter_guarded;
+extern char svm_after_vmrun_plain[], svm_after_vmrun_guarded[];
+static enter_fn *svm_enter;     /* [I] */
 
 static struct svm_vcpu *svm_of(const struct vcpu *v) { return v->hvm.vendor; }
 static struct vmcb *vmcb_of(const struct vcpu *v) { return svm_of(v)->vmcb; }
@@ -58,6 +62,7 @@ static const char *svm_probe(void)
 	on_tcg = hvm_runs_on_tcg();
 	max_asid = b - 1;
 	has_nrips = features & SVM_NRIPS;
+	svm_enter = speculation & SPEC_GUARDS ? svm_enter_guarded : svm_enter_plain;
 	return NULL;
 }
 
@@ -292,7 +297,7 @@ static void decode(struct vcpu *v, struct vmcb *b, struct vm_exit *x)
 	case VMEXIT_IOIO: decode_io(b, x); break;
 	case VMEXIT_NPF:
 		/* The guest's state is lost: the emulator has saved ours in its place (docs/testing.md, faults of the emulator). */
-		if (unlikely(b->rip == (u64)svm_after_vmrun))
+		if (unlikely(b->rip == (u64)svm_after_vmrun_plain || b->rip == (u64)svm_after_vmrun_guarded))
 			panic("a race between QEMU's threads has mixed up the hypervisor's state with the guest's: start it with -accel tcg,thread=single");
 		x->reason = EXIT_NPF;
 		x->npf.gpa = b->exitinfo2;

@@ -1,10 +1,13 @@
+#include <asm/guards.inc>
 /*
  * bool vmx_enter(struct cpu_regs *regs, bool launched): into the guest and back; false if the CPU refused to try (VMfail). SDM 27, 28.
+ * With guards or without.
  * Interrupts are off here, and those that arrive end the guest's run all the same. rsp, rip and rflags travel in the VMCS.
  */
 	.text
-	.globl vmx_enter
-vmx_enter:
+	.macro enter name, exit, before, behind
+	.globl \name
+\name:
 	pushq %rbp
 	pushq %rbx
 	pushq %r12
@@ -12,6 +15,7 @@ vmx_enter:
 	pushq %r14
 	pushq %r15
 	pushq %rdi
+	\before
 	movl $0x6c14, %eax              /* HOST_RSP */
 	vmwrite %rsp, %rax
 	testl %esi, %esi
@@ -30,16 +34,16 @@ vmx_enter:
 	movq 112(%rdi), %r14
 	movq 120(%rdi), %r15
 	movq 56(%rdi), %rdi
-	jnz 1f
+	jnz 7f
 	vmlaunch
-	jmp 2f
-1:	vmresume
-2:	popq %rdi
+	jmp 8f
+7:	vmresume
+8:	popq %rdi
 	xorl %eax, %eax
-	jmp 3f
+	jmp 9f
 	/* Where an exit arrives: HOST_RIP. */
-	.globl vmx_exit
-vmx_exit:
+	.globl \exit
+\exit:
 	pushq %rdi
 	movq 8(%rsp), %rdi
 	movq %rax, (%rdi)
@@ -66,12 +70,17 @@ vmx_exit:
 	xorl %r9d, %r9d
 	xorl %r10d, %r10d
 	xorl %r11d, %r11d
+	\behind
 	movl $1, %eax
-3:	popq %r15
+9:	popq %r15
 	popq %r14
 	popq %r13
 	popq %r12
 	popq %rbx
 	popq %rbp
 	ret
+	.endm
+
+	enter vmx_enter_plain, vmx_exit_plain
+	enter vmx_enter_guarded, vmx_exit_guarded, guard_entry, guard_exit
 	.section .note.GNU-stack, "", @progbits

@@ -2,6 +2,7 @@
 #include <asm/cpu.h>
 #include <asm/hvm.h>
 #include <asm/insn.h>
+#include <asm/speculation.h>
 #include <asm/time.h>
 #include <asm/traps.h>
 #include <asm/vmx_insn.h>
@@ -19,7 +20,7 @@ enum { VECTOR_DB = 1, VECTOR_AC = 17, VECTOR_MC = 18 };
  */
 #define SLICE_US 2000u
 
-extern char vmx_exit[];
+extern char vmx_exit_plain[], vmx_exit_guarded[];       /* where enter.S comes back to */
 
 static struct vmx_vcpu *vmx_of(const struct vcpu *v) { return v->hvm.vendor; }
 
@@ -74,7 +75,7 @@ static void set_host_state(void)
 	vmwrite(HOST_SYSENTER_EIP, 0);
 	vmwrite(HOST_PAT, rdmsr(MSR_PAT));
 	vmwrite(HOST_EFER, rdmsr(MSR_EFER));
-	vmwrite(HOST_RIP, (u64)vmx_exit);
+	vmwrite(HOST_RIP, (u64)(speculation & SPEC_GUARDS ? vmx_exit_guarded : vmx_exit_plain));
 }
 
 static void set_host_state_of_cpu(void)

@@ -2,6 +2,7 @@
 #include <asm/cpu.h>
 #include <asm/hvm.h>
 #include <asm/insn.h>
+#include <asm/speculation.h>
 #include <asm/vmx_insn.h>
 #include "arch/x86/vmx/vmcs.h"
 #include "arch/x86/vmx/vmx.h"
@@ -11,7 +12,10 @@ enum { VECTOR_DB = 1, VECTOR_NMI = 2, VECTOR_GP = 13, MSR_X2APIC_TPR = 0x808 };
 
 #define MAX_VPID 0xffffu
 
-bool vmx_enter(struct cpu_regs *regs, bool launched);
+/* enter.S: two variants, of which one is chosen. */
+typedef bool enter_fn(struct cpu_regs *regs, bool launched);
+enter_fn vmx_enter_plain, vmx_enter_guarded;
+static enter_fn *vmx_enter;     /* [I] */
 
 static struct pt_format ept_format;     /* [I] */
 
@@ -28,6 +32,7 @@ static const char *vmx_probe(void)
 		       "\"VT-x\" in its CPU settings";
 	if (!vmx_unlock())
 		return "VMX is switched off and locked by the firmware: enable \"Intel Virtualization Technology\" or \"VT-x\" in its CPU settings";
+	vmx_enter = speculation & SPEC_GUARDS ? vmx_enter_guarded : vmx_enter_plain;
 	why = vmx_find_capabilities();
 	ept_format = pt_ept;
 	if (!vmx_1g_pages)

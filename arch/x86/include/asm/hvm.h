@@ -91,8 +91,11 @@ extern const struct hvm_ops svm_ops, vmx_ops;
 
 static inline u64 hvm_get_cr(const struct vcpu *v, int which) { return hvm->get_cr(v, which); }
 
-/* Chooses the vendor by CPUID: NULL and hvm set, or the reason why this CPU can't run guests. */
-const char *hvm_select(void);
+/*
+ * Chooses the vendor by CPUID: NULL and hvm set, or the reason why this CPU can't run guests. `guards`: with
+ * all that is to be done against speculation.
+ */
+const char *hvm_select(bool guards);
 /* Is this CPU QEMU's emulation? It has faults of its own: docs/testing.md. */
 bool hvm_runs_on_tcg(void);
 extern unsigned hvm_phys_bits;          /* [I] width of machine addresses */
