@@ -135,8 +135,9 @@ static void free_small(void *object)
 	size_t offset = (size_t)((char *)object - (char *)(slab + 1));
 	bool was_full, empty;
 
-	BUG_ON(slab->tag != SLAB_TAG || slab->class >= NR_CLASSES || offset % class_size[slab->class] || !slab->used);
+	BUG_ON(slab->tag != SLAB_TAG || slab->class >= NR_CLASSES || offset % class_size[slab->class]);
 	spin_lock(&lock);
+	BUG_ON(!slab->used);
 	if (DEBUG_BUILD)
 		poison(object, slab);
 	was_full = slab->used == slab_capacity(slab->class);
