@@ -50,9 +50,9 @@ static void print_domains(void)
 static void print_cpus(void)
 {
 	for (u32 i = 0; i < nr_cpus; i++)
-		printk(LOG_ERR "CPU %u: APIC id %u, %lu interrupts, %lu TLB flushes, idle for %lu ms\n", i, percpu[i].apic_id,
-		       (unsigned long)percpu[i].irq_count, (unsigned long)percpu[i].tlb_flushes,
-		       (unsigned long)(percpu[i].idle_ns / 1000000));
+		printk(LOG_ERR "CPU %u: APIC id %u, %lu interrupts, %lu TLB flushes, idle for %lu ms, without interrupts for %lu ns at most\n", i,
+		       percpu[i].apic_id, (unsigned long)percpu[i].irq_count, (unsigned long)percpu[i].tlb_flushes,
+		       (unsigned long)(percpu[i].idle_ns / 1000000), (unsigned long)(percpu[i].irqs_off * 1000000 / time_scale.tsc_khz));
 }
 
 static void print_memory(void)
@@ -65,6 +65,7 @@ static const struct { char key; const char *what; void (*print)(void); } keys[] 
 	{ 'c', "CPUs", print_cpus },
 	{ 'd', "domains and their vCPUs", print_domains },
 	{ 'm', "memory", print_memory },
+	{ 'r', "measures the longest times without interrupts anew", record_longest_reset },
 };
 
 static void print_help(void)

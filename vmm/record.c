@@ -20,10 +20,10 @@
 _Static_assert(RECORD_RING * sizeof(struct record) == RING_FRAMES * PAGE_SIZE, "a ring is a block of the page allocator");
 _Static_assert(NR_CPUS * sizeof(struct record_cpu) == PAGE_SIZE, "the machine's part is two pages");
 
-struct record record_none = { .x.reason = EXIT_REASONS };
-
 static struct record_machine *machine;                      /* [I] */
 static struct record_cpu *cpus;                             /* [I] the array; each [c] */
+/* Each [c]: stands for the last exit of a vCPU that comes onto the pCPU. Its length holds the reason that it would have. */
+static struct record between[NR_CPUS] __aligned(64);
 static void *slots[SLOTS_MAX / IN_A_PAGE];                  /* [slots_lock] pages of counters, filled from the start */
 static struct record_vcpu *free_slots;                      /* [slots_lock] linked through `since` */
 static spinlock_t slots_lock = SPINLOCK(LOCK_HEAP);
@@ -59,8 +59,58 @@ void record_init_cpu(void)
 	p->records = page_to_virt(ring);
 	memset(p->records, 0, RING_FRAMES * PAGE_SIZE);
 	p->counters = &cpus[p->cpu];
-	p->last_exit = &record_none;
+	record_irqs_off(p);
 	__atomic_add_fetch(&machine->cpus, 1, __ATOMIC_SEQ_CST);
+}
+
+/* ---- the longest time without interrupts ---- */
+
+void record_irqs_off(struct percpu *p)
+{
+	struct record *r = &between[p->cpu];
+
+	*r = (struct record){ .who = ~0ull, .x = { .reason = EXIT_REASONS, .len = EXIT_REASONS } };
+	r->tsc_low = rdtsc_low();
+	p->last_exit = r;
+}
+
+void record_leave(struct percpu *p)
+{
+	struct record *r = &between[p->cpu];
+
+	if (p->last_exit == r)
+		return;
+	*r = *p->last_exit;
+	r->x.len = r->x.reason;
+	r->x.reason = EXIT_REASONS;
+	p->last_exit = r;
+}
+
+void record_longest(struct percpu *p)
+{
+	struct record_longest *l = &p->counters->irqs_off;
+	const struct record *r = p->last_exit;
+	bool switched = r == &between[p->cpu];
+	u32 reason = switched ? r->x.len : r->x.reason;
+
+	p->irqs_off = r->cost;
+	__atomic_store_n(&l->tsc, 0, __ATOMIC_RELAXED);
+	barrier();
+	l->who = r->who;
+	l->ticks = r->cost;
+	l->reason = (u16)reason;
+	l->row = reason == EXIT_HYPERCALL ? r->x.call.row : 0;
+	l->switched = switched && reason != EXIT_REASONS;
+	/* Release: a reader who finds the time finds the rest. */
+	__atomic_store_n(&l->tsc, rdtsc(), __ATOMIC_RELEASE);
+}
+
+void record_longest_reset(void)
+{
+	for (unsigned cpu = 0; cpu < nr_cpus; cpu++) {
+		__atomic_store_n(&cpus[cpu].irqs_off.tsc, 0, __ATOMIC_RELAXED);
+		__atomic_store_n(&percpu[cpu].irqs_off, 0, __ATOMIC_RELAXED);
+	}
 }
 
 /* ---- counters ---- */

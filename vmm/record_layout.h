@@ -10,7 +10,7 @@
 #include <asm/hvm.h>
 
 #define RECORD_MAGIC        0x7968746f42ull /* "Bothy" */
-#define RECORD_VERSION      1
+#define RECORD_VERSION      2
 #define RECORD_RING         4096u           /* records of a pCPU, a power of two */
 #define RECORD_CALLS        128u
 #define RECORD_NO_VCPU      0xff            /* the record tells of a whole domain */
@@ -61,11 +61,22 @@ struct record_machine {
 	u64 tsc_base;           /* TSC at system time 0 */
 };
 
+/* The longest time for which a pCPU took no interrupts, and the exit with which it began. */
+struct record_longest {
+	u64 tsc;                /* [a] when it ended; written last. 0: there is none */
+	u64 who;                /* whose exit, as in struct record_vcpu */
+	u32 ticks;
+	u16 reason;             /* of the exit; EXIT_REASONS: there was none, the pCPU was idle before */
+	u16 row;                /* of a hypercall, in vmm/hypercalls.def */
+	u64 switched;           /* the pCPU went from one vCPU to another meanwhile */
+};
+
 /* Second page: one for each pCPU, in cache lines of their own. */
 struct record_cpu {
 	u64 head;               /* [a] records written since boot; the last one may still be under way */
 	u64 idle_ns;
-	u64 unused[6];
+	struct record_longest irqs_off;
+	u64 unused[2];
 };
 
 struct record_exits { u64 count, sum, max, unused; };    /* TSC ticks */

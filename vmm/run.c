@@ -20,26 +20,28 @@ static inline void end_exit(struct percpu *p, const struct vcpu *v)
 {
 	struct record *r = p->last_exit;
 	struct record_exits *c;
-	u32 cost;
+	u64 cost;
 
 	c = &v->counters->exits[r->x.reason];
-	cost = rdtsc_low() - r->tsc_low;
-	r->cost = cost;
+	cost = r->cost = rdtsc_low() - r->tsc_low;
 	c->count++;
 	c->sum += cost;
 	if (unlikely(cost > c->max))
 		c->max = cost;
+	record_irqs_on(p, cost);
 }
 
-/* The vendor has described an exit in its record: the rest of it, but for the cost and what the handler adds. */
-static inline void begin_exit(struct percpu *p, struct record *r, const struct vcpu *v)
+/* The vendor has described an exit in its record, the last one: the rest of it, but for the cost and what the handler adds. */
+static inline struct record *begin_exit(struct percpu *p, const struct vcpu *v)
 {
+	struct record *r = p->last_exit;
+
 	rdtsc_halves(&r->tsc_low, &r->tsc_high);
 	r->cost = 0;
 	r->rip = v->hvm.regs.rip;
 	r->who = v->who;
-	p->last_exit = r;
 	record_done(p);
+	return r;
 }
 
 static __noinline void attend(struct vcpu *v)
@@ -90,7 +92,7 @@ static void take_off(struct percpu *p, struct vcpu *v, u64 now)
 	int state = vcpu_runnable(v) ? RUNSTATE_runnable : v->pause_flags & VCPU_BLOCKED ? RUNSTATE_blocked : RUNSTATE_offline;
 
 	end_exit(p, v);
-	p->last_exit = &record_none;
+	record_leave(p);
 	hvm_vcpu_save(v);
 	vcpu_set_runstate(v, state, now);
 	record_event(RECORD_STOP, v->domain, v, (u64)state, 0);
@@ -146,34 +148,36 @@ static void idle(struct percpu *p)
 {
 	u64 start = time_now();
 
-	if (!__atomic_load_n(&p->need_resched, __ATOMIC_SEQ_CST))
+	if (!__atomic_load_n(&p->need_resched, __ATOMIC_SEQ_CST)) {
+		p->last_exit->cost = rdtsc_low() - p->last_exit->tsc_low;
+		record_irqs_on(p, p->last_exit->cost);
 		interrupts_wait();
+		record_irqs_off(p);
+	}
 	p->idle_ns += time_now() - start;
 	p->counters->idle_ns = p->idle_ns;
 }
 
-/* Enters the guest: its exit, or NULL if this pCPU has something to do first. */
-static inline struct vm_exit *enter(struct percpu *p, struct vcpu *v)
+/* Enters the guest: the record of its exit, or NULL if this pCPU has something to do first. */
+static inline struct record *enter(struct percpu *p, struct vcpu *v)
 {
-	struct record *r;
-
 	if (unlikely(!hvm_begin(p)))
 		return NULL;
 	end_exit(p, v);
-	r = record_next(p);
-	hvm->run(v, &r->x);
+	p->last_exit = record_next(p);
+	hvm->run(v, &p->last_exit->x);
 	hvm_end(p);
-	begin_exit(p, r, v);
-	return &r->x;
+	return begin_exit(p, v);
 }
 
 void run_loop(void)
 {
 	struct percpu *p = this_cpu();
-	struct vm_exit *x;
+	struct record *r;
 	struct vcpu *v;
 
 	p->need_resched = 1;
+	record_irqs_off(p);
 	for (;;) {
 		if (__atomic_load_n(&p->need_resched, __ATOMIC_ACQUIRE))
 			schedule(p);
@@ -183,11 +187,11 @@ void run_loop(void)
 			continue;
 		}
 		offer_events(v);
-		x = enter(p, v);
+		r = enter(p, v);
 		if (unlikely(v->hvm.offered))
 			end_offer(p, v);
-		if (likely(x != NULL))
-			exit_handle(v, x);
+		if (likely(r != NULL))
+			exit_handle(v, &r->x);
 	}
 }
 

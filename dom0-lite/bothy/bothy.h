@@ -34,11 +34,18 @@ int source_open_rings(struct source *s);
 void source_read(struct source *s, struct samples *to);
 /* The same of one ring, for any of the rings that a test makes up. */
 void ring_read(const struct record *ring, const u64 *head, u32 size, u64 *next, u32 cpu, struct samples *to);
+/* The longest time without interrupts of a CPU, copied whole; false if there is none, or while it is written. */
+bool longest_read(const struct record_longest *from, struct record_longest *to);
+/* The longest of all CPUs, and which had it, by *cpu. */
+bool longest_of_all(const struct record_cpu *cpus, u32 nr, struct record_longest *to, u32 *cpu);
 /* The slot n, if it is somebody's, copied; slots appear while guests are made. */
 bool source_counters(struct source *s, u32 n, struct record_vcpu *out);
 u32 source_slots(struct source *s);
 u64 system_time(const struct source *s);       /* ns */
 u64 ticks_to_ns(const struct record_machine *m, u64 ticks);
+
+/* Asks the hypervisor to forget the longest times without interrupts: 0, or END_FAILED with a line on stderr. */
+int source_reset(void);
 
 /* A domain's name from xenstore, or "domain N". In a buffer that the next call of the same domain keeps. */
 const char *guest_name(u32 domid);
@@ -53,6 +60,8 @@ const char *call_label(u32 row);
 u32 call_rows(void);
 /* What one would call the record: a hypercall's name rather than "hypercall". */
 const char *record_label(const struct record *r);
+/* In which exit the time without interrupts began, and what more was in it: "memory_op populate_physmap of d3v0, and a switch". */
+void longest_label(const struct record_longest *l, char *out, size_t size);
 /* Calls fn for each field of the record, with its value as text; `number`: no quotes in JSON. */
 typedef void field_fn(void *to, const char *name, const char *value, bool number);
 void record_fields(const struct record *r, field_fn *fn, void *to);

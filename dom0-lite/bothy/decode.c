@@ -52,6 +52,15 @@ const char *record_label(const struct record *r)
 	return kind == EXIT_HYPERCALL || kind == RECORD_CALL ? call_label(r->x.call.row) : kind_label(kind);
 }
 
+void longest_label(const struct record_longest *l, char *out, size_t size)
+{
+	if (l->reason >= EXIT_REASONS)
+		snprintf(out, size, "waking up");
+	else
+		snprintf(out, size, "%s of d%uv%u%s", l->reason == EXIT_HYPERCALL ? call_label(l->row) : kind_label(l->reason), (u32)l->who & 0xffff,
+			 (u32)(l->who >> 16) & 0xff, l->switched ? ", and a switch" : "");
+}
+
 /* The word for `value` in "{a|b|c}", or the number. */
 static void choose(char *out, size_t size, const char *list, u64 value)
 {

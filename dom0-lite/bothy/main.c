@@ -19,11 +19,12 @@ static const char help[] =
 	"                       --text: a line each; --html: a page that shows itself, in any browser. FILE may be -\n"
 	"  exits  [--json] G    a guest's exits by reason and its hypercalls, since it was made\n"
 	"  list   [--json]      guests, their run time, and what was stolen from them\n"
-	"  info   [--json]      the machine, and how much was recorded\n"
+	"  info   [--json] [--reset]   the machine, how much was recorded, and each CPU's longest time without interrupts;\n"
+	"                       --reset: such times are measured anew from then on\n"
 	"\n"
 	"G is a guest's name or number. Exit status: 0, 1 if something failed, 2 for wrong usage, 3 if there is no such guest.\n";
 
-struct options { bool json, batch, text, html; double seconds; int count; const char *guest, *file; };
+struct options { bool json, batch, text, html, reset; double seconds; int count; const char *guest, *file; };
 
 static struct source source;
 static struct guest guests[GUESTS_MAX];
@@ -43,6 +44,28 @@ static int no_guest(const char *name)
 	return END_NO_GUEST;
 }
 
+/* The end of a CPU's line, or object: its longest time without interrupts. */
+static void print_longest(const struct record_cpu *c, bool json)
+{
+	const struct record_machine *m = source.machine;
+	bool found;
+	struct record_longest l;
+	char what[128];
+	u64 ns;
+
+	found = longest_read(&c->irqs_off, &l);
+	if (!found) {
+		printf(json ? ",\"irqs_off\":null}" : "\n");
+		return;
+	}
+	longest_label(&l, what, sizeof(what));
+	ns = ticks_to_ns(m, l.ticks);
+	if (json)
+		printf(",\"irqs_off\":{\"ns\":%" PRIu64 ",\"until_ns\":%" PRIu64 ",\"what\":\"%s\"}}", ns, ticks_to_ns(m, l.tsc - m->tsc_base), what);
+	else
+		printf(", without interrupts for at most %.1f us: %s\n", (double)ns / 1000, what);
+}
+
 static int info(const struct options *o)
 {
 	const struct record_machine *m = source.machine;
@@ -55,13 +78,14 @@ static int info(const struct options *o)
 		u64 head = source.cpus[i].head, idle = source.cpus[i].idle_ns;
 
 		if (o->json)
-			printf("%s{\"records\":%" PRIu64 ",\"idle_ns\":%" PRIu64 "}", i ? "," : "", head, idle);
+			printf("%s{\"records\":%" PRIu64 ",\"idle_ns\":%" PRIu64, i ? "," : "", head, idle);
 		else
-			printf("CPU %-3u         %" PRIu64 " records since boot, idle for %.3f s\n", i, head, (double)idle / 1e9);
+			printf("CPU %-3u         %" PRIu64 " records since boot, idle for %.3f s", i, head, (double)idle / 1e9);
+		print_longest(&source.cpus[i], o->json);
 	}
 	if (o->json)
 		printf("]}\n");
-	return END_OK;
+	return o->reset ? source_reset() : END_OK;
 }
 
 static int list(const struct options *o)
@@ -186,7 +210,7 @@ static int trace(const struct options *o)
 }
 
 static const struct option longs[] = {
-	{ "json", no_argument, NULL, 'j' }, { "batch", no_argument, NULL, 'b' }, { "text", no_argument, NULL, 't' },
+	{ "reset", no_argument, NULL, 'r' }, { "json", no_argument, NULL, 'j' }, { "batch", no_argument, NULL, 'b' }, { "text", no_argument, NULL, 't' },
 	{ "html", no_argument, NULL, 'm' }, { "guest", required_argument, NULL, 'g' }, { "seconds", required_argument, NULL, 's' },
 	{ "count", required_argument, NULL, 'n' }, { "output", required_argument, NULL, 'o' }, { "help", no_argument, NULL, 'h' }, { 0 },
 };
@@ -194,7 +218,7 @@ static const struct option longs[] = {
 /* What each command takes, and what runs it. */
 static int run_top(const struct options *o) { return top(&source, o->count, o->seconds, o->batch, o->json); }
 static const struct { const char *name, *takes; int (*run)(const struct options *); double seconds; } commands[] = {
-	{ "top", "jbsn", run_top, 1 }, { "trace", "gtmso", trace, 5 }, { "exits", "j", exits, 0 }, { "list", "j", list, 0 }, { "info", "j", info, 0 },
+	{ "top", "jbsn", run_top, 1 }, { "trace", "gtmso", trace, 5 }, { "exits", "j", exits, 0 }, { "list", "j", list, 0 }, { "info", "jr", info, 0 },
 };
 
 /* All of the text as a number in that range. */
@@ -235,6 +259,7 @@ int main(int argc, char **argv)
 		switch (c) {
 		case 'j': o.json = true; break;
 		case 'b': o.batch = true; break;
+		case 'r': o.reset = true; break;
 		case 't': o.text = true; break;
 		case 'm': o.html = true; break;
 		case 'g': o.guest = optarg; break;

@@ -1,7 +1,10 @@
-/* Reading a ring that goes on being written. */
+/* Reading what goes on being written. */
 #include "dom0-lite/bothy/bothy.h"
 #include <stdlib.h>
 #include <string.h>
+
+/* How often a copy is tried. Only a CPU that breaks one record of its own after the other needs more than one. */
+#define TRIES     16
 
 #define MARGIN    256u          /* records that may be written while we read */
 #define UNDER_WAY 64u           /* below the head: an exit without its cost may still get it */
@@ -50,4 +53,32 @@ void ring_read(const struct record *ring, const u64 *head, u32 size, u64 *next, 
 		to->nr -= gone;
 		to->lost += gone;
 	}
+}
+
+bool longest_read(const struct record_longest *from, struct record_longest *to)
+{
+	for (int i = 0; i < TRIES; i++) {
+		u64 tsc = __atomic_load_n(&from->tsc, __ATOMIC_ACQUIRE);
+
+		*to = *from;
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		if (tsc && tsc == __atomic_load_n(&from->tsc, __ATOMIC_RELAXED))
+			return true;
+	}
+	return false;
+}
+
+bool longest_of_all(const struct record_cpu *cpus, u32 nr, struct record_longest *to, u32 *cpu)
+{
+	struct record_longest l;
+	bool found = false;
+
+	for (u32 i = 0; i < nr; i++) {
+		if (!longest_read(&cpus[i].irqs_off, &l) || (found && l.ticks <= to->ticks))
+			continue;
+		*to = l;
+		*cpu = i;
+		found = true;
+	}
+	return found;
 }

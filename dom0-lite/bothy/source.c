@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <xencall.h>
 #include <xenforeignmemory.h>
 #include <xenstore.h>
+#include <xen/sysctl.h>
 
 #define ANY_DOMAIN  0x7ff2u         /* Xen's own: nobody's pages */
 #define MAP_MAX     64u             /* pages in one call */
@@ -101,6 +103,28 @@ u64 ticks_to_ns(const struct record_machine *m, u64 ticks)
 u64 system_time(const struct source *s)
 {
 	return ticks_to_ns(s->machine, __builtin_ia32_rdtsc() - s->machine->tsc_base);
+}
+
+int source_reset(void)
+{
+	xencall_handle *call = xencall_open(NULL, 0);
+	struct { struct xen_sysctl op; char key; } *b = call ? xencall_alloc_buffer(call, sizeof(*b)) : NULL;
+	int failed = -1;
+
+	if (b) {
+		memset(b, 0, sizeof(*b));
+		b->key = 'r';
+		b->op.cmd = XEN_SYSCTL_debug_keys;
+		b->op.interface_version = XEN_SYSCTL_INTERFACE_VERSION;
+		b->op.u.debug_keys.nr_keys = 1;
+		set_xen_guest_handle(b->op.u.debug_keys.keys, &b->key);
+		failed = xencall1(call, __HYPERVISOR_sysctl, (unsigned long)&b->op);
+		xencall_free_buffer(call, b);
+	}
+	xencall_close(call);
+	if (failed)
+		fprintf(stderr, "bothy: the hypervisor can't be asked to forget\n");
+	return failed ? END_FAILED : END_OK;
 }
 
 /* ---- names ---- */

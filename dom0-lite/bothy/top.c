@@ -89,11 +89,26 @@ static int figures(const struct row *r, double seconds, char *out, size_t size)
 static const char head[] = "guest                   id vcpus   cpu% steal%   exits/s";
 static const char head_exits[] = "exits by reason, and how long one takes";
 
+/* The longest time for which a CPU took no interrupts, since the last `bothy info --reset`: "83.1 us by CPU 1, memory_op ... of d3v0". */
+static void describe_longest(const struct source *s, char *out, size_t size)
+{
+	struct record_longest l;
+	char what[128];
+	u32 cpu;
+
+	out[0] = '\0';
+	if (!longest_of_all(s->cpus, s->machine->cpus, &l, &cpu))
+		return;
+	longest_label(&l, what, sizeof(what));
+	snprintf(out, size, "%.1f us by CPU %u, %s", (double)ticks_to_ns(s->machine, l.ticks) / 1000, cpu, what);
+}
+
 static void print_text(const struct source *s, const struct row *r, u32 nr, double seconds)
 {
-	char text[128], exits[101];
+	char text[192], exits[101];
 
-	printf("%s  %s\n", head, head_exits);
+	describe_longest(s, text, sizeof(text));
+	printf("longest without interrupts: %s\n%s  %s\n", text, head, head_exits);
 	for (u32 i = 0; i < nr; i++) {
 		figures(&r[i], seconds, text, sizeof(text));
 		describe_exits(s->machine, &r[i], seconds, exits, sizeof(exits) - 1);
@@ -103,7 +118,14 @@ static void print_text(const struct source *s, const struct row *r, u32 nr, doub
 
 static void print_json(const struct source *s, const struct row *r, u32 nr, double seconds)
 {
-	printf("{\"seconds\":%.3f,\"guests\":[", seconds);
+	struct record_longest l = { 0 };
+	char what[128] = "";
+	u32 cpu = 0;
+
+	if (longest_of_all(s->cpus, s->machine->cpus, &l, &cpu))
+		longest_label(&l, what, sizeof(what));
+	printf("{\"seconds\":%.3f,\"irqs_off\":{\"ns\":%" PRIu64 ",\"cpu\":%u,\"what\":\"%s\"},\"guests\":[", seconds,
+	       ticks_to_ns(s->machine, l.ticks), cpu, what);
 	for (u32 i = 0; i < nr; i++) {
 		printf("%s\n{\"name\":", i ? "," : "");
 		json_string(stdout, guest_name(r[i].now->domid));
@@ -138,22 +160,25 @@ static void show_machine(const struct source *s, u64 idle, double seconds)
 {
 	u64 up = system_time(s) / 1000000000;
 	double share = 1 - (double)idle / seconds / 1e9 / s->machine->cpus;
+	char longest[192];
 
 	mvprintw(0, 0, "Bothy, up %" PRIu64 ":%02" PRIu64 ":%02" PRIu64 ", %u CPUs, %.1f %% busy", up / 3600, up / 60 % 60, up % 60, s->machine->cpus,
 		 share > 0 ? 100 * share : 0);
+	describe_longest(s, longest, sizeof(longest));
+	mvprintw(1, 0, "longest without interrupts: %.*s", MAX(COLS - 28, 0), longest);
 }
 
 /* On a wide screen a guest's exits stand beside its figures, on one of 80 columns below them. */
 static void show(const struct source *s, const struct row *r, u32 nr, u64 idle, double seconds)
 {
-	int beside = (int)sizeof(head) + 1, column = COLS >= beside + 60 ? beside : 4, y = 2;
+	int beside = (int)sizeof(head) + 1, column = COLS >= beside + 60 ? beside : 4, y = 3;
 	char text[512];
 
 	erase();
 	show_machine(s, idle, seconds);
 	attron(A_REVERSE);
 	snprintf(text, sizeof(text), "%s%s%s", head, column == beside ? "  " : "", column == beside ? head_exits : "");
-	mvprintw(1, 0, "%-*.*s", COLS, COLS, text);
+	mvprintw(2, 0, "%-*.*s", COLS, COLS, text);
 	attroff(A_REVERSE);
 	for (u32 i = 0; i < nr && y < LINES - 1 - (column != beside); i++) {
 		int room = COLS - column - 1;

@@ -206,6 +206,30 @@ bool source_counters(struct source *s, u32 n, struct record_vcpu *out)
 	return out->who != ~0ull;
 }
 
+static void longest_times(void **state)
+{
+	struct record_cpu cpus[3] = { { .irqs_off = { .tsc = 5, .ticks = 100, .reason = EXIT_NPF, .who = 3 | 2 << 16 } },
+				      { .irqs_off = { .tsc = 6, .ticks = 300, .reason = EXIT_HYPERCALL, .row = 1, .who = 7, .switched = 1 } },
+				      { .irqs_off = { .tsc = 0, .ticks = 900 } } };
+	struct record_longest l;
+	char text[64];
+	u32 cpu = 99;
+
+	assert_true(longest_read(&cpus[0].irqs_off, &l));
+	longest_label(&l, text, sizeof(text));
+	assert_string_equal(text, "nested page fault of d3v2");
+	/* One that is being written is none. */
+	assert_false(longest_read(&cpus[2].irqs_off, &l));
+	assert_true(longest_of_all(cpus, 3, &l, &cpu));
+	assert_int_equal(cpu, 1);
+	longest_label(&l, text, sizeof(text));
+	assert_string_equal(text, "xen_version version of d7v0, and a switch");
+	l.reason = EXIT_REASONS;
+	longest_label(&l, text, sizeof(text));
+	assert_string_equal(text, "waking up");
+	assert_false(longest_of_all(&cpus[2], 1, &l, &cpu));
+}
+
 /* A domain's figures are its vCPUs' sums, but for the largest, and what a vCPU does now counts as well. */
 static void sums(void **state)
 {
@@ -275,7 +299,8 @@ static void traces(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(names), cmocka_unit_test(fields), cmocka_unit_test(rings), cmocka_unit_test(busy_rings), cmocka_unit_test(rings_that_are_written_meanwhile), cmocka_unit_test(sums), cmocka_unit_test(traces),
+		cmocka_unit_test(names), cmocka_unit_test(fields), cmocka_unit_test(rings), cmocka_unit_test(busy_rings), cmocka_unit_test(rings_that_are_written_meanwhile),
+		cmocka_unit_test(longest_times), cmocka_unit_test(sums), cmocka_unit_test(traces),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

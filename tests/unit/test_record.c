@@ -5,6 +5,9 @@
 #include "vmm/domain.h"
 #include "vmm/record.h"
 
+static u64 tsc = 1;
+u64 rdtsc(void) { return tsc; }
+
 static struct domain domain = { .domid = 7 };
 static struct vcpu vcpu = { .domain = &domain, .id = 3 };
 
@@ -104,6 +107,107 @@ static void resources(void **state)
 	assert_ptr_equal(frame(RECORD_ID_RING + 1, 63), (u8 *)percpu[1].records + 63 * PAGE_SIZE);
 }
 
+/* ---- the longest time without interrupts ---- */
+
+/* The vCPU's exit begins at `start`, and it goes on, or leaves the pCPU, at `end`: as vmm/run.c does. */
+static void an_exit(u32 start, u32 end, u32 reason, u16 row)
+{
+	struct percpu *p = this_cpu();
+	struct record *r = record_next(p);
+
+	*r = (struct record){ .tsc_low = start, .who = 7 | 3 << 16, .x = { .reason = reason, .call.row = row } };
+	p->last_exit = r;
+	record_done(p);
+	r->cost = end - start;
+	record_irqs_on(p, r->cost);
+}
+
+/* The same for what is between two vCPUs. */
+static void until(u32 end)
+{
+	struct record *r = this_cpu()->last_exit;
+
+	r->cost = end - r->tsc_low;
+	record_irqs_on(this_cpu(), r->cost);
+}
+
+static const struct record_longest *longest(u32 cpu) { return &percpu[cpu].counters->irqs_off; }
+
+static void the_longest_is_kept(void **state)
+{
+	record_longest_reset();
+	assert_int_equal(longest(0)->tsc, 0);
+	tsc = 1000;
+	an_exit(100, 150, EXIT_CPUID, 0);
+	assert_int_equal(longest(0)->tsc, 1000);
+	assert_int_equal(longest(0)->ticks, 50);
+	assert_int_equal(longest(0)->reason, EXIT_CPUID);
+	tsc = 2000;
+	an_exit(200, 250, EXIT_HYPERCALL, 9);
+	assert_int_equal(longest(0)->tsc, 1000);
+	/* The counter's low half wraps. */
+	an_exit(~0u - 9, 90, EXIT_HYPERCALL, 9);
+	assert_int_equal(longest(0)->tsc, 2000);
+	assert_int_equal(longest(0)->ticks, 100);
+	assert_int_equal(longest(0)->row, 9);
+	assert_int_equal(longest(0)->who, 7 | 3 << 16);
+	assert_int_equal(longest(0)->switched, 0);
+	/* Each CPU has its own. */
+	assert_int_equal(longest(1)->tsc, 0);
+	record_longest_reset();
+	assert_int_equal(longest(0)->tsc, 0);
+	an_exit(0, 1, EXIT_CPUID, 0);
+	assert_int_equal(longest(0)->ticks, 1);
+}
+
+static void a_switch_goes_on_with_the_time(void **state)
+{
+	record_longest_reset();
+	an_exit(1000, 1040, EXIT_HYPERCALL, 5);
+	record_leave(this_cpu());
+	/* On to the next vCPU, which is not entered either, and to a third. */
+	until(1060);
+	record_leave(this_cpu());
+	tsc = 7;
+	until(1090);
+	assert_int_equal(longest(0)->ticks, 90);
+	assert_int_equal(longest(0)->reason, EXIT_HYPERCALL);
+	assert_int_equal(longest(0)->row, 5);
+	assert_int_equal(longest(0)->switched, 1);
+	/* As an exit it belongs to no vCPU. */
+	assert_int_equal(this_cpu()->last_exit->x.reason, EXIT_REASONS);
+}
+
+static void idling_is_no_time(void **state)
+{
+	record_longest_reset();
+	an_exit(1000, 1010, EXIT_HLT, 0);
+	record_leave(this_cpu());
+	until(1020);
+	assert_int_equal(longest(0)->ticks, 20);
+	tsc = 900000;
+	record_irqs_off(this_cpu());
+	until(900030);
+	assert_int_equal(longest(0)->ticks, 30);
+	assert_int_equal(longest(0)->reason, EXIT_REASONS);
+	assert_int_equal(longest(0)->who, ~0ull);
+	assert_int_equal(longest(0)->switched, 0);
+}
+
+/* Between two vCPUs each pCPU writes to a line of its own: one for all was in every CPU's way at each switch. */
+static void no_line_is_shared(void **state)
+{
+	struct record *r[2];
+
+	for (fake_cpu = 0; fake_cpu < 2; fake_cpu++) {
+		record_irqs_off(this_cpu());
+		r[fake_cpu] = this_cpu()->last_exit;
+	}
+	fake_cpu = 0;
+	assert_true((u64)r[0] / 64 != (u64)r[1] / 64);
+	assert_int_equal((u64)r[0] % 64, 0);
+}
+
 static void a_panic(void **state)
 {
 	fake_log_clear();
@@ -118,7 +222,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_machine), cmocka_unit_test(a_record), cmocka_unit_test(goes_round), cmocka_unit_test(counters),
-		cmocka_unit_test(resources), cmocka_unit_test(a_panic),
+		cmocka_unit_test(resources), cmocka_unit_test(the_longest_is_kept), cmocka_unit_test(a_switch_goes_on_with_the_time),
+		cmocka_unit_test(idling_is_no_time), cmocka_unit_test(no_line_is_shared), cmocka_unit_test(a_panic),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

@@ -13,6 +13,9 @@ void outb(u16 port, u8 v) { }
 static u64 wall_sec, wall_system;
 void time_set_wallclock(u64 sec, u32 nsec, u64 system_time) { wall_sec = sec; wall_system = system_time; }
 
+static unsigned resets;
+void record_longest_reset(void) { resets++; }
+
 static struct domain *a, *b;
 static struct vcpu *v;
 static struct xen_sysctl op;
@@ -237,6 +240,10 @@ static void keys(void **state)
 	assert_logged("CPU 3: APIC id 3");
 	assert_logged("domain 3:");
 	assert_logged("1000 of 65536 pages free");
+	fake_memory[0] = 'r';
+	op.u.debug_keys.nr_keys = 1;
+	assert_int_equal(call(hc_debug_keys), 0);
+	assert_int_equal(resets, 1);
 	fake_memory[0] = 'z';
 	op.u.debug_keys.nr_keys = 1;
 	fake_log_clear();

@@ -7,6 +7,7 @@
 #define outb        machine_outb
 #define inl         machine_inl
 #define rdtsc       machine_rdtsc
+#define rdtsc_low   machine_rdtsc_low
 #define rdmsr       machine_rdmsr
 #define wrmsr       machine_wrmsr
 #define read_cr0    machine_read_cr0
@@ -33,6 +34,7 @@
 #undef outb
 #undef inl
 #undef rdtsc
+#undef rdtsc_low
 #undef rdmsr
 #undef wrmsr
 #undef read_cr0
@@ -62,6 +64,7 @@ u8 inb(u16 port);
 void outb(u16 port, u8 v);
 u32 inl(u16 port);
 u64 rdtsc(void);        /* the host's, if the test has none of its own */
+static inline u32 rdtsc_low(void) { return (u32)rdtsc(); }
 
 /* tests/unit/fake_vendor.c */
 u64 rdmsr(u32 msr);

@@ -20,6 +20,14 @@ check "nowhere to write: 1" status 1 'No space' sh -c 'bothy info >/dev/full'
 check "no such guest: 3" status 3 'no guest nobody' bothy exits nobody
 check "info" status 0 'records since boot' bothy info
 check "info --json" status 0 '"cpus":2' bothy info --json
+check "info: the longest time without interrupts" status 0 'without interrupts for at most [0-9.]* us: [a-z]' bothy info
+check "info --json: with what" status 0 '"irqs_off":{"ns":[0-9]*,"until_ns":[0-9]*,"what":"[^"]' bothy info --json
+# longest NS: none of the CPUs' longest times ended before that.
+since() { bothy info --json | grep -o '"until_ns":[0-9]*' | awk -F: -v t="$1" '$2 < t { bad = 1 } END { exit bad }'; }
+now=$(bothy info --json | sed -n 's/.*"seconds":\([0-9]*\)\.\([0-9]*\).*/\1\2000000/p')
+check "info: before a reset" not since "$now"
+check "info --reset" bothy info --reset
+check "info: after it" since "$now"
 
 bothy trace --seconds 20 -o /tmp/all.json 2>/tmp/trace.log &
 all=$!

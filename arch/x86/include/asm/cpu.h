@@ -34,6 +34,7 @@ struct percpu {
 	struct record *records;     /* [I] the ring of what happened here: vmm/record.h */
 	struct record_cpu *counters; /* [I] */
 	struct record *last_exit;   /* of the current vCPU */
+	u64 irqs_off;               /* [a] the longest time without interrupts here, in TSC ticks: vmm/record.h */
 	u64 timer_armed;            /* system time at which the physical timer will fire, ~0 if it won't */
 };
 
