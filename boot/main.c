@@ -38,7 +38,8 @@
 #define FRAMES_STEP      (MiB(2) / sizeof(struct page) * PAGE_SIZE)     /* RAM that 2 MiB of struct page describe */
 #define MESSAGES         0xfee00000u    /* interrupts are written there (SDM 11.11.1): devices do it, CPUs have no business there */
 #define MESSAGES_SIZE    MiB(1)
-#define CONSOLE_TICK_NS  10000000ull
+#define CONSOLE_TICK_NS  10000000ull    /* for input; while there is output, */
+#define CONSOLE_SEND_NS  1000000ull     /* as often as the port has room, but no more than this */
 
 extern char image_start[], image_end[];
 void boot_main(u32 magic, u32 info, u32 image);
@@ -55,14 +56,10 @@ static struct timer console_timer;
 
 static void init_console(void)
 {
-	char spec[32];
+	u16 port = options.console == CONSOLE_COM1 ? UART_COM1 : UART_COM2;
 
-	if (options.console == CONSOLE_NONE)
-		snprintf(spec, sizeof(spec), "none");
-	else
-		snprintf(spec, sizeof(spec), "com%d,%u", options.console == CONSOLE_COM1 ? 1 : 2, options.baud);
-	if (!console_init(spec) && options.console != CONSOLE_NONE)
-		io_policy_hide_uart(options.console == CONSOLE_COM1 ? UART_COM1 : UART_COM2);
+	if (options.console != CONSOLE_NONE && console_init(port, options.baud))
+		io_policy_hide_uart(port);
 	console_set_level(options.log_level);
 	panic_reboots = !options.noreboot;
 	traps_set_panic_hooks(console_emergency, record_dump);
@@ -266,9 +263,11 @@ static void start_cpus(void)
 
 static void console_tick(void *arg __unused)
 {
+	u64 again = console_send();
+
 	if (console_poll())
 		evtchn_raise_global_virq(dom0, VIRQ_CONSOLE);
-	timer_set(&console_timer, 0, time_now() + CONSOLE_TICK_NS);
+	timer_set(&console_timer, 0, time_now() + (again ? MIN(MAX(again, CONSOLE_SEND_NS), CONSOLE_TICK_NS) : CONSOLE_TICK_NS));
 }
 
 /* The kernel's image is copied out of the way: dom0's own memory may well be where the loader put it. */
@@ -321,6 +320,7 @@ static void __noreturn boot_rest(void)
 		panic("no memory for a timer");
 	timer_init(&console_timer, console_tick, NULL);
 	build_dom0();
+	console_queue();            /* the log no longer waits for the serial line */
 	console_tick(NULL);
 	run_loop();
 }

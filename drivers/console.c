@@ -1,8 +1,9 @@
 /*
  * printk's back end. Everything goes through one lock and leaves in whole lines; the lock is the last in the order, so a line may
- * be printed from anywhere.
+ * be printed from anywhere. A line takes the port milliseconds: so it goes to a ring, from which the boot CPU's tick feeds the port.
  */
 #include "drivers/console.h"
+#include <asm/cpu.h>
 #include <asm/spinlock.h>
 #include <stdarg.h>
 #include "drivers/uart.h"
@@ -10,11 +11,15 @@
 #include "lib/string.h"
 
 #define LOG_SIZE   32768u       /* powers of two: positions wrap at 2^32 */
+#define OUTPUT_SIZE 131072u     /* eleven seconds of a line at 115200 baud */
 #define INPUT_SIZE 256u
+#define SENT_MAX   32u          /* bytes for the port in one step, at a microsecond each */
+#define READ_MAX   32u
+#define STALLS_MAX 1000u        /* steps without room at the port, a second or more: nothing is going to leave */
 #define LINE_MAX   256
 #define PREFIX     "(bothy) "
 
-_Static_assert((LOG_SIZE & (LOG_SIZE - 1)) == 0 && (INPUT_SIZE & (INPUT_SIZE - 1)) == 0, "rings index by mask");
+_Static_assert((LOG_SIZE & (LOG_SIZE - 1)) == 0 && (OUTPUT_SIZE & (OUTPUT_SIZE - 1)) == 0 && (INPUT_SIZE & (INPUT_SIZE - 1)) == 0, "rings index by mask");
 
 static spinlock_t lock = SPINLOCK(LOCK_CONSOLE);
 static bool emergency;          /* [a] the lock is ignored */
@@ -25,6 +30,12 @@ static u32 log_end;             /* bytes ever written */
 static u32 log_held;            /* of these, how many the ring has for readers */
 static bool log_midline;        /* the last byte logged was no newline */
 static bool serial_midline;     /* the same for the port, dom0's bytes included */
+
+static char output[OUTPUT_SIZE];
+static u32 output_put, output_sent;     /* [a] changed under the lock */
+static bool queued;             /* output waits for console_send */
+static u32 stalls;              /* steps without room at the port, in a row */
+static u32 lost;                /* bytes that were left out, and not told yet */
 
 static char input[INPUT_SIZE];
 static u32 input_put, input_got;
@@ -43,9 +54,56 @@ static void release(bool locked)
 		spin_unlock(&lock);
 }
 
+static u32 waiting(void)
+{
+	return __atomic_load_n(&output_put, __ATOMIC_RELAXED) - __atomic_load_n(&output_sent, __ATOMIC_RELAXED);
+}
+
+bool console_ready(void) { return waiting() <= OUTPUT_SIZE / 2; }
+void console_queue(void) { queued = true; }
+
+/* Sends all that waits, by waiting for the port. */
+static void flush(void)
+{
+	for (; waiting(); output_sent++)
+		uart_putc(output[output_sent % OUTPUT_SIZE]);
+}
+
+void console_flush(void)
+{
+	bool locked = acquire();
+
+	queued = false;
+	flush();
+	release(locked);
+}
+
 void console_emergency(void)
 {
+	/* A moment for whoever is at it: this CPU may be the one. */
+	for (int i = 0; i < 100000 && spin_is_locked(&lock); i++)
+		cpu_relax();
 	__atomic_store_n(&emergency, true, __ATOMIC_RELAXED);
+	console_flush();
+}
+
+u64 console_send(void)
+{
+	bool locked = acquire();
+	u32 before = output_sent, room;
+	u64 again;
+
+	while (output_sent - before < SENT_MAX && (room = MIN(waiting(), uart_room())))
+		for (; room; room--, output_sent++)
+			uart_put(output[output_sent % OUTPUT_SIZE]);
+	stalls = waiting() && output_sent == before ? stalls + 1 : 0;
+	if (stalls > STALLS_MAX) {
+		lost += waiting();
+		output_sent = output_put;
+	}
+	again = waiting() ? uart_drain_ns() : 0;
+	release(locked);
+	return again;
 }
 
 void console_set_level(unsigned level)
@@ -53,12 +111,20 @@ void console_set_level(unsigned level)
 	log_level = level;
 }
 
+static void send(char c)
+{
+	if (waiting() < OUTPUT_SIZE)
+		output[output_put++ % OUTPUT_SIZE] = c;
+	else
+		lost++;
+}
+
 /* Terminals want a carriage return; the log doesn't. */
 static void serial_put(char c)
 {
 	if (c == '\n')
-		uart_putc('\r');
-	uart_putc(c);
+		send('\r');
+	send(c);
 	serial_midline = c != '\n';
 }
 
@@ -89,6 +155,27 @@ static void put_line(const char *s)
 	}
 }
 
+/* Before anything is written: what was left out is told where it is missing, as soon as there is room. */
+static bool begin(void)
+{
+	bool locked = acquire();
+	char text[80];
+
+	if (unlikely(lost && console_ready())) {
+		snprintf(text, sizeof(text), "%u bytes were left out here: the serial line is slower\n", lost);
+		lost = 0;
+		put_line(text);
+	}
+	return locked;
+}
+
+static void end(bool locked)
+{
+	if (!queued)
+		flush();
+	release(locked);
+}
+
 void printk(const char *fmt, ...)
 {
 	char line[LINE_MAX];
@@ -106,19 +193,18 @@ void printk(const char *fmt, ...)
 	if (vsnprintf(line, sizeof(line), fmt, args) >= LINE_MAX)
 		line[LINE_MAX - 2] = '\n';
 	va_end(args);
-	locked = acquire();
+	locked = begin();
 	put_line(line);
-	release(locked);
+	end(locked);
 }
 
-void console_write_guest(u16 domid, const char *buf, size_t len)
+void console_write_guest(const char *buf, size_t len)
 {
-	bool locked = acquire();
+	bool locked = begin();
 
-	(void)domid;
 	for (size_t i = 0; i < len; i++)
 		serial_put(buf[i]);
-	release(locked);
+	end(locked);
 }
 
 bool console_poll(void)
@@ -128,7 +214,7 @@ bool console_poll(void)
 	int c;
 
 	/* What doesn't fit stays in the UART, whose own overrun is the user's pasting too fast. */
-	while (input_put - input_got < INPUT_SIZE && (c = uart_getc()) >= 0)
+	while (input_put - input_got < INPUT_SIZE && input_put - before < READ_MAX && (c = uart_getc()) >= 0)
 		input[input_put++ % INPUT_SIZE] = (char)c;
 	before = input_put - before;
 	release(locked);
@@ -154,8 +240,13 @@ size_t console_log_read(u32 *pos, char *buf, size_t len)
 	/* Neither overwritten nor from the future. */
 	if (log_end - *pos > log_held)
 		*pos = log_end - log_held;
-	while (n < len && *pos != log_end)
-		buf[n++] = log_ring[(*pos)++ % LOG_SIZE];
+	while (n < len && *pos != log_end) {
+		u32 at = *pos % LOG_SIZE, run = MIN(MIN(log_end - *pos, LOG_SIZE - at), (u32)(len - n));
+
+		memcpy(buf + n, log_ring + at, run);
+		n += run;
+		*pos += run;
+	}
 	release(locked);
 	return n;
 }
@@ -179,42 +270,13 @@ void console_log_clear(u32 pos)
 	release(locked);
 }
 
-/* Decimal digits to the end of the string; 0 if there is anything else. */
-static u32 parse_baud(const char *s)
+bool console_init(u16 port, u32 baud)
 {
-	u32 n = 0;
-
-	for (; *s; s++) {
-		if (*s < '0' || *s > '9' || n > 115200)
-			return 0;
-		n = n * 10 + (u32)(*s - '0');
-	}
-	return n <= 115200 ? n : 0;
-}
-
-int console_init(const char *spec)
-{
-	u16 base = UART_COM1;
-	u32 baud = 115200;
-
-	if (!spec)
-		spec = "com1";
-	if (!strcmp(spec, "none"))
-		return 0;
-	if (!strncmp(spec, "com2", 4))
-		base = UART_COM2;
-	else if (strncmp(spec, "com1", 4))
-		return -EINVAL;
-	if (spec[4] == ',')
-		baud = parse_baud(spec + 5);
-	else if (spec[4])
-		return -EINVAL;
-	if (!baud)
-		return -EINVAL;
-	if (!uart_init(base, baud))
-		return -ENODEV;
+	if (!uart_init(port, baud))
+		return false;
 	/* What was said before the port was known. */
 	for (u32 i = 0; i < log_held; i++)
 		serial_put(log_ring[i]);
-	return 0;
+	flush();
+	return true;
 }

@@ -7,18 +7,29 @@
 
 #include "lib/base.h"
 
-/*
- * Opens the port that `spec` (the console= option, NULL: com1) names: com1[,baud], com2[,baud] or none. -EINVAL if it is not
- * understood and -ENODEV if there is no such UART; the ring works in any case, also before this is called.
- */
-int console_init(const char *spec);
+/* Opens the UART at this I/O address: false if there is none. The log works in any case, also before this is called. */
+bool console_init(u16 port, u32 baud);
 /* Lines above this level (0 errors .. 3 debug, default 2) are dropped. */
 void console_set_level(unsigned level);
-/* From now on the console's lock is not taken: the machine is going down, and whoever holds it may never let go. */
+/*
+ * From now on what is to be sent waits until console_send() takes it to the port. Before this, and after the two calls below, it leaves at
+ * once, and the caller waits for the port: milliseconds for a line.
+ */
+void console_queue(void);
+/* Sends what the port has room for, a bounded number of bytes. Returns ns until there is room for more; 0: nothing waits. */
+u64 console_send(void);
+/*
+ * True if little waits to be sent. Whoever can wait asks before it writes: the rest of the room is for those that can't. If even that is
+ * used up, bytes are left out on the port (not in the log), and the next line says how many.
+ */
+bool console_ready(void);
+/* Sends all that waits: the machine is about to end. */
+void console_flush(void);
+/* The same, in a panic: from now on the console's lock is not taken, for whoever holds it may never let go. */
 void console_emergency(void);
 
-/* A guest's bytes as they are: to the serial port, not to the ring. */
-void console_write_guest(u16 domid, const char *buf, size_t len);
+/* The service domain's bytes as they are: to the serial port, not to the log. */
+void console_write_guest(const char *buf, size_t len);
 
 /* Moves what has been received to the input ring; true if there was anything (then dom0 gets VIRQ_CONSOLE). */
 bool console_poll(void);

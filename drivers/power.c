@@ -2,6 +2,7 @@
 #include <asm/cpu.h>
 #include <asm/insn.h>
 #include "drivers/acpi.h"
+#include "drivers/console.h"
 #include "drivers/power.h"
 
 enum { SLP_EN = 1 << 13, SLP_TYP_SHIFT = 10 };
@@ -23,6 +24,7 @@ void power_init(const struct acpi_info *info)
 
 void machine_power_off(void)
 {
+	console_flush();
 	if (power.has_s5) {
 		outw(power.pm1a, (u16)(power.typ_a << SLP_TYP_SHIFT | SLP_EN));
 		if (power.pm1b)
@@ -44,6 +46,7 @@ void machine_restart(void)
 {
 	struct { u16 limit; u64 base; } __packed no_idt = { 0, 0 };
 
+	console_flush();
 	cli();
 	if (power.reset) {
 		outb(power.reset, power.reset_value);

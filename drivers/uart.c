@@ -1,13 +1,15 @@
-/* A 16550 serial port, polled. Registers and bits by the names of the PC16550D data sheet. */
+/* A 16550 serial port. Registers and bits by the names of the PC16550D data sheet. */
 #include "drivers/uart.h"
 #include <asm/cpu.h>
 #include <asm/insn.h>
 
-enum { RBR = 0, THR = 0, DLL = 0, DLM = 1, IER = 1, FCR = 2, LCR = 3, MCR = 4, LSR = 5, SCR = 7 };
+enum { RBR = 0, THR = 0, DLL = 0, DLM = 1, IER = 1, FCR = 2, IIR = 2, LCR = 3, MCR = 4, LSR = 5, SCR = 7 };
 
 #define LCR_8N1     0x03
 #define LCR_DLAB    0x80
 #define FCR_ENABLE_AND_CLEAR 0x07
+#define IIR_FIFO    0xc0    /* both set: there are FIFOs, and they work */
+#define FIFO_BYTES  16u
 #define MCR_DTR_RTS 0x03
 #define LSR_DR      0x01    /* a byte was received */
 #define LSR_THRE    0x20    /* room in the transmitter */
@@ -18,6 +20,8 @@ enum { RBR = 0, THR = 0, DLL = 0, DLM = 1, IER = 1, FCR = 2, LCR = 3, MCR = 4, L
 #define THRE_POLLS  20000
 
 static u16 port;        /* [I] after init; 0: none */
+static unsigned room;   /* [I] after init: bytes that the transmitter holds */
+static u64 byte_ns;     /* [I] after init: what a byte takes, with its start and stop bits */
 static bool stuck;      /* the transmitter didn't empty once: don't wait again until it does */
 
 /* The scratch register keeps what is written to it, and with LCR=3 it is RBR, IER that stand at 0 and 1. */
@@ -44,15 +48,16 @@ bool uart_init(u16 base, u32 baud)
 	outb(base + LCR, LCR_8N1);
 	outb(base + FCR, FCR_ENABLE_AND_CLEAR);
 	outb(base + MCR, MCR_DTR_RTS);
+	room = (inb(base + IIR) & IIR_FIFO) == IIR_FIFO ? FIFO_BYTES : 1;
+	byte_ns = 10 * 1000000000ull / (BAUD_CLOCK / divisor);
 	port = base;
 	stuck = false;
 	return true;
 }
 
-u16 uart_base(void)
-{
-	return port;
-}
+unsigned uart_room(void) { return port && inb(port + LSR) & LSR_THRE ? room : 0; }
+void uart_put(char c) { outb(port + THR, (u8)c); }
+u64 uart_drain_ns(void) { return room * byte_ns; }
 
 void uart_putc(char c)
 {
@@ -60,7 +65,7 @@ void uart_putc(char c)
 
 	if (!port)
 		return;
-	while (!(inb(port + LSR) & LSR_THRE)) {
+	while (!uart_room()) {
 		if (!--polls) {
 			stuck = true;
 			return;
@@ -68,7 +73,7 @@ void uart_putc(char c)
 		cpu_relax();
 	}
 	stuck = false;
-	outb(port + THR, (u8)c);
+	uart_put(c);
 }
 
 int uart_getc(void)

@@ -84,11 +84,3 @@ int strcmp(const char *a, const char *b)
 {
 	return strncmp(a, b, SIZE_MAX);
 }
-
-char *strchr(const char *s, int c)
-{
-	for (; *s != (char)c; s++)
-		if (!*s)
-			return NULL;
-	return (char *)(uintptr_t)s;
-}

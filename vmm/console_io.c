@@ -13,6 +13,7 @@ _Static_assert(sizeof(struct xen_sysctl_readconsole) == 24, "abi.md N");
 
 /* Copied at a time; a write of more goes on later, so that other CPUs' lines and interrupts get in between. */
 #define CHUNK 128
+#define READ_CHUNK 1024         /* the same for reading, which changes nothing */
 
 /* Room for the panic of a kernel (about 40 lines), and no more than this in each window: a guest can't push out the log. */
 #define LOG_LINES_PER_WINDOW 64
@@ -46,16 +47,26 @@ void domain_log_char(struct domain *d, char c)
 	spin_unlock(&d->lock);
 }
 
+bool console_io_ready(struct vcpu *v)
+{
+	if (likely(console_ready()))
+		return true;
+	sched_give_way(&v->sched, time_now());
+	return false;
+}
+
 /* a[1] bytes from a[2]. Both are updated as we go, so the call can be continued. */
 long hc_console_write(struct vcpu *v, struct hypercall *hc, void *arg __unused)
 {
 	char buf[CHUNK];
 	size_t n = MIN(hc->a[1], sizeof(buf));
 
+	if (n && !console_io_ready(v))
+		return HC_AGAIN;
 	if (copy_from_guest(v, buf, hc->a[2], n))
 		return -EFAULT;
 	if (v->domain->privileged) {
-		console_write_guest(v->domain->domid, buf, n);
+		console_write_guest(buf, n);
 	} else {
 		for (size_t i = 0; i < n; i++)
 			domain_log_char(v->domain, buf[i]);
@@ -80,7 +91,7 @@ long hc_readconsole(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 	struct xen_sysctl_readconsole *op = &((struct xen_sysctl *)arg)->u.readconsole;
 	u32 pos = op->incremental ? op->index : console_log_start();
 	u32 done = 0;
-	char buf[CHUNK];
+	char buf[READ_CHUNK];
 
 	while (done < op->count) {
 		size_t n = console_log_read(&pos, buf, MIN(op->count - done, (u32)sizeof(buf)));

@@ -5,6 +5,10 @@
 #include "lib/base.h"
 
 struct domain;
+struct vcpu;
+
+/* False if the console is behind: v gives way, and has to come back with what it writes. */
+bool console_io_ready(struct vcpu *v);
 
 /*
  * One byte that d wrote for the log, by console_io or to port 0xE9. Lines appear whole, with the domain's id, and no more of

@@ -4,6 +4,7 @@
 #include <asm/cpu.h>
 #include <asm/time.h>
 #include "mm/page.h"
+#include "vmm/console_io.h"
 #include "vmm/domain.h"
 #include "vmm/control.h"
 #include "vmm/guest_access.h"
@@ -82,7 +83,7 @@ static void press(char key)
 			return;
 		}
 	}
-	print_help();
+	printk(LOG_ERR "debug key '%c': there is none; '?' lists them\n", key >= ' ' && key <= '~' ? key : '?');
 }
 
 long hc_debug_keys(struct vcpu *v, struct hypercall *hc __unused, void *arg)
@@ -91,6 +92,8 @@ long hc_debug_keys(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 	char pressed[KEYS_MAX];
 	u32 n = MIN(op->nr_keys, (u32)sizeof(pressed));
 
+	if (!console_io_ready(v))
+		return HC_AGAIN;
 	if (copy_from_guest(v, pressed, HANDLE(op->keys), n))
 		return -EFAULT;
 	for (u32 i = 0; i < n; i++)

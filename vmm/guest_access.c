@@ -271,20 +271,6 @@ static int copy_virtual(struct vcpu *v, u64 gva, void *buf, size_t len, bool wri
 	return 0;
 }
 
-static int copy_physical(struct domain *d, u64 gpa, void *buf, size_t len, bool write)
-{
-	while (len) {
-		size_t n = to_page_end(gpa, len);
-
-		if (copy_and_put(p2m_get_page(&d->p2m, GFN(gpa >> PAGE_SHIFT), NULL, write), gpa, buf, n, write))
-			return -EFAULT;
-		buf = (u8 *)buf + n;
-		gpa += n;
-		len -= n;
-	}
-	return 0;
-}
-
 int copy_from_guest(struct vcpu *v, void *dst, u64 gva, size_t len)
 {
 	return copy_virtual(v, gva, dst, len, false);
@@ -296,12 +282,14 @@ int copy_to_guest(struct vcpu *v, u64 gva, const void *src, size_t len)
 	return copy_virtual(v, gva, (void *)(uintptr_t)src, len, true);
 }
 
-int copy_from_gpa(struct domain *d, void *dst, u64 gpa, size_t len)
-{
-	return copy_physical(d, gpa, dst, len, false);
-}
-
 int copy_to_gpa(struct domain *d, u64 gpa, const void *src, size_t len)
 {
-	return copy_physical(d, gpa, (void *)(uintptr_t)src, len, true);
+	u8 *buf = (u8 *)(uintptr_t)src;
+
+	for (size_t n; len; buf += n, gpa += n, len -= n) {
+		n = to_page_end(gpa, len);
+		if (copy_and_put(p2m_get_page(&d->p2m, GFN(gpa >> PAGE_SHIFT), NULL, true), gpa, buf, n, true))
+			return -EFAULT;
+	}
+	return 0;
 }

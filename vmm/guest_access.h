@@ -30,8 +30,7 @@ struct guest_walk {
 /* 0 or -EFAULT (some bytes may have been copied). Crosses pages. v must be the current vCPU. */
 int copy_from_guest(struct vcpu *v, void *dst, u64 gva, size_t len);
 int copy_to_guest(struct vcpu *v, u64 gva, const void *src, size_t len);
-/* By guest-physical address, any live domain. 0 or -EFAULT. */
-int copy_from_gpa(struct domain *d, void *dst, u64 gpa, size_t len);
+/* The same to a guest-physical address of any live domain. */
 int copy_to_gpa(struct domain *d, u64 gpa, const void *src, size_t len);
 /* Guest-virtual to guest-physical in the vCPU's current address space; 0 or -EFAULT. Supervisor access; `write` asks for R/W. */
 int guest_translate(struct vcpu *v, u64 gva, bool write, u64 *gpa);

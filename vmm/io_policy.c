@@ -51,16 +51,18 @@ static __noinline void string_io(struct vcpu *v, const struct vm_exit *x)
 	struct cpu_regs *r = &v->hvm.regs;
 	u64 *index = x->io.in ? &r->rdi : &r->rsi;
 	u64 want = x->io.rep ? r->rcx : 1, n = MIN(want, STRING_CHUNK / x->io.size);
-	bool down = r->rflags & BIT(10);
+	bool down = r->rflags & BIT(10), log = !x->io.in && x->io.port == PORT_DEBUG && x->io.size == 1;
 	char buf[STRING_CHUNK];
 
+	if (log && !console_io_ready(v))
+		return;
 	if (down)
 		n = MIN(n, 1);
 	if (x->io.in) {
 		memset(buf, 0xff, sizeof(buf));
 		if (copy_to_guest(v, *index, buf, n * x->io.size))
 			n = want;       /* nowhere to put it: the instruction has no effect */
-	} else if (x->io.port == PORT_DEBUG && x->io.size == 1) {
+	} else if (log) {
 		if (!copy_from_guest(v, buf, *index, n))
 			for (u64 i = 0; i < n; i++)
 				domain_log_char(v->domain, buf[i]);
@@ -102,6 +104,8 @@ void io_exit(struct vcpu *v, const struct vm_exit *x)
 		else
 			r->rax = value;
 	} else if (x->io.port == PORT_DEBUG) {
+		if (!console_io_ready(v))
+			return;
 		domain_log_char(v->domain, (char)r->rax);
 	}
 	exit_complete(v, x->len);

@@ -1,15 +1,21 @@
 /* units: drivers/console.c drivers/uart.c vmm/console_io.c vmm/control.c tests/unit/fake_domain.c tests/unit/fake_control.c */
 /* The console: a pretended UART under the real driver, printk, the log ring, input, and guests' words. */
 #include "tests/unit/fake_control.h"
+#include <stdio.h>
+#include <stdlib.h>
 #include <asm/insn.h>
 #include <xen/sysctl.h>
 #include "drivers/console.h"
 #include "drivers/uart.h"
 #include "vmm/console_io.h"
 
-/* A 16550 at COM1: what was sent, what is to be received, and whether it is there and its transmitter works. */
-static char sent[100000];
-static unsigned sent_len, reads;
+/*
+ * A 16550 at COM1: what was sent, what is to be received, and whether it is there and its transmitter works. A slow one says that it has room
+ * when its FIFO is empty, and so it is only after flow().
+ */
+static char sent[400000];
+static unsigned sent_len, reads, writes, in_fifo;
+static bool slow, fifoless;
 static const char *typed = "";
 static u8 scratch, lcr, divisor[2], fcr;
 static bool there = true, stuck;
@@ -22,8 +28,10 @@ u8 inb(u16 port)
 	switch (port - 0x3f8) {
 	case 0:
 		return *typed ? (u8)*typed++ : 0;
+	case 2:
+		return fcr & 1 && !fifoless ? 0xc1 : 1;
 	case 5:
-		return (u8)((stuck ? 0 : 0x60) | (*typed ? 1 : 0));
+		return (u8)((stuck || (slow && in_fifo) ? 0 : 0x60) | (*typed ? 1 : 0));
 	case 7:
 		return scratch;
 	default:
@@ -37,8 +45,12 @@ void outb(u16 port, u8 v)
 	case 0:
 		if (lcr & 0x80)
 			divisor[0] = v;
-		else if (sent_len < sizeof(sent) - 1)
+		else if (sent_len < sizeof(sent) - 1) {
 			sent[sent_len++] = (char)v;
+			writes++;
+			/* One more than it holds would be gone. */
+			assert_false(slow && ++in_fifo > (fifoless ? 1 : 16));
+		}
 		break;
 	case 1:
 		if (lcr & 0x80)
@@ -67,39 +79,38 @@ static void forget(void)
 	sent_len = 0;
 }
 
+/* The line has had the time to send what is in the FIFO. */
+static void flow(void) { in_fifo = 0; }
+
+static unsigned given_way;
+void sched_give_way(struct sched_entity *e, u64 now) { given_way++; }
+
 static int set_up(void **state)
 {
 	there = true;
-	stuck = false;
-	assert_int_equal(console_init("com1"), 0);
+	stuck = slow = fifoless = false;
+	console_flush();
+	flow();
+	assert_true(console_init(UART_COM1, 115200));
 	console_set_level(2);
 	printk(LOG_ERR "\n");
 	forget();
 	return 0;
 }
 
-static void options(void **state)
+static void ports(void **state)
 {
 	/* What was said before the port was known comes first. */
-	assert_int_equal(console_init("com1"), 0);
+	assert_true(console_init(UART_COM1, 115200));
 	assert_memory_equal(sent, "(bothy) ", 8);
-	assert_int_equal(console_init("com1,38400"), 0);
+	assert_int_equal(divisor[0], 1);
+	assert_true(console_init(UART_COM1, 38400));
 	assert_int_equal(divisor[0], 3);
 	assert_int_equal(lcr, 3);
 	assert_int_equal(fcr & 1, 1);
-	assert_int_equal(uart_base(), 0x3f8);
-	assert_int_equal(console_init(NULL), 0);
-	assert_int_equal(divisor[0], 1);
-	assert_int_equal(console_init("none"), 0);
-	assert_int_equal(console_init("com2"), -ENODEV);
-	assert_int_equal(console_init("com3"), -EINVAL);
-	assert_int_equal(console_init("com1x"), -EINVAL);
-	assert_int_equal(console_init("com1,"), -EINVAL);
-	assert_int_equal(console_init("com1,9600x"), -EINVAL);
-	assert_int_equal(console_init("com1,99999999999999"), -EINVAL);
-	assert_int_equal(console_init(""), -EINVAL);
+	assert_false(console_init(UART_COM2, 115200));
 	there = false;
-	assert_int_equal(console_init("com1"), -ENODEV);
+	assert_false(console_init(UART_COM1, 115200));
 }
 
 static void lines_have_prefix_and_level(void **state)
@@ -127,7 +138,7 @@ static void a_line_too_long_still_ends(void **state)
 
 static void our_lines_do_not_cut_those_of_dom0(void **state)
 {
-	console_write_guest(0, "login: ", 7);
+	console_write_guest("login: ", 7);
 	printk(LOG_ERR "news\n");
 	assert_string_equal(sent, "login: \r\n(bothy) news\r\n");
 }
@@ -144,12 +155,205 @@ static void a_stuck_line_stops_nothing(void **state)
 	assert_string_equal(sent + sent_len - 14, "(bothy) back\r\n");
 }
 
+/* ---- output that waits ---- */
+
+/* The tick that main.c makes. How many bytes went to the port. */
+static unsigned tick(void)
+{
+	unsigned before = writes;
+
+	reads = 0;
+	flow();
+	console_send();
+	/* Each is a microsecond on a machine, and interrupts are off. */
+	assert_true(writes - before + reads <= 40);
+	return writes - before;
+}
+
+static void drain(void)
+{
+	while (tick())
+		;
+}
+
+/* printk took the port's time, with interrupts off: 11 ms for a line. Now it takes the ring's. */
+static void printk_does_not_wait_for_the_port(void **state)
+{
+	char want[20000] = "";
+	unsigned lines = 0;
+
+	slow = true;
+	console_queue();
+	reads = writes = 0;
+	for (size_t at = 0; lines < 200; lines++) {
+		printk(LOG_INFO "line %u of the flood\n", lines);
+		at += (size_t)snprintf(want + at, sizeof(want) - at, "(bothy) line %u of the flood\r\n", lines);
+	}
+	assert_int_equal(reads, 0);
+	assert_int_equal(writes, 0);
+	drain();
+	assert_string_equal(sent, want);
+	assert_int_equal(console_send(), 0);
+}
+
+static void a_tick_sends_what_the_fifo_holds(void **state)
+{
+	slow = true;
+	console_queue();
+	printk(LOG_INFO "0123456789012345678901234567890123456789\n");
+	assert_int_equal(tick(), 16);
+	reads = writes = 0;
+	/* It is full: back in the time that 16 bytes take. */
+	assert_in_range(console_send(), 1380000, 1400000);
+	assert_int_equal(writes, 0);
+	assert_int_equal(tick(), 16);
+	assert_int_equal(tick(), 16);
+	assert_int_equal(tick(), 2);
+	assert_int_equal(console_send(), 0);
+	fifoless = true;
+	assert_true(console_init(UART_COM1, 9600));
+	forget();
+	printk(LOG_INFO "a\n");
+	assert_int_equal(tick(), 1);
+	assert_in_range(console_send(), 1000000, 1100000);
+}
+
+/* Both write to one line: what was written first leaves first. */
+static void the_order_is_kept(void **state)
+{
+	slow = true;
+	console_queue();
+	console_write_guest("login: ", 7);
+	printk(LOG_ERR "news\n");
+	console_write_guest("root\n", 5);
+	printk(LOG_ERR "more\n");
+	drain();
+	assert_string_equal(sent, "login: \r\n(bothy) news\r\nroot\r\n(bothy) more\r\n");
+}
+
+/* The ring goes round many times, with a writer that waits when it is told to: no byte is lost. */
+static void nothing_is_lost_by_who_waits(void **state)
+{
+	struct domain *d = fake_domain_new(0, 1);
+	struct hypercall hc;
+	unsigned again = 0;
+	u64 n = 0;
+
+	slow = true;
+	console_queue();
+	given_way = 0;
+	for (unsigned i = 0; i < 3000; i++) {
+		for (unsigned k = 0; k < 100; k++)
+			fake_memory[k] = (u8)('A' + n++ % 26);
+		hc = (struct hypercall){ .a = { 0, 100, FAKE_GVA } };
+		while (hc_console_write(d->vcpu[0], &hc, NULL) == HC_AGAIN) {
+			again++;
+			assert_int_equal(hc.a[1], 100);
+			tick();
+		}
+	}
+	drain();
+	assert_true(again > 100);
+	assert_int_equal(given_way, again);
+	assert_int_equal(sent_len, 300000);
+	for (unsigned i = 0; i < sent_len; i++)
+		if (sent[i] != 'A' + (char)(i % 26))
+			fail_msg("byte %u", i);
+	fake_domain_free(d);
+}
+
+/* A guest's words wait too, those by its port as well, and the half that they leave free is for those who can't. */
+static void guests_wait_and_the_hypervisor_does_not(void **state)
+{
+	struct domain *d = fake_domain_new(3, 1);
+	struct hypercall hc = { .a = { 0, 12, FAKE_GVA } };
+	unsigned lines = 0;
+
+	spin_init(&d->lock, LOCK_DOMAIN);
+	fake_time = 900000000000ull;
+	memcpy(fake_memory, "hello world\n", 12);
+	slow = true;
+	console_queue();
+	for (; console_ready(); lines++)
+		printk(LOG_INFO "%0100u\n", lines);
+	assert_int_equal(hc_console_write(d->vcpu[0], &hc, NULL), HC_AGAIN);
+	assert_false(console_io_ready(d->vcpu[0]));
+	for (unsigned i = 0; i < 500; i++, lines++)
+		printk(LOG_INFO "%0100u\n", lines);
+	while (hc_console_write(d->vcpu[0], &hc, NULL) == HC_AGAIN)
+		tick();
+	drain();
+	for (unsigned i = 0; i < lines; i++) {
+		char want[128];
+
+		snprintf(want, sizeof(want), "(bothy) %0100u\r\n", i);
+		assert_memory_equal(sent + i * 110, want, 110);
+	}
+	assert_string_equal(sent + lines * 110, "(bothy) d3: hello world\r\n");
+	fake_domain_free(d);
+}
+
+/* More than fits: the next line says how much is missing on the port. The log has it. */
+static void a_full_ring_tells_what_is_missing(void **state)
+{
+	unsigned bytes, before;
+	char *gap;
+
+	slow = true;
+	console_queue();
+	for (unsigned i = 0; i < 2000; i++)
+		printk(LOG_INFO "%0100u\n", i);
+	drain();
+	before = sent_len;
+	printk(LOG_INFO "after\n");
+	drain();
+	gap = __builtin_strstr(sent, " bytes were left out here: the serial line is slower\r\n(bothy) after\r\n");
+	assert_non_null(gap);
+	while (gap[-1] >= '0' && gap[-1] <= '9')
+		gap--;
+	bytes = (unsigned)strtoul(gap, NULL, 10);
+	assert_int_equal(before + bytes, 2000 * 110);
+	assert_int_equal(before, 131072);
+}
+
+static void a_line_that_takes_nothing_is_given_up(void **state)
+{
+	stuck = true;
+	console_queue();
+	while (console_ready())
+		printk(LOG_INFO "nobody hears this\n");
+	for (int i = 0; i < 1010; i++)
+		console_send();
+	assert_true(console_ready());
+	stuck = false;
+	printk(LOG_INFO "back\n");
+	drain();
+	assert_non_null(__builtin_strstr(sent, "bytes were left out"));
+	assert_string_equal(sent + sent_len - 14, "(bothy) back\r\n");
+}
+
+/* At the end of the machine all is sent, whatever it takes. */
+static void the_end_waits_for_the_port(void **state)
+{
+	console_queue();
+	printk(LOG_INFO "powering off\n");
+	assert_string_equal(sent, "");
+	console_flush();
+	assert_string_equal(sent, "(bothy) powering off\r\n");
+	printk(LOG_INFO "it is safe\n");
+	assert_string_equal(sent, "(bothy) powering off\r\n(bothy) it is safe\r\n");
+}
+
 static void an_emergency_needs_no_lock(void **state)
 {
 	/* The last test, for there is no way back from it. */
+	console_queue();
+	printk(LOG_ERR "before\n");
+	assert_string_equal(sent, "");
 	console_emergency();
+	assert_string_equal(sent, "(bothy) before\r\n");
 	printk(LOG_ERR "dying\n");
-	assert_string_equal(sent, "(bothy) dying\r\n");
+	assert_string_equal(sent, "(bothy) before\r\n(bothy) dying\r\n");
 	assert_int_equal(fake_locks_held(), 0);
 }
 
@@ -173,7 +377,12 @@ static void too_much_input_waits_in_the_uart(void **state)
 
 	memset(many, 'k', 1000);
 	typed = many;
-	assert_true(console_poll());
+	/* A bounded number each time, and no more than there is room for. */
+	for (int i = 0; i < 8; i++) {
+		reads = 0;
+		assert_true(console_poll());
+		assert_true(reads <= 64);
+	}
 	assert_false(console_poll());
 	assert_int_equal(console_read(buf, sizeof(buf)), 256);
 	assert_true(console_poll());
@@ -342,7 +551,7 @@ static void guests_write_lines_and_not_too_many(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(options, set_up),
+		cmocka_unit_test_setup(ports, set_up),
 		cmocka_unit_test_setup(lines_have_prefix_and_level, set_up),
 		cmocka_unit_test_setup(a_line_too_long_still_ends, set_up),
 		cmocka_unit_test_setup(our_lines_do_not_cut_those_of_dom0, set_up),
@@ -354,6 +563,14 @@ int main(void)
 		cmocka_unit_test_setup(xl_dmesg_clear, set_up),
 		cmocka_unit_test_setup(dom0_writes_and_reads, set_up),
 		cmocka_unit_test_setup(guests_write_lines_and_not_too_many, set_up),
+		cmocka_unit_test_setup(printk_does_not_wait_for_the_port, set_up),
+		cmocka_unit_test_setup(a_tick_sends_what_the_fifo_holds, set_up),
+		cmocka_unit_test_setup(the_order_is_kept, set_up),
+		cmocka_unit_test_setup(nothing_is_lost_by_who_waits, set_up),
+		cmocka_unit_test_setup(guests_wait_and_the_hypervisor_does_not, set_up),
+		cmocka_unit_test_setup(a_full_ring_tells_what_is_missing, set_up),
+		cmocka_unit_test_setup(a_line_that_takes_nothing_is_given_up, set_up),
+		cmocka_unit_test_setup(the_end_waits_for_the_port, set_up),
 		cmocka_unit_test_setup(an_emergency_needs_no_lock, set_up),
 	};
 

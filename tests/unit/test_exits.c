@@ -39,6 +39,7 @@ static void (*device)(u8 vector);
 
 static void inject(struct vcpu *v, u8 vector, bool has_error, u32 error) { fault = vector; fault_error = has_error; }
 static int get_cpl(const struct vcpu *v) { return (int)cpl; }
+static bool console_behind;
 static void dump(const struct vcpu *v) { }
 static const struct hvm_ops ops = { .inject_exception = inject, .cpl = get_cpl, .dump = dump };
 const struct hvm_ops *hvm = &ops;
@@ -57,6 +58,7 @@ void domain_crash(struct domain *d, const char *fmt, ...)
 }
 
 void domain_shutdown(struct domain *d, u8 code) { shutdown_code = code; }
+bool console_io_ready(struct vcpu *v) { return !console_behind; }
 void domain_log_char(struct domain *d, char c) { logged[logged_len++] = c; }
 void vcpu_block(struct vcpu *v) { blocked++; }
 void vcpu_down(struct vcpu *v) { downs++; }
@@ -440,6 +442,25 @@ static void strings_go_in_steps(void **state)
 	assert_memory_equal(logged, "hello", 5);
 }
 
+/* While the console is behind a guest's words wait: the instruction is tried again. */
+static void a_console_that_is_behind(void **state)
+{
+	struct cpu_regs *r = &gv.hvm.regs;
+
+	console_behind = true;
+	x = (struct vm_exit){ .len = 1, .io = { .port = 0xe9, .size = 1 } };
+	handle(&gv, EXIT_IO);
+	assert_true(!logged_len && r->rip == 0x1000);
+	x = (struct vm_exit){ .len = 2, .io = { .port = 0xe9, .size = 1, .string = true, .rep = true } };
+	r->rsi = 0, r->rcx = 5;
+	handle(&gv, EXIT_IO);
+	assert_true(!logged_len && r->rip == 0x1000 && !r->rsi && r->rcx == 5);
+	x = (struct vm_exit){ .len = 1, .io = { .port = 0x80, .size = 1 } };
+	handle(&gv, EXIT_IO);
+	assert_int_equal(r->rip, 0x1001);
+	console_behind = false;
+}
+
 static void the_service_domain_has_all_but_a_few(void **state)
 {
 	unsigned closed = 0;
@@ -499,6 +520,7 @@ int main(void)
 		TEST(machine_checks),
 		TEST(a_guest_has_no_ports),
 		TEST(strings_go_in_steps),
+		TEST(a_console_that_is_behind),
 		TEST(the_service_domain_has_all_but_a_few),
 		TEST(interrupts_go_straight_through),
 	};
