@@ -4,7 +4,8 @@
 #include "mm/heap.h"
 #include "sched/timer.h"
 
-#define NEVER (~0ull)
+#define NEVER   (~0ull)
+#define RUN_MAX 32u     /* timers in one run: those of many vCPUs may be due at the same time */
 
 struct timer_queue {
 	spinlock_t lock;                /* LOCK_TIMER */
@@ -226,7 +227,7 @@ u64 timer_run(unsigned cpu, u64 now)
 		return timer_next(cpu);
 	spin_lock(&q->lock);
 	/* One that arms itself again for now has its turn at the next call. */
-	for (most = q->count; most && q->count && q->heap[0]->expires <= now; most--) {
+	for (most = MIN(q->count, RUN_MAX); most && q->count && q->heap[0]->expires <= now; most--) {
 		struct timer *t = q->heap[0];
 		void (*fn)(void *) = t->fn;
 		void *arg = t->arg;

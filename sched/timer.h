@@ -22,7 +22,7 @@ void timer_set(struct timer *t, unsigned cpu, u64 expires);
 /* Disarms; when it returns fn is not queued (it may be running on another pCPU just now: timer_cancel_sync waits for that). */
 void timer_cancel(struct timer *t);
 void timer_cancel_sync(struct timer *t);
-/* Calls every due timer of this pCPU; returns the next expiry (~0: none). */
+/* Calls the due timers of this pCPU, a bounded number; returns the next expiry (~0: none), which is in the past if some are left. */
 u64 timer_run(unsigned cpu, u64 now);
 u64 timer_next(unsigned cpu);
 

@@ -10,7 +10,7 @@
 
 /* Entries of a batch fetched at a time, and done in one step. */
 #define CHUNK 32
-#define STEP  128
+#define STEP  32
 
 /* Most frames that acquire_resource maps in one call: a grant table's usual maximum. */
 #define RESOURCE_MAX 64

@@ -56,6 +56,27 @@ static void they_fire_in_time_and_once(void **state)
 	assert_int_equal(fired[0] + fired[1] + fired[2], 3);
 }
 
+/* Those of many vCPUs, due at the same time: a bounded number in a run, and what is left is due at once. */
+static void many_at_once_take_several_runs(void **state)
+{
+	unsigned runs = 0, done = 0;
+
+	for (unsigned i = 0; i < NR; i++)
+		timer_set(&timers[i], 0, 100);
+	for (u64 next = 100; next != NEVER; runs++) {
+		unsigned before = done;
+
+		assert_int_equal(next, 100);
+		next = timer_run(0, 100);
+		done = 0;
+		for (unsigned i = 0; i < NR; i++)
+			done += fired[i];
+		assert_in_range(done - before, 1, 32);
+	}
+	assert_int_equal(done, NR);
+	assert_in_range(runs, NR / 32, NR / 32 + 1);
+}
+
 static void arming_again_moves(void **state)
 {
 	timer_set(&timers[0], 0, 100);
@@ -179,7 +200,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(they_fire_in_time_and_once, each),
-		cmocka_unit_test_setup(arming_again_moves, each),
+		cmocka_unit_test_setup(many_at_once_take_several_runs, each), cmocka_unit_test_setup(arming_again_moves, each),
 		cmocka_unit_test_setup(cancelled_is_cancelled, each),
 		cmocka_unit_test_setup(one_that_is_always_due_fires_once_per_run, each),
 		cmocka_unit_test_setup(more_than_reserved_is_our_bug, each),
