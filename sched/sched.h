@@ -48,10 +48,6 @@ bool sched_on_cpu(const struct sched_entity *e);
 /* ns of run time so far (exact at scheduling points). */
 u64 sched_run_time(const struct sched_entity *e, u64 now);
 
-/* For tests: ns that a competing entity is owed (0 for others); and BUG if what pCPU `cpu`'s queue says of itself isn't so. */
-s64 sched_lag(const struct sched_entity *e);
-void sched_check(unsigned cpu);
-
 /*
  * Provided by the caller: may e run now? Asked with the run-queue lock held, before e is woken: once sched_sleep has returned, nobody who
  * had looked before that can wake an entity that may not run.

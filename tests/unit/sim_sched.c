@@ -1,6 +1,7 @@
 /* The pretended machine of the scheduler's tests: events in order of time, chance from one seed. */
 #include "tests/unit/fake.h"
 #include "tests/unit/sim_sched.h"
+#include "tests/unit/check_sched.h"
 #include "sched/queue.h"
 
 struct sim sim;

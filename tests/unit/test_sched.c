@@ -1,7 +1,8 @@
-/* units: sched/sched.c sched/queue.c sched/tree.c sched/balance.c sched/setup.c sched/timer.c tests/unit/sim_sched.c */
+/* units: sched/sched.c sched/queue.c sched/tree.c sched/balance.c sched/setup.c sched/timer.c tests/unit/sim_sched.c tests/unit/check_sched.c */
 /* The scheduler's promises one by one: shares, caps, affinity, latency, the protocol of a switch. */
 #include "tests/unit/fake.h"
 #include "tests/unit/sim_sched.h"
+#include "tests/unit/check_sched.h"
 #include "sched/queue.h"
 
 #define ALL (~0ull)

@@ -1,10 +1,11 @@
-/* units: sched/sched.c sched/queue.c sched/tree.c sched/balance.c sched/setup.c sched/timer.c tests/unit/sim_sched.c */
+/* units: sched/sched.c sched/queue.c sched/tree.c sched/balance.c sched/setup.c sched/timer.c tests/unit/sim_sched.c tests/unit/check_sched.c */
 /*
  * Thousands of tasks, everything random: bursts, sleeps, boosts, weights, caps, affinity, pCPUs slow to react. What must hold always:
  * the bound on lag, the queues' books, affinity, caps, no idle pCPU beside work it may take, and shares in the long run.
  */
 #include "tests/unit/fake.h"
 #include "tests/unit/sim_sched.h"
+#include "tests/unit/check_sched.h"
 #include "sched/cap.h"
 #include "sched/queue.h"
 #include <stdlib.h>

@@ -18,6 +18,7 @@
 #include "sched/balance.c"
 #include "sched/sched.c"
 #include "sched/setup.c"
+#include "tests/unit/check_sched.c"
 
 #define CPUS    4
 #define TASKS   24
