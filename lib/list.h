@@ -60,10 +60,4 @@ static inline void list_remove(struct list *entry)
 	for (pos = list_entry((head)->next, __typeof__(*pos), member); &pos->member != (head); \
 	     pos = list_entry(pos->member.next, __typeof__(*pos), member))
 
-/* The same when the visited entry may be removed or freed; `tmp` is the one after it. */
-#define list_for_each_safe(pos, tmp, head, member) \
-	for (pos = list_entry((head)->next, __typeof__(*pos), member), \
-	     tmp = list_entry(pos->member.next, __typeof__(*pos), member); &pos->member != (head); \
-	     pos = tmp, tmp = list_entry(tmp->member.next, __typeof__(*tmp), member))
-
 #endif

@@ -90,7 +90,7 @@ void record_longest(struct percpu *p)
 {
 	struct record_longest *l = &p->counters->irqs_off;
 	const struct record *r = p->last_exit;
-	bool switched = r == &between[p->cpu];
+	bool switched = r->x.reason == EXIT_REASONS;
 	u32 reason = switched ? r->x.len : r->x.reason;
 
 	p->irqs_off = r->cost;

@@ -12,8 +12,8 @@ struct item {
 static void list_keeps_order_and_survives_removal(void **state)
 {
 	struct list head = LIST_INIT(head);
-	struct item item[4] = { { .value = 0 }, { .value = 1 }, { .value = 2 }, { .value = 3 } }, *i, *next;
-	int sum = 0, expected = 0;
+	struct item item[4] = { { .value = 0 }, { .value = 1 }, { .value = 2 }, { .value = 3 } }, *i;
+	int expected = 0;
 
 	assert_null(list_first(&head, struct item, link));
 	list_add_tail(&head, &item[1].link);
@@ -23,12 +23,14 @@ static void list_keeps_order_and_survives_removal(void **state)
 	list_for_each(i, &head, link)
 		assert_int_equal(i->value, expected++);
 	assert_int_equal(expected, 4);
-	list_for_each_safe(i, next, &head, link) {
-		sum += i->value;
-		if (i->value % 2)
-			list_remove(&i->link);
+	list_remove(&item[1].link);
+	list_remove(&item[3].link);
+	expected = 0;
+	list_for_each(i, &head, link) {
+		assert_int_equal(i->value, expected);
+		expected += 2;
 	}
-	assert_int_equal(sum, 6);
+	assert_int_equal(expected, 4);
 	assert_true(list_empty(&item[1].link));
 	list_remove(&item[1].link);
 	assert_ptr_equal(list_first(&head, struct item, link), &item[0]);
@@ -45,25 +47,14 @@ static void bits_are_found_in_every_place(void **state)
 	for (size_t bit = 0; bit < 256; bit++) {
 		memset(map, 0, sizeof(map));
 		bitmap_set(map, bit);
-		assert_true(bitmap_test(map, bit));
-		assert_int_equal(bitmap_find_first(map, BITS), MIN(bit, BITS));
+		assert_int_equal(bitmap_find_next(map, BITS, 0), MIN(bit, BITS));
 		assert_int_equal(bitmap_find_next(map, BITS, bit), MIN(bit, BITS));
 		assert_int_equal(bitmap_find_next(map, BITS, bit + 1), BITS);
-		for (unsigned i = 0; i < ARRAY_SIZE(map); i++)
-			map[i] = ~map[i];
-		assert_int_equal(bitmap_find_next_zero(map, BITS, 0), MIN(bit, BITS));
-		assert_int_equal(bitmap_find_next_zero(map, BITS, bit + 1), BITS);
 	}
+	bitmap_set(map, 5);
+	bitmap_set(map, 6);
 	bitmap_clear(map, 5);
-	assert_false(bitmap_test(map, 5));
-	assert_false(atomic_test_and_set_bit(map, 5));
-	assert_true(atomic_test_and_set_bit(map, 5));
-	assert_true(atomic_test_and_clear_bit(map, 5));
-	assert_false(atomic_test_bit(map, 5));
-	atomic_set_bit(map, 5);
-	assert_true(atomic_test_bit(map, 5));
-	atomic_clear_bit(map, 5);
-	assert_false(bitmap_test(map, 5));
+	assert_int_equal(bitmap_find_next(map, BITS, 0), 6);
 }
 
 static void logarithms(void **state)
@@ -73,12 +64,8 @@ static void logarithms(void **state)
 		assert_int_equal(ilog2(BIT(n) - 1), n - 1);
 		assert_int_equal(ilog2_up(BIT(n)), n);
 		assert_int_equal(ilog2_up(BIT(n) + 1), n + 1);
-		assert_true(is_power_of_2(BIT(n)));
-		assert_int_equal(count_bits(BIT(n) - 1), n);
 	}
 	assert_int_equal(ilog2_up(1), 0);
-	assert_false(is_power_of_2(0));
-	assert_false(is_power_of_2(6));
 }
 
 int main(void)
