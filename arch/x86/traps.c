@@ -141,12 +141,13 @@ void panic(const char *fmt, ...)
 }
 
 /* One line for all: root of the service domain can make devices send as many as it likes. */
-static void say_once(const char *what, unsigned vector)
+static void say_once(unsigned vector)
 {
 	static bool said;
 
 	if (!__atomic_exchange_n(&said, true, __ATOMIC_RELAXED))
-		printk(LOG_WARN "CPU %u: %s (vector %#x): dropped, as will be more of them\n", cpu_id(), what, vector);
+		printk(LOG_WARN "CPU %u: an interrupt that no device has (vector %#x): dropped, as will be more of them\n",
+		       cpu_id(), vector);
 }
 
 static void exception(struct trap_frame *f)
@@ -171,11 +172,12 @@ static void exception(struct trap_frame *f)
 		mcheck_in_ring_0();
 		return;
 	}
-	/* An INIT by a message, on CPUs that are told to make this of it instead of a reset (svm.c). */
-	if (f->vector == VECTOR_SX && f->error == SX_INIT) {
-		say_once("an INIT from outside", VECTOR_SX);
+	/*
+	 * An INIT by a message, on CPUs that are told to make this of it instead of a reset (svm.c). Not a word
+	 * of it: this comes with interrupts off too, perhaps while this very CPU has the console's lock.
+	 */
+	if (f->vector == VECTOR_SX && f->error == SX_INIT)
 		return;
-	}
 	if (this_cpu()->trying)
 		panic("CPU %u can't do what it says it can: %s (exception %u at %llx)", cpu_id(), this_cpu()->trying, (unsigned)f->vector,
 		      (unsigned long long)f->rip);
@@ -206,7 +208,7 @@ void interrupt_handle(u8 vector)
 		break;
 	case 0 ... VECTOR_DEVICE_FIRST - 1:
 	case VECTOR_TIMER + 1 ... VECTOR_ERROR - 1:
-		say_once("an interrupt that no device has", vector);
+		say_once(vector);
 		/* The 8259s are masked, but one that is asked by a message answers all the same, and then nothing is in service. */
 		if (lapic_in_service(vector))
 			lapic_eoi();
