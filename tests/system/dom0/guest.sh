@@ -70,7 +70,11 @@ check "xl rename back" xl rename renamed debian
 check "xl vcpu-set: less" xl vcpu-set debian 1
 one_cpu() { [ "$(xl vcpu-list debian | tail -n +2 | awk '$5 !~ /p/' | grep -c .)" = 1 ]; }
 check "xl vcpu-set: one CPU" within 10 one_cpu
+# What it answered last: to a line that was typed before, or to this one.
+has_cpus() { type_line debian 'echo "cpus: $(nproc)"'; said debian | grep -ao 'cpus: [0-9][0-9]*' | tail -n 1 | grep -qx "cpus: $1"; }
+check "xl vcpu-set: the guest has one CPU" within 10 has_cpus 1
 check "xl vcpu-set: back" xl vcpu-set debian 2
+check "xl vcpu-set: the guest has two CPUs" within 20 has_cpus 2
 check "xl top" sh -c 'xentop -b -i 1 | grep -q debian'
 check "xl uptime" sh -c 'xl uptime | grep -q debian'
 check "xl dmesg" xl dmesg
