@@ -6,8 +6,15 @@ CLI_CFLAGS  := -std=gnu11 -O2 -g -Wall -Wextra -Werror -Wstrict-prototypes -Wmis
 	-ffile-prefix-map=$(CURDIR)=. -D__XEN_TOOLS__ -I. -Iarch/x86/include -idirafter /usr/include
 CLI_LIBS    := -lxenforeignmemory -lxencall -lxenstore -lncursesw -ltinfo
 
+# For tools/run.
+SENT        := build/dom0/serial-sent
+
 .PHONY: cli
-cli: $(CLI)
+cli: $(CLI) $(SENT)
+
+$(SENT): dom0-lite/serial-sent.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CLI_CFLAGS) -o $@ $<
 
 $(CLI): $(CLI_SOURCES) $(wildcard dom0-lite/bothy/*) vmm/record_layout.h vmm/hypercalls.def vmm/records.def arch/x86/include/asm/exits.def \
 		arch/x86/include/asm/hvm.h
