@@ -313,8 +313,7 @@ static void __noreturn boot_rest(void)
 	init_platform();            /* ACPI, APIC, clocks, CPU features */
 	start_cpus();               /* schedulers, virtualization, the other CPUs */
 	hypercall_init();           /* the table's index */
-	if (p2m_init_holes())       /* what guests see where they have nothing */
-		panic("this machine has too little memory");
+	p2m_init_holes();           /* what guests see where they have nothing */
 	irq_init();                 /* device interrupts go to dom0 */
 	if (timer_reserve(1))
 		panic("no memory for a timer");

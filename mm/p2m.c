@@ -359,15 +359,14 @@ int p2m_remove(struct p2m *p2m, gfn_t gfn, mfn_t expect)
 static mfn_t ones;      /* [I] as much as one large page shows */
 #define ONES_ORDER 9
 
-int p2m_init_holes(void)
+void p2m_init_holes(void)
 {
 	struct page *pg = page_alloc(ONES_ORDER);
 
 	if (!pg)
-		return -ENOMEM;
+		panic("this machine has too little memory");
 	memset(page_to_virt(pg), 0xff, PAGE_SIZE << ONES_ORDER);
 	ones = page_to_mfn(pg);
-	return 0;
 }
 
 int p2m_fill_hole(struct p2m *p2m, gfn_t gfn)
@@ -384,35 +383,26 @@ int p2m_fill_hole(struct p2m *p2m, gfn_t gfn)
 		/* By large pages where nothing else is near: to look everywhere takes few tables then. */
 		level = ONES_ORDER / pt_shape_x86.bits;
 		slot = slot_for(p2m, gfn, &level);
+		rc = slot ? 0 : -ENOMEM;
 		if (slot)
 			pt_write(slot, pt_leaf(p2m_format, ones.v << PAGE_SHIFT, level, 0) | PT_SW(P2M_HOLE));
-		else
-			rc = -ENOMEM;
 	}
 	spin_unlock(&p2m->lock);
 	return rc;
-}
-
-static bool all_ram(const struct p2m *p2m, gfn_t gfn, u64 end)
-{
-	u64 entry;
-	unsigned level;
-
-	for (; gfn.v < end; gfn.v = ROUND_DOWN(gfn.v, BIT(level * pt_shape_x86.bits)) + BIT(level * pt_shape_x86.bits)) {
-		find(p2m, gfn, &entry, &level);
-		if (TYPE(entry) != P2M_RAM)
-			return false;
-	}
-	return true;
 }
 
 int p2m_set_nx(struct p2m *p2m, gfn_t gfn, u64 frames, bool nx)
 {
 	struct pt pt = tables(p2m);
 	int rc = -ENOENT;
+	unsigned level = 0;
+	u64 at = gfn.v, entry;
 
 	spin_lock(&p2m->lock);
-	if (gfn.v < P2M_MAX_GFN && all_ram(p2m, gfn, gfn.v + frames)) {
+	do
+		find(p2m, GFN(at), &entry, &level);
+	while (TYPE(entry) == P2M_RAM && (at = (at | (BIT(level * pt_shape_x86.bits) - 1)) + 1) < gfn.v + frames);
+	if (TYPE(entry) == P2M_RAM) {
 		rc = pt_protect(&pt, gfn.v << PAGE_SHIFT, frames << PAGE_SHIFT, nx ? PT_WRITE : PT_WRITE | PT_EXEC);
 		if (!rc) {
 			p2m->nx_gfn = gfn;

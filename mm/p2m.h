@@ -100,8 +100,8 @@ void p2m_retire(struct p2m *p2m, struct p2m_retired *r);
 int p2m_set_nx(struct p2m *p2m, gfn_t gfn, u64 frames, bool nx);
 static inline bool p2m_is_nx(const struct p2m *p2m, gfn_t gfn) { return gfn.v - p2m->nx_gfn.v < p2m->nx_frames; }
 
-/* At boot, before the first p2m_fill_hole: takes the memory that holes show. -ENOMEM. */
-int p2m_init_holes(void);
+/* At boot, before the first p2m_fill_hole: takes the memory that holes show. */
+void p2m_init_holes(void);
 /*
  * Lets the guest read ones where it has nothing at gfn, from frames of the hypervisor's own that all domains share. It stays a hole for
  * every function here: nothing can be had from it, and what is mapped later takes its place. As many tables as mempool allows. 0 also if

@@ -276,10 +276,8 @@ static void take_frames_back(struct domain *d)
 }
 
 /* A fetch from there calls `fn`; what was watched before is left alone. */
-static void watch(struct domain *d, paddr_t start, paddr_t end, void (*fn)(struct vcpu *v))
+static void watch(struct p2m *p2m, paddr_t start, paddr_t end, void (*fn)(struct vcpu *v))
 {
-	struct p2m *p2m = &d->p2m;
-
 	if ((p2m->nx_frames && p2m_set_nx(p2m, p2m->nx_gfn, p2m->nx_frames, false)) ||
 	    (fn && p2m_set_nx(p2m, GFN(start >> PAGE_SHIFT), (end - start) >> PAGE_SHIFT, true)))
 		panic("no memory to start the service domain");
@@ -294,7 +292,7 @@ static void unpacked(struct vcpu *v)
 	if (!elf_find_xen_note(phys_to_virt(layout.kernel), layout.kernel_end - layout.kernel, ELF_NOTE_XEN_PHYS32_ENTRY, &entry) ||
 	    entry < layout.kernel || entry >= layout.kernel_end)
 		panic("the service domain's kernel has no PVH entry: it needs CONFIG_XEN_PVH");
-	watch(v->domain, 0, 0, NULL);
+	watch(&v->domain->p2m, 0, 0, NULL);
 	take_frames_back(v->domain);
 	start_pvh(v, entry);
 }
@@ -302,7 +300,7 @@ static void unpacked(struct vcpu *v)
 /* The decompressor has moved itself behind what it will write. From where it was before, nothing runs any more. */
 static void moved(struct vcpu *v)
 {
-	watch(v->domain, layout.kernel, layout.unpacked_end, unpacked);
+	watch(&v->domain->p2m, layout.kernel, layout.unpacked_end, unpacked);
 }
 
 void dom0_build(const struct dom0_config *c)
@@ -337,7 +335,7 @@ void dom0_build(const struct dom0_config *c)
 	if (compressed) {
 		load_compressed(dom0, &bz);
 		bzimage_zero_page(&bz, layout.block + BLOCK_BOOT_PARAMS, layout.low_end);
-		watch(dom0, layout.unpacked_end, layout.kernel_end, moved);
+		watch(&dom0->p2m, layout.unpacked_end, layout.kernel_end, moved);
 		hvm_start_flat32(dom0->vcpu[0], BZIMAGE_LOAD, 0, (u32)(layout.block + BLOCK_BOOT_PARAMS));
 	} else {
 		start_pvh(dom0->vcpu[0], entry);

@@ -670,7 +670,7 @@ int main(void)
 
 	fake_memory_init(16384);
 	page_add_range(MiB(1), MiB(64));
-	assert_int_equal(p2m_init_holes(), 0);
+	p2m_init_holes();
 	page_set_release(released);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
