@@ -68,19 +68,3 @@ size_t (strlen)(const char *s)
 {
 	return strnlen(s, SIZE_MAX);
 }
-
-int strncmp(const char *a, const char *b, size_t n)
-{
-	for (; n; n--, a++, b++) {
-		if (*a != *b)
-			return (u8)*a - (u8)*b;
-		if (!*a)
-			break;
-	}
-	return 0;
-}
-
-int strcmp(const char *a, const char *b)
-{
-	return strncmp(a, b, SIZE_MAX);
-}

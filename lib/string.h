@@ -11,8 +11,6 @@ void *memset(void *dst, int byte, size_t n);
 int memcmp(const void *a, const void *b, size_t n);
 size_t strlen(const char *s);
 size_t strnlen(const char *s, size_t max);
-int strcmp(const char *a, const char *b);
-int strncmp(const char *a, const char *b, size_t n);
 
 /* A freestanding compiler takes these for unknown functions; named so, it expands the small constant sizes in place. */
 #define memcpy(dst, src, n)  __builtin_memcpy(dst, src, n)
