@@ -1,7 +1,8 @@
-/* units: vmm/exits.c vmm/io_policy.c vmm/irq.c mm/memory_map.c */
+/* units: vmm/exits.c vmm/io_policy.c vmm/irq.c mm/memory_map.c arch/x86/complete.c */
 /* What is done about an exit: the guest's end or its fault, ports, device memory, and interrupts that go straight through. */
 #include "tests/unit/fake.h"
 #include <asm/hvm.h>
+#include <asm/insn.h>
 #include <asm/lapic.h>
 #include <asm/mcheck.h>
 #include <asm/traps.h>
@@ -24,6 +25,7 @@ static struct vm_exit x;
 
 /* ---- what stands around: each notes what it was asked ---- */
 
+static struct hvm_state cpu_state;
 static int fault;                       /* vector of the exception injected, or -1 */
 static u32 fault_error;
 static char crash[200], logged[600];
@@ -41,7 +43,8 @@ static void inject(struct vcpu *v, u8 vector, bool has_error, u32 error) { fault
 static int get_cpl(const struct vcpu *v) { return (int)cpl; }
 static bool console_behind;
 static void dump(const struct vcpu *v) { }
-static const struct hvm_ops ops = { .inject_exception = inject, .cpl = get_cpl, .dump = dump };
+static void get_state(const struct vcpu *v, struct hvm_state *s) { *s = cpu_state; }
+static const struct hvm_ops ops = { .get_state = get_state, .inject_exception = inject, .cpl = get_cpl, .dump = dump };
 const struct hvm_ops *hvm = &ops;
 unsigned hvm_phys_bits = 40;
 struct domain *dom0;
@@ -117,6 +120,7 @@ static int set_up(void **state)
 	hv.hvm.regs = gv.hvm.regs = (struct cpu_regs){ .rip = 0x1000, .rflags = 2 };
 	gv.nmi_pending = false;
 	x = (struct vm_exit){ .len = 2 };
+	cpu_state = (struct hvm_state){ .cr0 = CR0_PE };
 	fake_log_clear();
 	return 0;
 }
@@ -377,6 +381,54 @@ static void machine_checks(void **state)
 	mcheck = MCHECK_NONE;
 }
 
+/* ---- the end of an instruction that was done for the guest ---- */
+
+/*
+ * An unprivileged process let CPUID be the last instruction below 4 GiB of 32-bit code: RIP became
+ * 100000000h, the CPU refused to enter, and the machine started again. What RIP has to be is the
+ * CPU's: EIP wraps, RIP doesn't, and IP goes on to where the next fetch is beyond its segment.
+ */
+static void rip_moves_as_the_cpu_moves_it(void **s)
+{
+	enum { BITS_16, BITS_32, COMPAT, BITS_64 };
+	static const u32 ar[] = { 0x9b, 0xc09b, 0xc09b, 0xa09b };
+	static const struct { u8 code; u64 rip, next; } cases[] = {
+		{ BITS_32, 0xfffffffe, 0 },
+		{ BITS_32, 0xffffffff, 1 },
+		{ BITS_32, 0xfffffffd, 0xffffffff },
+		{ BITS_32, 0x7ffffffe, 0x80000000 },
+		{ COMPAT, 0xfffffffe, 0 },
+		{ COMPAT, 0xffffffff, 1 },
+		{ BITS_16, 0xfffe, 0x10000 },
+		{ BITS_16, 0xfffffffe, 0 },
+		{ BITS_64, 0xfffffffe, 0x100000000 },
+		{ BITS_64, 0xffffffff, 0x100000001 },
+		{ BITS_64, 0x1fffffffe, 0x200000000 },
+		{ BITS_64, 0x7ffffffffffe, 0x800000000000 },
+		{ BITS_64, 0xfffffffffffffffe, 0 },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		set_up(NULL);
+		if (cases[i].code >= COMPAT) {
+			cpu_state.cr0 |= CR0_PG;
+			cpu_state.efer = EFER_LME | EFER_LMA;
+		}
+		cpu_state.seg[HVM_SEG_CS].ar = ar[cases[i].code];
+		gv.hvm.regs.rip = cases[i].rip;
+		handle(&gv, EXIT_CPUID);
+		if (gv.hvm.regs.rip != cases[i].next)
+			fail_msg("case %u: %#lx, not %#lx", i, (unsigned long)gv.hvm.regs.rip,
+				(unsigned long)cases[i].next);
+	}
+	/* L is a bit like any other outside of long mode. */
+	set_up(NULL);
+	cpu_state.seg[HVM_SEG_CS].ar = 0xa09b;
+	gv.hvm.regs.rip = 0xfffffffe;
+	handle(&gv, EXIT_CPUID);
+	assert_int_equal(gv.hvm.regs.rip, 0);
+}
+
 /* ---- ports ---- */
 
 static u64 in(u16 port, u8 size)
@@ -518,6 +570,7 @@ int main(void)
 		TEST(halts),
 		TEST(ends),
 		TEST(machine_checks),
+		TEST(rip_moves_as_the_cpu_moves_it),
 		TEST(a_guest_has_no_ports),
 		TEST(strings_go_in_steps),
 		TEST(a_console_that_is_behind),

@@ -1,4 +1,4 @@
-/* units: vmm/hypercall.c vmm/compat.c tests/unit/fake_domain.c tests/unit/fake_control.c */
+/* units: vmm/hypercall.c vmm/compat.c tests/unit/fake_domain.c tests/unit/fake_control.c arch/x86/complete.c */
 /* The dispatcher over the whole table: who may call what, which bytes go in and out, and how long calls are continued. */
 #include "tests/unit/fake_control.h"
 #include <asm/hvm.h>

@@ -1,4 +1,4 @@
-/* units: arch/x86/vmx/vmx.c arch/x86/vmx/vcpu.c arch/x86/vmx/state.c arch/x86/vmx/capabilities.c arch/x86/vmx/permissions.c arch/x86/vmx/check.c arch/x86/hvm.c mm/pt.c mm/p2m.c mm/buddy.c mm/heap.c tests/unit/fake_vendor.c tests/unit/fake_vmx.c */
+/* units: arch/x86/vmx/vmx.c arch/x86/vmx/vcpu.c arch/x86/vmx/state.c arch/x86/vmx/capabilities.c arch/x86/vmx/permissions.c arch/x86/vmx/check.c arch/x86/hvm.c mm/pt.c mm/p2m.c mm/buddy.c mm/heap.c tests/unit/fake_vendor.c tests/unit/fake_vmx.c arch/x86/complete.c */
 /* VMX over a software VMCS: what a CPU must have, that every state passes the rules of VM entry, and how exits are read. */
 #include "tests/unit/fake_vendor.h"
 #include <stdio.h>
@@ -529,6 +529,18 @@ static void translations(void **state)
 	assert_int_equal(vmread(VPID), 1);
 }
 
+/* INVD and INT1, as the last bytes below 4 GiB of 32-bit code. */
+static void rip_wraps(void **state)
+{
+	vmwrite(GUEST_RIP, v->hvm.regs.rip = 0xfffffffe);
+	assert_int_equal(run(VMX_INVD, 0), EXIT_RETRY);
+	assert_int_equal(v->hvm.regs.rip, 0);
+	vmwrite(GUEST_RIP, v->hvm.regs.rip = 0xffffffff);
+	vmwrite(EXIT_INTERRUPTION, EVENT_VALID | EVENT_ICEBP | 1);
+	assert_int_equal(run(VMX_EXCEPTION, 0), EXIT_EXCEPTION);
+	assert_int_equal(v->hvm.regs.rip, 1);
+}
+
 static void refused_entry(void **state)
 {
 	fake_log_clear();
@@ -574,6 +586,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(control_registers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(events, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(translations, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(rip_wraps, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(refused_entry, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(permission_maps, set_up, tear_down),
 	};

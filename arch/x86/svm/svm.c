@@ -316,7 +316,7 @@ static void decode(struct vcpu *v, struct vmcb *b, struct vm_exit *x)
 	case VMEXIT_INVD:
 	case VMEXIT_WBINVD:
 		/* Caches stay coherent without the guest's help. */
-		v->hvm.regs.rip += insn_len(b, 2);
+		hvm_advance(v, &v->hvm.regs, insn_len(b, 2));
 		x->reason = EXIT_RETRY;
 		break;
 	case VMEXIT_XSETBV: x->reason = EXIT_XSETBV; x->len = insn_len(b, 3); break;
@@ -362,7 +362,8 @@ static void svm_run(struct vcpu *v, struct vm_exit *x)
 	r->rflags = b->rflags;
 	b->tlb_control = 0;
 	/* An event cut off in the middle of its delivery is delivered again (APM 15.7.2, 15.20); an interrupt is offered again. */
-	b->eventinj = b->exitintinfo & EVENT_VALID && !cut_off_interrupt(b->exitintinfo) ? b->exitintinfo : 0;
+	if (unlikely((b->exitintinfo | b->eventinj) & EVENT_VALID))
+		b->eventinj = cut_off_interrupt(b->exitintinfo) ? 0 : b->exitintinfo;
 	decode(v, b, x);
 }
 

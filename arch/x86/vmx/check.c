@@ -171,7 +171,8 @@ static void check_rip_and_events(struct check *c, bool long_mode)
 	u64 blocked = vmread(GUEST_INTERRUPTIBILITY), shadow = blocked & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS);
 	bool code_64 = long_mode && vmread(SEG_FIELD(GUEST_ACCESS, SEG_CS)) & ACCESS_L, valid = event & EVENT_VALID;
 
-	rule(c, code_64 ? canonical(rip) : !(rip >> 32), "RIP");
+	/* Not "canonical": bit 47 may be unlike those above it, which are all alike (27.3.1.4). */
+	rule(c, code_64 ? (u64)((s64)rip >> 48) + 1 <= 1 : !(rip >> 32), "RIP");
 	rule(c, rflags & 2 && clear(rflags, ~(u64)0x3f7fd7), "RFLAGS: reserved bits");
 	rule(c, !(rflags & BIT(17)) || (!long_mode && vmread(GUEST_CR0) & CR0_PE), "RFLAGS: VM in IA-32e mode or in real mode");
 	rule(c, !(valid && type == EVENT_INTR) || (rflags & RFLAGS_IF && !shadow), "an interrupt is injected, but the guest can't take it");

@@ -150,7 +150,8 @@ static bool vmx_inject_nmi(struct vcpu *v)
  */
 static u32 insn_len(struct vmx_vcpu *x)
 {
-	set_blocked(x, x->blocked & BLOCKED_BY_NMI);
+	if (unlikely(x->blocked & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS)))
+		set_blocked(x, x->blocked & BLOCKED_BY_NMI);
 	return (u32)vmread(EXIT_INSN_LENGTH);
 }
 
@@ -186,7 +187,7 @@ static void cr_access(struct vcpu *v, struct vm_exit *x)
 			vmx_inject_exception(v, VECTOR_GP, true, 0);
 			return;
 		}
-		v->hvm.regs.rip += insn_len(vmx_of(v));
+		hvm_advance(v, &v->hvm.regs, insn_len(vmx_of(v)));
 	} else if (cr == 0 && type == 0) {
 		vmwrite(CR0_SHADOW, *reg);
 	} else if (cr == 4 && type == 0 && !(*reg & CR4_OWNED & ~CR4_MCE)) {
@@ -218,7 +219,7 @@ static void decode_exception(struct vcpu *v, struct vm_exit *x)
 	write_dr6((read_dr6() & ~15ull) | (vmread(EXIT_QUALIFICATION) & 0x600f));
 	vmwrite(GUEST_DR7, vmread(GUEST_DR7) & ~BIT(13));
 	if ((info & EVENT_TYPE) == EVENT_ICEBP)
-		v->hvm.regs.rip += vmread(EXIT_INSN_LENGTH);
+		hvm_advance(v, &v->hvm.regs, (u32)vmread(EXIT_INSN_LENGTH));
 }
 
 static void decode_ept_violation(struct vmx_vcpu *v, struct vm_exit *x)
@@ -234,10 +235,8 @@ static void decode_ept_violation(struct vmx_vcpu *v, struct vm_exit *x)
 		set_blocked(v, v->blocked | BLOCKED_BY_NMI);
 }
 
-static void decode(struct vcpu *v, u32 reason, struct vm_exit *x)
+static void decode(struct vcpu *v, struct vmx_vcpu *vx, u32 reason, struct vm_exit *x)
 {
-	struct vmx_vcpu *vx = vmx_of(v);
-
 	switch (reason) {
 	case VMX_INTERRUPT:
 		/* The exit has acknowledged it (SDM 28.2.2). Its handler may write records: it has to wait until this one is finished. */
@@ -272,7 +271,7 @@ static void decode(struct vcpu *v, u32 reason, struct vm_exit *x)
 	case VMX_INVD:
 	case VMX_WBINVD:
 		/* Caches stay coherent without the guest's help. */
-		v->hvm.regs.rip += insn_len(vx);
+		hvm_advance(v, &v->hvm.regs, insn_len(vx));
 		x->reason = EXIT_RETRY;
 		break;
 	case VMX_TRIPLE_FAULT: x->reason = EXIT_TRIPLE_FAULT; break;
@@ -357,7 +356,7 @@ static void vmx_run(struct vcpu *v, struct vm_exit *x)
 	event = vmread(IDT_VECTORING);
 	if (unlikely(event & EVENT_VALID))
 		inject_again(v, event);
-	decode(v, reason, x);
+	decode(v, vx, reason, x);
 }
 
 static void vmx_set_efer(struct vcpu *v __unused, u64 efer)

@@ -89,6 +89,19 @@ struct hvm_ops {
 extern const struct hvm_ops *hvm;       /* [I] the vendor of this machine */
 extern const struct hvm_ops svm_ops, vmx_ops;
 
+/*
+ * The one place where RIP moves on, over `len` bytes; r are the registers of v. The lower half is
+ * added to, and only its overflow, which is rare, asks what code this is: EIP wraps, RIP doesn't.
+ * (IP doesn't wrap either: CPUs let it go on to 10000h, where the next fetch is beyond the limit of
+ * most segments.)
+ */
+void hvm_carry_rip(struct vcpu *v);
+static inline void hvm_advance(struct vcpu *v, struct cpu_regs *r, u32 len)
+{
+	if (unlikely(__builtin_add_overflow(r->eip, len, &r->eip)))
+		hvm_carry_rip(v);
+}
+
 static inline u64 hvm_get_cr(const struct vcpu *v, int which) { return hvm->get_cr(v, which); }
 
 /*

@@ -7,7 +7,8 @@
 /* In the order of the x86 register numbers, so that exit information can index them. */
 struct cpu_regs {
 	u64 rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15;
-	u64 rip, rflags;
+	union { u64 rip; u32 eip; };
+	u64 rflags;
 };
 
 struct hvm_vcpu {
