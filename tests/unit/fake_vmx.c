@@ -64,7 +64,7 @@ bool vmx_enter_guarded(struct cpu_regs *regs, bool launched) { fail_msg("nothing
 bool vmx_enter_plain(struct cpu_regs *regs, bool launched)
 {
 	assert_true(current && current->launched == launched);
-	if (vmx_check_entry(fake_rule_counts)) {
+	if (fake_check_entry(fake_rule_counts)) {
 		vmwrite(EXIT_REASON, EXIT_ENTRY_FAILED | 33);
 		return true;
 	}

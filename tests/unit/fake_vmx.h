@@ -7,6 +7,8 @@
 struct cpu_regs;
 
 void fake_vmx_machine(void);
+/* Calls `broken` with each rule of SDM 27.2 and 27.3 that the current VMCS breaks; returns how many. */
+unsigned fake_check_entry(void (*broken)(const char *rule));
 /* Runs in the guest's place, and leaves behind what an exit does. */
 extern void (*fake_guest)(struct cpu_regs *regs);
 extern unsigned fake_invepts, fake_invvpids;

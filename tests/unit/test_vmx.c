@@ -1,4 +1,4 @@
-/* units: arch/x86/vmx/vmx.c arch/x86/vmx/vcpu.c arch/x86/vmx/state.c arch/x86/vmx/capabilities.c arch/x86/vmx/permissions.c arch/x86/vmx/check.c arch/x86/hvm.c mm/pt.c mm/p2m.c mm/buddy.c mm/heap.c tests/unit/fake_vendor.c tests/unit/fake_vmx.c arch/x86/complete.c */
+/* units: arch/x86/vmx/vmx.c arch/x86/vmx/vcpu.c arch/x86/vmx/state.c arch/x86/vmx/capabilities.c arch/x86/vmx/permissions.c arch/x86/vmx/check.c arch/x86/hvm.c mm/pt.c mm/p2m.c mm/buddy.c mm/heap.c tests/unit/fake_vendor.c tests/unit/fake_vmx.c tests/unit/check_vmx.c arch/x86/complete.c */
 /* VMX over a software VMCS: what a CPU must have, that every state passes the rules of VM entry, and how exits are read. */
 #include "tests/unit/fake_vendor.h"
 #include <stdio.h>
@@ -109,9 +109,9 @@ static void check_state(struct vcpu *w, const char *what)
 	vmwrite(VPID, 1);
 	vmwrite(GUEST_RIP, w->hvm.regs.rip);
 	vmwrite(GUEST_RFLAGS, w->hvm.regs.rflags);
-	if (vmx_check_entry(fake_rule_counts))
+	if (fake_check_entry(fake_rule_counts))
 		print_message("%s\n", what);
-	vmx_check_entry(fake_rule_fails);
+	fake_check_entry(fake_rule_fails);
 	vmx_give_back(w, borrowed);
 }
 
@@ -316,20 +316,20 @@ static void broken_rules_are_named(void **state)
 	vmwrite(VPID, 1);
 	vmwrite(GUEST_RIP, 0x1000850);
 	vmwrite(GUEST_RFLAGS, 2);
-	assert_int_equal(vmx_check_entry(fake_rule_fails), 0);
+	assert_int_equal(fake_check_entry(fake_rule_fails), 0);
 	/* An error code has 16 bits, all of them. */
 	vmwrite(ENTRY_INTERRUPTION, EVENT_VALID | EVENT_EXCEPTION | EVENT_HAS_ERROR | 13);
 	vmwrite(ENTRY_ERROR_CODE, 0xffff);
-	assert_int_equal(vmx_check_entry(fake_rule_fails), 0);
+	assert_int_equal(fake_check_entry(fake_rule_fails), 0);
 	vmwrite(ENTRY_ERROR_CODE, 0x10000);
-	assert_int_equal(vmx_check_entry(fake_rule_counts), 1);
+	assert_int_equal(fake_check_entry(fake_rule_counts), 1);
 	vmwrite(ENTRY_INTERRUPTION, 0);
 	for (unsigned i = 0; i < ARRAY_SIZE(wrong); i++) {
 		u64 before = vmread(wrong[i].field);
 
 		broken[0] = 0;
 		vmwrite(wrong[i].field, wrong[i].value);
-		vmx_check_entry(note);
+		fake_check_entry(note);
 		if (!__builtin_strstr(broken, wrong[i].rule))
 			fail_msg("field %#lx = %#lx does not break \"%s\" but: %s", (unsigned long)wrong[i].field, (unsigned long)wrong[i].value,
 				 wrong[i].rule, broken);
@@ -495,7 +495,7 @@ static void events(void **state)
 	run(VMX_EPT_VIOLATION, 0);
 	assert_int_equal(vmread(ENTRY_INTERRUPTION), EVENT_VALID | EVENT_NMI | 2);
 	assert_false(vmread(GUEST_INTERRUPTIBILITY) & BLOCKED_BY_NMI);
-	assert_int_equal(vmx_check_entry(fake_rule_fails), 0);
+	assert_int_equal(fake_check_entry(fake_rule_fails), 0);
 	next_exit.vectoring = next_exit.blocked = 0;
 	run(VMX_CPUID, 0);
 	/* In real mode exceptions have no error code. */

@@ -66,7 +66,7 @@ u64 vmx_get_cr(const struct vcpu *v, int which);
 void vmx_get_state(const struct vcpu *v, struct hvm_state *s);
 void vmx_set_state(struct vcpu *v, const struct hvm_state *s);
 
-/* Calls `broken` with each rule of SDM 27.2 and 27.3 that the current VMCS breaks; returns how many. */
+/* Calls `broken` with each rule of SDM 27.3 that the current VMCS breaks; returns how many. */
 unsigned vmx_check_entry(void (*broken)(const char *rule));
 
 #endif
