@@ -356,6 +356,8 @@ void domain_shutdown(struct domain *d, u8 code)
 
 	if (d->privileged)
 		end_machine(code);
+	/* First: once the code can be read, another CPU may take the end back. */
+	domain_pause(d);
 	spin_lock(&d->lock);
 	first = !d->shutting_down;
 	if (first) {
@@ -363,11 +365,24 @@ void domain_shutdown(struct domain *d, u8 code)
 		d->shutdown_code = code;
 	}
 	spin_unlock(&d->lock);
-	if (!first)
+	if (!first) {
+		domain_unpause(d);
 		return;
+	}
 	record_event(RECORD_SHUTDOWN, d, NULL, code, 0);
-	domain_pause(d);
 	evtchn_raise_global_virq(dom0, VIRQ_DOM_EXC);
+}
+
+void domain_resume(struct domain *d)
+{
+	bool ended;
+
+	spin_lock(&d->lock);
+	ended = d->shutting_down;
+	d->shutting_down = false;
+	spin_unlock(&d->lock);
+	if (ended)
+		domain_unpause(d);
 }
 
 void domain_crash(struct domain *d, const char *fmt, ...)

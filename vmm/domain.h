@@ -29,6 +29,7 @@ enum {
 	VCPU_DOWN    = 1,       /* not started yet, or stopped for good */
 	VCPU_BLOCKED = 2,       /* HLT, SCHEDOP_block or poll */
 	VCPU_HELD    = 4,       /* a sibling is at work on it */
+	VCPU_VIEWED  = 8,       /* the toolstack reads its registers: for a moment */
 };
 
 struct vcpu {
@@ -128,6 +129,8 @@ void domain_unpause(struct domain *d);
 bool domain_is_stopped(struct domain *d);
 /* The guest's own end: records the code, pauses, tells dom0. dom0's own ends the machine. */
 void domain_shutdown(struct domain *d, u8 code);
+/* Takes the guest's own end back, if there was one: it goes on behind the hypercall that ended it. control_lock is held. */
+void domain_resume(struct domain *d);
 /* The guest did what it can't: logs why, shuts it down as crashed. For dom0 the caller must have something gentler. */
 void domain_crash(struct domain *d, const char *fmt, ...) __printf(2, 3);
 /* One step of destruction, with control_lock held: 0 when done, -EAGAIN to be called again. */

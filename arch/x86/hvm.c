@@ -293,6 +293,22 @@ static bool enterable(const struct hvm_hw_cpu *c)
 	return !(c->rflags & ~(u64)0x3f7fd7 & ~(u64)2) && c->cr3 < BIT(52);
 }
 
+int hvm_set_registers(struct vcpu *v, const struct hvm_hw_cpu *c)
+{
+	if (!enterable(c))
+		return -EINVAL;
+#define X(f) v->hvm.regs.f = c->f;
+	RECORD_REGS(X)
+#undef X
+	v->hvm.regs.rflags = c->rflags | 2;
+	if (c->flags & XEN_X86_FPU_INITIALISED) {
+		memcpy(v->hvm.xsave, c->fpu_regs, sizeof(c->fpu_regs));
+		*(u32 *)((char *)v->hvm.xsave + 24) &= 0xffff;          /* MXCSR's reserved bits would fault our XRSTOR */
+		*(u64 *)((char *)v->hvm.xsave + 512) |= XCR0_X87 | XCR0_SSE;
+	}
+	return 0;
+}
+
 int hvm_set_context(struct vcpu *v, const struct hvm_hw_cpu *c)
 {
 	struct hvm_state s;
@@ -317,18 +333,9 @@ int hvm_set_context(struct vcpu *v, const struct hvm_hw_cpu *c)
 	s.sfmask = c->msr_syscall_mask;
 	s.kernel_gs_base = c->shadow_gs;
 	s.efer = c->msr_efer;
-#define X(f) v->hvm.regs.f = c->f;
-	RECORD_REGS(X)
-#undef X
-	v->hvm.regs.rflags = c->rflags | 2;
 	v->hvm.tsc_aux = c->msr_tsc_aux;
-	if (c->flags & XEN_X86_FPU_INITIALISED) {
-		memcpy(v->hvm.xsave, c->fpu_regs, sizeof(c->fpu_regs));
-		*(u32 *)((char *)v->hvm.xsave + 24) &= 0xffff;          /* MXCSR's reserved bits would fault our XRSTOR */
-		*(u64 *)((char *)v->hvm.xsave + 512) = XCR0_X87 | XCR0_SSE;
-	}
 	hvm->set_state(v, &s);
-	return 0;
+	return hvm_set_registers(v, c);
 }
 
 void hvm_get_context(struct vcpu *v, struct hvm_hw_cpu *c)

@@ -130,6 +130,24 @@ void domain_unpause(struct domain *d)
 	fake_calls.unpauses++;
 }
 
+void domain_resume(struct domain *d)
+{
+	spin_lock(&d->lock);
+	fake_calls.resumes++;
+	spin_unlock(&d->lock);
+}
+
+void vcpu_sync(struct vcpu *v)
+{
+	fake_calls.syncs++;
+}
+
+bool vcpu_is_off(struct vcpu *v)
+{
+	vcpu_sync(v);
+	return v->pause_flags && !v->sched.on_cpu;
+}
+
 bool domain_is_stopped(struct domain *d)
 {
 	return fake_stopped;
@@ -190,9 +208,21 @@ int hvm_set_context(struct vcpu *v, const struct hvm_hw_cpu *c)
 	return fake_context_result;
 }
 
+int hvm_set_registers(struct vcpu *v, const struct hvm_hw_cpu *c)
+{
+	fake_calls.registers = *c;
+	return fake_context_result;
+}
+
 void hvm_get_context(struct vcpu *v, struct hvm_hw_cpu *c)
 {
 	c->rip = 0x1234;
+	c->rsp = 0x5678;
+	c->cr3 = 0x9000;
+	c->cs_sel = 0x10;
+	c->gs_base = 1;
+	c->shadow_gs = 2;
+	c->fpu_regs[511] = 0x77;
 }
 
 static u64 fake_get_cr(const struct vcpu *v, int which)

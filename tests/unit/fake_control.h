@@ -6,6 +6,7 @@
 #define TESTS_UNIT_FAKE_CONTROL_H
 
 #include "tests/unit/fake_domain.h"
+#include <xen/hvm/save.h>
 
 /* Guest-virtual addresses [FAKE_GVA, FAKE_GVA + FAKE_MEMORY) are bytes of fake_memory; all others fault. */
 #define FAKE_GVA    0x10000ull
@@ -26,9 +27,10 @@ long fake_control(struct vcpu *v, hypercall_fn *fn, struct domain *target, void 
 
 /* What the fakes were asked. */
 extern struct fake_calls {
-	unsigned pauses, unpauses, creates, destroys, vcpus, ups, wallclocks, contexts_set;
+	unsigned pauses, unpauses, resumes, creates, destroys, vcpus, ups, wallclocks, contexts_set, syncs;
 	u32 affinity_calls;
 	u64 context_rip;
+	struct hvm_hw_cpu registers;    /* as hvm_set_registers was given them */
 	u32 create_domid, create_vcpus;
 } fake_calls;
 extern bool fake_stopped;       /* domain_is_stopped */

@@ -155,6 +155,20 @@ void fake_vendor_states(struct vcpu *v, void (*check)(struct vcpu *v, const char
 	c.rip = 0xffffffff81000000ull;
 	assert_int_equal(hvm_set_context(v, &c), 0);
 	check(v, "a record of long mode");
+	/* Registers alone: the rest of the vCPU stays as it is. */
+	v->hvm.xcr0 = 3;
+	v->hvm.pat = 6;
+	c = (struct hvm_hw_cpu){ 0 };
+	hvm_get_context(v, &c);
+	c.rax = 1;
+	c.fpu_regs[160] = 0x5a;         /* XMM0 */
+	*(u32 *)&c.fpu_regs[24] = ~0u;  /* MXCSR */
+	assert_int_equal(hvm_set_registers(v, &c), 0);
+	check(v, "other registers");
+	assert_true(v->hvm.regs.rax == 1 && v->hvm.regs.rip == 0xffffffff81000000ull && v->hvm.xcr0 == 3 && v->hvm.pat == 6);
+	assert_true(((u8 *)v->hvm.xsave)[160] == 0x5a && *(u32 *)((u8 *)v->hvm.xsave + 24) == 0xffff);
+	c.rflags |= BIT(40);
+	assert_int_equal(hvm_set_registers(v, &c), -EINVAL);
 }
 
 void fake_rule_fails(const char *rule) { fail_msg("the control block breaks a rule: %s", rule); }

@@ -46,7 +46,12 @@ void timer_cancel_sync(struct timer *t) { releases++; }
 void timer_release(unsigned n) { releases += n; }
 void hvm_vcpu_destroy(struct vcpu *v) { vcpus_freed++; }
 void record_vcpu_free(struct record_vcpu *c) { }
-void record_event(enum record_kind kind, const struct domain *d, const struct vcpu *v, u64 a, u64 b) { }
+static struct domain *resumed_at_once;  /* another CPU takes its end back as soon as the end can be seen */
+void record_event(enum record_kind kind, const struct domain *d, const struct vcpu *v, u64 a, u64 b)
+{
+	if (kind == RECORD_SHUTDOWN && d == resumed_at_once)
+		domain_resume(resumed_at_once);
+}
 void domain_update_wallclock(struct domain *d) { }
 void vcpu_sync(struct vcpu *v) { syncs++; }
 void vcpu_release_areas(struct vcpu *v) { released_areas++; }
@@ -209,6 +214,30 @@ static void pauses_and_ends_are_counted(void **state)
 	assert_int_equal(pieces, 0);
 }
 
+/* A save that fails takes the suspension back; pauses by the toolstack stay. */
+static void an_end_is_taken_back(void **state)
+{
+	struct domain *d = make_domain(7);
+
+	add_vcpu(d);
+	domain_shutdown(d, SHUTDOWN_suspend);
+	assert_true(d->shutting_down && d->pause_count == 2);
+	domain_resume(d);
+	assert_true(!d->shutting_down && d->pause_count == 1);
+	domain_resume(d);       /* there is nothing to take back */
+	assert_int_equal(d->pause_count, 1);
+	domain_unpause(d);
+	resumed_at_once = d;
+	domain_shutdown(d, SHUTDOWN_suspend);
+	assert_true(!d->shutting_down && d->pause_count == 0);
+	resumed_at_once = NULL;
+	/* And the next end counts again. */
+	domain_shutdown(d, SHUTDOWN_poweroff);
+	assert_true(d->shutting_down && d->shutdown_code == SHUTDOWN_poweroff && d->pause_count == 1 && virqs == 3);
+	destroy(d);
+	assert_int_equal(pieces, 0);
+}
+
 static void an_end_comes_in_steps(void **state)
 {
 	struct domain *d = make_domain(7);
@@ -288,6 +317,7 @@ int main(void)
 		TEST(what_fails_is_undone),
 		TEST(frames_are_charged_up_to_the_limit),
 		TEST(pauses_and_ends_are_counted),
+		TEST(an_end_is_taken_back),
 		TEST(an_end_comes_in_steps),
 		TEST(the_last_frame_and_the_last_reference),
 		TEST(the_dead_are_freed_in_steps),

@@ -2,6 +2,7 @@
 /* domctl: each operation as xl issues it (abi.md I.7), then with arguments that nobody sane would pass. */
 #include "tests/unit/fake_control.h"
 #include <xen/domctl.h>
+#include <xen/hvm/save.h>
 #include "sched/cap.h"
 #include "vmm/control.h"
 
@@ -329,6 +330,101 @@ static void small_ones(void **state)
 	assert_int_equal(fake_memory[0], 1);
 }
 
+static struct vcpu_guest_context *context = (struct vcpu_guest_context *)fake_memory;
+
+static long get_context(u32 vcpu)
+{
+	memset(&op, 0, sizeof(op));
+	op.cmd = XEN_DOMCTL_getvcpucontext;
+	op.u.vcpucontext.vcpu = vcpu;
+	op.u.vcpucontext.ctxt.p = FAKE_HANDLE(0);
+	return fake_control(v, hc_vcpucontext, d, &op);
+}
+
+static long set_context(u32 vcpu, void *handle)
+{
+	op.cmd = XEN_DOMCTL_setvcpucontext;
+	op.u.vcpucontext.vcpu = vcpu;
+	op.u.vcpucontext.ctxt.p = handle;
+	return fake_control(v, hc_vcpucontext, d, &op);
+}
+
+/* As libxl resumes a guest whose save failed: the result of its SCHEDOP_shutdown becomes 1. */
+static void a_cancelled_suspension(void **state)
+{
+	d->vcpu[0]->pause_flags = 0;
+	assert_int_equal(get_context(0), 0);
+	assert_true(context->user_regs.rip == 0x1234 && context->user_regs.rsp == 0x5678 && context->user_regs.cs == 0x10);
+	assert_true(context->flags == (VGCF_online | VGCF_I387_VALID) && context->fpu_ctxt.x[511] == 0x77);
+	assert_true(context->ctrlreg[3] == 0x9000 && context->gs_base_kernel == 1 && context->gs_base_user == 2);
+	assert_int_equal(d->vcpu[0]->pause_flags, 0);
+	context->user_regs.rax = 1;
+	assert_int_equal(set_context(0, FAKE_HANDLE(0)), 0);
+	assert_true(fake_calls.registers.rax == 1 && fake_calls.registers.rip == 0x1234 && fake_calls.registers.rsp == 0x5678);
+	assert_true(fake_calls.registers.fpu_regs[511] == 0x77 && fake_calls.registers.flags == XEN_X86_FPU_INITIALISED);
+	assert_int_equal(fake_control(v, hc_resumedomain, d, &op), 0);
+	assert_int_equal(fake_calls.resumes, 1);
+}
+
+/* `xl dump-core` asks of a domain that runs: the vCPU is held until its registers are there, and no longer. */
+static void registers_of_a_vcpu_that_runs(void **state)
+{
+	d->pause_count = 0;
+	d->vcpu[1]->pause_flags = 0;
+	d->vcpu[1]->sched.on_cpu = true;
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(get_context(1), HC_AGAIN);
+		assert_int_equal(d->vcpu[1]->pause_flags, VCPU_VIEWED);
+	}
+	d->vcpu[1]->sched.on_cpu = false;
+	assert_int_equal(get_context(1), 0);
+	assert_int_equal(d->vcpu[1]->pause_flags, 0);
+	assert_int_equal(fake_calls.syncs, 5);
+	/* One that was never started has none; one that is down has. */
+	d->vcpu[0]->wait_for_sipi = true;
+	assert_int_equal(get_context(0), -ENODATA);
+	assert_int_equal(d->vcpu[0]->pause_flags, VCPU_DOWN);
+	d->vcpu[0]->wait_for_sipi = false;
+	assert_int_equal(get_context(0), 0);
+	assert_int_equal(context->flags, VGCF_I387_VALID);
+}
+
+static void contexts_are_refused(void **state)
+{
+	struct vcpu_guest_context good;
+
+	d->vcpu[0]->pause_flags = 0;
+	assert_int_equal(get_context(2), -EINVAL);
+	assert_int_equal(get_context(~0u), -EINVAL);
+	assert_int_equal(get_context(0), 0);
+	good = *context;
+	op.u.vcpucontext.ctxt.p = FAKE_BAD_HANDLE;
+	assert_int_equal(fake_control(v, hc_vcpucontext, d, &op), -EFAULT);
+	assert_int_equal(d->vcpu[0]->pause_flags, 0);
+	op.u.vcpucontext.ctxt.p = FAKE_HANDLE(0);
+	assert_int_equal(fake_control(v, hc_vcpucontext, dom0, &op), -EINVAL);
+	assert_int_equal(set_context(2, FAKE_HANDLE(0)), -EINVAL);
+	assert_int_equal(set_context(0, NULL), -EFAULT);
+	assert_int_equal(set_context(0, FAKE_HANDLE(FAKE_MEMORY - 5167)), -EFAULT);
+	context->flags ^= VGCF_online;
+	assert_int_equal(set_context(0, FAKE_HANDLE(0)), -EOPNOTSUPP);
+	*context = good;
+	fake_stopped = false;
+	assert_int_equal(set_context(0, FAKE_HANDLE(0)), HC_AGAIN);
+	d->pause_count = 0;
+	assert_int_equal(set_context(0, FAKE_HANDLE(0)), -EINVAL);
+	assert_int_equal(fake_calls.registers.rip, 0);
+	d->pause_count = 1;
+	fake_stopped = true;
+	fake_context_result = -EINVAL;
+	assert_int_equal(set_context(0, FAKE_HANDLE(0)), -EINVAL);
+	fake_alloc_fails = 1;
+	assert_int_equal(set_context(0, FAKE_HANDLE(0)), -ENOMEM);
+	fake_alloc_fails = 1;
+	assert_int_equal(get_context(0), -ENOMEM);
+	assert_int_equal(d->vcpu[0]->pause_flags, 0);
+}
+
 static void triggers(void **state)
 {
 	op.u.sendtrigger.vcpu = 1;
@@ -359,6 +455,9 @@ int main(void)
 		TEST(memory_and_vcpus),
 		TEST(scheduling),
 		TEST(small_ones),
+		TEST(a_cancelled_suspension),
+		TEST(registers_of_a_vcpu_that_runs),
+		TEST(contexts_are_refused),
 		TEST(triggers),
 	};
 

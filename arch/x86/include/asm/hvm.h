@@ -129,6 +129,8 @@ void hvm_start_flat32(struct vcpu *v, u32 eip, u32 ebx, u32 esi);
 /* The toolstack's record (libxc's vcpu_hvm); -EINVAL if the state could not be entered. vCPU not running. */
 int hvm_set_context(struct vcpu *v, const struct hvm_hw_cpu *c);
 void hvm_get_context(struct vcpu *v, struct hvm_hw_cpu *c);
+/* Of such a record only the general registers, RIP, RFLAGS and the x87 and SSE state, and these replace the vCPU's. */
+int hvm_set_registers(struct vcpu *v, const struct hvm_hw_cpu *c);
 /* -EINVAL if the guest may not have that value (reserved bits, x87 off). v is current. */
 int hvm_set_xcr0(struct vcpu *v, u64 xcr0);
 /* Notes what XCR0 the vCPU has, which is this CPU's current one. */
