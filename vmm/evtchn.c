@@ -300,6 +300,9 @@ long hc_evtchn_reset(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 		return err;
 	/* From where this step ended, so that a domain which opens ports all the time doesn't keep the service domain busy with it. */
 	err = close_some(d) ? 0 : HC_AGAIN;
+	/* A kernel that starts anew does so; otherwise nothing reaches it from now on, and nobody there can tell. */
+	if (!err && d->privileged)
+		printk(LOG_WARN "The service domain has closed all its event channels: no console, no store, no guests' devices until it binds new ones.\n");
 	domain_put(d);
 	return err;
 }

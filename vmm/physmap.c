@@ -191,6 +191,8 @@ long hc_remove_from_physmap(struct vcpu *v, struct hypercall *hc, void *arg)
 
 	if (rc)
 		return rc;
+	if (d->privileged && r->gpfn == __atomic_load_n(&d->shared_gfn, __ATOMIC_RELAXED))
+		printk(LOG_WARN "The service domain has taken out its shared_info page: it sees no event any more.\n");
 	rc = p2m_remove(&d->p2m, GFN(r->gpfn), INVALID_MFN);
 	domain_put(d);
 	return rc;

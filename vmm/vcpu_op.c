@@ -160,6 +160,11 @@ long hc_sched_shutdown(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 
 	if (reason > SHUTDOWN_MAX)
 		return -EINVAL;
+	/* Nobody could resume it, and an end is the machine's. Linux takes an error for a suspension that was cancelled, and goes on. */
+	if (v->domain->privileged && reason == SHUTDOWN_suspend) {
+		printk(LOG_WARN "The service domain can't be suspended: it goes on.\n");
+		return -EOPNOTSUPP;
+	}
 	domain_shutdown(v->domain, (u8)reason);
 	return 0;
 }

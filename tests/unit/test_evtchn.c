@@ -596,6 +596,17 @@ static void many_ports_are_closed_in_steps(void **state)
 	assert_int_equal(count_open(b), 0);
 }
 
+/* Nobody else can tell root why its system is silent. */
+static void the_service_domain_is_told_of_its_own_reset(void **state)
+{
+	fake_log_clear();
+	assert_int_equal(reset(b, DOMID_SELF), 0);
+	assert_not_logged("closed all its event channels");
+	b->privileged = true;
+	assert_int_equal(reset(b, DOMID_SELF), 0);
+	assert_logged("The service domain has closed all its event channels");
+}
+
 static void the_dead_are_not_called(void **state)
 {
 	u32 p, q;
@@ -641,6 +652,7 @@ int main(void)
 		TEST(status_is_for_the_owner_and_the_service_domain),
 		TEST(reset_closes_all),
 		TEST(many_ports_are_closed_in_steps),
+		TEST(the_service_domain_is_told_of_its_own_reset),
 		TEST(the_dead_are_not_called),
 	};
 

@@ -127,6 +127,16 @@ static void the_callback_vector_is_heard(void **state)
 	assert_int_equal(guest->callback_vector, 0xf3);
 }
 
+static void the_service_domain_is_told_of_its_silence(void **state)
+{
+	fake_log_clear();
+	assert_int_equal(set(guest, DOMID_SELF, 0, 0), 0);
+	assert_int_equal(set(host, DOMID_SELF, 0, 2ull << 56 | 0xf3), 0);
+	assert_not_logged("callback");
+	assert_int_equal(set(host, DOMID_SELF, 0, 0), 0);
+	assert_logged("The service domain has switched off its event callback");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -136,6 +146,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(numbers_and_domains_are_checked, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(dom0_has_no_store_port, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_callback_vector_is_heard, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_service_domain_is_told_of_its_silence, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

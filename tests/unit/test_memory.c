@@ -487,6 +487,12 @@ static void foreign(void **state)
 	assert_int_equal(call(hc_remove_from_physmap, DOM0, 15, &r, sizeof(r)), 0);
 	assert_int_equal(domains[GUEST].tot_pages, 4);
 	assert_int_equal(call(hc_remove_from_physmap, DOM0, 15, &r, sizeof(r)), -ENOENT);
+	/* Taking out what it hears by is said. */
+	fake_log_clear();
+	assert_int_equal(add(DOM0, DOMID_SELF, XENMAPSPACE_shared_info, 0, BIT(24) + 900), 0);
+	r.gpfn = BIT(24) + 900;
+	assert_int_equal(call(hc_remove_from_physmap, DOM0, 15, &r, sizeof(r)), 0);
+	assert_logged("taken out its shared_info page");
 	/* Not for guests, not of oneself, not of what isn't there; only RAM. */
 	assert_int_equal(batch(GUEST, DOMID_SELF, OTHER, XENMAPSPACE_gmfn_foreign, 1, idx, gpfn, err), -EPERM);
 	assert_int_equal(batch(GUEST, DOMID_SELF, GUEST, XENMAPSPACE_gmfn_foreign, 1, idx, gpfn, err), -EPERM);

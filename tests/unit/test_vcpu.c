@@ -490,6 +490,16 @@ static void shutdowns(void **state)
 	r = (struct sched_remote_shutdown){ .domain_id = 9 };
 	assert_int_equal(call(&by, hc_sched_remote_shutdown, 4, 0, &r), -ESRCH);
 	assert_int_equal(shutdown, 2);
+	/* `xenstore-write control/shutdown suspend` in the service domain itself: an error is what Linux resumes by. */
+	s.reason = SHUTDOWN_suspend;
+	v->domain->privileged = true;
+	fake_log_clear();
+	assert_int_equal(call(v, hc_sched_shutdown, 2, 0, &s), -EOPNOTSUPP);
+	assert_int_equal(shutdown, 2);
+	assert_logged("can't be suspended");
+	v->domain->privileged = false;
+	assert_int_equal(call(v, hc_sched_shutdown, 2, 0, &s), 0);
+	assert_int_equal(shutdown, 3);
 }
 
 int main(void)
