@@ -194,6 +194,11 @@ void cpu_policy_clamp(struct cpu_policy *p, const struct cpu_policy *max)
 	/* There is no other interrupt controller than the x2APIC, so it can't be taken away. */
 	set_feature(p, FEAT_APIC, true);
 	set_feature(p, FEAT_X2APIC, true);
+	/*
+	 * Nor can the TSC's constant rate: every guest reads the CPU's own. Libxl takes the bit away, since Xen couldn't keep its word after a
+	 * migration; then Linux on AMD's CPUs marks the TSC unstable.
+	 */
+	set_feature(p, FEAT_INVARIANT_TSC, cpu_policy_has(max, FEAT_INVARIANT_TSC));
 	*e1d &= ~AMD_COMMON_1D;
 	if (is_amd(p))
 		*e1d |= *cpu_policy_word(p, WORD_1D) & AMD_COMMON_1D;

@@ -27,7 +27,7 @@ extern struct cpu_policy cpu_policy_raw;    /* [I] what the CPU says */
 extern struct cpu_policy cpu_policy_host;   /* [I] what the hypervisor can use */
 extern struct cpu_policy cpu_policy_max;    /* [I] the most a guest may see */
 extern struct cpu_policy cpu_policy_def;    /* [I] what a guest sees by default */
-extern struct cpu_policy cpu_policy_dom0;   /* [I] with the real APIC ids and the invariant TSC */
+extern struct cpu_policy cpu_policy_dom0;   /* [I] with the real APIC ids */
 
 /* Reads the CPU (by cpuid()) and derives the five policies. Once, on the boot CPU. */
 void cpu_policy_init(void);

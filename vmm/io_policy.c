@@ -1,4 +1,6 @@
 /* Port I/O: what dom0 may touch, and what happens with accesses that nobody answers. */
+#include <xen/xen.h>
+#include <xen/hvm/ioreq.h>
 #include <asm/hvm.h>
 #include "lib/string.h"
 #include "vmm/console_io.h"
@@ -76,13 +78,18 @@ static __noinline void string_io(struct vcpu *v, const struct vm_exit *x)
 		exit_complete(v, x->len);
 }
 
+enum { PIT_FIRST = 0x40, PIT_LAST = 0x42, GPE_FIRST = ACPI_GPE0_BLK_ADDRESS_V1, GPE_LAST = GPE_FIRST + ACPI_GPE0_BLK_LEN_V1 - 1 };
+
 /*
- * What nobody answers reads as ones, but for the 8254's counters: Linux's quick calibration takes ones for a counter that has not moved
- * yet and asks it 100,000 times; 0 ends that at the first look.
+ * What nobody answers reads as ones, and two things as zeros. For the 8254's counters, Linux's quick calibration takes ones for a counter
+ * that has not moved yet and asks it 100,000 times. In the general-purpose events that a guest's ACPI tables (libxl's) announce, ones are
+ * events that nobody handles: an error for each on every guest's console. One comparison serves most ports.
  */
 static u32 floating(u16 port)
 {
-	return port - 0x40u <= 2 ? 0 : ~0u;
+	if (likely(port - (PIT_LAST + 1u) < GPE_FIRST - (PIT_LAST + 1u)))
+		return ~0u;
+	return (port >= PIT_FIRST && port <= PIT_LAST) || (port >= GPE_FIRST && port <= GPE_LAST) ? 0 : ~0u;
 }
 
 void io_exit(struct vcpu *v, const struct vm_exit *x)

@@ -171,7 +171,7 @@ static void guests_see_only_what_is_listed(void **state)
 	/* x2APIC, hypervisor: yes. VMX, MONITOR, TSC deadline, OSXSAVE, SDBG, PDCM: no. */
 	assert_int_equal(p->basic[1].c & (BIT(21) | BIT(31)), BIT(21) | BIT(31));
 	assert_int_equal(p->basic[1].c & (BIT(5) | BIT(3) | BIT(24) | BIT(27) | BIT(11) | BIT(15)), 0);
-	assert_int_equal(p->basic[1].d & (BIT(7) | BIT(14)), 0);        /* MCE, MCA */
+	assert_int_equal(p->basic[1].d & (BIT(7) | BIT(14)), BIT(7) | BIT(14)); /* MCE, MCA: with no banks */
 	assert_int_equal(p->basic[1].d & BIT(9), BIT(9));
 	assert_int_equal(p->basic[1].b >> 24, 0);
 	assert_int_equal(p->basic[5].a | p->basic[5].c | p->basic[0xa].a | p->basic[0xa].d, 0);
@@ -188,7 +188,6 @@ static void guests_see_only_what_is_listed(void **state)
 	assert_int_equal(p->extd[1].d & (BIT(11) | BIT(20) | BIT(25) | BIT(26) | BIT(27) | BIT(29)),
 			 BIT(11) | BIT(20) | BIT(25) | BIT(26) | BIT(27) | BIT(29));
 	assert_int_equal(p->extd[1].d & 0x0183f3ff, p->basic[1].d & 0x0183f3ff);
-	assert_int_equal(p->extd[7].d, 0);
 	assert_int_equal(p->extd[8].a, 0x3030);                         /* not 52, not 57 bits */
 	assert_int_equal(p->extd[8].b & (BIT(12) | BIT(14) | BIT(15) | BIT(24) | BIT(25) | BIT(4)), 0);
 	assert_int_equal(p->extd[0xa].a | p->extd[0x1b].a | p->extd[0x1f].a, 0);
@@ -196,7 +195,8 @@ static void guests_see_only_what_is_listed(void **state)
 	assert_int_equal(cpu_policy_xcr0(p), 0x2e7);
 	assert_int_equal(p->xstate[0].c, 2440);
 	assert_int_equal(p->topo[0].a | p->topo[1].b, 0);
-	/* dom0 gets two more, and nothing else differs but these. */
+	assert_int_equal(p->extd[7].d, BIT(8));                         /* the invariant TSC */
+	/* dom0 gets one more, and nothing else differs but this. */
 	assert_int_equal(cpu_policy_dom0.extd[7].d, BIT(8));
 	assert_int_equal(cpu_policy_dom0.extd[1].c ^ p->extd[1].c, BIT(22));
 	assert_memory_equal(cpu_policy_dom0.basic, p->basic, sizeof(p->basic));
@@ -288,6 +288,23 @@ static void everything_asked_for_is_clamped(void **state)
 	assert_int_equal(p.basic[5].a | p.basic[0xa].a | p.extd[0xa].a | p.topo[0].a, 0);
 	assert_int_equal(p.extd[8].a, 0x3030);
 	check_shape(&p);
+}
+
+/* Libxl takes the invariant TSC away from each guest that may be migrated; a CPU without it can't be given it. */
+static void the_tsc_is_as_the_cpu_has_it(void **state)
+{
+	static const struct cpuid_regs none, ones = { ~0u, ~0u, ~0u, ~0u };
+	struct cpu_policy p;
+	u32 el, es;
+
+	use_everything();
+	p = cpu_policy_def;
+	load(&p, 0x80000007, NO_SUB, none, &el, &es);
+	assert_int_equal(p.extd[7].d, BIT(8));
+	use(old_cpu, ARRAY_SIZE(old_cpu));
+	p = cpu_policy_def;
+	load(&p, 0x80000007, NO_SUB, ones, &el, &es);
+	assert_int_equal(p.extd[7].d, 0);
 }
 
 static void what_is_taken_away_takes_its_followers(void **state)
@@ -452,6 +469,7 @@ int main(void)
 		cmocka_unit_test(leaves_without_a_place_are_refused),
 		cmocka_unit_test(a_bad_leaf_changes_nothing_of_the_others),
 		cmocka_unit_test(everything_asked_for_is_clamped),
+		cmocka_unit_test(the_tsc_is_as_the_cpu_has_it),
 		cmocka_unit_test(what_is_taken_away_takes_its_followers),
 		cmocka_unit_test(random_lists_are_survived),
 		cmocka_unit_test_setup_teardown(per_vcpu_bits, set_up, tear_down),

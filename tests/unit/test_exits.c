@@ -448,13 +448,20 @@ static void a_guest_has_no_ports(void **state)
 	assert_int_equal(in(0x42, 1), 0x1122334455667700);
 	assert_int_equal(in(0x43, 1), 0x11223344556677ff);
 	assert_int_equal(in(0x3f, 1), 0x11223344556677ff);
-	assert_int_equal(gv.hvm.regs.rip, 0x1007);
+	/* No general-purpose event of ACPI has come. */
+	assert_int_equal(in(0xafe0, 1), 0x1122334455667700);
+	assert_int_equal(in(0xafe3, 1), 0x1122334455667700);
+	assert_int_equal(in(0xafdf, 1), 0x11223344556677ff);
+	assert_int_equal(in(0xafe4, 1), 0x11223344556677ff);
+	assert_int_equal(in(0, 1), 0x11223344556677ff);
+	assert_int_equal(in(0xffff, 1), 0x11223344556677ff);
+	assert_int_equal(gv.hvm.regs.rip, 0x100d);
 	gv.hvm.regs.rax = 'a';
 	x = (struct vm_exit){ .len = 1, .io = { .port = 0xe9, .size = 1 } };
 	handle(&gv, EXIT_IO);
 	x.io.port = 0x80;
 	handle(&gv, EXIT_IO);
-	assert_true(logged_len == 1 && logged[0] == 'a' && gv.hvm.regs.rip == 0x1009);
+	assert_true(logged_len == 1 && logged[0] == 'a' && gv.hvm.regs.rip == 0x100f);
 }
 
 /* 256 bytes at a time; the instruction is over when RCX is. */

@@ -350,6 +350,19 @@ static void platform(void **state)
 	assert_int_equal(p.u.pcpu_info.flags, 2);
 }
 
+/* `xl info -n` asks for all devices, and takes what it gets at a time. */
+static void devices_are_on_the_one_node(void **state)
+{
+	op.u.pcitopoinfo.num_devs = 200;
+	op.u.pcitopoinfo.nodes.p = FAKE_HANDLE(0);
+	assert_int_equal(call(hc_pcitopoinfo), 0);
+	assert_int_equal(op.u.pcitopoinfo.num_devs, 64);
+	assert_true(fake_memory[0] == 0 && fake_memory[255] == 0 && fake_memory[256] == 0xee);
+	op.u.pcitopoinfo.num_devs = 1;
+	op.u.pcitopoinfo.nodes.p = FAKE_BAD_HANDLE;
+	assert_int_equal(call(hc_pcitopoinfo), -EFAULT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -365,6 +378,7 @@ int main(void)
 		TEST(featuresets),
 		TEST(policies),
 		TEST(platform),
+		TEST(devices_are_on_the_one_node),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,4 +24,11 @@ check "$name: the network answers" ping -c 1 -W 3 10.0.2.2
 check "$name: the clock runs" clock_runs
 check "$name: the date is right" test "$(date +%Y)" -ge 2025
 check "$name: each CPU gets interrupts" interrupts_everywhere
+kernel_complains() { dmesg -r | unexpected_warnings; }
+bothy || exit 0
+check "$name: its kernel has nothing to complain of" not kernel_complains
+hypervisor_complains() { xl dmesg | grep -v 'colour=green' | grep -iE "refus|can't|cannot|fail|error|lost|dropped|unexpected|unknown| ended"; }
+check "$name: nor has the hypervisor" not hypervisor_complains
+xl_complains() { xl info -n 2>&1 | grep -iE 'error|fail'; }
+check "$name: nor xl about the machine's topology" not xl_complains
 exit 0

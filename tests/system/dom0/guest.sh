@@ -41,6 +41,11 @@ check "debian: answers on its console" within 20 says debian 'typed: 42'
 shows() { timeout 3 xl console debian </dev/null >/tmp/console 2>&1; grep -aq debian /tmp/console; }
 check "debian: xl console shows it" shows
 
+type_line debian "dmesg -r | sed -n 's/^<[0-4]>/ker''nel: &/p'; echo \"ker\"\"nel: all\""
+check "debian: its kernel's warnings" within 10 says debian 'kernel: all'
+guest_complains() { said debian | sed -n 's/^kernel: //p' | unexpected_warnings; }
+bothy && check "debian: its kernel has nothing to complain of" not guest_complains
+
 # Verbs.
 check "xl list" xl list debian
 check "xl vcpu-list" xl vcpu-list debian

@@ -54,6 +54,39 @@ within()
 	done
 }
 
+# The warnings and worse of a kernel's log (`dmesg -r`) that nobody knows a reason for: an operator would ask about each.
+unexpected_warnings()
+{
+	sed -n 's/^<[0-4]>\[ *[0-9.]*\] *//p' | tr -d '\r' | grep -avE "$(sed 's/ *#.*//' <<-'END' | paste -sd '|' -
+		^Speculative Return Stack Overflow: # the emulator's CPU model is one without that microcode
+		^cpu [0-9]+ spinlock event irq      # Linux says so on every Xen, once for each CPU
+		^Grant table initialized            # likewise
+		^xen_mcelog: Failed to get CPU      # no hardware error is handed to the service domain yet
+		^hpet_acpi_add: no address or irqs  # the machine names an HPET, whose table the service domain doesn't get: it would wait for its interrupts
+		^ACPI: No IOAPIC entries present    # libxl's tables for PVH: such guests have no I/O APIC,
+		^ACPI: setting ELCR to 0200         # so Linux takes its ACPI for wired to a PIC, which isn't there either
+		^ACPI: OSL: SCI .* not registered   # likewise
+		^PCI: Fatal: No config space access # and they have no PCI
+		^PCI: System does not support PCI   # likewise
+		^hrtimer: interrupt took            # a slow emulator
+		^clocksource: .*(read-back|watchdog|skew|cs_|wd_) # likewise
+		soft lockup|rcu: INFO|blocked for more # likewise; dom0() in tests/system/lib.sh shows them
+	END
+	)"
+}
+
+bothy() { info xen_extra | grep -q bothy; }
+
+# The processes with these words in their command lines.
+processes()
+{
+	for p in /proc/[0-9]*; do
+		case $(tr '\0' ' ' 2>/dev/null <"$p/cmdline") in
+		*"$1"*) echo "${p#/proc/}" ;;
+		esac
+	done
+}
+
 not() { ! "$@"; }
 info() { xl info "$1"; }
 free_memory() { xl info free_memory; }
