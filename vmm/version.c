@@ -40,9 +40,16 @@ long hc_zero(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg _
 	return 0;
 }
 
-long hc_not_supported(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg __unused)
+/*
+ * The toolstack asks only before it saves or migrates a guest, and goes on if the guest has no virtual NUMA (-EOPNOTSUPP). It would come to
+ * what isn't there with the guest suspended already, and xl's process that cleans up behind the guest gone. So it ends here.
+ */
+long hc_get_vnumainfo(struct vcpu *v, struct hypercall *hc __unused, void *arg __unused)
 {
-	return -EOPNOTSUPP;
+	if (!v->domain->privileged)
+		return -EOPNOTSUPP;
+	printk(LOG_WARN "Saving and migrating a guest are not supported: it goes on as it was. (xl says \"vNUMA\" for this.)\n");
+	return -ENOSYS;
 }
 
 long hc_version(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg __unused)

@@ -33,7 +33,8 @@ static void numbers(void **state)
 	assert_int_equal(call(guest, hc_pagesize, 7, 0, NULL), 4096);
 	assert_int_equal(call(guest, hc_pagesize, 7, 8, NULL), -EINVAL);
 	assert_int_equal(call(guest, hc_zero, 0, 0, NULL), 0);
-	assert_int_equal(call(guest, hc_not_supported, 0, 0, NULL), -EOPNOTSUPP);
+	assert_int_equal(call(guest, hc_get_vnumainfo, 0, 0, NULL), -EOPNOTSUPP);
+	assert_int_equal(call(host, hc_get_vnumainfo, 0, 0, NULL), -ENOSYS);
 	assert_int_equal(call(guest, hc_build_id, 10, 0, NULL), -ENODATA);
 }
 
