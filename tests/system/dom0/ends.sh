@@ -69,6 +69,27 @@ check "sysrq: xl sysrq" xl sysrq sysrq s
 check "sysrq: the guest got it" within 10 says sysrq 'Emergency Sync'
 check "sysrq: xl trigger is refused or done, and nothing breaks" sh -c 'xl trigger sysrq nmi; xl list sysrq'
 
+# Cores: of one that runs, by the verb, and of one that has crashed, by its configuration. Only their first 17 MiB, which are the registers
+# and memory's beginning: xl tries each of the million frames below 4 GiB, which takes an emulator ten minutes. The host looks into them.
+begun() { [ "$(stat -c %s $1 2>/dev/null || echo 0)" -gt 16777216 ]; }
+tiny runs spin 'memory = 32'
+xl dump-core runs /tmp/runs.core &
+dumper=$!
+check "runs: xl dump-core" within 120 begun /tmp/runs.core
+kill $dumper
+wait $dumper
+check "runs: goes on" within 10 has_state runs r
+check "runs: xl destroy" xl destroy runs
+tiny cored crash 'memory = 32' 'on_crash = "coredump-destroy"'
+check "cored: its core is written" within 120 begun '/var/lib/xen/dump/*'
+kill $(processes 'xl create /tmp/cored.cfg')
+check "cored: xl destroy" xl destroy cored
+gone cored
+dd if=/tmp/runs.core of=/dev/nvme1n1 bs=1M count=17 2>/dev/null
+dd if="$(ls /var/lib/xen/dump/*)" of=/dev/nvme1n1 bs=1M count=17 seek=17 2>/dev/null
+sync
+rm -f /tmp/runs.core /var/lib/xen/dump/*
+
 # Refused.
 cp /tmp/sysrq.cfg /tmp/duplicate.cfg
 refuse "a name that is taken" "already exists" xl create /tmp/duplicate.cfg
