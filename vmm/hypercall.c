@@ -16,6 +16,7 @@
 #include <xen/platform.h>
 #include <xen/sysctl.h>
 #include <xen/domctl.h>
+#include <xen/arch-x86/xen-mca.h>
 #include <asm/cpu.h>
 #include <asm/hvm.h>
 #include <asm/insn.h>
@@ -72,6 +73,7 @@ static const struct { u8 form; u16 size; u32 version; u64 cmd; } forms[NR_HYPERC
 	[__HYPERVISOR_physdev_op]       = { .form = FORM_ARG1, .cmd = ANY_CMD },
 	[__HYPERVISOR_hvm_op]           = { .form = FORM_ARG1, .cmd = ANY_CMD },
 	[__HYPERVISOR_sysctl]           = { FORM_CONTROL, sizeof(struct xen_sysctl), XEN_SYSCTL_INTERFACE_VERSION, 0 },
+	[__HYPERVISOR_mca]              = { FORM_CONTROL, sizeof(struct xen_mc), XEN_MCA_INTERFACE_VERSION, 0 },
 	[__HYPERVISOR_domctl]           = { FORM_CONTROL, sizeof(struct xen_domctl), XEN_DOMCTL_INTERFACE_VERSION, 0 },
 };
 

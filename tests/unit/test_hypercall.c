@@ -8,6 +8,7 @@
 #include <xen/platform.h>
 #include <xen/sched.h>
 #include <xen/sysctl.h>
+#include <xen/arch-x86/xen-mca.h>
 #include "vmm/exits.h"
 
 /* Every handler is this one, but for those that the units have. */
@@ -71,7 +72,7 @@ enum { CONTROL_ARG = 1024 };
 
 static bool is_control(unsigned nr)
 {
-	return nr == __HYPERVISOR_domctl || nr == __HYPERVISOR_sysctl || nr == __HYPERVISOR_platform_op;
+	return nr == __HYPERVISOR_domctl || nr == __HYPERVISOR_sysctl || nr == __HYPERVISOR_platform_op || nr == __HYPERVISOR_mca;
 }
 
 /* The registers for a call of the row, its argument at FAKE_GVA. */
@@ -88,7 +89,7 @@ static struct hypercall registers(const struct hypercall_row *row)
 		hc.a[0] = FAKE_GVA;
 		head[0] = row->cmd;
 		head[1] = row->nr == __HYPERVISOR_domctl ? XEN_DOMCTL_INTERFACE_VERSION : row->nr == __HYPERVISOR_sysctl ?
-			  XEN_SYSCTL_INTERFACE_VERSION : XENPF_INTERFACE_VERSION;
+			  XEN_SYSCTL_INTERFACE_VERSION : row->nr == __HYPERVISOR_mca ? XEN_MCA_INTERFACE_VERSION : XENPF_INTERFACE_VERSION;
 		if (row->nr == __HYPERVISOR_domctl)
 			*(u16 *)&head[2] = 1;
 	}

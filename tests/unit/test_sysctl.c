@@ -4,6 +4,7 @@
 #include <xen/domctl.h>
 #include <xen/platform.h>
 #include <xen/sysctl.h>
+#include <xen/arch-x86/xen-mca.h>
 #include <asm/insn.h>
 #include "vmm/console_io.h"
 
@@ -363,6 +364,54 @@ static void devices_are_on_the_one_node(void **state)
 	assert_int_equal(call(hc_pcitopoinfo), -EFAULT);
 }
 
+/* Linux 6.5 and later: may it say so to ACPI? */
+static void processor_capabilities(void **state)
+{
+	struct xen_platform_op p = { .cmd = XENPF_set_processor_pminfo };
+	u32 *pdc = (u32 *)fake_memory;
+
+	p.u.set_pminfo.id = ~0u;
+	p.u.set_pminfo.type = XEN_PM_PDC;
+	p.u.set_pminfo.u.pdc.p = FAKE_HANDLE(0);
+	pdc[0] = pdc[1] = 1;
+	pdc[2] = 0x3ff;
+	assert_int_equal(fake_control(v, hc_set_pminfo, NULL, &p), 0);
+	assert_true(pdc[0] == 1 && pdc[1] == 1 && pdc[2] == 0xfa);
+	pdc[1] = 2;
+	assert_int_equal(fake_control(v, hc_set_pminfo, NULL, &p), -EINVAL);
+	pdc[0] = 2;
+	pdc[1] = 1;
+	assert_int_equal(fake_control(v, hc_set_pminfo, NULL, &p), -EINVAL);
+	p.u.set_pminfo.u.pdc.p = FAKE_BAD_HANDLE;
+	assert_int_equal(fake_control(v, hc_set_pminfo, NULL, &p), -EFAULT);
+	/* Silence is Linux's answer to this, and to no other error. */
+	p.u.set_pminfo.type = XEN_PM_CX;
+	assert_int_equal(fake_control(v, hc_set_pminfo, NULL, &p), -ENOSYS);
+}
+
+/* xen_mcelog asks how many there are, then for so many. */
+static void cpus_for_machine_checks(void **state)
+{
+	static const u32 ids[] = { 0, 1, 18, 19 };
+	struct mcinfo_logical_cpu *c = (struct mcinfo_logical_cpu *)fake_memory;
+	struct xen_mc mc = { .cmd = XEN_MC_physcpuinfo };
+
+	topology_of(1, 4, ids, 4);
+	cpu_policy_raw.basic[1].a = 0x00800f12;         /* family 17h, model 1, stepping 2 */
+	assert_int_equal(fake_control(v, hc_mc_physcpuinfo, NULL, &mc), 0);
+	assert_int_equal(mc.u.mc_physcpuinfo.ncpus, 4);
+	mc.u.mc_physcpuinfo.info.p = FAKE_HANDLE(0);
+	assert_int_equal(fake_control(v, hc_mc_physcpuinfo, NULL, &mc), 0);
+	assert_true(c[3].mc_cpunr == 3 && c[3].mc_apicid == 19 && c[0].mc_apicid == 0);
+	assert_true(c[1].mc_family == 0x17 && c[1].mc_model == 1 && c[1].mc_step == 2);
+	memset(fake_memory, 0xee, sizeof(fake_memory));
+	mc.u.mc_physcpuinfo.ncpus = 1;
+	assert_int_equal(fake_control(v, hc_mc_physcpuinfo, NULL, &mc), 0);
+	assert_true(mc.u.mc_physcpuinfo.ncpus == 4 && fake_memory[sizeof(*c)] == 0xee);
+	mc.u.mc_physcpuinfo.info.p = FAKE_BAD_HANDLE;
+	assert_int_equal(fake_control(v, hc_mc_physcpuinfo, NULL, &mc), -EFAULT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -378,7 +427,9 @@ int main(void)
 		TEST(featuresets),
 		TEST(policies),
 		TEST(platform),
+		TEST(processor_capabilities),
 		TEST(devices_are_on_the_one_node),
+		TEST(cpus_for_machine_checks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
