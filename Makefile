@@ -61,7 +61,7 @@ help:           ## this list
 	@sed -n 's/^\([a-z-]*\):.*[^#]## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
 	@echo "  cli         build/dom0/bothy, the service domain's own tool"
 	@echo "  unit        unit tests on this machine, and the replay of the fuzzers' corpus (fuzz-replay); fuzz-NAME runs one fuzzer"
-	@echo "Knobs: CC=clang, DEBUG=1 (assertions), V=1 (show commands); bench: PART=micro or system; install: DESTDIR=DIR"
+	@echo "Knobs: CC=clang, DEBUG=1 (assertions), V=1 (show commands); bench: PART=micro, system or latency; install: DESTDIR=DIR"
 
 efi: $(BUILD)/bothy.efi   ## build/bothy.efi, which UEFI starts without GRUB (docs/boot.md)
 
