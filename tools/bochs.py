@@ -72,7 +72,7 @@ class Machine:
 
     def accept(self, listener):
         listener.settimeout(0.1)
-        end = time.monotonic() + 20
+        end = time.monotonic() + 120      # only for one that hangs: its end is seen at once
         with listener:
             while self.process.poll() is None and time.monotonic() < end:
                 try:

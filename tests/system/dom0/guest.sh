@@ -38,7 +38,14 @@ check "debian: answers a ping" within 10 answers
 check "debian: shell" within 20 says debian 'root@debian'
 type_line debian 'echo "type""d: $((6 * 7))"'
 check "debian: answers on its console" within 20 says debian 'typed: 42'
-shows() { timeout 3 xl console debian </dev/null >/tmp/console 2>&1; grep -aq debian /tmp/console; }
+shows()
+{
+	xl console debian </dev/null >/tmp/console 2>&1 &
+	within 30 grep -aq debian /tmp/console
+	shown=$?
+	kill $!
+	return $shown
+}
 check "debian: xl console shows it" shows
 
 type_line debian "dmesg -r | sed -n 's/^<[0-4]>/ker''nel: &/p'; echo \"ker\"\"nel: all\""
@@ -88,7 +95,7 @@ check "xl block-list" sh -c 'xl block-list debian | grep -q " 4 "'
 truncate -s 8M /tmp/second.img
 device=$(losetup -f --show /tmp/second.img)
 check "xl block-attach: a block device" xl block-attach debian "phy:$device,xvdb,w"
-type_line debian 'sleep 1; echo from the guest >/dev/xvdb; sync; echo "wri""tten"'
+type_line debian 'until [ -b /dev/xvdb ]; do sleep 1; done; echo from the guest >/dev/xvdb; sync; echo "wri""tten"'
 check "xl block-attach: the guest writes to it" within 20 says debian 'written'
 check "xl block-attach: it is on the device" within 5 grep -q '^from the guest' /tmp/second.img
 check "xl block-detach" xl block-detach debian xvdb

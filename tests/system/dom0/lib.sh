@@ -42,11 +42,12 @@ refuse()
 	fi
 }
 
-# within SECONDS COMMAND...: true as soon as the command is. It looks once a second: each look costs an emulator much.
+# within SECONDS COMMAND...: true as soon as the command is. The seconds are what it may take on a host that has nothing else to do; only what
+# hangs waits for the end, so that comes late enough for a busy one. It looks once a second: each look costs an emulator much.
 now() { read -r up _ </proc/uptime; echo "${up%.*}"; }
 within()
 {
-	end=$(($(now) + $1))
+	end=$(($(now) + 5 * $1))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ "$(now)" -lt $end ] || return 1

@@ -64,7 +64,11 @@ check "list --json" status 0 '"name":"small","domid"' bothy list --json
 check "top --batch" status 0 'small' bothy top --batch --count 1
 check "top --json" status 0 '"cpu_percent":' bothy top --json --count 1
 # As on the console, a vt102 by its name: the screen has the head, and a key ends it.
-screen() { (sleep 2; printf q) | TERM=vt102 bothy top --count 20 >/tmp/screen && grep -q 'steal%' /tmp/screen && grep -q small /tmp/screen; }
+screen()
+{
+	: >/tmp/screen
+	(within 60 grep -q small /tmp/screen; printf q) | TERM=vt102 bothy top --count 90 >/tmp/screen && grep -q 'steal%' /tmp/screen && grep -q small /tmp/screen
+}
 check "top on a screen" screen
 
 xl destroy small
