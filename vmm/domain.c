@@ -97,7 +97,7 @@ static bool free_some(struct domain *d)
 static void want_reap(void)
 {
 	__atomic_store_n(&reap_wanted, true, __ATOMIC_SEQ_CST);
-	this_cpu()->need_resched = 1;
+	__atomic_store_n(&this_cpu()->need_resched, 1, __ATOMIC_RELAXED);
 }
 
 /*
@@ -323,7 +323,7 @@ void domain_pause(struct domain *d)
 
 void domain_unpause(struct domain *d)
 {
-	BUG_ON(!d->pause_count);
+	BUG_ON(!__atomic_load_n(&d->pause_count, __ATOMIC_RELAXED));
 	__atomic_sub_fetch(&d->pause_count, 1, __ATOMIC_SEQ_CST);
 	record_event(RECORD_UNPAUSE, d, NULL, 0, 0);
 	sync_vcpus(d);
@@ -464,7 +464,7 @@ int domain_destroy(struct domain *d)
 	spin_lock(&d->lock);
 	first = !d->dying;
 	if (first)
-		d->dying = 1;
+		__atomic_store_n(&d->dying, 1, __ATOMIC_SEQ_CST);
 	spin_unlock(&d->lock);
 	if (first)
 		domain_pause(d);

@@ -161,7 +161,7 @@ static __noinline long call_control(struct vcpu *v, u64 nr, struct hypercall *hc
 		hc->target = domain_get_target(v, op.dom.domain);
 		if (!hc->target)
 			return -ESRCH;
-		if (hc->target->dying && row->cmd != XEN_DOMCTL_destroydomain) {
+		if (__atomic_load_n(&hc->target->dying, __ATOMIC_RELAXED) && row->cmd != XEN_DOMCTL_destroydomain) {
 			domain_put(hc->target);
 			return -ESRCH;
 		}

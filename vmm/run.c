@@ -89,7 +89,8 @@ static void end_offer(struct percpu *p, struct vcpu *v)
 
 static void take_off(struct percpu *p, struct vcpu *v, u64 now)
 {
-	int state = vcpu_runnable(v) ? RUNSTATE_runnable : v->pause_flags & VCPU_BLOCKED ? RUNSTATE_blocked : RUNSTATE_offline;
+	int state = vcpu_runnable(v) ? RUNSTATE_runnable : __atomic_load_n(&v->pause_flags, __ATOMIC_RELAXED) & VCPU_BLOCKED ?
+		    RUNSTATE_blocked : RUNSTATE_offline;
 
 	end_exit(p, v);
 	record_leave(p);
@@ -176,7 +177,7 @@ void run_loop(void)
 	struct record *r;
 	struct vcpu *v;
 
-	p->need_resched = 1;
+	__atomic_store_n(&p->need_resched, 1, __ATOMIC_RELAXED);
 	record_irqs_off(p);
 	for (;;) {
 		if (__atomic_load_n(&p->need_resched, __ATOMIC_ACQUIRE))
