@@ -52,6 +52,7 @@ $(IMAGE): $(OBJECTS) linker.ld tools/ksyms
 -include $(OBJECTS:.o=.d)
 include dom0-lite/bothy/bothy.mk
 include tests/unit/unit.mk
+include tests/storm/storm.mk
 -include efi/efi.mk
 -include tests/guest/guest.mk
 
@@ -61,6 +62,7 @@ help:           ## this list
 	@sed -n 's/^\([a-z-]*\):.*[^#]## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
 	@echo "  cli         build/dom0/bothy, the service domain's own tool"
 	@echo "  unit        unit tests on this machine, and the replay of the fuzzers' corpus (fuzz-replay); fuzz-NAME runs one fuzzer"
+	@echo "  storm       the hypervisor's sources on threads of this machine, with guests that attack it: SECONDS=N (60), SEED=N, SCARCE=1, SAN=thread"
 	@echo "Knobs: CC=clang, DEBUG=1 (assertions), V=1 (show commands); bench: PART=micro, system or latency; install: DESTDIR=DIR"
 
 efi: $(BUILD)/bothy.efi   ## build/bothy.efi, which UEFI starts without GRUB (docs/boot.md)

@@ -14,12 +14,14 @@ void *kzalloc(size_t size) { return calloc(1, size); }
 void kfree(void *p) { free(p); }
 
 static struct timer timer;
-static atomic_bool begun, ended;
+static atomic_bool begun, cancelling, ended;
 
 /* Runs for a while, arms itself again, and then still looks at what its owner may free after timer_cancel_sync. */
 static void slow(void *arg)
 {
 	begun = true;
+	while (!cancelling)
+		usleep(100);
 	usleep(50000);
 	timer_set(&timer, 1, 5);
 	usleep(50000);
@@ -45,6 +47,7 @@ static void cancel_waits_for_the_function(void **state)
 	assert_int_equal(pthread_create(&thread, NULL, other_cpu, NULL), 0);
 	while (!begun)
 		usleep(100);
+	cancelling = true;
 	timer_cancel_sync(&timer);
 	assert_true(ended);
 	assert_int_equal(timer_next(1), ~0ull);
