@@ -100,7 +100,7 @@ static void move(struct queue *from, struct queue *to, struct sched_entity *e, u
 	queue_charge(to, now);
 	queue_remove(from, e);
 	queue_detach(from, e);
-	__atomic_store_n(&e->cpu, to->cpu, __ATOMIC_RELAXED);
+	__atomic_store_n(&e->cpu, to->cpu, __ATOMIC_RELEASE);
 	queue_attach(to, e);
 	queue_join(to, e);
 	queue_insert(to, e);

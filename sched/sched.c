@@ -12,7 +12,8 @@ struct queue *sched_lock_queue_of(const struct sched_entity *e)
 		struct queue *q = &sched_queues[cpu];
 
 		spin_lock(&q->lock);
-		if (likely(__atomic_load_n(&e->cpu, __ATOMIC_RELAXED) == cpu))
+		/* Acquire: what whoever moved it here has left of it. */
+		if (likely(__atomic_load_n(&e->cpu, __ATOMIC_ACQUIRE) == cpu))
 			return q;
 		spin_unlock(&q->lock);
 	}
@@ -86,8 +87,8 @@ void sched_kick_for(struct queue *q, const struct sched_entity *e)
 static struct queue *change_queue(struct queue *q, struct sched_entity *e, unsigned dest)
 {
 	queue_detach(q, e);
-	/* From here on others find it at dest, but leave it alone: it's moving. */
-	__atomic_store_n(&e->cpu, dest, __ATOMIC_RELAXED);
+	/* From here on others find it at dest, but leave it alone: it's moving. Release: they see it as it is now. */
+	__atomic_store_n(&e->cpu, dest, __ATOMIC_RELEASE);
 	spin_unlock(&q->lock);
 	q = &sched_queues[dest];
 	spin_lock(&q->lock);

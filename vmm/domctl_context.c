@@ -76,7 +76,7 @@ static int put_vcpus(struct stream_out *s, struct domain *d, struct hvm_hw_cpu *
 	for (u32 i = 0; i < d->max_vcpus && !rc; i++) {
 		struct vcpu *v = d->vcpu[i];
 
-		if (!v || (v->pause_flags & VCPU_DOWN))
+		if (!v || (__atomic_load_n(&v->pause_flags, __ATOMIC_RELAXED) & VCPU_DOWN))
 			continue;
 		memset(scratch, 0, sizeof(*scratch));
 		if (s->gva)

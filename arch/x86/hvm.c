@@ -374,7 +374,7 @@ void hvm_get_context(struct vcpu *v, struct hvm_hw_cpu *c)
 static bool runs_older(const struct percpu *p, const struct p2m *p2m, u64 gen)
 {
 	return p != this_cpu() && __atomic_load_n(&p->in_guest, __ATOMIC_SEQ_CST) && __atomic_load_n(&p->guest_p2m, __ATOMIC_RELAXED) == p2m &&
-	       __atomic_load_n(&p->guest_gen, __ATOMIC_RELAXED) < gen;
+	       __atomic_load_n(&p->guest_gen, __ATOMIC_ACQUIRE) < gen;
 }
 
 void hvm_flush_others(struct p2m *p2m, u64 gen)
