@@ -19,8 +19,7 @@ _Static_assert(sizeof(struct xen_sysctl_readconsole) == 24, "abi.md N");
 #define LOG_LINES_PER_WINDOW 64
 #define LOG_WINDOW_NS        10000000000ull
 
-/* The window's line count so far has room for one more; d->lock is held. */
-static bool may_log(struct domain *d)
+bool domain_may_log(struct domain *d)
 {
 	u64 now = time_now();
 
@@ -40,7 +39,7 @@ void domain_log_char(struct domain *d, char c)
 	if (c != '\n' && c != '\r' && d->io_len < sizeof(d->io_line))
 		d->io_line[d->io_len++] = c >= ' ' && c <= '~' ? c : c == '\t' ? ' ' : '?';
 	if ((c == '\n' && d->io_len) || d->io_len == sizeof(d->io_line)) {
-		if (may_log(d))
+		if (domain_may_log(d))
 			printk(LOG_INFO "d%u: %.*s\n", d->domid, (int)d->io_len, d->io_line);
 		d->io_len = 0;
 	}

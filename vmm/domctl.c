@@ -6,6 +6,7 @@
 #include "vmm/control.h"
 #include "vmm/domain.h"
 #include "vmm/hypercall.h"
+#include "vmm/refuse.h"
 
 _Static_assert(sizeof(struct xen_domctl_createdomain) == 64, "abi.md N");
 _Static_assert(sizeof(struct xen_domctl_tsc_info) == 24, "abi.md N");
@@ -14,24 +15,8 @@ _Static_assert(sizeof(struct xen_domctl_paging_mempool) == 8, "abi.md N");
 #define ROVING_DOMID 0xffffu    /* domain_create chooses */
 #define PAUSES_MAX   255        /* by the control domain; far from the end of u32 */
 
-#define CREATE_FLAGS_NEEDED  (XEN_DOMCTL_CDF_hvm | XEN_DOMCTL_CDF_hap)
-#define CREATE_FLAGS_ALLOWED (CREATE_FLAGS_NEEDED | XEN_DOMCTL_CDF_oos_off | XEN_DOMCTL_CDF_xs_domain)
-
 /* How a TSC may behave for a guest; the names are libxl's. */
 enum { TSC_DEFAULT, TSC_ALWAYS_EMULATE, TSC_NATIVE, TSC_NATIVE_PARAVIRT };
-
-/* Only what we have: PVH guests with nested paging and an APIC, and version 1 grants. */
-static long check_config(const struct xen_domctl_createdomain *c)
-{
-	if ((c->flags & CREATE_FLAGS_NEEDED) != CREATE_FLAGS_NEEDED || (c->flags & ~CREATE_FLAGS_ALLOWED))
-		return -EOPNOTSUPP;
-	if (c->iommu_opts || c->vmtrace_size || c->arch.emulation_flags != XEN_X86_EMU_LAPIC)
-		return -EOPNOTSUPP;
-	if (c->max_vcpus == 0 || c->max_vcpus > MAX_VCPUS || c->cpupool_id || (c->arch.misc_flags & ~XEN_X86_MSR_RELAXED))
-		return -EINVAL;
-	/* 0 comes from a libxl that saw no grant versions in physinfo. */
-	return c->grant_opts > 1 ? -EINVAL : 0;
-}
 
 long hc_createdomain(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
 {
@@ -39,7 +24,7 @@ long hc_createdomain(struct vcpu *v __unused, struct hypercall *hc __unused, voi
 	const struct xen_domctl_createdomain *c = &op->u.createdomain;
 	u16 domid = op->domain == 0 || op->domain >= DOMID_FIRST_RESERVED ? ROVING_DOMID : op->domain;
 	struct domain *d;
-	long rc = check_config(c);
+	long rc = refuse(__HYPERVISOR_domctl, op);
 
 	if (rc)
 		return rc;
@@ -196,7 +181,7 @@ long hc_settscinfo(struct vcpu *v __unused, struct hypercall *hc __unused, void 
 	case TSC_NATIVE_PARAVIRT:
 		return 0;
 	case TSC_ALWAYS_EMULATE:
-		return -EOPNOTSUPP;
+		return refuse(__HYPERVISOR_domctl, op);
 	default:
 		return -EINVAL;
 	}

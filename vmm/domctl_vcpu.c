@@ -11,6 +11,7 @@
 #include "vmm/domain.h"
 #include "vmm/guest_access.h"
 #include "vmm/hypercall.h"
+#include "vmm/refuse.h"
 
 _Static_assert(sizeof(struct xen_domctl_vcpuaffinity) == 40, "abi.md N");
 _Static_assert(sizeof(struct xen_domctl_getvcpuinfo) == 24, "abi.md N");
@@ -21,8 +22,9 @@ _Static_assert(sizeof((struct vcpu_guest_context){ 0 }.fpu_ctxt) == sizeof((stru
 
 #define AFFINITY_FLAGS (XEN_VCPUAFFINITY_HARD | XEN_VCPUAFFINITY_SOFT)
 
-static long set_affinity(struct vcpu *caller, struct vcpu *v, struct xen_domctl_vcpuaffinity *a)
+static long set_affinity(struct vcpu *caller, struct vcpu *v, struct xen_domctl *op)
 {
+	struct xen_domctl_vcpuaffinity *a = &op->u.vcpuaffinity;
 	cpumask_t hard = v->sched.hard, soft = v->sched.soft;
 	bool set_hard = a->flags & XEN_VCPUAFFINITY_HARD, set_soft = a->flags & XEN_VCPUAFFINITY_SOFT;
 	int rc;
@@ -33,10 +35,10 @@ static long set_affinity(struct vcpu *caller, struct vcpu *v, struct xen_domctl_
 	hard &= cpus_online();
 	soft &= cpus_online();
 	if (!hard || !soft)
-		return -EINVAL;
+		return refuse_say(-EINVAL, "cpus= or xl vcpu-pin: the CPUs are 0 to %u", nr_cpus - 1);
 	/* dom0's vCPUs take the interrupts of their pCPUs and have the APIC ids of these: they can't move. */
 	if (v->domain == dom0 && hard != v->sched.hard)
-		return -EBUSY;
+		return refuse(__HYPERVISOR_domctl, op);
 	rc = sched_set_affinity(&v->sched, hard, soft, time_now());
 	if (rc)
 		return rc;
@@ -68,7 +70,7 @@ long hc_vcpuaffinity(struct vcpu *caller, struct hypercall *hc, void *arg)
 	v = domain_vcpu(hc->target, a->vcpu);
 	if (!v)
 		return -ESRCH;
-	return op->cmd == XEN_DOMCTL_setvcpuaffinity ? set_affinity(caller, v, a) : get_affinity(caller, v, a);
+	return op->cmd == XEN_DOMCTL_setvcpuaffinity ? set_affinity(caller, v, op) : get_affinity(caller, v, a);
 }
 
 long hc_getvcpuinfo(struct vcpu *caller __unused, struct hypercall *hc, void *arg)
@@ -113,14 +115,15 @@ long hc_domctl_scheduler(struct vcpu *caller __unused, struct hypercall *hc, voi
 
 long hc_sendtrigger(struct vcpu *caller __unused, struct hypercall *hc, void *arg)
 {
-	const struct xen_domctl_sendtrigger *t = &((struct xen_domctl *)arg)->u.sendtrigger;
+	const struct xen_domctl *op = arg;
+	const struct xen_domctl_sendtrigger *t = &op->u.sendtrigger;
 	struct vcpu *v = domain_vcpu(hc->target, t->vcpu);
 
 	if (!v)
 		return -ESRCH;
 	/* The others are buttons of a machine that PVH guests don't have. */
 	if (t->trigger != XEN_DOMCTL_SENDTRIGGER_NMI)
-		return t->trigger <= XEN_DOMCTL_SENDTRIGGER_SLEEP ? -EOPNOTSUPP : -EINVAL;
+		return t->trigger <= XEN_DOMCTL_SENDTRIGGER_SLEEP ? refuse(__HYPERVISOR_domctl, op) : -EINVAL;
 	__atomic_store_n(&v->nmi_pending, true, __ATOMIC_RELEASE);
 	vcpu_kick(v);
 	return 0;

@@ -4,6 +4,7 @@
 #include <xen/hvm/params.h>
 #include <xen/sched.h>
 #include <asm/cpu.h>
+#include "vmm/refuse.h"
 #include "vmm/target.h"
 
 _Static_assert(sizeof(struct xen_hvm_param) == 16, "abi.md N");
@@ -75,7 +76,7 @@ static void set_callback(struct domain *d, u64 value)
 static long set_param(struct domain *d, u32 index, u64 value, u8 need)
 {
 	if (need == TOOLS_SET && zero_only(index))
-		return value ? -EOPNOTSUPP : 0;
+		return value ? refuse_say(-EOPNOTSUPP, "HVM parameter %u (altp2m= sets 35): leave it out", index) : 0;
 	if (!(rule[index].who & need))
 		return need == GUEST_SET ? -EPERM : -EINVAL;
 	if (rule[index].max && value > rule[index].max)

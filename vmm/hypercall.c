@@ -27,6 +27,7 @@
 #include "vmm/exits.h"
 #include "vmm/guest_access.h"
 #include "vmm/hypercall.h"
+#include "vmm/refuse.h"
 
 #define NR_HYPERCALLS 64u
 #define NR_CMDS       128u
@@ -155,7 +156,7 @@ static __noinline long call_control(struct vcpu *v, u64 nr, struct hypercall *hc
 		return -EACCES;
 	row = find_row(nr, op.head[0], hc);
 	if (!row)
-		return -ENOSYS;
+		return refuse((u8)nr, &op) ?: -ENOSYS;
 	hc->target = NULL;
 	if (nr == __HYPERVISOR_domctl && row->cmd != XEN_DOMCTL_createdomain && row->cmd != XEN_DOMCTL_getdomaininfo) {
 		hc->target = domain_get_target(v, op.dom.domain);

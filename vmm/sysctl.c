@@ -10,6 +10,7 @@
 #include "vmm/domain.h"
 #include "vmm/guest_access.h"
 #include "vmm/hypercall.h"
+#include "vmm/refuse.h"
 
 _Static_assert(sizeof(struct xen_sysctl) == 136, "abi.md N");
 _Static_assert(sizeof(struct xen_sysctl_physinfo) == 112, "abi.md N");
@@ -224,7 +225,7 @@ long hc_cpupool(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 	case XEN_SYSCTL_CPUPOOL_OP_FREEINFO:
 		return bitmap_to_guest(v, &op->cpumap, 0);
 	default:
-		return -EOPNOTSUPP;
+		return refuse(__HYPERVISOR_sysctl, arg);
 	}
 }
 
@@ -237,7 +238,7 @@ long hc_sysctl_scheduler(struct vcpu *v __unused, struct hypercall *hc __unused,
 	if (op->cpupool_id)
 		return -ESRCH;
 	if (op->cmd != XEN_SYSCTL_SCHEDOP_getinfo)
-		return op->cmd == XEN_SYSCTL_SCHEDOP_putinfo ? -EOPNOTSUPP : -EINVAL;
+		return op->cmd == XEN_SYSCTL_SCHEDOP_putinfo ? refuse(__HYPERVISOR_sysctl, arg) : -EINVAL;
 	op->u.sched_credit2.ratelimit_us = RATELIMIT_US;
 	return 0;
 }

@@ -60,6 +60,12 @@ u64 page_free_count(void)
 	return 1000;
 }
 
+__attribute__((weak)) bool domain_may_log(struct domain *d)
+{
+	assert_int_equal(fake_locks_held(), 1);
+	return true;
+}
+
 /* --- life cycle ------------------------------------------------------------------------------------------------------------ */
 
 struct fake_calls fake_calls;

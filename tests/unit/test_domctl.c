@@ -1,4 +1,4 @@
-/* units: vmm/domctl.c vmm/domctl_vcpu.c vmm/control.c tests/unit/fake_domain.c tests/unit/fake_control.c */
+/* units: vmm/domctl.c vmm/domctl_vcpu.c vmm/control.c vmm/refuse.c tests/unit/fake_domain.c tests/unit/fake_control.c */
 /* domctl: each operation as xl issues it (abi.md I.7), then with arguments that nobody sane would pass. */
 #include "tests/unit/fake_control.h"
 #include <xen/domctl.h>
@@ -50,6 +50,15 @@ static struct xen_domctl_createdomain as_xl(void)
 	};
 }
 
+/* The refusal is one line that says this. */
+static void assert_refused(const char *text)
+{
+	assert_logged(text);
+	assert_ptr_equal(__builtin_strstr(fake_log, "refused: "), fake_log);
+	assert_null(__builtin_strstr(fake_log + 1, "refused: "));
+	fake_log_clear();
+}
+
 static void free_created(u16 domid)
 {
 	struct domain *new = domain_get(domid);
@@ -62,8 +71,11 @@ static void free_created(u16 domid)
 static void create_as_xl_does(void **state)
 {
 	op.domain = 0xffff;
+	op.cmd = XEN_DOMCTL_createdomain;
 	op.u.createdomain = as_xl();
+	fake_log_clear();
 	assert_int_equal(fake_control(v, hc_createdomain, NULL, &op), 0);
+	assert_not_logged("refused");
 	assert_int_equal(fake_calls.create_domid, 0xffff);
 	assert_int_equal(op.domain, 5);
 	free_created(5);
@@ -78,20 +90,38 @@ static void create_as_xl_does(void **state)
 
 static void create_refuses_what_we_lack(void **state)
 {
-	struct { size_t offset; u32 value; } bad[] = {
-#define SET(field, value) { offsetof(struct xen_domctl_createdomain, field), value }
-		SET(flags, 0), SET(flags, 1), SET(flags, 2), SET(flags, 3 | 4), SET(flags, 3 | 32), SET(flags, 3 | 64), SET(flags, 3 | 128),
-		SET(flags, 0x80000003), SET(iommu_opts, 1), SET(max_vcpus, 0), SET(max_vcpus, MAX_VCPUS + 1), SET(max_vcpus, ~0u),
-		SET(grant_opts, 2), SET(grant_opts, 0x11), SET(vmtrace_size, 4096), SET(cpupool_id, 1), SET(arch.emulation_flags, 0),
-		SET(arch.emulation_flags, 0x3ff), SET(arch.misc_flags, 2),
+	static const struct { size_t offset; u32 value; int error; const char *text; } bad[] = {
+#define SET(field, value, error, text) { offsetof(struct xen_domctl_createdomain, field), value, error, text }
+		SET(flags, 0, -EOPNOTSUPP, "type=\"pv\""),
+		SET(flags, 2, -EOPNOTSUPP, "guests are of type=\"pvh\""),
+		SET(flags, 1, -EOPNOTSUPP, "hap=0"),
+		SET(flags, 3 | 4, -EOPNOTSUPP, "a flag of createdomain"),
+		SET(flags, 3 | 32, -EOPNOTSUPP, "passthrough="),
+		SET(flags, 3 | 64, -EOPNOTSUPP, "nestedhvm=1"),
+		SET(flags, 3 | 128, -EOPNOTSUPP, "vpmu=1"),
+		SET(flags, 0x80000003, -EOPNOTSUPP, "a flag of createdomain"),
+		SET(iommu_opts, 1, -EOPNOTSUPP, "IOMMU"),
+		SET(max_vcpus, 0, -EINVAL, "1 to 128"),
+		SET(max_vcpus, MAX_VCPUS + 1, -EINVAL, "1 to 128"),
+		SET(max_vcpus, ~0u, -EINVAL, "1 to 128"),
+		SET(grant_opts, 2, -EINVAL, "max_grant_version="),
+		SET(grant_opts, 0x11, -EINVAL, "max_grant_version="),
+		SET(vmtrace_size, 4096, -EOPNOTSUPP, "vmtrace_buf_kb="),
+		SET(cpupool_id, 1, -EINVAL, "pool="),
+		SET(arch.emulation_flags, 0, -EOPNOTSUPP, "apic=0"),
+		SET(arch.emulation_flags, 0x3ff, -EOPNOTSUPP, "type=\"hvm\""),
+		SET(arch.misc_flags, 2, -EINVAL, "a flag of createdomain"),
 #undef SET
 	};
 
+	fake_log_clear();
+	op.cmd = XEN_DOMCTL_createdomain;
 	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
 		op.domain = 0xffff;
 		op.u.createdomain = as_xl();
 		memcpy((u8 *)&op.u.createdomain + bad[i].offset, &bad[i].value, 4);
-		assert_true(fake_control(v, hc_createdomain, NULL, &op) < 0);
+		assert_int_equal(fake_control(v, hc_createdomain, NULL, &op), bad[i].error);
+		assert_refused(bad[i].text);
 	}
 	assert_int_equal(fake_calls.creates, 0);
 	/* As many as there may be. */
@@ -234,7 +264,9 @@ static void dom0_stays_where_it_is(void **state)
 {
 	affinity(XEN_DOMCTL_setvcpuaffinity, 1, 1, 8);
 	fake_memory[0] = 0x0f;
+	fake_log_clear();
 	assert_int_equal(fake_control(v, hc_vcpuaffinity, dom0, &op), -EBUSY);
+	assert_refused("vcpu-pin Domain-0");
 	fake_memory[0] = 0x02;
 	assert_int_equal(fake_control(v, hc_vcpuaffinity, dom0, &op), 0);
 	assert_int_equal(dom0->vcpu[1]->sched.hard, 2);
@@ -308,10 +340,13 @@ static void small_ones(void **state)
 	assert_int_equal(fake_calls.wallclocks, 1);
 	assert_int_equal(fake_control(v, hc_get_address_size, d, &op), 0);
 	assert_int_equal(op.u.address_size.size, 64);
+	fake_log_clear();
+	op.cmd = XEN_DOMCTL_settscinfo;
 	for (u32 mode = 0; mode < 6; mode++) {
 		op.u.tsc_info.tsc_mode = mode;
 		assert_int_equal(fake_control(v, hc_settscinfo, d, &op), mode == 1 ? -EOPNOTSUPP : mode > 3 ? -EINVAL : 0);
 	}
+	assert_refused("always_emulate");
 	time_scale.tsc_khz = 1234;
 	assert_int_equal(fake_control(v, hc_gettscinfo, d, &op), 0);
 	assert_int_equal(op.u.tsc_info.gtsc_khz, 1234);
@@ -432,9 +467,12 @@ static void triggers(void **state)
 	assert_true(d->vcpu[1]->nmi_pending);
 	assert_int_equal(fake_kicks(d->vcpu[1]), 1);
 	op.u.sendtrigger.trigger = 3;
+	fake_log_clear();
+	op.cmd = XEN_DOMCTL_sendtrigger;
 	assert_int_equal(fake_control(v, hc_sendtrigger, d, &op), -EOPNOTSUPP);
 	op.u.sendtrigger.trigger = 9;
 	assert_int_equal(fake_control(v, hc_sendtrigger, d, &op), -EINVAL);
+	assert_refused("xl trigger");
 	op.u.sendtrigger.vcpu = 2;
 	assert_int_equal(fake_control(v, hc_sendtrigger, d, &op), -ESRCH);
 }

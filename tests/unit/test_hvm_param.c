@@ -1,4 +1,4 @@
-/* units: vmm/hvm_param.c tests/unit/fake_domain.c tests/unit/fake_control.c */
+/* units: vmm/hvm_param.c vmm/refuse.c tests/unit/fake_domain.c tests/unit/fake_control.c */
 /* HVM parameters: who may set and get each of the 39, by a table written from abi.md I.6 and not from the code. */
 #include "tests/unit/fake_control.h"
 #include <xen/hvm/hvm_op.h>
@@ -7,7 +7,8 @@ static struct domain *host, *guest, *other;
 
 static int set_up(void **state)
 {
-	host = fake_domain_new(0, 1);
+	dom0 = host = fake_domain_new(0, 1);
+	spin_init(&host->lock, LOCK_DOMAIN);
 	guest = fake_domain_new(1, 3);
 	other = fake_domain_new(2, 1);
 	return 0;
@@ -79,7 +80,9 @@ static void values_are_checked(void **state)
 	u64 value;
 
 	assert_int_equal(set(host, 1, 10, 4), -EINVAL);
+	fake_log_clear();
 	assert_int_equal(set(host, 1, 35, 1), -EOPNOTSUPP);
+	assert_logged("refused: HVM parameter 35");
 	assert_int_equal(set(host, 1, 9, 1), -EOPNOTSUPP);
 	assert_int_equal(set(host, 1, 31, 6), -EINVAL);
 	assert_int_equal(set(host, 1, 5, 7), 0);

@@ -1,4 +1,4 @@
-/* units: vmm/hypercall.c vmm/compat.c tests/unit/fake_domain.c tests/unit/fake_control.c arch/x86/complete.c */
+/* units: vmm/hypercall.c vmm/compat.c vmm/refuse.c tests/unit/fake_domain.c tests/unit/fake_control.c arch/x86/complete.c */
 /* The dispatcher over the whole table: who may call what, which bytes go in and out, and how long calls are continued. */
 #include "tests/unit/fake_control.h"
 #include <asm/hvm.h>
@@ -54,8 +54,9 @@ static struct domain *host, *guest;
 static int set_up(void **state)
 {
 	hypercall_init();
-	host = fake_domain_new(0, 1);
+	dom0 = host = fake_domain_new(0, 1);
 	guest = fake_domain_new(1, 1);
+	spin_init(&host->lock, LOCK_DOMAIN);
 	memset(&seen, 0, sizeof(seen));
 	row_now = NULL;
 	return 0;
@@ -217,6 +218,11 @@ static void control_calls_name_their_version_and_domain(void **state)
 	((u32 *)fake_memory)[1]--;
 	((u32 *)fake_memory)[0] = 127;
 	assert_int_equal(hypercall_do(host->vcpu[0], __HYPERVISOR_domctl, &hc), -ENOSYS);
+	/* What is absent and xl may ask for is said. */
+	assert_not_logged("refused");
+	((u32 *)fake_memory)[0] = XEN_DOMCTL_iomem_permission;
+	assert_int_equal(hypercall_do(host->vcpu[0], __HYPERVISOR_domctl, &hc), -ENOSYS);
+	assert_logged("refused: iomem=");
 	((u32 *)fake_memory)[0] = XEN_DOMCTL_pausedomain;
 	*(u16 *)(fake_memory + 8) = 5;
 	assert_int_equal(hypercall_do(host->vcpu[0], __HYPERVISOR_domctl, &hc), -ESRCH);

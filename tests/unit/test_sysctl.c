@@ -1,4 +1,4 @@
-/* units: vmm/sysctl.c vmm/debug_keys.c vmm/platform.c vmm/policy_ops.c vmm/control.c vmm/cpu_policy.c vmm/cpu_policy_serial.c tests/unit/fake_domain.c tests/unit/fake_control.c */
+/* units: vmm/sysctl.c vmm/debug_keys.c vmm/platform.c vmm/policy_ops.c vmm/control.c vmm/refuse.c vmm/cpu_policy.c vmm/cpu_policy_serial.c tests/unit/fake_domain.c tests/unit/fake_control.c */
 /* sysctl and platform_op: what xl asks the machine, in the order it asks, and the same with bad handles and sizes. */
 #include "tests/unit/fake_control.h"
 #include <xen/domctl.h>
@@ -183,10 +183,14 @@ static void pools(void **state)
 	p->cpupool_id = 0x87654321;
 	assert_int_equal(call(hc_cpupool), 0);
 	assert_int_equal(fake_memory[0], 0);
+	op.cmd = XEN_SYSCTL_cpupool_op;
 	for (u32 o = 0; o < 20; o++) {
 		p->op = o;
-		if (o != XEN_SYSCTL_CPUPOOL_OP_INFO && o != XEN_SYSCTL_CPUPOOL_OP_FREEINFO)
-			assert_int_equal(call(hc_cpupool), -EOPNOTSUPP);
+		if (o == XEN_SYSCTL_CPUPOOL_OP_INFO || o == XEN_SYSCTL_CPUPOOL_OP_FREEINFO)
+			continue;
+		fake_log_clear();
+		assert_int_equal(call(hc_cpupool), -EOPNOTSUPP);
+		assert_logged("refused: xl cpupool-*");
 	}
 }
 
@@ -201,8 +205,13 @@ static void scheduler(void **state)
 	s->cmd = XEN_SYSCTL_SCHEDOP_getinfo;
 	assert_int_equal(call(hc_sysctl_scheduler), 0);
 	assert_int_equal(s->u.sched_credit2.ratelimit_us, 1000);
+	fake_log_clear();
+	assert_int_equal(call(hc_sysctl_scheduler), 0);
+	assert_not_logged("refused");
+	op.cmd = XEN_SYSCTL_scheduler_op;
 	s->cmd = XEN_SYSCTL_SCHEDOP_putinfo;
 	assert_int_equal(call(hc_sysctl_scheduler), -EOPNOTSUPP);
+	assert_logged("refused: xl sched-credit2 -s");
 	s->cmd = 7;
 	assert_int_equal(call(hc_sysctl_scheduler), -EINVAL);
 	s->cpupool_id = 1;

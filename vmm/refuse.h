@@ -1,0 +1,15 @@
+/* Reasons in the log for what xl is refused and can't explain. */
+#ifndef VMM_REFUSE_H
+#define VMM_REFUSE_H
+
+#include "lib/base.h"
+
+/*
+ * Looks `op`, a domctl or sysctl (`nr`) as the caller gave it, up in the table of refusals. If a row applies, says in
+ * the log why, and returns the row's error; else 0. Locks: none of LOCK_DOMAIN or above.
+ */
+long refuse(u8 nr, const void *op);
+/* One such line; not too many of them in a while. Returns `error`. Locks as above. */
+long refuse_say(long error, const char *fmt, ...) __printf(2, 3);
+
+#endif
