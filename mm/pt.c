@@ -257,10 +257,10 @@ int pt_map(struct pt *pt, u64 addr, paddr_t pa, u64 size, u32 flags, u32 sizes)
 	return 0;
 }
 
-/* Replaces the bits outside `keep` by `set` in every leaf of the range, splitting those that stick out of it. */
-static int change(struct pt *pt, u64 addr, u64 size, u64 keep, u64 set)
+int pt_protect(struct pt *pt, u64 addr, u64 size, u32 flags)
 {
 	const struct pt_shape *s = &pt->fmt->shape;
+	u64 keep = ~flag_mask(pt->fmt), set = flag_bits(pt->fmt, flags);
 
 	if (!range_ok(pt, addr, size))
 		return -EINVAL;
@@ -285,16 +285,6 @@ static int change(struct pt *pt, u64 addr, u64 size, u64 keep, u64 set)
 		size -= skip;
 	}
 	return 0;
-}
-
-int pt_unmap(struct pt *pt, u64 addr, u64 size)
-{
-	return change(pt, addr, size, 0, 0);
-}
-
-int pt_protect(struct pt *pt, u64 addr, u64 size, u32 flags)
-{
-	return change(pt, addr, size, ~flag_mask(pt->fmt), flag_bits(pt->fmt, flags));
 }
 
 paddr_t pt_lookup(const struct pt *pt, u64 addr, u64 *entry)

@@ -123,7 +123,6 @@ u64 *pt_slot(struct pt *pt, u64 addr, unsigned *level);
  * mapped there is replaced. The caller flushes TLBs. -EINVAL: not aligned, or beyond the tree. -ENOMEM: done in part.
  */
 int pt_map(struct pt *pt, u64 addr, paddr_t pa, u64 size, u32 flags, u32 sizes);
-int pt_unmap(struct pt *pt, u64 addr, u64 size);
 /* Gives what is mapped in the range other flags; empty stays empty, software bits stay. */
 int pt_protect(struct pt *pt, u64 addr, u64 size, u32 flags);
 /* Machine address of addr, or ~0. *entry (may be NULL) is what maps it. */
