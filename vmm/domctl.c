@@ -89,16 +89,6 @@ long hc_unpausedomain(struct vcpu *v __unused, struct hypercall *hc, void *arg _
 	return ok ? 0 : -EINVAL;
 }
 
-/* After a save or a migration that failed, or that was a checkpoint. */
-long hc_resumedomain(struct vcpu *v __unused, struct hypercall *hc, void *arg __unused)
-{
-	/* Not while an operation relies on the domain's standing still. */
-	spin_lock(&control_lock);
-	domain_resume(hc->target);
-	spin_unlock(&control_lock);
-	return 0;
-}
-
 /* The first domain with this id or a higher one: the tools walk all domains so. */
 long hc_getdomaininfo(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
 {

@@ -1,7 +1,6 @@
 /* sysctl: what the tools ask about the machine. Console, policies and debug keys have files of their own. */
 #include "lib/base.h"
 #include <xen/sysctl.h>
-#include <xen/arch-x86/xen-mca.h>
 #include <asm/cpu.h>
 #include <asm/time.h>
 #include "lib/string.h"
@@ -160,26 +159,6 @@ long hc_pcitopoinfo(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 
 	op->num_devs = MIN(op->num_devs, (u32)ARRAY_SIZE(nodes));
 	return copy_to_guest(v, HANDLE(op->nodes), nodes, op->num_devs * sizeof(nodes[0]));
-}
-
-/* HYPERVISOR_mca: the CPUs, by which Linux's xen_mcelog would know a machine check's place; it starts only if it has them. */
-long hc_mc_physcpuinfo(struct vcpu *v, struct hypercall *hc __unused, void *arg)
-{
-	struct xen_mc_physcpuinfo *op = &((struct xen_mc *)arg)->u.mc_physcpuinfo;
-	u32 signature = cpu_policy_raw.basic[1].a, n = HANDLE(op->info) ? MIN(op->ncpus, nr_cpus) : 0;
-
-	for (u32 i = 0; i < n; i++) {
-		struct mcinfo_logical_cpu cpu = {
-			.mc_cpunr = i, .mc_apicid = percpu[i].apic_id, .mc_step = signature & 15,
-			.mc_model = (signature >> 4 & 15) | (signature >> 12 & 0xf0),
-			.mc_family = (signature >> 8 & 15) + (signature >> 20 & 0xff),
-		};
-
-		if (copy_to_guest(v, HANDLE(op->info) + i * sizeof(cpu), &cpu, sizeof(cpu)))
-			return -EFAULT;
-	}
-	op->ncpus = nr_cpus;
-	return 0;
 }
 
 /* One node, whatever the machine has. */

@@ -1,4 +1,4 @@
-/* units: vmm/domctl.c vmm/domctl_vcpu.c vmm/control.c vmm/refuse.c tests/unit/fake_domain.c tests/unit/fake_control.c */
+/* units: vmm/domctl.c vmm/domctl_vcpu.c vmm/domctl_resume.c vmm/control.c vmm/refuse.c tests/unit/fake_domain.c tests/unit/fake_control.c */
 /* domctl: each operation as xl issues it (abi.md I.7), then with arguments that nobody sane would pass. */
 #include "tests/unit/fake_control.h"
 #include <xen/domctl.h>

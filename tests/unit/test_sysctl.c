@@ -1,4 +1,4 @@
-/* units: vmm/sysctl.c vmm/debug_keys.c vmm/platform.c vmm/policy_ops.c vmm/control.c vmm/refuse.c vmm/cpu_policy.c vmm/cpu_policy_serial.c tests/unit/fake_domain.c tests/unit/fake_control.c */
+/* units: vmm/sysctl.c vmm/debug_keys.c vmm/platform.c vmm/later_kernels.c vmm/policy_ops.c vmm/control.c vmm/refuse.c vmm/cpu_policy.c vmm/cpu_policy_serial.c tests/unit/fake_domain.c tests/unit/fake_control.c */
 /* sysctl and platform_op: what xl asks the machine, in the order it asks, and the same with bad handles and sizes. */
 #include "tests/unit/fake_control.h"
 #include <xen/domctl.h>
