@@ -62,6 +62,7 @@ unexpected_warnings()
 		^Speculative Return Stack Overflow: # the emulator's CPU model is one without that microcode
 		^cpu [0-9]+ spinlock event irq      # Linux says so on every Xen, once for each CPU
 		^Grant table initialized            # likewise
+		^ *[[:punct:]][0-9]+$               # the CPUs' numbers as they start, each a line of its own
 		^hpet_acpi_add: no address or irqs  # the machine names an HPET, whose table the service domain doesn't get: it would wait for its interrupts
 		^ACPI: No IOAPIC entries present    # libxl's tables for PVH: such guests have no I/O APIC,
 		^ACPI: setting ELCR to 0200         # so Linux takes its ACPI for wired to a PIC, which isn't there either
