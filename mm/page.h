@@ -5,7 +5,6 @@
 #ifndef MM_PAGE_H
 #define MM_PAGE_H
 
-#include "lib/base.h"
 #include <asm/page.h>
 
 enum page_state {

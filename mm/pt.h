@@ -6,7 +6,6 @@
 #ifndef MM_PT_H
 #define MM_PT_H
 
-#include "lib/base.h"
 #include <asm/page.h>
 
 #define PT_LEVELS_MAX 5

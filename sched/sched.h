@@ -6,7 +6,6 @@
 #ifndef SCHED_SCHED_H
 #define SCHED_SCHED_H
 
-#include "lib/base.h"
 #include <asm/cpu.h>
 #include <asm/spinlock.h>
 #include "sched/sched_types.h"

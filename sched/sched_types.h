@@ -2,7 +2,6 @@
 #ifndef SCHED_SCHED_TYPES_H
 #define SCHED_SCHED_TYPES_H
 
-#include "lib/base.h"
 #include <asm/spinlock.h>
 
 /* A domain: weight of each of its vCPUs, and the run time that all of them together may use in a period. */

@@ -2,11 +2,8 @@
  * 32-bit callers pass arguments in EBX, ECX, EDX, ESI, EDI and use structures with 32-bit handles and alignment. Rather than a second
  * table, each structure that such callers use is widened into the 64-bit one and the same handler called.
  */
-#include "lib/base.h"
-#include <xen/xen.h>
 #include <xen/memory.h>
 #include <xen/sched.h>
-#include <asm/hvm.h>
 #include "lib/string.h"
 #include "vmm/compat.h"
 #include "vmm/domain.h"

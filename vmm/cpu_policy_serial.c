@@ -3,7 +3,6 @@
  * into a buffer of as many entries as it got from us, so a list that is shorter than its own parser would make fails there
  * (abi.md I.9). Hence one walk in one place, which visits the leaves in that order.
  */
-#include "lib/base.h"
 #include <xen/xen.h>
 #include <asm/cpu.h>
 #include "mm/heap.h"

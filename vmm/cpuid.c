@@ -1,8 +1,5 @@
 /* The answer to a guest's CPUID: a look-up in its policy, and the few bits that depend on the vCPU. One of the hottest exits. */
-#include "lib/base.h"
 #include <xen/arch-x86/cpuid.h>
-#include <asm/cpu.h>
-#include <asm/hvm.h>
 #include <asm/insn.h>
 #include <asm/time.h>
 #include "lib/bits.h"

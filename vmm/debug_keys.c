@@ -1,7 +1,5 @@
 /* `xl debug-keys`: each letter prints something about the hypervisor to its log, for `xl dmesg` to show. */
-#include "lib/base.h"
 #include <xen/sysctl.h>
-#include <asm/cpu.h>
 #include <asm/time.h>
 #include "mm/page.h"
 #include "vmm/console_io.h"

@@ -3,10 +3,7 @@
  * entry runs in guest mode until it jumps into the unpacked kernel, which is not executable. There the PVH note is read out of the
  * unpacked image, and the vCPU starts again at the PVH entry (docs/boot.md; abi.md A).
  */
-#include <xen/xen.h>
 #include <xen/arch-x86/hvm/start_info.h>
-#include <asm/cpu.h>
-#include <asm/hvm.h>
 #include <asm/insn.h>
 #include "drivers/acpi.h"
 #include "lib/elf.h"

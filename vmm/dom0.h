@@ -2,7 +2,6 @@
 #ifndef VMM_DOM0_H
 #define VMM_DOM0_H
 
-#include "lib/base.h"
 #include "mm/memory_map.h"
 
 struct acpi;

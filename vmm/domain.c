@@ -1,9 +1,5 @@
 /* Domains: making them, finding them, ending them. A domain stays in the table until nothing refers to it any more. */
-#include <xen/xen.h>
 #include <xen/sched.h>
-#include <asm/cpu.h>
-#include <asm/hvm.h>
-#include <asm/time.h>
 #include "lib/bitmap.h"
 #include "lib/printf.h"
 #include "lib/string.h"

@@ -2,10 +2,8 @@
  * domctl: a guest's machine state as the toolstack's stream of records (abi.md I.5). Each is {type, instance, length} and its
  * contents; the first is a header, the last is empty. A stream from outside is checked to its end before anything of it counts.
  */
-#include "lib/base.h"
 #include <xen/domctl.h>
 #include <xen/hvm/save.h>
-#include <asm/hvm.h>
 #include <asm/time.h>
 #include "lib/string.h"
 #include "mm/heap.h"

@@ -2,7 +2,6 @@
 #ifndef VMM_EVTCHN_H
 #define VMM_EVTCHN_H
 
-#include "lib/base.h"
 #include <asm/spinlock.h>
 
 #define EVTCHN_MAX_PORTS 4096   /* 64 words of 64 bits */

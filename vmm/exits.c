@@ -1,12 +1,7 @@
 /* The exits of guests: each handled here, by policy, after the vendor has said what happened. */
-#include <xen/xen.h>
 #include <xen/sched.h>
-#include <asm/cpu.h>
-#include <asm/hvm.h>
 #include <asm/insn.h>
-#include <asm/lapic.h>
 #include <asm/mcheck.h>
-#include <asm/time.h>
 #include <asm/traps.h>
 #include "mm/memory_map.h"
 #include "vmm/domain.h"

@@ -2,7 +2,6 @@
 #ifndef VMM_GRANT_H
 #define VMM_GRANT_H
 
-#include "lib/base.h"
 #include "mm/page.h"
 #include <asm/spinlock.h>
 

@@ -6,7 +6,6 @@
 #include "vmm/guest_access.h"
 #include "vmm/domain.h"
 #include "lib/string.h"
-#include <asm/hvm.h>
 
 #define CR0_PG   BIT(31)
 #define CR4_PSE  BIT(4)

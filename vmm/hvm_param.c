@@ -1,9 +1,6 @@
 /* HVM parameters: 39 numbers through which toolstack and guest tell each other where things are (abi.md I.6). */
-#include "lib/base.h"
 #include <xen/hvm/hvm_op.h>
-#include <xen/hvm/params.h>
 #include <xen/sched.h>
-#include <asm/cpu.h>
 #include "vmm/refuse.h"
 #include "vmm/target.h"
 

@@ -2,24 +2,17 @@
  * Hypercalls: from the registers to the row of the table, the argument in, the handler, the argument out. Handlers never touch guest
  * memory for their own argument, so what they checked is what they use. abi.md A.6, B.
  */
-#include "lib/base.h"
-#include <xen/xen.h>
 #include <xen/version.h>
 #include <xen/memory.h>
 #include <xen/event_channel.h>
 #include <xen/grant_table.h>
-#include <xen/vcpu.h>
 #include <xen/sched.h>
 #include <xen/hvm/hvm_op.h>
-#include <xen/hvm/params.h>
 #include <xen/physdev.h>
 #include <xen/platform.h>
 #include <xen/sysctl.h>
 #include <xen/domctl.h>
 #include <xen/arch-x86/xen-mca.h>
-#include <asm/cpu.h>
-#include <asm/hvm.h>
-#include <asm/insn.h>
 #include <asm/time.h>
 #include "lib/string.h"
 #include "vmm/compat.h"

@@ -1,7 +1,5 @@
 /* Port I/O: what dom0 may touch, and what happens with accesses that nobody answers. */
-#include <xen/xen.h>
 #include <xen/hvm/ioreq.h>
-#include <asm/hvm.h>
 #include "lib/string.h"
 #include "vmm/console_io.h"
 #include "vmm/domain.h"

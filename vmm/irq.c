@@ -2,7 +2,6 @@
  * Device interrupts go straight through: vector v taken on pCPU p becomes v in dom0's vCPU p, which lives there (abi.md H.3). Edge is
  * acknowledged at once; level when dom0 acknowledges, or the line would fire again before dom0 has silenced the device.
  */
-#include <asm/cpu.h>
 #include <asm/lapic.h>
 #include <asm/traps.h>
 #include "vmm/domain.h"

@@ -1,8 +1,6 @@
 /* Small calls of the service domain's kernel without which later Linux complains at its start, though it needs nothing of them. */
-#include "lib/base.h"
 #include <xen/platform.h>
 #include <xen/arch-x86/xen-mca.h>
-#include <asm/cpu.h>
 #include "vmm/control.h"
 #include "vmm/cpu_policy.h"
 #include "vmm/domain.h"

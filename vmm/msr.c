@@ -2,9 +2,6 @@
  * MSR policy. A guest's own state is kept; a few registers that stock kernels read without a net answer with a constant; anything else is
  * #GP, which kernels expect of registers they only probe (abi.md G.4, H.1).
  */
-#include "lib/base.h"
-#include <xen/xen.h>
-#include <asm/hvm.h>
 #include <asm/insn.h>
 #include <asm/time.h>
 #include "vmm/cpu_policy_words.h"

@@ -1,5 +1,4 @@
 /* domctl and sysctl: CPU policies on their way to and from the toolstack. */
-#include "lib/base.h"
 #include <xen/domctl.h>
 #include <xen/sysctl.h>
 #include <asm/time.h>

@@ -4,7 +4,6 @@
  * what they have read is whole if the head, read after it, hasn't come round.
  */
 #include "vmm/record.h"
-#include <asm/cpu.h>
 #include <asm/insn.h>
 #include <asm/spinlock.h>
 #include <asm/time.h>

@@ -5,7 +5,6 @@
 #ifndef VMM_RECORD_LAYOUT_H
 #define VMM_RECORD_LAYOUT_H
 
-#include "lib/base.h"
 #include <asm/cpu.h>
 #include <asm/hvm.h>
 

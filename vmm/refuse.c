@@ -3,7 +3,6 @@
  * vmm/refusals.def: when it applies, its error, and the line in the log.
  */
 #include "vmm/refuse.h"
-#include <xen/xen.h>
 #include <xen/domctl.h>
 #include <xen/sysctl.h>
 #include "lib/printf.h"

@@ -2,9 +2,6 @@
  * One loop per pCPU and no hypervisor threads: enter the guest, leave with an exit, handle it, and when asked run timers and the
  * scheduler. Reading it from top to bottom is reading what the hypervisor does all day.
  */
-#include <xen/xen.h>
-#include <asm/cpu.h>
-#include <asm/hvm.h>
 #include <asm/hvm_flush.h>
 #include <asm/insn.h>
 #include <asm/time.h>

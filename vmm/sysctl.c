@@ -1,7 +1,5 @@
 /* sysctl: what the tools ask about the machine. Console, policies and debug keys have files of their own. */
-#include "lib/base.h"
 #include <xen/sysctl.h>
-#include <asm/cpu.h>
 #include <asm/time.h>
 #include "lib/string.h"
 #include "mm/page.h"

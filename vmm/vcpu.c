@@ -1,8 +1,5 @@
 /* vCPUs: what stops and wakes them, and the two areas of guest memory that each keeps up to date (info and runstate). */
-#include <xen/xen.h>
 #include <xen/sched.h>
-#include <asm/cpu.h>
-#include <asm/hvm.h>
 #include <asm/time.h>
 #include "lib/string.h"
 #include "mm/heap.h"

@@ -1,8 +1,5 @@
 /* What a vCPU asks about itself and its siblings: vcpu_op, sched_op and timers (abi.md B.5, B.6, F.4). */
-#include <xen/xen.h>
 #include <xen/sched.h>
-#include <xen/vcpu.h>
-#include <asm/cpu.h>
 #include <asm/time.h>
 #include "vmm/domain.h"
 #include "vmm/guest_access.h"

@@ -4,8 +4,6 @@
  */
 #include "vmm/vlapic.h"
 #include "vmm/domain.h"
-#include <asm/cpu.h>
-#include <asm/hvm.h>
 #include <asm/lapic.h>
 
 enum {
