@@ -168,6 +168,12 @@ static __noinline long call_control(struct vcpu *v, u64 nr, struct hypercall *hc
 	return ret;
 }
 
+/* The service domain's programs are told why; there is no sub-operation in memory yet. */
+static __noinline long absent(struct vcpu *v, u64 nr, u32 cmd)
+{
+	return (v->domain->privileged ? refuse((u8)nr, &cmd) : 0) ?: -ENOSYS;
+}
+
 /* Inline: the way of most exits. */
 static inline __attribute__((always_inline)) long do_call(struct vcpu *v, u64 nr, struct hypercall *hc)
 {
@@ -183,7 +189,7 @@ static inline __attribute__((always_inline)) long do_call(struct vcpu *v, u64 nr
 		return call_control(v, nr, hc);
 	row = find_row(nr, hc->a[0] & forms[nr].cmd, hc);
 	if (unlikely(!row))
-		return -ENOSYS;
+		return absent(v, nr, (u32)hc->a[0]);
 	if (!may(v, row))
 		return -EPERM;
 	if (row->dir == HC_NONE)

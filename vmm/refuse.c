@@ -5,6 +5,7 @@
 #include "vmm/refuse.h"
 #include <xen/domctl.h>
 #include <xen/sysctl.h>
+#include <xen/physdev.h>
 #include "lib/printf.h"
 #include "vmm/console_io.h"
 #include "vmm/domain.h"
@@ -30,6 +31,8 @@ static const struct refusal {
 	.nr = __HYPERVISOR_domctl, .cmd = XEN_DOMCTL_##op, .error = (err), .text = (why)
 #define SYSCTL(op, err, why) \
 	{ .nr = __HYPERVISOR_sysctl, .cmd = XEN_SYSCTL_##op, .error = (err), .text = (why) },
+#define PHYSDEV(op, err, why) \
+	{ .nr = __HYPERVISOR_physdev_op, .cmd = PHYSDEVOP_##op, .error = (err), .text = (why) },
 #include "vmm/refusals.def"
 };
 

@@ -5,8 +5,9 @@
 #include "lib/base.h"
 
 /*
- * Looks `op`, a domctl or sysctl (`nr`) as the caller gave it, up in the table of refusals. If a row applies, says in
- * the log why, and returns the row's error; else 0. Locks: none of LOCK_DOMAIN or above.
+ * Looks `op` up in the table of refusals: a domctl or sysctl (`nr`) as the caller gave it, or the u32 of another
+ * hypercall's sub-operation. If a row applies, says in the log why, and returns the row's error; else 0. Locks: none
+ * of LOCK_DOMAIN or above.
  */
 long refuse(u8 nr, const void *op);
 /* One such line; not too many of them in a while. Returns `error`. Locks as above. */

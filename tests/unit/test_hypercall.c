@@ -5,6 +5,7 @@
 #include <xen/domctl.h>
 #include <xen/grant_table.h>
 #include <xen/memory.h>
+#include <xen/physdev.h>
 #include <xen/platform.h>
 #include <xen/sched.h>
 #include <xen/sysctl.h>
@@ -219,10 +220,19 @@ static void control_calls_name_their_version_and_domain(void **state)
 	((u32 *)fake_memory)[0] = 127;
 	assert_int_equal(hypercall_do(host->vcpu[0], __HYPERVISOR_domctl, &hc), -ENOSYS);
 	/* What is absent and xl may ask for is said. */
-	assert_not_logged("refused");
+	fake_log_clear();
 	((u32 *)fake_memory)[0] = XEN_DOMCTL_iomem_permission;
 	assert_int_equal(hypercall_do(host->vcpu[0], __HYPERVISOR_domctl, &hc), -ENOSYS);
 	assert_logged("refused: iomem=");
+	hc = registers(find(__HYPERVISOR_physdev_op, PHYSDEVOP_pci_device_add));
+	hc.a[0] = PHYSDEVOP_map_pirq;
+	assert_int_equal(hypercall_do(host->vcpu[0], __HYPERVISOR_physdev_op, &hc), -ENOSYS);
+	assert_logged("refused: irqs=");
+	/* Not for a guest: the log is the service domain's. */
+	fake_log_clear();
+	assert_int_equal(hypercall_do(guest->vcpu[0], __HYPERVISOR_physdev_op, &hc), -ENOSYS);
+	assert_not_logged("refused");
+	hc = registers(find(__HYPERVISOR_domctl, XEN_DOMCTL_pausedomain));
 	((u32 *)fake_memory)[0] = XEN_DOMCTL_pausedomain;
 	*(u16 *)(fake_memory + 8) = 5;
 	assert_int_equal(hypercall_do(host->vcpu[0], __HYPERVISOR_domctl, &hc), -ESRCH);
