@@ -114,16 +114,27 @@ void domain_put(struct domain *d)
 bool domain_charge(struct domain *d, u64 n)
 {
 	u64 old = __atomic_load_n(&d->tot_pages, __ATOMIC_RELAXED);
+	u64 max = __atomic_load_n(&d->max_pages, __ATOMIC_RELAXED) + __atomic_load_n(&d->beyond, __ATOMIC_RELAXED);
 
 	do {
-		if (old + n > __atomic_load_n(&d->max_pages, __ATOMIC_RELAXED) || old + n < old)
+		if (old + n > max || old + n < old)
 			return false;
 	} while (!__atomic_compare_exchange_n(&d->tot_pages, &old, old + n, true, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
 	return true;
 }
 
+void domain_drop_beyond(struct domain *d, u64 n)
+{
+	u64 old = __atomic_load_n(&d->beyond, __ATOMIC_RELAXED);
+
+	while (unlikely(old != 0) && !__atomic_compare_exchange_n(&d->beyond, &old, old - MIN(old, n), true,
+								  __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+		;
+}
+
 void domain_uncharge(struct domain *d, u64 n)
 {
+	domain_drop_beyond(d, n);
 	/*
 	 * Not touched after this: a destroyed domain may go with its last frame. Frames are given up under any lock, so the going is left
 	 * to domain_reap, in the run loop.

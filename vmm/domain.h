@@ -79,6 +79,8 @@ struct domain {
 	struct p2m p2m;
 	u64 tot_pages;                  /* [a] frames owned */
 	u64 max_pages;                  /* [a] */
+	u64 beyond;                     /* [a] frames that it may have besides, from its start until it gives some up */
+	u64 pod_target;                 /* [a] how many of those that it starts with are not `beyond` */
 	struct shared_info *shared;     /* [I] */
 	struct page *shared_page;       /* [I] one reference */
 	u64 shared_gfn;                 /* [a] where the guest has it, ~0 */
@@ -118,9 +120,12 @@ struct domain *domain_get(u16 domid);
 struct domain *domain_get_next(u16 domid);
 /* At the last reference the domain is handed to domain_reap. No lock above LOCK_CONTROL held. */
 void domain_put(struct domain *d);
-/* Adds n to tot_pages if that stays within max_pages. */
+/* Adds n to tot_pages if that stays within max_pages, and what it may have beyond. */
 bool domain_charge(struct domain *d, u64 n);
+/* Given up: so many fewer may also be beyond max_pages. */
 void domain_uncharge(struct domain *d, u64 n);
+/* Takes n off `beyond`, or all that there is. */
+void domain_drop_beyond(struct domain *d, u64 n);
 
 void domain_pause(struct domain *d);
 void domain_unpause(struct domain *d);

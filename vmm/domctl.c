@@ -108,9 +108,14 @@ long hc_getdomaininfo(struct vcpu *v __unused, struct hypercall *hc __unused, vo
 long hc_max_mem(struct vcpu *v __unused, struct hypercall *hc, void *arg)
 {
 	const struct xen_domctl *op = arg;
+	struct domain *d = hc->target;
+	u64 max = op->u.max_mem.max_memkb >> (PAGE_SHIFT - 10);
+	u64 tot = __atomic_load_n(&d->tot_pages, __ATOMIC_RELAXED);
+	u64 beyond = __atomic_load_n(&d->beyond, __ATOMIC_RELAXED);
 
-	/* It may be below what the domain has: then it gets no more. */
-	__atomic_store_n(&hc->target->max_pages, op->u.max_mem.max_memkb >> (PAGE_SHIFT - 10), __ATOMIC_RELAXED);
+	/* It may be below what the domain has: then it gets no more. Nor does it get as much beyond a higher one. */
+	__atomic_store_n(&d->max_pages, max, __ATOMIC_RELAXED);
+	domain_drop_beyond(d, beyond - MIN(beyond, tot - MIN(tot, max)));
 	return 0;
 }
 

@@ -5,6 +5,7 @@
 #include "vmm/target.h"
 #include "vmm/guest_access.h"
 #include "vmm/memory.h"
+#include "vmm/refuse.h"
 #include "mm/heap.h"
 #include "lib/string.h"
 #include <xen/memory.h>
@@ -14,6 +15,8 @@
 /* Work in one step: so many extents, at some 2,000 instructions each, and so many frames (zeroing 2 MiB takes some 150 us). */
 #define STEP_EXTENTS 32
 #define STEP_FRAMES  512
+/* Frames that memory on demand leaves free. */
+#define DEMAND_KEPT 2048
 /* Guest frame numbers fetched at a time. */
 #define CHUNK 64
 
@@ -64,32 +67,61 @@ static void drop_frames(struct page *pg, unsigned order)
  */
 static struct page *get_frames(struct domain *d, u64 gfn, unsigned order)
 {
+	static u64 missed;      /* [a] said already: the balloon asks again and again */
+
 	if (!d->p2m.identity)
 		return page_alloc_domain(order, d->domid);
-	if (!mfn_valid(MFN(gfn + BIT(order) - 1)) || page_claim(MFN(gfn), BIT(order), d->domid))
-		return NULL;
-	return mfn_to_page(MFN(gfn));
+	if (mfn_valid(MFN(gfn + BIT(order) - 1)) && !page_claim(MFN(gfn), BIT(order), d->domid))
+		return mfn_to_page(MFN(gfn));
+	if (__atomic_exchange_n(&missed, gfn, __ATOMIC_RELAXED) != gfn)
+		refuse_say(-ENOMEM, "frame %llx for the service domain's balloon: it is in use, if by a guest until that ends",
+			   (unsigned long long)gfn);
+	return NULL;
 }
 
-/* Charges n frames; `beyond`: even past max_pages. */
-static bool charge(struct domain *d, u64 n, bool beyond)
+/*
+ * Charges n frames. On demand: the tools build a guest with all of maxmem, though it may have its target only
+ * (abi.md E.1). It gets all at once; the part beyond the target is its own until its balloon gives that back.
+ */
+static bool charge(struct domain *d, u64 n, bool on_demand)
 {
-	if (!beyond)
-		return domain_charge(d, n);
-	__atomic_fetch_add(&d->tot_pages, n, __ATOMIC_SEQ_CST);
-	return true;
+	u64 after = __atomic_load_n(&d->tot_pages, __ATOMIC_RELAXED) + n;
+	u64 target = __atomic_load_n(&d->pod_target, __ATOMIC_RELAXED);
+	u64 beyond = on_demand && after > target ? MIN(after - target, n) : 0;
+
+	__atomic_add_fetch(&d->beyond, beyond, __ATOMIC_SEQ_CST);
+	if (domain_charge(d, n))
+		return true;
+	domain_drop_beyond(d, beyond);
+	return false;
+}
+
+/*
+ * Nothing compares maxmem with free memory before the tools ask for it, in the end frame by frame. So some is left
+ * for everybody else, and the log says what would fit.
+ */
+static bool demand_fits(struct domain *d, unsigned order)
+{
+	u64 tot = __atomic_load_n(&d->tot_pages, __ATOMIC_RELAXED);
+
+	if (page_free_count() >= DEMAND_KEPT + BIT(order))
+		return true;
+	if (!order)
+		refuse_say(-ENOMEM, "d%u: all of maxmem has to be free as a guest starts; now up to maxmem=%llu fits",
+			   d->domid, (unsigned long long)(tot >> 8));
+	return false;
 }
 
 struct populating {
-	bool beyond;                    /* even past max_pages */
+	bool on_demand;
 	struct p2m_retired retired;     /* what was there before */
 };
 
-static struct page *get_charged(struct domain *d, u64 gfn, unsigned order, bool beyond)
+static struct page *get_charged(struct domain *d, u64 gfn, unsigned order, bool on_demand)
 {
 	struct page *pg;
 
-	if (!charge(d, BIT(order), beyond))
+	if (!charge(d, BIT(order), on_demand))
 		return NULL;
 	/* Charged first, then a look: domain_reap looks the other way round, so a domain that it lets go gets no frame. */
 	pg = __atomic_load_n(&d->dying, __ATOMIC_SEQ_CST) ? NULL : get_frames(d, gfn, order);
@@ -103,13 +135,13 @@ static bool populate_extent(struct domain *d, u64 gfn, unsigned order, void *dat
 	struct populating *p = data;
 	struct page *pg;
 
-	if (!extent_ok(gfn, order))
+	if (!extent_ok(gfn, order) || (p->on_demand && !demand_fits(d, order)))
 		return false;
-	pg = get_charged(d, gfn, order, p->beyond);
+	pg = get_charged(d, gfn, order, p->on_demand);
 	/* What the extents before replaced is still d's. */
 	if (!pg && p->retired.nr) {
 		p2m_retire(&d->p2m, &p->retired);
-		pg = get_charged(d, gfn, order, p->beyond);
+		pg = get_charged(d, gfn, order, p->on_demand);
 	}
 	if (!pg)
 		return false;
@@ -132,11 +164,8 @@ long hc_populate_physmap(struct vcpu *v, struct hypercall *hc, void *arg)
 
 	if (rc)
 		return rc;
-	/*
-	 * Populate-on-demand: the tools ask for all of maxmem while max_pages is the target (abi.md E.1). We give all at once, and the
-	 * guest balloons down. Never for a guest's own request.
-	 */
-	p.beyond = (r->mem_flags & XENMEMF_populate_on_demand) && d != v->domain && v->domain->privileged;
+	/* Never for a guest's own request. */
+	p.on_demand = (r->mem_flags & XENMEMF_populate_on_demand) && d != v->domain;
 	p2m_nothing_retired(&p.retired);
 	rc = each_extent(v, hc, r, d, populate_extent, &p);
 	p2m_retire(&d->p2m, &p.retired);
@@ -250,8 +279,17 @@ long hc_get_pod_target(struct vcpu *v, struct hypercall *hc, void *arg)
 	return 0;
 }
 
+/* Before the tools populate a guest, how much of that it may keep (see charge). */
 long hc_set_pod_target(struct vcpu *v, struct hypercall *hc, void *arg)
 {
+	struct xen_pod_target *t = arg;
+	struct domain *d;
+	long rc = target_get(v, t->domid, &d);
+
+	if (rc)
+		return rc;
+	__atomic_store_n(&d->pod_target, t->target_pages, __ATOMIC_RELAXED);
+	domain_put(d);
 	return hc_get_pod_target(v, hc, arg);
 }
 

@@ -66,6 +66,11 @@ __attribute__((weak)) bool domain_may_log(struct domain *d)
 	return true;
 }
 
+void domain_drop_beyond(struct domain *d, u64 n)
+{
+	d->beyond -= MIN(d->beyond, n);
+}
+
 /* --- life cycle ------------------------------------------------------------------------------------------------------------ */
 
 struct fake_calls fake_calls;

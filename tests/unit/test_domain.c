@@ -189,6 +189,21 @@ static void frames_are_charged_up_to_the_limit(void **state)
 	d->max_pages = 5;
 	assert_false(domain_charge(d, 1));
 	domain_uncharge(d, 10);
+	/* Beyond the limit, until it is given up, and never less than nothing. */
+	d->beyond = 3;
+	assert_true(domain_charge(d, 8));
+	assert_false(domain_charge(d, 1));
+	domain_uncharge(d, 2);
+	assert_int_equal(d->beyond, 1);
+	assert_false(domain_charge(d, 1));
+	domain_uncharge(d, 6);
+	assert_int_equal(d->beyond, 0);
+	assert_false(domain_charge(d, 6));
+	assert_true(domain_charge(d, 5));
+	d->beyond = 2;
+	domain_drop_beyond(d, ~0ull);
+	assert_int_equal(d->beyond, 0);
+	domain_uncharge(d, 5);
 	destroy(d);
 }
 

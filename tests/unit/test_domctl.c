@@ -294,8 +294,18 @@ static void memory_and_vcpus(void **state)
 	op.u.max_mem.max_memkb = 263168;
 	assert_int_equal(fake_control(v, hc_max_mem, d, &op), 0);
 	assert_int_equal(d->max_pages, 65792);
+	/* It has 600 pages, of which 400 are for its balloon to give up. With a higher limit fewer are beyond. */
+	d->tot_pages = 600;
+	d->beyond = 400;
+	op.u.max_mem.max_memkb = 200 * 4;
+	assert_int_equal(fake_control(v, hc_max_mem, d, &op), 0);
+	assert_int_equal(d->beyond, 400);
+	op.u.max_mem.max_memkb = 500 * 4;
+	assert_int_equal(fake_control(v, hc_max_mem, d, &op), 0);
+	assert_int_equal(d->beyond, 100);
 	op.u.max_mem.max_memkb = ~0ull;
 	assert_int_equal(fake_control(v, hc_max_mem, d, &op), 0);
+	assert_int_equal(d->beyond, 0);
 	for (u32 n = 0; n < 5; n++) {
 		op.u.max_vcpus.max = n;
 		assert_int_equal(fake_control(v, hc_max_vcpus, d, &op), n == 2 ? 0 : -EINVAL);

@@ -1,4 +1,4 @@
-/* units: vmm/memory.c vmm/physmap.c vmm/record.c mm/p2m.c mm/pt.c mm/buddy.c mm/heap.c */
+/* units: vmm/memory.c vmm/physmap.c vmm/refuse.c vmm/record.c mm/p2m.c mm/pt.c mm/buddy.c mm/heap.c */
 /* The memory hypercalls over a real p2m and allocator: counts, permissions, continuations, and no frame lost. */
 #include "tests/unit/fake.h"
 #include "mm/heap.h"
@@ -17,6 +17,9 @@ static struct vcpu vcpus[NR_DOMAINS];
 static struct page *grant_frames[4];
 static struct { unsigned calls; struct domain *d; u32 idx; u64 gfn; } grant_mapped;
 static u64 free_at_start;
+struct domain *dom0 = &domains[DOM0];
+
+bool domain_may_log(struct domain *d) { return true; }
 
 struct domain *domain_get_target(struct vcpu *v, u16 domid)
 {
@@ -34,15 +37,21 @@ void domain_put(struct domain *d)
 
 bool domain_charge(struct domain *d, u64 n)
 {
-	if (d->tot_pages + n > d->max_pages)
+	if (d->tot_pages + n > d->max_pages + d->beyond)
 		return false;
 	d->tot_pages += n;
 	return true;
 }
 
+void domain_drop_beyond(struct domain *d, u64 n)
+{
+	d->beyond -= MIN(d->beyond, n);
+}
+
 void domain_uncharge(struct domain *d, u64 n)
 {
 	assert_true(d->tot_pages >= n);
+	domain_drop_beyond(d, n);
 	d->tot_pages -= n;
 }
 
@@ -310,6 +319,80 @@ static void limits(void **state)
 	assert_int_equal(domains[GUEST].tot_pages % 512, 4);
 }
 
+static long on_demand(u64 gfn, u64 n, unsigned order)
+{
+	static u64 gfns[4096];
+
+	for (u64 i = 0; i < n; i++)
+		gfns[i] = gfn + (i << order);
+	return reservation(hc_populate_physmap, DOM0, GUEST, gfns, n, order, XENMEMF_populate_on_demand);
+}
+
+static void set_target(u64 pages)
+{
+	struct xen_pod_target t = { .domid = GUEST, .target_pages = pages };
+
+	assert_int_equal(call(hc_set_pod_target, DOM0, 16, &t, sizeof(t)), 0);
+}
+
+/*
+ * A guest with maxmem beyond its memory, as libxl builds it: the limit is memory and a bit, and after all of maxmem come the tables and the
+ * special pages, which must not be refused for what is beyond. When the balloon has given that back it is gone.
+ */
+static void more_than_memory(void **state)
+{
+	const u64 target = 1000, slack = 256, all = 4 * 512 + 300;
+	static u64 gfns[4096];
+
+	domains[GUEST].max_pages = target + slack;
+	set_target(target);
+	/* In odd orders: single frames, large ones that straddle the target, single ones again. */
+	assert_int_equal(on_demand(2048, 200, 0), 200);
+	assert_int_equal(on_demand(0, 4, 9), 4);
+	assert_int_equal(on_demand(2248, 100, 0), 100);
+	assert_int_equal(domains[GUEST].tot_pages, all);
+	assert_int_equal(domains[GUEST].beyond, all - target);
+	/* What the limit is larger than the target is still there, to the last frame; and not for memory that nobody asked to be on demand. */
+	assert_int_equal(populate(DOM0, GUEST, 100000, slack + 1, 0), slack);
+	assert_int_equal(populate(GUEST, DOMID_SELF, 200000, 1, 0), 0);
+	/* The balloon gives up; so much can't come back. */
+	for (u64 i = 0; i < all - target; i++)
+		gfns[i] = i;
+	assert_int_equal(reservation(hc_decrease_reservation, GUEST, DOMID_SELF, gfns, all - target, 0, 0), all - target);
+	assert_int_equal(domains[GUEST].tot_pages, target + slack);
+	assert_int_equal(domains[GUEST].beyond, 0);
+	assert_int_equal(populate(GUEST, DOMID_SELF, 0, 1, 0), 0);
+	assert_int_equal(reservation(hc_decrease_reservation, GUEST, DOMID_SELF, (u64[]){ 2048, 2049 }, 2, 0, 0), 2);
+	assert_int_equal(populate(GUEST, DOMID_SELF, 0, 3, 0), 2);
+	/* A call that fails takes back what it had added. */
+	assert_int_equal(on_demand(BIT(36), 1, 0), 0);
+	assert_int_equal(on_demand(1, 1, 9), 0);
+	assert_int_equal(domains[GUEST].beyond, 0);
+	/* Any target is fine. */
+	set_target(~0ull);
+	assert_int_equal(on_demand(3000, 1, 0), 0);
+	set_target(0);
+	assert_int_equal(on_demand(3000, 1, 0), 1);
+	assert_int_equal(domains[GUEST].beyond, 1);
+}
+
+/* All of maxmem has to be free. Where it isn't, the log says what would fit; and others find some memory meanwhile. */
+static void more_than_there_is(void **state)
+{
+	u64 n = 0;
+
+	fake_log_clear();
+	domains[GUEST].max_pages = 256;
+	set_target(0);
+	while (on_demand(512 * n, 1, 9) == 1)
+		n++;
+	assert_not_logged("maxmem");
+	assert_in_range(on_demand(512 * n, 4096, 0), 0, 512);
+	assert_logged("refused: d1: all of maxmem has to be free");
+	assert_in_range(page_free_count(), 2047, 2048);
+	assert_int_equal(domains[GUEST].beyond, domains[GUEST].tot_pages);
+}
+
 /* A frame keeps its owner in the table of domains, so a domain on its way out of there must not get one, even for a moment. */
 static void dying(void **state)
 {
@@ -388,8 +471,13 @@ static void identity(void **state)
 	max_mfn = gfn[0] + 1;
 	assert_int_equal(reservation(hc_populate_physmap, DOM0, DOMID_SELF, gfn, 1, 0, 0), 1);
 	max_mfn = past;
-	/* In use, not RAM, beyond RAM. */
+	/* In use, which is said once however often the balloon asks; not RAM, beyond RAM. */
+	fake_log_clear();
 	assert_int_equal(reservation(hc_populate_physmap, DOM0, DOMID_SELF, gfn, 1, 0, 0), 0);
+	assert_logged("for the service domain's balloon");
+	fake_log_clear();
+	assert_int_equal(reservation(hc_populate_physmap, DOM0, DOMID_SELF, gfn, 1, 0, 0), 0);
+	assert_not_logged("refused");
 	assert_int_equal(reservation(hc_populate_physmap, DOM0, DOMID_SELF, gfn + 1, 1, 0, 0), 0);
 	assert_int_equal(reservation(hc_populate_physmap, DOM0, DOMID_SELF, &past, 1, 0, 0), 0);
 	assert_int_equal(domains[DOM0].tot_pages, 1);
@@ -643,6 +731,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(long_calls, setup, teardown),
 		cmocka_unit_test_setup_teardown(few_flushes, setup, teardown),
 		cmocka_unit_test_setup_teardown(limits, setup, teardown),
+		cmocka_unit_test_setup_teardown(more_than_memory, setup, teardown),
+		cmocka_unit_test_setup_teardown(more_than_there_is, setup, teardown),
 		cmocka_unit_test_setup_teardown(dying, setup, teardown),
 		cmocka_unit_test_setup_teardown(permissions, setup, teardown),
 		cmocka_unit_test_setup_teardown(decrease, setup, teardown),
