@@ -83,7 +83,7 @@ static void cpu_leaves(void)
 	check(!(basic.c >> 5 & 1) && !(ext.c >> 2 & 1), "CPUID: neither VMX nor SVM");
 	check(!(basic.c >> 3 & 1), "CPUID: no MONITOR");
 	check(!(basic.c >> 24 & 1), "CPUID: no TSC deadline timer");
-	check(!(basic.d >> 7 & 1) && !(basic.d >> 14 & 1), "CPUID: no machine checks");
+	check(basic.d >> 7 & 1 && basic.d >> 14 & 1 && !(rdmsr(0x179) & 0xff), "CPUID: machine checks, without a bank");
 	check(!(basic.c >> 15 & 1) && !cpuid(10, 0).a, "CPUID: no performance counters");
 	check(ext.d >> 29 & 1 && ext.d >> 20 & 1, "CPUID: long mode and NX");
 	expect(basic.b >> 24, 0, "CPUID: APIC id of the boot CPU");
