@@ -155,12 +155,6 @@ static int check_header(const struct context_record *r)
 	return header.magic == STREAM_MAGIC && header.version == STREAM_VERSION ? 0 : -EINVAL;
 }
 
-/* Memory types as MTRRs and PAT encode them: SDM volume 3 12.3. UC- (7) is PAT's alone. */
-static bool memory_type_valid(u8 type, bool pat)
-{
-	return type == 0 || type == 1 || (type >= 4 && type <= 6) || (pat && type == 7);
-}
-
 static int check_mtrr(const struct context_record *r)
 {
 	struct hvm_hw_mtrr m;
@@ -168,12 +162,9 @@ static int check_mtrr(const struct context_record *r)
 	if (r->desc.length != sizeof(m))
 		return -EINVAL;
 	memcpy(&m, r->data, sizeof(m));
-	if ((m.msr_mtrr_def_type & ~MTRR_DEF_TYPE_MASK) || !memory_type_valid((u8)m.msr_mtrr_def_type, false))
+	if (m.msr_mtrr_def_type & ~MTRR_DEF_TYPE_MASK || !hvm_valid_types(m.msr_mtrr_def_type, 1, 6))
 		return -EINVAL;
-	for (unsigned i = 0; i < 8; i++)
-		if (!memory_type_valid((u8)(m.msr_pat_cr >> (8 * i)), true))
-			return -EINVAL;
-	return 0;
+	return hvm_valid_types(m.msr_pat_cr, 8, 7) ? 0 : -EINVAL;
 }
 
 static int check_record(struct domain *d, const struct context_record *r)

@@ -52,23 +52,6 @@ static u64 *mtrr_slot(struct domain *d, u32 msr)
 	return NULL;
 }
 
-/* Each memory type byte must be one that exists (SDM 11.11.1). */
-static bool valid_types(u64 v, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++, v >>= 8)
-		if ((v & 0xff) > 6 || (v & 0xff) == 2 || (v & 0xff) == 3)
-			return false;
-	return true;
-}
-
-static bool valid_pat(u64 v)
-{
-	for (unsigned i = 0; i < 8; i++, v >>= 8)
-		if ((v & 0xff) > 7 || (v & 0xff) == 2 || (v & 0xff) == 3)
-			return false;
-	return true;
-}
-
 void msr_init_domain(struct domain *d)
 {
 	u64 cap = 0;
@@ -152,7 +135,7 @@ int msr_write(struct vcpu *v, u32 msr, u64 val)
 	case MSR_APIC_BASE: return val == (APIC_BASE_FIXED | (v->id == 0 ? BIT(8) : 0)) ? 0 : -EINVAL;
 	case MSR_PATCH_LEVEL: return 0;
 	case MSR_PAT:
-		if (!valid_pat(val))
+		if (!hvm_valid_types(val, 8, 7))
 			return -EINVAL;
 		v->hvm.pat = val;
 		hvm->set_pat(v, val);
@@ -173,7 +156,7 @@ int msr_write(struct vcpu *v, u32 msr, u64 val)
 		/* SDM 11.11.2: the default's type and two enables; a base with a type, or a mask with its valid bit; fixed types. */
 		u64 reserved = fixed ? 0 : !variable ? ~(u64)0xcff : ~(BIT(48) - 1) | (msr & 1 ? 0x7ff : 0xf00);
 
-		if (val & reserved || !valid_types(val, fixed ? 8 : variable && msr & 1 ? 0 : 1))
+		if (val & reserved || !hvm_valid_types(val, fixed ? 8 : variable && msr & 1 ? 0 : 1, 6))
 			return -EINVAL;
 		*slot = val;
 		return 0;

@@ -273,34 +273,44 @@ void hvm_start_flat32(struct vcpu *v, u32 eip, u32 ebx, u32 esi)
 #define RECORD_STATE(X) X(cr0) X(cr2) X(cr3) X(cr4) X(dr6) X(dr7) X(sysenter_cs) X(sysenter_esp) X(sysenter_eip)
 
 static bool canonical(u64 a) { return (u64)((s64)(a << 16) >> 16) == a; }
-
-/* Without the combinations that VMRUN refuses (APM 15.5.1), and those that our own WRMSR would fault on: no guest could have reached them. */
-static bool enterable(const struct hvm_hw_cpu *c)
+/*
+ * What no guest could have reached, and the CPU's rules of entry don't see: what is not the
+ * guest's, and what our own WRMSR or MOV to DR6 would fault on.
+ */
+static bool possible(const struct hvm_hw_cpu *c)
 {
 	u64 efer_ok = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_FFXSR;
+
 	bool long_mode = c->msr_efer & EFER_LME && c->cr0 & CR0_PG;
 
-	if (c->cr0 >> 32 || c->cr4 >> 32 || c->msr_efer & ~efer_ok || c->dr6 >> 32 || c->dr7 >> 32)
+	if (c->cr4 & ~(u64)0x7fffff || c->cr4 & BIT(13) || c->cr4 & BIT(12) || c->msr_efer & ~efer_ok || c->dr6 >> 32)
+		return false;
+	if (c->rflags & ~RFLAGS_KNOWN || (c->rflags & RFLAGS_VM && (long_mode || !(c->cr0 & CR0_PE))))
+		return false;
+	if (c->rip >> 32 && !(long_mode && c->cs_arbytes & 0x200))
 		return false;
 	if (!canonical(c->msr_lstar) || !canonical(c->msr_cstar) || !canonical(c->shadow_gs) || (c->msr_syscall_mask | c->msr_tsc_aux) >> 32)
 		return false;
-	if ((c->cr0 & CR0_PG && !(c->cr0 & CR0_PE)) || (c->cr0 & CR0_NW && !(c->cr0 & CR0_CD)))
-		return false;
-	if (c->cr4 & ~(u64)0x7fffff || c->cr4 & BIT(13) || c->cr4 & BIT(12))
-		return false;
-	if (long_mode && (!(c->cr4 & CR4_PAE) || !(c->cr0 & CR0_PE) || (c->cs_arbytes & 0x600) == 0x600))
-		return false;
-	return !(c->rflags & ~(u64)0x3f7fd7 & ~(u64)2) && c->cr3 < BIT(52);
+	return (c->cr0 & (CR0_CD | CR0_NW)) != CR0_NW;
 }
+
+static void print_rule(const char *rule) { printk(LOG_WARN "  rule of entry: %s\n", rule); }
 
 int hvm_set_registers(struct vcpu *v, const struct hvm_hw_cpu *c)
 {
-	if (!enterable(c))
+	struct cpu_regs before = v->hvm.regs;
+
+	if (!possible(c))
 		return -EINVAL;
 #define X(f) v->hvm.regs.f = c->f;
 	RECORD_REGS(X)
 #undef X
 	v->hvm.regs.rflags = c->rflags | 2;
+	if (hvm->check(v, print_rule)) {
+		printk(LOG_WARN "d%uv%u can't have the state that the toolstack gives\n", v->domain->domid, v->id);
+		v->hvm.regs = before;
+		return -EINVAL;
+	}
 	if (c->flags & XEN_X86_FPU_INITIALISED) {
 		memcpy(v->hvm.xsave, c->fpu_regs, sizeof(c->fpu_regs));
 		*(u32 *)((char *)v->hvm.xsave + 24) &= 0xffff;          /* MXCSR's reserved bits would fault our XRSTOR */
@@ -313,7 +323,7 @@ int hvm_set_context(struct vcpu *v, const struct hvm_hw_cpu *c)
 {
 	struct hvm_state s;
 
-	if (!enterable(c))
+	if (!possible(c))
 		return -EINVAL;
 	hvm_reset(v);
 	hvm->get_state(v, &s);
@@ -332,10 +342,13 @@ int hvm_set_context(struct vcpu *v, const struct hvm_hw_cpu *c)
 	s.cstar = c->msr_cstar;
 	s.sfmask = c->msr_syscall_mask;
 	s.kernel_gs_base = c->shadow_gs;
-	s.efer = c->msr_efer;
+	s.efer = (c->msr_efer & ~EFER_LMA) | (c->msr_efer & EFER_LME && c->cr0 & CR0_PG ? EFER_LMA : 0);
 	v->hvm.tsc_aux = c->msr_tsc_aux;
 	hvm->set_state(v, &s);
-	return hvm_set_registers(v, c);
+	if (!hvm_set_registers(v, c))
+		return 0;
+	hvm_reset(v);
+	return -EINVAL;
 }
 
 void hvm_get_context(struct vcpu *v, struct hvm_hw_cpu *c)

@@ -18,6 +18,7 @@ long any_handler(struct vcpu *v, struct hypercall *hc, void *arg);
 #include "vmm/hypercalls.def"
 #undef HC
 
+unsigned hvm_phys_bits = 40;
 static struct {
 	unsigned calls, fail_at, events;
 	u32 elements, most;     /* of arrays: all, and in one call */

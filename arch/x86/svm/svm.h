@@ -8,6 +8,7 @@ struct vcpu;
 struct domain;
 struct hvm_state;
 struct vmcb;
+struct cpu_regs;
 
 struct svm_vcpu {
 	struct vmcb *vmcb;
@@ -25,7 +26,13 @@ u64 svm_iopm(const struct domain *d);
 u64 svm_msrpm(void);
 void svm_get_state(const struct vcpu *v, struct hvm_state *s);
 void svm_set_state(struct vcpu *v, const struct hvm_state *s);
-/* Calls `broken` with each rule of APM 15.5.1 that the VMCB breaks; returns how many. */
+/* VMRUN, and back. */
+typedef void svm_enter_fn(u64 vmcb_pa, struct cpu_regs *regs, u64 host_pa);
+extern svm_enter_fn *svm_enter;
+/* After an exit: the registers that the VMCB has. */
+void svm_save_registers(struct cpu_regs *r, const struct vmcb *b);
+
+/* Calls `broken` with each rule of APM 15.5.1 that the state breaks; returns how many. */
 unsigned svm_check_entry(const struct vmcb *b, void (*broken)(const char *rule));
 
 #endif

@@ -163,12 +163,15 @@ void vmx_set_state(struct vcpu *v, const struct hvm_state *s)
 	vmwrite(CR0_SHADOW, s->cr0);
 	vmwrite(GUEST_CR4, s->cr4 | CR4_MCE | vmx_cr4_fixed);
 	vmwrite(CR4_SHADOW, s->cr4 & CR4_MCE);
+	for (unsigned i = 0; i < 4; i++)
+		vmwrite(GUEST_PDPTE + 2 * i, 0);
 	vmwrite(GUEST_EFER, efer);
 	vmwrite(ENTRY_CONTROLS, vmx_controls.entry | (efer & EFER_LMA ? ENTRY_GUEST_64 : 0));
 	vmwrite(GUEST_PAT, v->hvm.pat);
 	vmwrite(GUEST_INTERRUPTIBILITY, 0);
 	vmwrite(GUEST_PENDING_DEBUG, 0);
 	vmwrite(ENTRY_INTERRUPTION, 0);
+	vmwrite(GUEST_ACTIVITY, 0);
 	x->blocked = 0;
 	x->injecting = false;
 	x->cr2 = s->cr2;
@@ -177,4 +180,16 @@ void vmx_set_state(struct vcpu *v, const struct hvm_state *s)
 		vmx_load_registers(x);
 	vmx_give_back(v, borrowed);
 	v->hvm.asid_generation = 0;
+}
+
+unsigned vmx_check(const struct vcpu *v, void (*broken)(const char *rule))
+{
+	bool borrowed = vmx_borrow(v);
+	unsigned count;
+
+	vmwrite(GUEST_RIP, v->hvm.regs.rip);
+	vmwrite(GUEST_RFLAGS, v->hvm.regs.rflags);
+	count = vmx_check_entry(broken);
+	vmx_give_back(v, borrowed);
+	return count;
 }

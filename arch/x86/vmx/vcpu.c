@@ -55,7 +55,6 @@ static void set_controls(const struct vcpu *v)
 	vmwrite(CR4_MASK, CR4_OWNED);
 	vmwrite(VMCS_LINK_POINTER, ~0ull);
 	vmwrite(GUEST_DEBUGCTL, 0);
-	vmwrite(GUEST_ACTIVITY, 0);
 	vmx_set_maps(v->domain);
 }
 

@@ -68,5 +68,7 @@ void vmx_set_state(struct vcpu *v, const struct hvm_state *s);
 
 /* Calls `broken` with each rule of SDM 27.3 that the current VMCS breaks; returns how many. */
 unsigned vmx_check_entry(void (*broken)(const char *rule));
+/* The same for a vCPU, whose VMCS may be anybody's. */
+unsigned vmx_check(const struct vcpu *v, void (*broken)(const char *rule));
 
 #endif

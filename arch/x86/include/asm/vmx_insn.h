@@ -39,6 +39,12 @@ static inline u64 vmread(u64 field)
 	return v;
 }
 
+/* The same, straight to memory. */
+static inline void vmread_to(u64 field, u64 *to)
+{
+	__asm__ volatile("vmread %1, %0" : "=m"(*to) : "r"(field) : "cc");
+}
+
 static inline void vmwrite(u64 field, u64 v)
 {
 	__asm__ goto("vmwrite %1, %0; jna %l[failed]" :: "r"(field), "rm"(v) : "cc", "memory" : failed);
