@@ -1,4 +1,4 @@
-/* units: arch/x86/svm/svm.c arch/x86/svm/state.c arch/x86/svm/permissions.c arch/x86/svm/check.c arch/x86/hvm.c mm/pt.c mm/p2m.c mm/buddy.c mm/heap.c tests/unit/fake_vendor.c arch/x86/complete.c */
+/* units: arch/x86/svm/svm.c arch/x86/svm/state.c arch/x86/svm/permissions.c arch/x86/svm/check.c arch/x86/hvm.c mm/pt.c mm/p2m.c mm/buddy.c mm/heap.c tests/unit/fake_vendor.c arch/x86/complete.c arch/x86/svm/cr0.c */
 /* SVM: that every state passes the rules of VMRUN, and that what breaks one is named. */
 #include "tests/unit/fake_vendor.h"
 #include <stdio.h>
@@ -54,6 +54,7 @@ static unsigned check_entry(const struct vmcb *b, void (*broken)(const char *rul
 
 static u64 next_exit = VMEXIT_HLT;
 static u32 seen_tlb_control;
+static void (*guest)(struct vmcb *b);   /* what it does before its exit */
 
 /* In the assembly's place: VMRUN's checks, and an exit. */
 svm_enter_fn svm_enter_plain, svm_enter_guarded;
@@ -68,6 +69,8 @@ void svm_enter_plain(u64 vmcb_pa, struct cpu_regs *regs, u64 host_pa)
 		return;
 	b->exitcode = next_exit;
 	next_exit = VMEXIT_HLT;
+	if (guest)
+		guest(b);
 }
 
 static int set_up(void **state)
@@ -83,6 +86,7 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
+	guest = NULL;
 	fake_vendor_vcpu_free(v);
 	return 0;
 }
@@ -198,7 +202,7 @@ static void efer_keeps_svme(void **state)
 static void intercepts(void **state)
 {
 	struct vcpu *other = fake_vendor_vcpu(true);
-	const u32 misc1 = INT1_INTR | INT1_NMI | INT1_SMI | INT1_INIT |
+	const u32 misc1 = INT1_INTR | INT1_NMI | INT1_SMI | INT1_INIT | INT1_CR0_SEL_WRITE |
 		INT1_RDPMC | INT1_CPUID | INT1_INVD | INT1_HLT | INT1_INVLPGA | INT1_IOIO |
 		INT1_MSR | INT1_FERR | INT1_SHUTDOWN;
 	const u32 misc2 = INT2_VMRUN | INT2_VMMCALL | INT2_VMLOAD | INT2_VMSAVE | INT2_STGI | INT2_CLGI | INT2_SKINIT | INT2_MONITOR | INT2_MWAIT |
@@ -335,6 +339,109 @@ static void a_step_is_a_debug_exception(void **state)
 	check_state(v, "a step");
 }
 
+/* ---- CR0.CD and CR0.NW ---- */
+
+static u64 cr0_wanted, cr0_while;
+static u32 exceptions_while;
+static u16 irq_while;
+static bool cut_step;
+
+/*
+ * MOV to CR0 in RAX, as the CPU executes it: by an exit if it is asked for one, else to the trap
+ * behind it.
+ */
+static void mov_cr0(struct vmcb *b)
+{
+	bool matters = b->intercept_cr & INTERCEPT_CR0_WRITE ||
+		(b->intercept_misc1 & INT1_CR0_SEL_WRITE &&
+			(b->cr0 ^ cr0_wanted) & ~(CR0_TS | CR0_MP));
+
+	if (matters) {
+		b->exitcode = b->intercept_cr & INTERCEPT_CR0_WRITE ? VMEXIT_CR0_WRITE
+								    : VMEXIT_CR0_SEL_WRITE;
+		return;
+	}
+	exceptions_while = b->intercept_exceptions;
+	irq_while = b->v_irq;
+	cr0_while = b->cr0;
+	if (cut_step) {
+		b->exitcode = VMEXIT_INTR;
+		return;
+	}
+	b->cr0 = cr0_wanted;
+	b->rip += 3;
+	b->exitcode = VMEXIT_HLT;
+	if (b->rflags & RFLAGS_TF) {
+		b->dr6 |= DR6_BS;
+		b->exitcode = VMEXIT_EXCP + 1;
+	}
+}
+
+static u32 write_guest_cr0(u64 value)
+{
+	struct vm_exit x;
+
+	v->hvm.regs.rip = 0x1000;
+	cr0_wanted = value;
+	guest = mov_cr0;
+	hvm->run(v, &x);
+	guest = NULL;
+	/* Whatever the guest wants, and whatever came between. */
+	assert_false(vmcb_of(v)->cr0 & (CR0_CD | CR0_NW));
+	assert_true(vmcb_of(v)->intercept_misc1 & INT1_CR0_SEL_WRITE);
+	assert_int_equal(vmcb_of(v)->intercept_exceptions, 1 << 1 | 1 << 17 | 1 << 18);
+	return x.reason;
+}
+
+static void caches_stay_on(void **state)
+{
+	struct vmcb *b = vmcb_of(v);
+	struct hvm_state s;
+	u64 dr6;
+
+	hvm_start_flat32(v, 0x1000, 0, 0);
+	dr6 = b->dr6;
+	/* TS is a guest's own. */
+	assert_int_equal(write_guest_cr0(b->cr0 | CR0_TS), EXIT_HLT);
+	assert_int_equal(write_guest_cr0(CR0_PE | CR0_ET | CR0_CD), EXIT_CR_WRITE);
+	assert_true(v->hvm.regs.rip == 0x1003 && v->hvm.regs.rflags == 2 && b->dr6 == dr6 &&
+		!b->eventinj);
+	assert_int_equal(exceptions_while, ~0u);
+	assert_int_equal(hvm->get_cr(v, HVM_CR0), CR0_PE | CR0_ET | CR0_CD);
+	/*
+	 * From now on even what changes nothing of the CPU's is seen; the guest's bits are there
+	 * while it executes.
+	 */
+	assert_true(b->intercept_cr == (INTERCEPT_CR0_READ | INTERCEPT_CR0_WRITE));
+	assert_int_equal(write_guest_cr0(CR0_PE | CR0_ET | CR0_CD | CR0_NW), EXIT_CR_WRITE);
+	assert_int_equal(cr0_while, CR0_PE | CR0_ET | CR0_CD);
+	hvm->get_state(v, &s);
+	assert_int_equal(s.cr0, CR0_PE | CR0_ET | CR0_CD | CR0_NW);
+	/*
+	 * The guest's own single-stepping goes on; an interrupt waits, and an exit that comes
+	 * between only costs another try.
+	 */
+	v->hvm.regs.rflags = 2 | RFLAGS_TF | RFLAGS_IF;
+	hvm->offer_interrupt(v, 0x31);
+	cut_step = true;
+	assert_int_equal(write_guest_cr0(CR0_PE | CR0_ET), EXIT_RETRY);
+	cut_step = false;
+	assert_true(v->hvm.regs.rip == 0x1000 &&
+		v->hvm.regs.rflags == (2 | RFLAGS_TF | RFLAGS_IF) && !irq_while && b->v_irq);
+	assert_int_equal(write_guest_cr0(CR0_PE | CR0_ET), EXIT_CR_WRITE);
+	assert_true(b->dr6 & DR6_BS && b->eventinj == (EVENT_VALID | EVENT_EXCEPTION | 1) &&
+		!b->intercept_cr);
+	assert_int_equal(hvm->get_cr(v, HVM_CR0), CR0_PE | CR0_ET);
+	/* NW alone an emulator lets pass, and VMRUN refuses. */
+	v->hvm.regs.rflags = 2;
+	assert_int_equal(write_guest_cr0(CR0_PE | CR0_ET | CR0_NW), EXIT_CR_WRITE);
+	check_state(v, "NW without CD");
+	/* As the toolstack sets it, and INIT. */
+	hvm_reset(v);
+	assert_int_equal(hvm->get_cr(v, HVM_CR0), CR0_ET | CR0_CD | CR0_NW);
+	assert_int_equal(b->cr0, CR0_ET);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -349,6 +456,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(refused_entry, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(hostile_states, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_step_is_a_debug_exception, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(caches_stay_on, set_up, tear_down),
 	};
 
 	fake_memory_init(4096);

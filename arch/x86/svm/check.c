@@ -38,7 +38,7 @@ static u64 known_cr4(void)
  * How a guest can't reach a state that breaks one of these:
  * - EFER it writes by way of vmm/msr.c, which knows its bits, and LME doesn't change with paging
  *   on. LMA is the CPU's.
- * - CR0: NW without CD is #GP; so is PG without PE, or without
+ * - CR0: NW without CD is #GP, and the VMCB has neither (cr0.c); so is PG without PE, or without
  *   PAE when LME is set.
  * - CR3, CR4, DR6, DR7: reserved bits are #GP. QEMU's TCG has a refused entry instead for CR3 and
  *   CR4: vmm/exits.c makes that the #GP.

@@ -94,7 +94,7 @@ static void set_intercepts(struct vmcb *b, bool privileged)
 {
 	/* #DB and #AC can be raised without end by the guest's own tables: intercepted, so that no loop escapes us. #MC is the host's. */
 	b->intercept_exceptions = 1u << 1 | 1u << 17 | 1u << 18;
-	b->intercept_misc1 = INT1_INTR | INT1_NMI | INT1_SMI | INT1_INIT | INT1_RDPMC |
+	b->intercept_misc1 = INT1_INTR | INT1_NMI | INT1_SMI | INT1_INIT | INT1_CR0_SEL_WRITE | INT1_RDPMC |
 			     INT1_CPUID | INT1_INVD | INT1_HLT | INT1_INVLPGA | INT1_IOIO | INT1_MSR | INT1_FERR |
 			     INT1_SHUTDOWN;
 	b->intercept_misc2 = INT2_VMRUN | INT2_VMMCALL | INT2_VMLOAD | INT2_VMSAVE | INT2_STGI | INT2_CLGI | INT2_SKINIT |
@@ -342,6 +342,9 @@ static void decode(struct vcpu *v, struct vmcb *b, struct vm_exit *x)
 	case VMEXIT_INVLPGA:
 	case VMEXIT_RDPRU:
 	case VMEXIT_RDPMC: x->reason = EXIT_UNDEFINED; break;
+	case VMEXIT_CR0_READ:
+	case VMEXIT_CR0_WRITE:
+	case VMEXIT_CR0_SEL_WRITE: svm_step_cr0(v, svm_cpu[cpu_id()].host_pa, x); break;
 	default: decode_odd(b, x);
 	}
 }
@@ -393,7 +396,7 @@ static u64 svm_get_cr(const struct vcpu *v, int which)
 	const struct vmcb *b = vmcb_of(v);
 
 	switch (which) {
-	case HVM_CR0: return b->cr0;
+	case HVM_CR0: return svm_get_cr0(svm_of(v));
 	case HVM_CR2: return b->cr2;
 	case HVM_CR3: return b->cr3;
 	case HVM_CR4: return b->cr4;
