@@ -119,7 +119,7 @@ long hc_max_mem(struct vcpu *v __unused, struct hypercall *hc, void *arg)
 	return 0;
 }
 
-/* Makes the vCPUs that createdomain announced. On -ENOMEM those made so far stay; destroydomain takes them. */
+/* Makes the vCPUs that createdomain announced, as many as one step does. On -ENOMEM those made so far stay; destroydomain takes them. */
 static long create_vcpus(struct domain *d)
 {
 	if (d->dying)
@@ -130,6 +130,8 @@ static long create_vcpus(struct domain *d)
 
 		if (rc)
 			return rc;
+		if (step_over())
+			return HC_AGAIN;
 	}
 	return 0;
 }

@@ -9,8 +9,8 @@
 #include <xen/memory.h>
 
 /* Entries of a batch fetched at a time, and done in one step. */
-#define CHUNK 32
-#define STEP  32
+#define CHUNK 16
+#define STEP  128
 
 /* Most frames that acquire_resource maps in one call: a grant table's usual maximum. */
 #define RESOURCE_MAX 64
@@ -139,6 +139,8 @@ static long add_batch(struct vcpu *v, struct hypercall *hc, const struct xen_add
 		if (add_chunk(v, b, d, other, done, n))
 			return -EFAULT;
 		done += n;
+		if (step_over())
+			break;
 	}
 	return memory_again(hc, done, b->size) ? HC_AGAIN : 0;
 }

@@ -80,12 +80,14 @@ u64 fake_cr4, fake_run_time;
 
 long fake_control(struct vcpu *v, hypercall_fn *fn, struct domain *target, void *arg)
 {
-	struct hypercall hc = { .target = target };
+	static u32 progress;
+	struct hypercall hc = { .target = target, .progress = progress };
 	int allocs = fake_allocs;
 	long rc = fn(v, &hc, arg);
 
 	assert_int_equal(fake_locks_held(), 0);
 	assert_int_equal(fake_allocs, allocs);
+	progress = rc == HC_AGAIN ? hc.progress : 0;
 	return rc;
 }
 
