@@ -171,6 +171,10 @@ void hvm_vcpu_load(struct vcpu *v)
 	set_xcr0(v->hvm.xcr0);
 	if (has_tsc_aux)
 		wrmsr(MSR_TSC_AUX, v->hvm.tsc_aux);
+	write_dr0(v->hvm.dr[0]);
+	write_dr1(v->hvm.dr[1]);
+	write_dr2(v->hvm.dr[2]);
+	write_dr3(v->hvm.dr[3]);
 	hvm->vcpu_load(v);
 }
 
@@ -185,6 +189,10 @@ void hvm_vcpu_save(struct vcpu *v)
 	u32 lo = (u32)hvm_xcr0_mask, hi = (u32)(hvm_xcr0_mask >> 32);
 
 	hvm->vcpu_save(v);
+	v->hvm.dr[0] = read_dr0();
+	v->hvm.dr[1] = read_dr1();
+	v->hvm.dr[2] = read_dr2();
+	v->hvm.dr[3] = read_dr3();
 	hvm_sync_xcr0(v);
 	set_xcr0(hvm_xcr0_mask);
 	__asm__ volatile("xsave64 (%0)" :: "r"(v->hvm.xsave), "a"(lo), "d"(hi) : "memory");

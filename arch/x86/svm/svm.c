@@ -134,25 +134,9 @@ static void svm_vcpu_destroy(struct vcpu *v)
 	v->hvm.vendor = NULL;
 }
 
-static void svm_vcpu_load(struct vcpu *v)
-{
-	struct svm_vcpu *s = svm_of(v);
-
-	write_dr0(s->dr[0]);
-	write_dr1(s->dr[1]);
-	write_dr2(s->dr[2]);
-	write_dr3(s->dr[3]);
-}
-
-static void svm_vcpu_save(struct vcpu *v)
-{
-	struct svm_vcpu *s = svm_of(v);
-
-	s->dr[0] = read_dr0();
-	s->dr[1] = read_dr1();
-	s->dr[2] = read_dr2();
-	s->dr[3] = read_dr3();
-}
+/* All that a vCPU's place has is in the VMCB or in hvm.c. */
+static void svm_vcpu_load(struct vcpu *v __unused) { }
+static void svm_vcpu_save(struct vcpu *v __unused) { }
 
 /* A fresh ASID is a flush: no entry carries it. When they run out, all are flushed and start again (APM 15.16). */
 static void assign_asid(struct vcpu *v, struct vmcb *b)

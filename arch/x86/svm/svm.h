@@ -14,7 +14,6 @@ struct cpu_regs;
 struct svm_vcpu {
 	struct vmcb *vmcb;
 	u64 pa;             /* of the VMCB */
-	u64 dr[4];
 	u64 cr0_caching;    /* the guest's CD and NW, which the VMCB's CR0 never has */
 	bool nmi_blocked;
 	bool offered;

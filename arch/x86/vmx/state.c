@@ -71,10 +71,6 @@ static void write_segment(unsigned seg, const struct hvm_segment *s)
 void vmx_load_registers(const struct vmx_vcpu *x)
 {
 	write_cr2(x->cr2);
-	write_dr0(x->dr[0]);
-	write_dr1(x->dr[1]);
-	write_dr2(x->dr[2]);
-	write_dr3(x->dr[3]);
 	write_dr6(x->dr6);
 	for (unsigned i = 0; i < NR_OWN_MSRS; i++)
 		wrmsr(vmx_own_msrs[i], x->own_msr[i]);
@@ -83,10 +79,6 @@ void vmx_load_registers(const struct vmx_vcpu *x)
 void vmx_save_registers(struct vmx_vcpu *x)
 {
 	x->cr2 = read_cr2();
-	x->dr[0] = read_dr0();
-	x->dr[1] = read_dr1();
-	x->dr[2] = read_dr2();
-	x->dr[3] = read_dr3();
 	x->dr6 = read_dr6();
 	for (unsigned i = 0; i < NR_OWN_MSRS; i++)
 		x->own_msr[i] = rdmsr(vmx_own_msrs[i]);

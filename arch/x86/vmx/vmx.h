@@ -22,7 +22,7 @@ struct vmx_vcpu {
 	u32 blocked;                    /* interruptibility, */
 	u64 eptp;
 	u64 slice_end;                  /* TSC */
-	u64 own_msr[NR_OWN_MSRS], dr[4], dr6, cr2;      /* while the vCPU is not loaded */
+	u64 own_msr[NR_OWN_MSRS], dr6, cr2;      /* while the vCPU is not loaded */
 };
 
 /* What the CPU can do, in the five words of controls as the VMCS wants them (SDM A.3 to A.5). */

@@ -18,6 +18,7 @@ struct hvm_vcpu {
 	u64 xcr0;                   /* guest's */
 	u64 pat;
 	u64 tsc_aux;
+	u64 dr[4];                  /* while the vCPU is not loaded */
 	u64 tlb_gen;                /* p2m generation that this vCPU's TLB entries are of */
 	u64 asid_generation;
 	u32 asid_cpu;
