@@ -278,7 +278,11 @@ void hvm_start_flat32(struct vcpu *v, u32 eip, u32 ebx, u32 esi)
 /* Xen's record packs attributes as the VMCB does: bits 11:8 are AVL, L, D and G. */
 #define RECORD_SEGMENTS(X) X(ES, es) X(CS, cs) X(SS, ss) X(DS, ds) X(FS, fs) X(GS, gs) X(TR, tr) X(LDTR, ldtr)
 #define RECORD_REGS(X) X(rax) X(rbx) X(rcx) X(rdx) X(rbp) X(rsi) X(rdi) X(rsp) X(r8) X(r9) X(r10) X(r11) X(r12) X(r13) X(r14) X(r15) X(rip)
-#define RECORD_STATE(X) X(cr0) X(cr2) X(cr3) X(cr4) X(dr6) X(dr7) X(sysenter_cs) X(sysenter_esp) X(sysenter_eip)
+#define RECORD_STATE(X) \
+	X(cr0, cr0) X(cr2, cr2) X(cr3, cr3) X(cr4, cr4) X(dr6, dr6) X(dr7, dr7) \
+	X(sysenter_cs, sysenter_cs) X(sysenter_esp, sysenter_esp) X(sysenter_eip, sysenter_eip) \
+	X(star, msr_star) X(lstar, msr_lstar) X(cstar, msr_cstar) X(sfmask, msr_syscall_mask) \
+	X(kernel_gs_base, shadow_gs)
 
 static bool canonical(u64 a) { return (u64)((s64)(a << 16) >> 16) == a; }
 /*
@@ -341,15 +345,10 @@ int hvm_set_context(struct vcpu *v, const struct hvm_hw_cpu *c)
 #undef X
 	s.seg[HVM_SEG_GDTR] = (struct hvm_segment){ .base = c->gdtr_base, .limit = c->gdtr_limit };
 	s.seg[HVM_SEG_IDTR] = (struct hvm_segment){ .base = c->idtr_base, .limit = c->idtr_limit };
-#define X(f) s.f = c->f;
+#define X(ours, theirs) s.ours = c->theirs;
 	RECORD_STATE(X)
 #undef X
 	s.cr0 |= CR0_ET;
-	s.star = c->msr_star;
-	s.lstar = c->msr_lstar;
-	s.cstar = c->msr_cstar;
-	s.sfmask = c->msr_syscall_mask;
-	s.kernel_gs_base = c->shadow_gs;
 	s.efer = (c->msr_efer & ~EFER_LMA) | (c->msr_efer & EFER_LME && c->cr0 & CR0_PG ? EFER_LMA : 0);
 	v->hvm.tsc_aux = c->msr_tsc_aux;
 	hvm->set_state(v, &s);
@@ -373,14 +372,9 @@ void hvm_get_context(struct vcpu *v, struct hvm_hw_cpu *c)
 	c->gdtr_limit = s.seg[HVM_SEG_GDTR].limit;
 	c->idtr_base = s.seg[HVM_SEG_IDTR].base;
 	c->idtr_limit = s.seg[HVM_SEG_IDTR].limit;
-#define X(f) c->f = s.f;
+#define X(ours, theirs) c->theirs = s.ours;
 	RECORD_STATE(X)
 #undef X
-	c->msr_star = s.star;
-	c->msr_lstar = s.lstar;
-	c->msr_cstar = s.cstar;
-	c->msr_syscall_mask = s.sfmask;
-	c->shadow_gs = s.kernel_gs_base;
 	c->msr_efer = s.efer;
 #define X(f) c->f = v->hvm.regs.f;
 	RECORD_REGS(X)
