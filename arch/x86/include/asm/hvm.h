@@ -97,6 +97,15 @@ struct hvm_ops {
 extern const struct hvm_ops *hvm;       /* [I] the vendor of this machine */
 extern const struct hvm_ops svm_ops, vmx_ops;
 
+/*
+ * For a vendor's domain_init: the maps of ports and MSRs, of 2^order pages each, unless they are there already.
+ * open_msr opens one MSR for reading and writing. 0 or -ENOMEM.
+ */
+struct hvm_maps { u8 *closed_ports, *dom0_ports, *msrs; };
+struct hvm_map_orders { unsigned closed_ports, dom0_ports, msrs; };
+typedef void hvm_open_msr_fn(u8 *map, u32 msr);
+int hvm_make_maps(struct hvm_maps *maps, const struct hvm_map_orders *order, hvm_open_msr_fn *open_msr);
+
 /* Do the first n bytes of v name memory types (SDM 12.3), `most` at the most? PAT has 7, MTRRs don't. */
 static inline bool hvm_valid_types(u64 v, unsigned n, u8 most)
 {
