@@ -3,6 +3,7 @@
 #include <xen/xen.h>
 #include <xen/hvm/save.h>
 #include <asm/cpu.h>
+#include <asm/entry_check.h>
 #include <asm/hvm.h>
 #include <asm/hvm_flush.h>
 #include <asm/insn.h>
@@ -284,7 +285,6 @@ void hvm_start_flat32(struct vcpu *v, u32 eip, u32 ebx, u32 esi)
 	X(star, msr_star) X(lstar, msr_lstar) X(cstar, msr_cstar) X(sfmask, msr_syscall_mask) \
 	X(kernel_gs_base, shadow_gs)
 
-static bool canonical(u64 a) { return (u64)((s64)(a << 16) >> 16) == a; }
 /*
  * What no guest could have reached, and the CPU's rules of entry don't see: what is not the
  * guest's, and what our own WRMSR or MOV to DR6 would fault on.

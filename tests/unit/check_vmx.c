@@ -3,6 +3,7 @@
  * event that is injected, host state). No guest comes near these fields, so ring 0 does without; its own rules are in
  * arch/x86/vmx/check.c.
  */
+#include <asm/entry_check.h>
 #include <asm/hvm.h>
 #include <asm/insn.h>
 #include <asm/vmx_insn.h>
@@ -10,17 +11,6 @@
 #include "arch/x86/vmx/vmx.h"
 #include "tests/unit/fake_vmx.h"
 
-struct check { void (*broken)(const char *rule); unsigned count; };
-
-static void rule(struct check *c, bool holds, const char *text)
-{
-	if (holds)
-		return;
-	c->broken(text);
-	c->count++;
-}
-
-static bool canonical(u64 a) { return (u64)((s64)(a << 16) >> 16) == a; }
 static bool is_frame(u64 a) { return !(a & ~PAGE_MASK) && !(a >> hvm_phys_bits); }
 static bool clear(u64 v, u64 bits) { return !(v & bits); }
 

@@ -4,20 +4,11 @@
  * entry only that it was; this says why. The unit tests run it over each control block that they
  * build, with the rules about what is the hypervisor's alone.
  */
+#include <asm/entry_check.h>
 #include <asm/hvm.h>
 #include <asm/insn.h>
 #include "arch/x86/svm/svm.h"
 #include "arch/x86/svm/vmcb.h"
-
-struct check { void (*broken)(const char *rule); unsigned count; };
-
-static void rule(struct check *c, bool holds, const char *text)
-{
-	if (holds)
-		return;
-	c->broken(text);
-	c->count++;
-}
 
 /*
  * CR4's bits that a CPU may lack: APM volume 2, 3.1.3. It has the others if it has SVM with nested

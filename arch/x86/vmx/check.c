@@ -4,6 +4,7 @@
  * why. The unit tests run it over a software VMCS, and add the rules about controls and host state,
  * of which no guest comes near (tests/unit/check_vmx.c).
  */
+#include <asm/entry_check.h>
 #include <asm/hvm.h>
 #include <asm/insn.h>
 #include <asm/vmx_insn.h>
@@ -12,17 +13,6 @@
 
 enum { MSR_CR4_FIXED1 = 0x489 };
 
-struct check { void (*broken)(const char *rule); unsigned count; };
-
-static void rule(struct check *c, bool holds, const char *text)
-{
-	if (holds)
-		return;
-	c->broken(text);
-	c->count++;
-}
-
-static bool canonical(u64 a) { return (u64)((s64)(a << 16) >> 16) == a; }
 static bool clear(u64 v, u64 bits) { return !(v & bits); }
 
 /*
