@@ -13,7 +13,8 @@
 
 static struct { u32 msr; u64 value; } msrs[64];
 static unsigned nr_msrs;
-u64 fake_cr[5] = { CR0_PE | CR0_ET | CR0_NE | CR0_WP | CR0_PG, 0, 0, 0x1000, CR4_PAE | CR4_OSXSAVE }, fake_dr[8];
+u64 fake_cr[5] = { CR0_PE | CR0_ET | CR0_NE | CR0_WP | CR0_PG, 0, 0, 0x1000, CR4_PAE | CR4_OSXSAVE };
+_Thread_local u64 fake_dr[8];
 
 static u64 *find(u32 msr)
 {

@@ -14,7 +14,8 @@
 __asm__(".pushsection .data\n.globl ap_trampoline, ap_trampoline_end, ap_trampoline_cr3, ap_trampoline_gdtr, ap_trampoline_far, boot_gdt\n"
 	"ap_trampoline:\nap_trampoline_gdtr: .skip 8\nap_trampoline_cr3: .skip 8\nap_trampoline_far: .skip 8\nap_trampoline_end:\n"
 	"boot_gdt: .skip 32\n.popsection");
-u64 boot_cr3, ap_cr3, ap_stack, fake_cr[5], fake_dr[8];
+u64 boot_cr3, ap_cr3, ap_stack, fake_cr[5];
+_Thread_local u64 fake_dr[8];
 paddr_t image_phys;
 
 enum { CPUS = NR_CPUS };
