@@ -132,20 +132,21 @@ static void fpu_reset(struct vcpu *v)
 int hvm_vcpu_init(struct vcpu *v)
 {
 	v->hvm.xsave = kzalloc(XSAVE_AREA_MAX);
-	if (!v->hvm.xsave)
-		return -ENOMEM;
-	v->hvm.pat = 0x0007040600070406ull;
-	if (hvm->vcpu_init(v)) {
-		kfree(v->hvm.xsave);
+	v->hvm.control = kzalloc(PAGE_SIZE);
+	v->hvm.vendor = kzalloc(hvm->vcpu_size);
+	if (!v->hvm.xsave || !v->hvm.control || !v->hvm.vendor) {
+		hvm_vcpu_destroy(v);
 		return -ENOMEM;
 	}
+	hvm->vcpu_init(v);
 	hvm_reset(v);
 	return 0;
 }
 
 void hvm_vcpu_destroy(struct vcpu *v)
 {
-	hvm->vcpu_destroy(v);
+	kfree(v->hvm.vendor);
+	kfree(v->hvm.control);
 	kfree(v->hvm.xsave);
 }
 

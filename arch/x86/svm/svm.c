@@ -102,36 +102,18 @@ static void set_intercepts(struct vmcb *b, bool privileged)
 			     (privileged ? 0 : INT2_WBINVD);
 }
 
-static int svm_vcpu_init(struct vcpu *v)
+static void svm_vcpu_init(struct vcpu *v)
 {
-	struct svm_vcpu *s = kzalloc(sizeof(*s));
+	struct svm_vcpu *s = svm_of(v);
 
-	if (!s)
-		return -ENOMEM;
-	s->vmcb = page_alloc_zeroed();
-	if (!s->vmcb) {
-		kfree(s);
-		return -ENOMEM;
-	}
+	s->vmcb = v->hvm.control;
 	s->pa = virt_to_phys(s->vmcb);
-	v->hvm.vendor = s;
-
 	set_intercepts(s->vmcb, v->domain->privileged);
 	s->vmcb->iopm_pa = svm_iopm(v->domain);
 	s->vmcb->msrpm_pa = svm_msrpm();
 	s->vmcb->v_masking = 1;
 	s->vmcb->np_enable = 1;
 	s->vmcb->n_cr3 = v->domain->p2m.root.v << PAGE_SHIFT;
-	return 0;
-}
-
-static void svm_vcpu_destroy(struct vcpu *v)
-{
-	if (!v->hvm.vendor)
-		return;
-	page_free_virt(svm_of(v)->vmcb);
-	kfree(v->hvm.vendor);
-	v->hvm.vendor = NULL;
 }
 
 /* All that a vCPU's place has is in the VMCB or in hvm.c. */
@@ -431,6 +413,7 @@ static const struct hvm_constant_msr constant_msrs[] = {
 
 const struct hvm_ops svm_ops = {
 	.name = "SVM",
+	.vcpu_size = sizeof(struct svm_vcpu),
 	.hypercall_insn = { 0x0f, 0x01, 0xd9 },
 	.constant_msrs = constant_msrs,
 #define X(ret, op, args) .op = svm_##op,

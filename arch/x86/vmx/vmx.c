@@ -422,6 +422,7 @@ static const struct hvm_constant_msr constant_msrs[] = {
 
 const struct hvm_ops vmx_ops = {
 	.name = "VMX",
+	.vcpu_size = sizeof(struct vmx_vcpu),
 	.hypercall_insn = { 0x0f, 0x01, 0xc1 },
 	.constant_msrs = constant_msrs,
 #define X(ret, op, args) .op = vmx_##op,

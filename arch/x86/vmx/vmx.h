@@ -13,7 +13,6 @@ enum { OWN_STAR, OWN_LSTAR, OWN_CSTAR, OWN_SFMASK, OWN_KERNEL_GS_BASE, NR_OWN_MS
 extern const u32 vmx_own_msrs[NR_OWN_MSRS];
 
 struct vmx_vcpu {
-	void *vmcs;
 	u64 pa;                         /* of the VMCS */
 	bool launched;                  /* since it was cleared: VMRESUME */
 	bool injecting;                 /* the next entry delivers an event */
@@ -42,8 +41,7 @@ bool vmx_unlock(void);
 int vmx_domain_init(struct domain *d);
 void vmx_set_maps(const struct domain *d);
 
-int vmx_vcpu_init(struct vcpu *v);
-void vmx_vcpu_destroy(struct vcpu *v);
+void vmx_vcpu_init(struct vcpu *v);
 void vmx_vcpu_load(struct vcpu *v);
 void vmx_vcpu_save(struct vcpu *v);
 /* The loaded vCPU has a whole slice of time before it. */

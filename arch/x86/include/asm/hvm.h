@@ -62,8 +62,7 @@ struct hvm_state {
 	X(const char *, probe, (void))                  /* NULL if usable, else what is missing */ \
 	X(int,  cpu_enable, (void))                     /* this pCPU; -ENOMEM */ \
 	X(int,  domain_init, (struct domain *d))        /* I/O and MSR permission maps, for all domains together */ \
-	X(int,  vcpu_init, (struct vcpu *v)) \
-	X(void, vcpu_destroy, (struct vcpu *v)) \
+	X(void, vcpu_init, (struct vcpu *v))            /* what belongs to it is there, zeroed */ \
 	X(void, vcpu_load, (struct vcpu *v))            /* state onto this pCPU, which then is its place */ \
 	X(void, vcpu_save, (struct vcpu *v)) \
 	X(void, run, (struct vcpu *v, struct vm_exit *x)) /* enters the guest, returns with what ended it */ \
@@ -87,6 +86,7 @@ struct hvm_constant_msr { u32 msr; u64 val; };
 
 struct hvm_ops {
 	const char *name;
+	size_t vcpu_size;       /* bytes at v->hvm.vendor */
 	u8 hypercall_insn[3];   /* VMMCALL or VMCALL */
 	const struct hvm_constant_msr *constant_msrs;   /* what only this vendor's CPUs have; ends with msr 0 */
 #define X(ret, op, args) ret (*op) args;

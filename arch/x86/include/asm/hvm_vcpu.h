@@ -13,7 +13,8 @@ struct cpu_regs {
 
 struct hvm_vcpu {
 	struct cpu_regs regs;
-	void *vendor;               /* [I] VMCB and what belongs to it */
+	void *control;              /* [I] VMCB or VMCS, a page, */
+	void *vendor;               /* [I] and what belongs to it */
 	void *xsave;                /* [I] XSAVE area, 64-byte aligned */
 	u64 xcr0;                   /* guest's */
 	u64 pat;
