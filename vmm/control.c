@@ -36,11 +36,6 @@ int bitmap_to_guest(struct vcpu *v, const struct xenctl_bitmap *map, u64 bits)
 	return copy_to_guest(v, HANDLE(map->bitmap), words, bitmap_bytes(map));
 }
 
-struct vcpu *domain_vcpu(struct domain *d, u32 id)
-{
-	return id < d->max_vcpus ? d->vcpu[array_index_nospec(id, d->max_vcpus)] : NULL;
-}
-
 long domain_check_stopped(struct domain *d)
 {
 	if (!__atomic_load_n(&d->pause_count, __ATOMIC_SEQ_CST))

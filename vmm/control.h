@@ -28,8 +28,6 @@ static inline cpumask_t cpus_online(void)
 	return nr_cpus >= 64 ? ~0ull : BIT(nr_cpus) - 1;
 }
 
-/* vCPU `id` of d, or NULL. */
-struct vcpu *domain_vcpu(struct domain *d, u32 id);
 /*
  * 0 if d is paused (by the control domain, at its creation or by its own end) and nothing of it runs any more; HC_AGAIN if it is
  * paused but still on its way out of a pCPU; -EINVAL if it isn't paused. It stays so while the caller holds control_lock.

@@ -110,6 +110,14 @@ struct domain {
 
 extern struct domain *dom0;
 
+/* vCPU `id` of d, whatever number a guest makes of it, or NULL if there is none (yet). */
+static inline struct vcpu *domain_vcpu(const struct domain *d, u64 id)
+{
+	if (id >= d->max_vcpus)
+		return NULL;
+	return __atomic_load_n(&d->vcpu[array_index_nospec(id, d->max_vcpus)], __ATOMIC_ACQUIRE);
+}
+
 /* New domain with one pause, which is the control domain's to take back, in the table. domid 0xffff: choose (roving). -EEXIST, -ENOMEM, -EINVAL. */
 int domain_create(u16 domid, u32 max_vcpus, u32 max_evtchn_port, s32 grant_frames, s32 maptrack_frames, struct domain **out);
 /* vCPU `id` of d, down. The domain is paused. */

@@ -76,7 +76,7 @@ long hc_bind_ipi(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 	struct domain *d = v->domain;
 	long port;
 
-	if (!evtchn_vcpu(d, op->vcpu))
+	if (!domain_vcpu(d, op->vcpu))
 		return -ENOENT;
 	spin_lock(&d->evtchn.lock);
 	port = open_port(d, EVTCHN_IPI, op->vcpu);
@@ -100,7 +100,7 @@ long hc_bind_virq(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 	virq = (u32)array_index_nospec(virq, NR_VIRQS);
 	if (evtchn_virq_slot(virq) < 0 && op->vcpu != 0)
 		return -EINVAL;
-	if (!evtchn_vcpu(d, op->vcpu))
+	if (!domain_vcpu(d, op->vcpu))
 		return -ENOENT;
 	/* What a global VIRQ tells is the service domain's business. */
 	if (evtchn_virq_slot(virq) < 0 && !d->privileged)
@@ -364,7 +364,7 @@ long hc_bind_vcpu(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 	struct evtchn *e;
 	long ret = -EINVAL;
 
-	if (!evtchn_vcpu(d, op->vcpu))
+	if (!domain_vcpu(d, op->vcpu))
 		return -ENOENT;
 	spin_lock(&d->evtchn.lock);
 	e = evtchn_find(d, op->port);
