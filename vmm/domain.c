@@ -289,9 +289,7 @@ int domain_create(u16 domid, u32 max_vcpus, u32 max_evtchn_port, s32 grant_frame
 	err = grant_init(d, grant_frames, maptrack_frames);
 	if (err)
 		goto undo_shared;
-	err = evtchn_init(d, max_evtchn_port);
-	if (err)
-		goto undo_grant;
+	evtchn_init(d, max_evtchn_port);
 	err = enter_table(d);
 	if (err)
 		goto undo_evtchn;
@@ -301,7 +299,6 @@ int domain_create(u16 domid, u32 max_vcpus, u32 max_evtchn_port, s32 grant_frame
 
 undo_evtchn:
 	evtchn_destroy(d);
-undo_grant:
 	grant_destroy(d, 1);
 undo_shared:
 	page_put(d->shared_page);

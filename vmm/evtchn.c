@@ -314,7 +314,6 @@ static void describe(const struct evtchn *e, evtchn_status_t *op)
 {
 	static const u8 status_of[] = {
 		[EVTCHN_FREE]        = EVTCHNSTAT_closed,
-		[EVTCHN_RESERVED]    = EVTCHNSTAT_closed,
 		[EVTCHN_UNBOUND]     = EVTCHNSTAT_unbound,
 		[EVTCHN_INTERDOMAIN] = EVTCHNSTAT_interdomain,
 		[EVTCHN_VIRQ]        = EVTCHNSTAT_virq,
@@ -380,11 +379,10 @@ long hc_bind_vcpu(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 
 /* ---- a domain's table ---- */
 
-int evtchn_init(struct domain *d, u32 max_port)
+void evtchn_init(struct domain *d, u32 max_port)
 {
 	d->evtchn = (struct evtchn_table){ .max_port = MIN(max_port, EVTCHN_MAX_PORTS - 1u) };
 	spin_init(&d->evtchn.lock, LOCK_EVTCHN);
-	return 0;
 }
 
 bool evtchn_destroy(struct domain *d)
