@@ -6,7 +6,6 @@
 #include "vmm/guest_access.h"
 #include "vmm/hypercall.h"
 
-_Static_assert(sizeof(struct xen_domctl) == 144, "abi.md N");
 _Static_assert(sizeof(struct xen_domctl_getdomaininfo) == 112, "abi.md N");
 _Static_assert(sizeof(struct xenctl_bitmap) == 16, "abi.md N");
 

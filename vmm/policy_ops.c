@@ -11,7 +11,6 @@
 _Static_assert(sizeof(struct xen_domctl_cpu_policy) == 40, "abi.md N");
 _Static_assert(sizeof(struct xen_sysctl_cpu_policy) == 32, "abi.md N");
 _Static_assert(sizeof(struct xen_sysctl_cpu_featureset) == 16, "abi.md N");
-_Static_assert(sizeof(xen_cpuid_leaf_t) == 24, "abi.md N");
 _Static_assert(sizeof(xen_msr_entry_t) == 16, "abi.md N");
 
 enum { MSR_PLATFORM_INFO = 0xce, MSR_ARCH_CAPABILITIES = 0x10a };

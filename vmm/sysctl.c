@@ -9,7 +9,6 @@
 #include "vmm/hypercall.h"
 #include "vmm/refuse.h"
 
-_Static_assert(sizeof(struct xen_sysctl) == 136, "abi.md N");
 _Static_assert(sizeof(struct xen_sysctl_physinfo) == 112, "abi.md N");
 _Static_assert(sizeof(struct xen_sysctl_getdomaininfolist) == 24, "abi.md N");
 _Static_assert(sizeof(struct xen_sysctl_cputopo) == 12, "abi.md N");
