@@ -116,7 +116,6 @@ int msr_read(struct vcpu *v, u32 msr, u64 *val)
 	case MSR_PAT: *val = v->hvm.pat; return 0;
 	case MSR_EFER: *val = hvm->get_cr(v, HVM_EFER); return 0;
 	case MSR_TSC_AUX: *val = v->hvm.tsc_aux; return 0;
-	default: break;
 	}
 	known = mtrr_slot(v->domain, msr) ?: constant(msr);
 	if (!known)
@@ -147,7 +146,6 @@ int msr_write(struct vcpu *v, u32 msr, u64 val)
 		hvm_set_tsc_aux(v, val);
 		return 0;
 	case MSR_HYPERCALL_PAGE: return write_hypercall_page(v, val);
-	default: break;
 	}
 	slot = mtrr_slot(v->domain, msr);
 	if (slot) {
