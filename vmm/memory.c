@@ -21,16 +21,22 @@
 /* Frames of an extent cleared, or given back, between two looks at the clock. */
 #define AT_ONCE 16
 
+/* What all extents of a call share. */
+struct reservation {
+	bool on_demand;
+	struct p2m_retired retired;     /* what was there before: for one flush */
+};
+
 /* Does one extent, or begins it: then it is called for the same in the next step, with `begun`. A failure ends the call with the count so far. */
 enum extent_result { EXTENT_FAILED, EXTENT_BEGUN, EXTENT_DONE };
-typedef enum extent_result extent_fn(struct domain *d, u64 gfn, unsigned order, bool begun, void *data);
+typedef enum extent_result extent_fn(struct domain *d, u64 gfn, unsigned order, bool begun, struct reservation *r);
 
 /*
  * Calls fn for the extents from the one where the last step left off (hc->a[0] >> 7; bit 6: it was begun). The result is what was done since the very
  * first step, since that is what the guest will see; HC_AGAIN if there is more.
  */
 static long each_extent(struct vcpu *v, struct hypercall *hc, const struct xen_memory_reservation *r, struct domain *d, extent_fn *fn,
-			void *data)
+			struct reservation *data)
 {
 	u64 done = memory_start(hc) / 2, stop, gfn[CHUNK];
 	bool begun = memory_start(hc) % 2, over = false;
@@ -121,11 +127,6 @@ static bool demand_fits(struct domain *d, unsigned order)
 	return false;
 }
 
-struct populating {
-	bool on_demand;
-	struct p2m_retired retired;     /* what was there before */
-};
-
 static struct page *get_charged(struct domain *d, u64 gfn, unsigned order, bool on_demand)
 {
 	struct page *pg;
@@ -156,22 +157,22 @@ static bool clear_part(struct p2m_part *part)
  * A block of 2 MiB takes more than a step to be cleared. Then it is kept in the p2m till the next. There is room for one: whoever populates
  * the same domain from two vCPUs at once may get fewer extents than there are.
  */
-static enum extent_result populate_extent(struct domain *d, u64 gfn, unsigned order, bool begun __unused, void *data)
+static enum extent_result populate_extent(struct domain *d, u64 gfn, unsigned order, bool begun __unused,
+					  struct reservation *r)
 {
-	struct populating *p = data;
 	struct p2m_part part;
 	struct page *pg;
 
 	if (!extent_ok(gfn, order))
 		return EXTENT_FAILED;
 	if (!order || !p2m_take_part(&d->p2m, GFN(gfn), order, &part)) {
-		if (p->on_demand && !demand_fits(d, order))
+		if (r->on_demand && !demand_fits(d, order))
 			return EXTENT_FAILED;
-		pg = get_charged(d, gfn, order, p->on_demand);
+		pg = get_charged(d, gfn, order, r->on_demand);
 		/* What the extents before replaced is still d's. */
-		if (!pg && p->retired.nr) {
-			p2m_retire(&d->p2m, &p->retired);
-			pg = get_charged(d, gfn, order, p->on_demand);
+		if (!pg && r->retired.nr) {
+			p2m_retire(&d->p2m, &r->retired);
+			pg = get_charged(d, gfn, order, r->on_demand);
 		}
 		if (!pg)
 			return EXTENT_FAILED;
@@ -179,32 +180,15 @@ static enum extent_result populate_extent(struct domain *d, u64 gfn, unsigned or
 	}
 	if (!clear_part(&part) && p2m_keep_part(&d->p2m, &part))
 		return EXTENT_BEGUN;
-	if (part.cleared == BIT(order) && !p2m_enter(&d->p2m, GFN(gfn), part.mfn, order, P2M_RAM, &p->retired))
+	if (part.cleared == BIT(order) && !p2m_enter(&d->p2m, GFN(gfn), part.mfn, order, P2M_RAM, &r->retired))
 		return EXTENT_DONE;
 	drop_frames(mfn_to_page(part.mfn), order);
 	return EXTENT_FAILED;
 }
 
-long hc_populate_physmap(struct vcpu *v, struct hypercall *hc, void *arg)
-{
-	struct xen_memory_reservation *r = arg;
-	struct populating p;
-	struct domain *d;
-	long rc = target_get(v, r->domid, &d);
-
-	if (rc)
-		return rc;
-	/* Never for a guest's own request. */
-	p.on_demand = (r->mem_flags & XENMEMF_populate_on_demand) && d != v->domain;
-	p2m_nothing_retired(&p.retired);
-	rc = each_extent(v, hc, r, d, populate_extent, &p);
-	p2m_retire(&d->p2m, &p.retired);
-	domain_put(d);
-	return rc;
-}
-
-/* Takes the RAM of one extent out; `data` collects it for a common flush. */
-static enum extent_result decrease_extent(struct domain *d, u64 gfn, unsigned order, bool begun, void *data)
+/* Takes the RAM of one extent out. */
+static enum extent_result decrease_extent(struct domain *d, u64 gfn, unsigned order, bool begun,
+					  struct reservation *r)
 {
 	unsigned taken = 0;
 
@@ -223,26 +207,37 @@ static enum extent_result decrease_extent(struct domain *d, u64 gfn, unsigned or
 			taken = 0;
 		}
 		taken++;
-		if (type != P2M_RAM || p2m_take(&d->p2m, GFN(gfn + i), mfn, data))
+		if (type != P2M_RAM || p2m_take(&d->p2m, GFN(gfn + i), mfn, &r->retired))
 			return EXTENT_FAILED;
 	}
 	return EXTENT_DONE;
 }
 
-long hc_decrease_reservation(struct vcpu *v, struct hypercall *hc, void *arg)
+static long reserve(struct vcpu *v, struct hypercall *hc, const struct xen_memory_reservation *op, extent_fn *fn)
 {
-	struct xen_memory_reservation *r = arg;
-	struct p2m_retired retired;
+	struct reservation r;
 	struct domain *d;
-	long rc = target_get(v, r->domid, &d);
+	long rc = target_get(v, op->domid, &d);
 
 	if (rc)
 		return rc;
-	p2m_nothing_retired(&retired);
-	rc = each_extent(v, hc, r, d, decrease_extent, &retired);
-	p2m_retire(&d->p2m, &retired);
+	/* Never for a guest's own request. */
+	r.on_demand = (op->mem_flags & XENMEMF_populate_on_demand) && d != v->domain;
+	p2m_nothing_retired(&r.retired);
+	rc = each_extent(v, hc, op, d, fn, &r);
+	p2m_retire(&d->p2m, &r.retired);
 	domain_put(d);
 	return rc;
+}
+
+long hc_populate_physmap(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	return reserve(v, hc, arg, populate_extent);
+}
+
+long hc_decrease_reservation(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	return reserve(v, hc, arg, decrease_extent);
 }
 
 /* Claims are not kept: the answer says whether the domain could grow to that size now. */
