@@ -403,11 +403,6 @@ void domain_crash(struct domain *d, const char *fmt, ...)
 
 /* ---- a domain's end, in steps: each of these does one, and says whether it was its last ---- */
 
-static bool stop(struct domain *d)
-{
-	return domain_is_stopped(d);
-}
-
 static bool release_vcpus(struct domain *d)
 {
 	u32 end = (u32)MIN(d->max_vcpus, d->end_next + VCPU_STEP);
@@ -458,7 +453,7 @@ static bool leave(struct domain *d)
 
 /* Its ties first (ports, then what it maps of others), then its memory. */
 static bool (*const end_steps[])(struct domain *d) = {
-	stop, evtchn_destroy, release_vcpus, release_maps, free_grants, free_memory, leave,
+	domain_is_stopped, evtchn_destroy, release_vcpus, release_maps, free_grants, free_memory, leave,
 };
 
 int domain_destroy(struct domain *d)
