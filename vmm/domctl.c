@@ -171,16 +171,9 @@ long hc_settscinfo(struct vcpu *v __unused, struct hypercall *hc __unused, void 
 {
 	const struct xen_domctl *op = arg;
 
-	switch (op->u.tsc_info.tsc_mode) {
-	case TSC_DEFAULT:
-	case TSC_NATIVE:
-	case TSC_NATIVE_PARAVIRT:
-		return 0;
-	case TSC_ALWAYS_EMULATE:
+	if (op->u.tsc_info.tsc_mode == TSC_ALWAYS_EMULATE)
 		return refuse(__HYPERVISOR_domctl, op);
-	default:
-		return -EINVAL;
-	}
+	return op->u.tsc_info.tsc_mode <= TSC_NATIVE_PARAVIRT ? 0 : -EINVAL;
 }
 
 long hc_gettscinfo(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
