@@ -10,7 +10,6 @@
 
 struct vcpu;
 struct domain;
-struct cpu_policy;
 
 /* Held by every operation that changes what a domain is made of: they exclude each other, whichever domain they are for. */
 extern spinlock_t control_lock;     /* LOCK_CONTROL */
@@ -36,11 +35,5 @@ long domain_check_stopped(struct domain *d);
 
 /* The picture is good for no longer than it takes to paint. */
 void domain_describe(struct domain *d, struct xen_domctl_getdomaininfo *info);
-
-/*
- * Copies a policy to two arrays of the guest's. *nr_leaves and *nr_msrs say what fits and then what was written; a null handle is
- * left out. -ENOBUFS, -EFAULT, -ENOMEM.
- */
-long policy_to_guest(struct vcpu *v, const struct cpu_policy *p, u64 leaves, u32 *nr_leaves, u64 msrs, u32 *nr_msrs);
 
 #endif

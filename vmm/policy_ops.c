@@ -46,7 +46,12 @@ static long msrs_to_guest(struct vcpu *v, const struct cpu_policy *p, u64 gva, u
 	return copy_to_guest(v, gva, msrs, sizeof(msrs));
 }
 
-long policy_to_guest(struct vcpu *v, const struct cpu_policy *p, u64 leaves, u32 *nr_leaves, u64 msrs, u32 *nr_msrs)
+/*
+ * Copies a policy to two arrays of the guest's. *nr_leaves and *nr_msrs say what fits and then what was written; a null handle is
+ * left out. -ENOBUFS, -EFAULT, -ENOMEM.
+ */
+static long policy_to_guest(struct vcpu *v, const struct cpu_policy *p, u64 leaves, u32 *nr_leaves,
+			    u64 msrs, u32 *nr_msrs)
 {
 	long rc = leaves ? leaves_to_guest(v, p, leaves, nr_leaves) : 0;
 
