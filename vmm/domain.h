@@ -121,7 +121,7 @@ static inline struct vcpu *domain_vcpu(const struct domain *d, u64 id)
 /* New domain with one pause, which is the control domain's to take back, in the table. domid 0xffff: choose (roving). -EEXIST, -ENOMEM, -EINVAL. */
 int domain_create(u16 domid, u32 max_vcpus, u32 max_evtchn_port, s32 grant_frames, s32 maptrack_frames, struct domain **out);
 /* vCPU `id` of d, down. The domain is paused. */
-int vcpu_create(struct domain *d, u32 id, struct vcpu **out);
+int vcpu_create(struct domain *d, u32 id);
 /* With a reference, or NULL; dying domains are found too. */
 struct domain *domain_get(u16 domid);
 /* The first domain with an id >= domid, with a reference. */
@@ -176,8 +176,6 @@ bool vcpu_hold(struct vcpu *v);
 void vcpu_let_go(struct vcpu *v);
 /* Runnable now? */
 bool vcpu_runnable(const struct vcpu *v);
-/* pvclock of one vCPU, also in shared_info. */
-void vcpu_update_time(struct vcpu *v);
 void domain_update_wallclock(struct domain *d);
 void vcpu_poll_timeout(void *vcpu);
 void vcpu_poll_end(struct vcpu *v);     /* called when a vCPU that polled runs again */

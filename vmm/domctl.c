@@ -125,8 +125,7 @@ static long create_vcpus(struct domain *d)
 	if (d->dying)
 		return -EINVAL;
 	for (u32 i = 0; i < d->max_vcpus; i++) {
-		struct vcpu *v;
-		int rc = d->vcpu[i] ? 0 : vcpu_create(d, i, &v);
+		int rc = d->vcpu[i] ? 0 : vcpu_create(d, i);
 
 		if (rc)
 			return rc;

@@ -119,7 +119,7 @@ int domain_create(u16 domid, u32 max_vcpus, u32 max_evtchn_port, s32 grant_frame
 	return 0;
 }
 
-int vcpu_create(struct domain *d, u32 id, struct vcpu **out)
+int vcpu_create(struct domain *d, u32 id)
 {
 	fake_calls.vcpus++;
 	return 0;
