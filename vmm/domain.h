@@ -105,7 +105,7 @@ struct domain {
 	char io_line[120];              /* [c-ish, LOCK_DOMAIN] bytes written to port 0xE9 */
 	u32 io_len;
 	u64 io_window, io_count;        /* rate limit of the above */
-	u64 mtrr[28];                   /* [a] shadow of the MTRR MSRs, deftype first: see vmm/msr.c */
+	struct { u64 def_type, variable[16], fixed[11]; } mtrr; /* [a] shadow of the MTRR MSRs: see vmm/msr.c */
 };
 
 extern struct domain *dom0;

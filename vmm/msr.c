@@ -4,6 +4,7 @@
  */
 #include <asm/insn.h>
 #include <asm/time.h>
+#include "lib/string.h"
 #include "vmm/cpu_policy_words.h"
 #include "vmm/domain.h"
 #include "vmm/guest_access.h"
@@ -17,7 +18,6 @@ enum {
 #define MSR_TSC_AUX 0xc0000103u
 
 #define APIC_BASE_FIXED 0xfee00c00ull   /* enabled, x2APIC, at the usual place */
-#define MTRRCAP_VALUE   0x508ull        /* write combining, fixed ranges, 8 variable ranges */
 #define MTRR_VARIABLE   16
 
 /* Constants that start-up code of stock kernels reads; the vendor adds its own. Writes are dropped. */
@@ -36,19 +36,19 @@ static const u64 *constant(u32 msr)
 	return find_constant(constants, msr) ?: find_constant(hvm->constant_msrs, msr);
 }
 
-/* d->mtrr[]: the default type, 8 base/mask pairs, 11 fixed ranges. NULL if msr is none of them. */
+/* The place of an MTRR in d->mtrr, or NULL if msr is none. */
 static u64 *mtrr_slot(struct domain *d, u32 msr)
 {
 	if (msr == MSR_MTRR_DEF)
-		return &d->mtrr[0];
+		return &d->mtrr.def_type;
 	if (msr >= MSR_MTRR_PHYS && msr < MSR_MTRR_PHYS + MTRR_VARIABLE)
-		return &d->mtrr[1 + msr - MSR_MTRR_PHYS];
+		return &d->mtrr.variable[msr - MSR_MTRR_PHYS];
 	if (msr == MSR_MTRR_FIX64K)
-		return &d->mtrr[17];
+		return &d->mtrr.fixed[0];
 	if (msr == MSR_MTRR_FIX16K || msr == MSR_MTRR_FIX16K + 1)
-		return &d->mtrr[18 + msr - MSR_MTRR_FIX16K];
+		return &d->mtrr.fixed[1 + msr - MSR_MTRR_FIX16K];
 	if (msr >= MSR_MTRR_FIX4K && msr < MSR_MTRR_FIX4K + 8)
-		return &d->mtrr[20 + msr - MSR_MTRR_FIX4K];
+		return &d->mtrr.fixed[3 + msr - MSR_MTRR_FIX4K];
 	return NULL;
 }
 
@@ -56,9 +56,8 @@ void msr_init_domain(struct domain *d)
 {
 	u64 cap = 0;
 
-	d->mtrr[0] = 0xc06;     /* enabled, fixed ranges too, default write-back */
-	for (unsigned i = 17; i < 28; i++)
-		d->mtrr[i] = 0x0606060606060606ull;
+	d->mtrr.def_type = 0xc06;     /* enabled, fixed ranges too, default write-back */
+	memset(d->mtrr.fixed, 6, sizeof(d->mtrr.fixed));
 	if (!d->privileged || !rdmsr_safe(MSR_MTRRCAP, &cap))
 		return;
 	for (u32 msr = MSR_MTRR_PHYS; msr <= MSR_MTRR_DEF; msr++) {
