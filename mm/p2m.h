@@ -58,6 +58,17 @@ void p2m_destroy(struct p2m *p2m);
  * `write`: NULL also if the entry is read-only for the guest. The caller holds the domain, and no lock above LOCK_GRANT.
  */
 struct page *p2m_get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *type, bool write);
+/* The same for a frame of the domain's own RAM, for writing. */
+static inline struct page *p2m_get_ram(struct p2m *p2m, gfn_t gfn)
+{
+	enum p2m_type type;
+	struct page *pg = p2m_get_page(p2m, gfn, &type, true);
+
+	if (!pg || type == P2M_RAM)
+		return pg;
+	page_put(pg);
+	return NULL;
+}
 /* Type and frame, no reference: for information only. Locks as p2m_get_page. */
 enum p2m_type p2m_lookup(struct p2m *p2m, gfn_t gfn, mfn_t *mfn);
 /*

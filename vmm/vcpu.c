@@ -262,16 +262,9 @@ int vcpu_register_runstate(struct vcpu *v, u64 gva)
 
 	if (gva & 7 || guest_translate(v, gva, true, &gpa[0]) || (crosses && guest_translate(v, last & PAGE_MASK, true, &gpa[1])))
 		return -EFAULT;
-	for (int i = 0; i <= crosses; i++) {
-		enum p2m_type type;
-
-		pg[i] = p2m_get_page(&v->domain->p2m, GFN(gpa[i] >> PAGE_SHIFT), &type, true);
-		/* We write there for good; a page that was only lent goes back to its owner. */
-		if (pg[i] && type != P2M_RAM) {
-			page_put(pg[i]);
-			pg[i] = NULL;
-		}
-	}
+	/* We write there for good; a page that was only lent goes back to its owner. */
+	for (int i = 0; i <= crosses; i++)
+		pg[i] = p2m_get_ram(&v->domain->p2m, GFN(gpa[i] >> PAGE_SHIFT));
 	if (!pg[0] || (crosses && !pg[1])) {
 		for (int i = 0; i < 2; i++)
 			if (pg[i])
