@@ -156,7 +156,11 @@ static u64 flag_bits(const struct pt_format *fmt, u32 flags)
 /* Every bit that flags decide. */
 static u64 flag_mask(const struct pt_format *fmt)
 {
-	return flag_bits(fmt, ~0u) | flag_bits(fmt, 0);
+	u64 mask = 0;
+
+	for (unsigned i = 0; i < PT_FLAGS; i++)
+		mask |= fmt->flag[i].on | fmt->flag[i].off;
+	return mask;
 }
 
 u64 pt_leaf(const struct pt_format *fmt, paddr_t pa, unsigned level, u32 flags)
