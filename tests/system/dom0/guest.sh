@@ -51,7 +51,7 @@ check "debian: xl console shows it" shows
 type_line debian "dmesg -r | sed -n 's/^<[0-4]>/ker''nel: &/p'; echo \"ker\"\"nel: all\""
 check "debian: its kernel's warnings" within 10 says debian 'kernel: all'
 guest_complains() { said debian | sed -n 's/^kernel: //p' | unexpected_warnings; }
-bothy && check "debian: its kernel has nothing to complain of" not guest_complains
+on_bothy && check "debian: its kernel has nothing to complain of" not guest_complains
 
 # Verbs.
 check "xl list" xl list debian

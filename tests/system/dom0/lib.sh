@@ -76,7 +76,7 @@ unexpected_warnings()
 	)"
 }
 
-bothy() { info xen_extra | grep -q bothy; }
+on_bothy() { info xen_extra | grep -q bothy; }
 
 # The processes with these words in their command lines.
 processes()
