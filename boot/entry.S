@@ -164,6 +164,19 @@ ap_entry64:
 	/* Its stack is in the final tables only. */
 	movq ap_cr3(%rip), %rax
 	movq %rax, %cr3
+	/* Many come at once, for one ap_stack: each waits until the boot CPU calls it by its APIC id. */
+	movl ap_id_leaf(%rip), %eax
+	xorl %ecx, %ecx
+	cpuid
+	cmpl $1, ap_id_leaf(%rip)
+	jne 1f
+	shrl $24, %ebx
+	movl %ebx, %edx
+1:	pause
+	movl %edx, %eax
+	movl $-1, %ecx
+	lock cmpxchgl %ecx, ap_turn(%rip)
+	jne 1b
 	movq ap_stack(%rip), %rsp
 	xorl %ebp, %ebp
 	call ap_main

@@ -237,6 +237,9 @@ static void ap_main_loop(void)
 
 static void start_cpus(void)
 {
+	u32 apic_id[NR_CPUS - 1];
+	unsigned nr = 0;
+
 	record_init(hypercall_nr_rows);
 	record_init_cpu();
 	timer_cpu_init(0);
@@ -245,15 +248,12 @@ static void start_cpus(void)
 	for (unsigned i = 0; i < acpi_info.nr_cpus; i++) {
 		struct acpi_cpu *c = &acpi_info.cpu[i];
 
-		if (!c->enabled || c->apic_id == percpu[0].apic_id)
-			continue;
-		if (nr_cpus == NR_CPUS) {
-			printk(LOG_WARN "more than %u CPUs: the others stay off\n", NR_CPUS);
-			break;
-		}
-		if (!smp_start(c->apic_id, AP_TRAMPOLINE, ap_main_loop))
-			printk(LOG_WARN "the CPU with APIC id %u does not start: left out\n", c->apic_id);
+		if (c->enabled && c->apic_id != percpu[0].apic_id && nr++ < ARRAY_SIZE(apic_id))
+			apic_id[nr - 1] = c->apic_id;
 	}
+	if (nr > ARRAY_SIZE(apic_id))
+		printk(LOG_WARN "%u CPUs are more than the %u that Bothy can use: the others stay off\n", nr + 1, NR_CPUS);
+	smp_start(apic_id, MIN(nr, (unsigned)ARRAY_SIZE(apic_id)), AP_TRAMPOLINE, ap_main_loop);
 	while (__atomic_load_n(&aps_ready, __ATOMIC_SEQ_CST) != nr_cpus - 1)
 		cpu_relax();
 	printk(LOG_INFO "%u CPUs, %s with nested paging\n", nr_cpus, hvm->name);

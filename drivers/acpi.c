@@ -194,7 +194,6 @@ static void parse_fadt(const struct acpi *acpi, struct acpi_info *info)
 		complain("FACP", "it is too short");
 		return;
 	}
-	info->has_fadt = true;
 	info->pm1a_control = register_port(FADT_HAS(f, x_pm1a_control) ? &f->x_pm1a_control : NULL, f->pm1a_control);
 	info->pm1b_control = register_port(FADT_HAS(f, x_pm1b_control) ? &f->x_pm1b_control : NULL, f->pm1b_control);
 	info->pm_timer = register_port(FADT_HAS(f, x_pm_timer) ? &f->x_pm_timer : NULL, f->pm_timer);

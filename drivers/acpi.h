@@ -33,7 +33,6 @@ struct acpi_info {
 	struct acpi_cpu cpu[ACPI_MAX_CPUS];
 
 	/* FADT; ports, 0 if there is none */
-	bool has_fadt;
 	u16 pm1a_control, pm1b_control;
 	u16 pm_timer;
 	bool has_reset;

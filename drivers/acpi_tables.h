@@ -73,11 +73,10 @@ struct acpi_madt {
 	u32 lapic_address;
 	u32 flags;
 } __packed;
-#define ACPI_MADT_PCAT_COMPAT 1     /* flags: there are two 8259s as well */
 
 enum {
-	ACPI_MADT_LAPIC = 0, ACPI_MADT_IOAPIC = 1, ACPI_MADT_OVERRIDE = 2, ACPI_MADT_NMI_SOURCE = 3, ACPI_MADT_LAPIC_NMI = 4,
-	ACPI_MADT_LAPIC_ADDRESS = 5, ACPI_MADT_X2APIC = 9, ACPI_MADT_X2APIC_NMI = 10,
+	ACPI_MADT_LAPIC = 0, ACPI_MADT_IOAPIC = 1, ACPI_MADT_OVERRIDE = 2, ACPI_MADT_NMI_SOURCE = 3,
+	ACPI_MADT_X2APIC = 9,
 };
 
 struct acpi_madt_entry {
@@ -91,12 +90,6 @@ struct acpi_madt_lapic {            /* type 0 */
 } __packed;
 #define ACPI_MADT_ENABLED 1         /* flags of types 0 and 9 */
 
-struct acpi_madt_ioapic {           /* type 1 */
-	struct acpi_madt_entry entry;
-	u8 id, reserved;
-	u32 address, gsi_base;
-} __packed;
-
 #define ACPI_LEVEL_LOW 0xf          /* level-triggered, active low, as PCI's are */
 
 struct acpi_madt_override {         /* type 2 */
@@ -104,19 +97,6 @@ struct acpi_madt_override {         /* type 2 */
 	u8 bus, irq;
 	u32 gsi;
 	u16 flags;
-} __packed;
-
-struct acpi_madt_nmi_source {       /* type 3 */
-	struct acpi_madt_entry entry;
-	u16 flags;
-	u32 gsi;
-} __packed;
-
-struct acpi_madt_lapic_nmi {        /* type 4 */
-	struct acpi_madt_entry entry;
-	u8 uid;                         /* 0xff: all */
-	u16 flags;
-	u8 lint;
 } __packed;
 
 struct acpi_madt_x2apic {           /* type 9 */

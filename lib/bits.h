@@ -4,12 +4,11 @@
 
 #include "lib/base.h"
 
-/* Index of the lowest or highest bit that is set; x must not be 0. */
+/* Index of the lowest bit that is set; x must not be 0. */
 static inline unsigned lowest_bit(u64 x) { return (unsigned)__builtin_ctzll(x); }
-static inline unsigned highest_bit(u64 x) { return 63 - (unsigned)__builtin_clzll(x); }
 
 /* Logarithm to base 2, rounded down and up; x must not be 0. */
-static inline unsigned ilog2(u64 x) { return highest_bit(x); }
-static inline unsigned ilog2_up(u64 x) { return x > 1 ? highest_bit(x - 1) + 1 : 0; }
+static inline unsigned ilog2(u64 x) { return 63 - (unsigned)__builtin_clzll(x); }
+static inline unsigned ilog2_up(u64 x) { return x > 1 ? ilog2(x - 1) + 1 : 0; }
 
 #endif

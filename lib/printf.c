@@ -8,13 +8,12 @@ struct out {
 	size_t size, len;
 };
 
-/* One conversion, %-08.3lx and so on, read from the format. */
+/* One conversion, %#08lx or %-8.3s and so on, read from the format. */
 struct spec {
 	bool left, zero, alt;
-	char plus;          /* sign to show on numbers >= 0, or 0 */
+	bool wide;          /* the integer has 64 bits, not 32 */
 	int width;
-	int precision;      /* -1: none given */
-	int length;         /* bytes of the integer argument */
+	int precision;      /* of text; -1: none given */
 };
 
 static void put(struct out *o, char c)
@@ -41,46 +40,36 @@ static void put_padded(struct out *o, const struct spec *s, const char *text, in
 }
 
 /* `prefix` is the sign or 0x: it stands before the zeros that fill the width, after the spaces. */
-static void put_number(struct out *o, const struct spec *s, u64 value, unsigned base, const char *digit, const char *prefix)
+static void put_number(struct out *o, const struct spec *s, u64 value, unsigned base, const char *prefix)
 {
 	char text[24];      /* 2^64 has 20 decimal digits */
-	int start = sizeof(text), digits, zeros;
-	int prefix_len = (int)strlen(prefix);
+	int start = sizeof(text), spaces;
 
-	for (; value; value /= base)
-		text[--start] = digit[value % base];
-	if (start == sizeof(text) && s->precision != 0)
-		text[--start] = '0';
-	digits = (int)sizeof(text) - start;
+	do
+		text[--start] = "0123456789abcdef"[value % base];
+	while (value /= base);
+	spaces = s->width - (int)strlen(prefix) - ((int)sizeof(text) - start);
 
-	zeros = s->precision - digits;
-	if (s->zero && !s->left && s->precision < 0)
-		zeros = s->width - prefix_len - digits;
-	zeros = MAX(zeros, 0);
-
-	if (!s->left)
-		fill(o, ' ', s->width - prefix_len - zeros - digits);
+	if (!s->left && !s->zero)
+		fill(o, ' ', spaces);
 	while (*prefix)
 		put(o, *prefix++);
-	fill(o, '0', zeros);
+	if (!s->left && s->zero)
+		fill(o, '0', spaces);
 	for (int i = start; i < (int)sizeof(text); i++)
 		put(o, text[i]);
 	if (s->left)
-		fill(o, ' ', s->width - prefix_len - zeros - digits);
+		fill(o, ' ', spaces);
 }
 
 static void put_signed(struct out *o, const struct spec *s, s64 value)
 {
-	const char sign[2] = { value < 0 ? '-' : s->plus, '\0' };
-
-	put_number(o, s, value < 0 ? -(u64)value : (u64)value, 10, "0123456789", sign);
+	put_number(o, s, value < 0 ? -(u64)value : (u64)value, 10, value < 0 ? "-" : "");
 }
 
-static void put_hex(struct out *o, const struct spec *s, u64 value, bool upper)
+static void put_hex(struct out *o, const struct spec *s, u64 value)
 {
-	const char *prefix = s->alt && value ? (upper ? "0X" : "0x") : "";
-
-	put_number(o, s, value, 16, upper ? "0123456789ABCDEF" : "0123456789abcdef", prefix);
+	put_number(o, s, value, 16, s->alt && value ? "0x" : "");
 }
 
 static void put_string(struct out *o, const struct spec *s, const char *text)
@@ -109,37 +98,19 @@ static void read_flags(const char **fmt, struct spec *s)
 		case '-': s->left = true; break;
 		case '0': s->zero = true; break;
 		case '#': s->alt = true; break;
-		case '+': s->plus = '+'; break;
-		case ' ': s->plus = s->plus ? s->plus : ' '; break;
 		default: return;
 		}
 	}
 }
 
-/* Size of the integer that the length letters name: none is int, h short, hh char, the others are 64 bits wide. */
-static int read_length(const char **fmt)
+/* True if the length letters, of which l, ll and z are known, say that the integer has 64 bits. */
+static bool read_length(const char **fmt)
 {
-	int size = sizeof(int);
+	bool wide = false;
 
-	for (;; ++*fmt) {
-		switch (**fmt) {
-		case 'h': size /= 2; break;
-		case 'l': case 'z': case 't': case 'j': size = sizeof(long); break;
-		default: return MAX(size, 1);
-		}
-	}
-}
-
-static u64 truncate(int length, u64 raw)
-{
-	return length == 8 ? raw : raw & (BIT(8 * length) - 1);
-}
-
-static s64 sign_extend(int length, u64 raw)
-{
-	int unused_bits = 64 - 8 * length;
-
-	return (s64)(raw << unused_bits) >> unused_bits;
+	for (; **fmt == 'l' || **fmt == 'z'; ++*fmt)
+		wide = true;
+	return wide;
 }
 
 /* Reads what stands between the % and the conversion's letter. */
@@ -148,14 +119,7 @@ static struct spec read_spec(const char **fmt, va_list *args)
 	struct spec s = { .precision = -1 };
 
 	read_flags(fmt, &s);
-	if (**fmt == '*') {
-		s.width = va_arg(*args, int);
-		s.left |= s.width < 0;
-		s.width = s.width < 0 ? -s.width : s.width;
-		++*fmt;
-	} else {
-		s.width = read_number(fmt);
-	}
+	s.width = read_number(fmt);
 	if (**fmt == '.') {
 		++*fmt;
 		if (**fmt == '*') {
@@ -165,13 +129,13 @@ static struct spec read_spec(const char **fmt, va_list *args)
 			s.precision = read_number(fmt);
 		}
 	}
-	s.length = read_length(fmt);
+	s.wide = read_length(fmt);
 	return s;
 }
 
 static u64 next_integer(const struct spec *s, va_list *args)
 {
-	return s->length == 8 ? va_arg(*args, u64) : va_arg(*args, u32);
+	return s->wide ? va_arg(*args, u64) : va_arg(*args, u32);
 }
 
 /* False if the letter is none of ours. */
@@ -180,32 +144,18 @@ static bool put_conversion(struct out *o, struct spec *s, char letter, va_list *
 	char c;
 
 	switch (letter) {
-	case 'd': case 'i':
-		put_signed(o, s, sign_extend(s->length, next_integer(s, args)));
-		return true;
-	case 'u':
-		put_number(o, s, truncate(s->length, next_integer(s, args)), 10, "0123456789", "");
-		return true;
-	case 'x': case 'X':
-		put_hex(o, s, truncate(s->length, next_integer(s, args)), letter == 'X');
-		return true;
-	case 'p':
-		s->alt = true;
-		put_hex(o, s, (u64)va_arg(*args, void *), false);
-		return true;
-	case 's':
-		put_string(o, s, va_arg(*args, const char *));
-		return true;
+	case 'd': put_signed(o, s, s->wide ? va_arg(*args, s64) : va_arg(*args, s32)); break;
+	case 'u': put_number(o, s, next_integer(s, args), 10, ""); break;
+	case 'x': put_hex(o, s, next_integer(s, args)); break;
+	case 's': put_string(o, s, va_arg(*args, const char *)); break;
 	case 'c':
 		c = (char)va_arg(*args, int);
 		put_padded(o, s, &c, 1);
-		return true;
-	case '%':
-		put(o, '%');
-		return true;
-	default:
-		return false;
+		break;
+	case '%': put(o, '%'); break;
+	default: return false;
 	}
+	return true;
 }
 
 int vsnprintf(char *buf, size_t size, const char *fmt, va_list list)

@@ -6,7 +6,8 @@
 #include "lib/base.h"
 
 /*
- * As in the C standard, for d i u x X p s c %, lengths hh h l ll z t j, flags - 0 + space #, width and precision (either may be *).
+ * As in the C standard, for d u x s c %, lengths l ll z, flags - 0 #, a width, and for s a precision, which
+ * may be *.
  * Writes at most `size` bytes, terminator included; returns the length that the whole text has.
  */
 int vsnprintf(char *buf, size_t size, const char *fmt, va_list args) __printf(3, 0);

@@ -356,6 +356,32 @@ int p2m_remove(struct p2m *p2m, gfn_t gfn, mfn_t expect)
 	return rc;
 }
 
+bool p2m_keep_part(struct p2m *p2m, const struct p2m_part *part)
+{
+	bool kept;
+
+	spin_lock(&p2m->lock);
+	kept = !p2m->part.order && !p2m->closed;
+	if (kept)
+		p2m->part = *part;
+	spin_unlock(&p2m->lock);
+	return kept;
+}
+
+bool p2m_take_part(struct p2m *p2m, gfn_t gfn, unsigned order, struct p2m_part *part)
+{
+	bool found;
+
+	spin_lock(&p2m->lock);
+	found = p2m->part.order && p2m->part.order == order && p2m->part.gfn.v == gfn.v;
+	if (found) {
+		*part = p2m->part;
+		p2m->part.order = 0;
+	}
+	spin_unlock(&p2m->lock);
+	return found;
+}
+
 static mfn_t ones;      /* [I] as much as one large page shows */
 #define ONES_ORDER 9
 
@@ -421,6 +447,12 @@ static void close_p2m(struct p2m *p2m)
 {
 	spin_lock(&p2m->lock);
 	p2m->closed = true;
+	/* Nobody comes back for it. */
+	if (p2m->part.order) {
+		p2m->leaving = p2m->part.mfn;
+		p2m->nr_leaving = BIT(p2m->part.order);
+		p2m->part.order = 0;
+	}
 	spin_unlock(&p2m->lock);
 	/* No vCPU of a dying domain will enter again, so this one wait covers every entry. */
 	p2m_flush(p2m);

@@ -24,6 +24,9 @@ enum p2m_type {
 	P2M_MMIO,           /* device memory, dom0 only: no struct page, no reference */
 };
 
+/* A block that is going to be mapped, when it is cleared: the caller's references, kept for it while it does other things. order 0: none. */
+struct p2m_part { mfn_t mfn; gfn_t gfn; unsigned order; u64 cleared; };
+
 struct p2m {
 	spinlock_t lock;    /* LOCK_P2M: all changes */
 	mfn_t root;         /* [I] top table of the nested page table */
@@ -35,6 +38,7 @@ struct p2m {
 	u64 nx_frames;      /* [LOCK_P2M] and how many: 0 for none */
 	bool identity;      /* [I] dom0: RAM at GPA == HPA */
 	bool closed;        /* [LOCK_P2M] being relinquished: nothing more is mapped */
+	struct p2m_part part; /* [LOCK_P2M] one at a time */
 	mfn_t leaving;      /* p2m_relinquish's own: frames of a leaf that was taken out, whose references are still to be dropped */
 	u64 nr_leaving;
 };
@@ -54,6 +58,17 @@ void p2m_destroy(struct p2m *p2m);
  * `write`: NULL also if the entry is read-only for the guest. The caller holds the domain, and no lock above LOCK_GRANT.
  */
 struct page *p2m_get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *type, bool write);
+/* The same for a frame of the domain's own RAM, for writing. */
+static inline struct page *p2m_get_ram(struct p2m *p2m, gfn_t gfn)
+{
+	enum p2m_type type;
+	struct page *pg = p2m_get_page(p2m, gfn, &type, true);
+
+	if (!pg || type == P2M_RAM)
+		return pg;
+	page_put(pg);
+	return NULL;
+}
 /* Type and frame, no reference: for information only. Locks as p2m_get_page. */
 enum p2m_type p2m_lookup(struct p2m *p2m, gfn_t gfn, mfn_t *mfn);
 /*
@@ -92,6 +107,11 @@ static inline void p2m_nothing_retired(struct p2m_retired *r) { r->nr = 0; r->fl
 int p2m_enter(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type, struct p2m_retired *r);
 int p2m_take(struct p2m *p2m, gfn_t gfn, mfn_t expect, struct p2m_retired *r);
 void p2m_retire(struct p2m *p2m, struct p2m_retired *r);
+
+/* Keeps the block for a later step; false, and it is still the caller's, if there is one already or the p2m is closed. */
+bool p2m_keep_part(struct p2m *p2m, const struct p2m_part *part);
+/* Gives the block back that is kept for this place; false if there is none. */
+bool p2m_take_part(struct p2m *p2m, gfn_t gfn, unsigned order, struct p2m_part *part);
 
 /*
  * Makes the RAM from gfn on executable or not, whole large pages at once; one range at a time. -ENOENT if not all of it is RAM (nothing

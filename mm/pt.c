@@ -156,11 +156,7 @@ static u64 flag_bits(const struct pt_format *fmt, u32 flags)
 /* Every bit that flags decide. */
 static u64 flag_mask(const struct pt_format *fmt)
 {
-	u64 mask = 0;
-
-	for (unsigned i = 0; i < PT_FLAGS; i++)
-		mask |= fmt->flag[i].on | fmt->flag[i].off;
-	return mask;
+	return flag_bits(fmt, ~0u) | flag_bits(fmt, 0);
 }
 
 u64 pt_leaf(const struct pt_format *fmt, paddr_t pa, unsigned level, u32 flags)

@@ -5,28 +5,23 @@
 
 static cpumask_t load_mask(const cpumask_t *m) { return __atomic_load_n(m, __ATOMIC_SEQ_CST); }
 static u64 weight_of(unsigned cpu) { return __atomic_load_n(&sched_queues[cpu].weight, __ATOMIC_RELAXED); }
+static u64 lightness(unsigned cpu) { return ~weight_of(cpu); }
+static u64 waiting_on(unsigned cpu) { return __atomic_load_n(&sched_queues[cpu].waiting, __ATOMIC_RELAXED); }
 static unsigned first_cpu(cpumask_t m) { return (unsigned)__builtin_ctzll(m); }
 
-static unsigned lightest(cpumask_t m)
+/* The one of m with the most of it, or the first of those. */
+static inline unsigned best_of(cpumask_t m, u64 (*much)(unsigned cpu))
 {
 	unsigned best = first_cpu(m);
 
 	for (m &= m - 1; m; m &= m - 1)
-		if (weight_of(first_cpu(m)) < weight_of(best))
+		if (much(first_cpu(m)) > much(best))
 			best = first_cpu(m);
 	return best;
 }
 
-static unsigned most_waiting(cpumask_t m)
-{
-	unsigned best = first_cpu(m);
-
-	for (m &= m - 1; m; m &= m - 1)
-		if (__atomic_load_n(&sched_queues[first_cpu(m)].waiting, __ATOMIC_RELAXED) >
-		    __atomic_load_n(&sched_queues[best].waiting, __ATOMIC_RELAXED))
-			best = first_cpu(m);
-	return best;
-}
+static unsigned lightest(cpumask_t m) { return best_of(m, lightness); }
+static unsigned most_waiting(cpumask_t m) { return best_of(m, waiting_on); }
 
 unsigned balance_place(const struct queue *q, const struct sched_entity *e)
 {

@@ -19,6 +19,7 @@ _Static_assert(sizeof(struct xen_sysctl_readconsole) == 24, "abi.md N");
 #define LOG_LINES_PER_WINDOW 64
 #define LOG_WINDOW_NS        10000000000ull
 
+/* The window's line count so far has room for one more. */
 bool domain_may_log(struct domain *d)
 {
 	u64 now = time_now();

@@ -6,7 +6,6 @@
 #include "vmm/guest_access.h"
 #include "vmm/hypercall.h"
 
-_Static_assert(sizeof(struct xen_domctl) == 144, "abi.md N");
 _Static_assert(sizeof(struct xen_domctl_getdomaininfo) == 112, "abi.md N");
 _Static_assert(sizeof(struct xenctl_bitmap) == 16, "abi.md N");
 
@@ -34,11 +33,6 @@ int bitmap_to_guest(struct vcpu *v, const struct xenctl_bitmap *map, u64 bits)
 	u64 words[BITMAP_BYTES_MAX / 8] = { bits };
 
 	return copy_to_guest(v, HANDLE(map->bitmap), words, bitmap_bytes(map));
-}
-
-struct vcpu *domain_vcpu(struct domain *d, u32 id)
-{
-	return id < d->max_vcpus ? d->vcpu[array_index_nospec(id, d->max_vcpus)] : NULL;
 }
 
 long domain_check_stopped(struct domain *d)

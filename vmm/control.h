@@ -10,7 +10,6 @@
 
 struct vcpu;
 struct domain;
-struct cpu_policy;
 
 /* Held by every operation that changes what a domain is made of: they exclude each other, whichever domain they are for. */
 extern spinlock_t control_lock;     /* LOCK_CONTROL */
@@ -28,8 +27,6 @@ static inline cpumask_t cpus_online(void)
 	return nr_cpus >= 64 ? ~0ull : BIT(nr_cpus) - 1;
 }
 
-/* vCPU `id` of d, or NULL. */
-struct vcpu *domain_vcpu(struct domain *d, u32 id);
 /*
  * 0 if d is paused (by the control domain, at its creation or by its own end) and nothing of it runs any more; HC_AGAIN if it is
  * paused but still on its way out of a pCPU; -EINVAL if it isn't paused. It stays so while the caller holds control_lock.
@@ -38,11 +35,5 @@ long domain_check_stopped(struct domain *d);
 
 /* The picture is good for no longer than it takes to paint. */
 void domain_describe(struct domain *d, struct xen_domctl_getdomaininfo *info);
-
-/*
- * Copies a policy to two arrays of the guest's. *nr_leaves and *nr_msrs say what fits and then what was written; a null handle is
- * left out. -ENOBUFS, -EFAULT, -ENOMEM.
- */
-long policy_to_guest(struct vcpu *v, const struct cpu_policy *p, u64 leaves, u32 *nr_leaves, u64 msrs, u32 *nr_msrs);
 
 #endif

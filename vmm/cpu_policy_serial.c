@@ -112,8 +112,6 @@ static struct cpuid_regs *place(struct cpu_policy *p, const struct xen_cpuid_lea
 		return entry(p->topo, ARRAY_SIZE(p->topo), l->subleaf);
 	case 0xd:
 		return entry(p->xstate, ARRAY_SIZE(p->xstate), l->subleaf);
-	default:
-		break;
 	}
 	if (l->subleaf != XEN_CPUID_NO_SUBLEAF)
 		return NULL;

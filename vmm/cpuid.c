@@ -12,30 +12,21 @@
 
 #define HYPERCALL_MSR      0x40000000u
 
-/* Size of the standard-format XSAVE area for the states in xcr0. */
-static u32 xsave_size(const struct cpu_policy *p, u64 xcr0)
+/*
+ * Size of the XSAVE area for the states in xcr0. In the standard format each has its place; in the compacted one they
+ * follow each other, some aligned to 64 bytes (0xD.n ECX[1]).
+ */
+static u32 xsave_size(const struct cpu_policy *p, u64 xcr0, bool compacted)
 {
 	u32 size = XSAVE_MIN;
 
 	for (u64 rest = xcr0 & ~3ull & ~BIT(63); rest; rest &= rest - 1) {
 		const struct cpuid_regs *state = &p->xstate[lowest_bit(rest)];
 
-		size = MAX(size, state->a + state->b);
-	}
-	return size;
-}
-
-/* The same for the compacted format: states follow each other, some aligned to 64 bytes (0xD.n ECX[1]). */
-static u32 xsavec_size(const struct cpu_policy *p, u64 xcr0)
-{
-	u32 size = XSAVE_MIN;
-
-	for (u64 rest = xcr0 & ~3ull & ~BIT(63); rest; rest &= rest - 1) {
-		const struct cpuid_regs *state = &p->xstate[lowest_bit(rest)];
-
-		if (state->c & 2)
-			size = ROUND_UP(size, 64);
-		size += state->a;
+		if (!compacted)
+			size = MAX(size, state->a + state->b);
+		else
+			size = ROUND_UP(size, state->c & 2 ? 64 : 1) + state->a;
 	}
 	return size;
 }
@@ -58,9 +49,9 @@ static void xstate_leaf(const struct vcpu *v, const struct cpu_policy *p, u32 su
 	if (!out->a)
 		return;
 	if (subleaf == 0)
-		out->b = xsave_size(p, v->hvm.xcr0);
+		out->b = xsave_size(p, v->hvm.xcr0, false);
 	else if (subleaf == 1 && cpu_policy_has(p, FEAT_XSAVEC))
-		out->b = xsavec_size(p, v->hvm.xcr0);
+		out->b = xsave_size(p, v->hvm.xcr0, true);
 }
 
 static void basic_leaf(const struct vcpu *v, const struct cpu_policy *p, u32 leaf, u32 subleaf, struct cpuid_regs *out)
@@ -118,8 +109,6 @@ static void time_leaf(const struct cpu_policy *p, u32 subleaf, struct cpuid_regs
 	case 2:
 		out->a = time_scale.tsc_khz;
 		break;
-	default:
-		break;
 	}
 }
 
@@ -147,8 +136,6 @@ static void xen_leaf(const struct vcpu *v, const struct cpu_policy *p, u32 index
 		out->a = XEN_HVM_CPUID_VCPU_ID_PRESENT | XEN_HVM_CPUID_DOMID_PRESENT;
 		out->b = v->id;
 		out->c = v->domain->domid;
-		break;
-	default:
 		break;
 	}
 }

@@ -326,7 +326,7 @@ void dom0_build(const struct dom0_config *c)
 	build_start_info(c);
 	give_ram(dom0, &c->ram);
 	for (u32 i = 0; i < c->vcpus; i++)
-		if (vcpu_create(dom0, i, NULL))
+		if (vcpu_create(dom0, i))
 			panic("no memory for the service domain's vCPUs");
 
 	if (compressed) {

@@ -289,9 +289,7 @@ int domain_create(u16 domid, u32 max_vcpus, u32 max_evtchn_port, s32 grant_frame
 	err = grant_init(d, grant_frames, maptrack_frames);
 	if (err)
 		goto undo_shared;
-	err = evtchn_init(d, max_evtchn_port);
-	if (err)
-		goto undo_grant;
+	evtchn_init(d, max_evtchn_port);
 	err = enter_table(d);
 	if (err)
 		goto undo_evtchn;
@@ -301,7 +299,6 @@ int domain_create(u16 domid, u32 max_vcpus, u32 max_evtchn_port, s32 grant_frame
 
 undo_evtchn:
 	evtchn_destroy(d);
-undo_grant:
 	grant_destroy(d, 1);
 undo_shared:
 	page_put(d->shared_page);
@@ -406,11 +403,6 @@ void domain_crash(struct domain *d, const char *fmt, ...)
 
 /* ---- a domain's end, in steps: each of these does one, and says whether it was its last ---- */
 
-static bool stop(struct domain *d)
-{
-	return domain_is_stopped(d);
-}
-
 static bool release_vcpus(struct domain *d)
 {
 	u32 end = (u32)MIN(d->max_vcpus, d->end_next + VCPU_STEP);
@@ -461,7 +453,7 @@ static bool leave(struct domain *d)
 
 /* Its ties first (ports, then what it maps of others), then its memory. */
 static bool (*const end_steps[])(struct domain *d) = {
-	stop, evtchn_destroy, release_vcpus, release_maps, free_grants, free_memory, leave,
+	domain_is_stopped, evtchn_destroy, release_vcpus, release_maps, free_grants, free_memory, leave,
 };
 
 int domain_destroy(struct domain *d)

@@ -105,15 +105,23 @@ struct domain {
 	char io_line[120];              /* [c-ish, LOCK_DOMAIN] bytes written to port 0xE9 */
 	u32 io_len;
 	u64 io_window, io_count;        /* rate limit of the above */
-	u64 mtrr[28];                   /* [a] shadow of the MTRR MSRs, deftype first: see vmm/msr.c */
+	struct { u64 def_type, variable[16], fixed[11]; } mtrr; /* [a] shadow of the MTRR MSRs: see vmm/msr.c */
 };
 
 extern struct domain *dom0;
 
+/* vCPU `id` of d, whatever number a guest makes of it, or NULL if there is none (yet). */
+static inline struct vcpu *domain_vcpu(const struct domain *d, u64 id)
+{
+	if (id >= d->max_vcpus)
+		return NULL;
+	return __atomic_load_n(&d->vcpu[array_index_nospec(id, d->max_vcpus)], __ATOMIC_ACQUIRE);
+}
+
 /* New domain with one pause, which is the control domain's to take back, in the table. domid 0xffff: choose (roving). -EEXIST, -ENOMEM, -EINVAL. */
 int domain_create(u16 domid, u32 max_vcpus, u32 max_evtchn_port, s32 grant_frames, s32 maptrack_frames, struct domain **out);
 /* vCPU `id` of d, down. The domain is paused. */
-int vcpu_create(struct domain *d, u32 id, struct vcpu **out);
+int vcpu_create(struct domain *d, u32 id);
 /* With a reference, or NULL; dying domains are found too. */
 struct domain *domain_get(u16 domid);
 /* The first domain with an id >= domid, with a reference. */
@@ -137,6 +145,11 @@ void domain_shutdown(struct domain *d, u8 code);
 void domain_resume(struct domain *d);
 /* The guest did what it can't: logs why, shuts it down as crashed. For dom0 the caller must have something gentler. */
 void domain_crash(struct domain *d, const char *fmt, ...) __printf(2, 3);
+/*
+ * True if a line about d may be logged: of those that it can cause at will, so many in a while
+ * (vmm/console_io.c). d->lock is held.
+ */
+bool domain_may_log(struct domain *d);
 /* One step of destruction, with control_lock held: 0 when done, -EAGAIN to be called again. */
 int domain_destroy(struct domain *d);
 /*
@@ -163,8 +176,6 @@ bool vcpu_hold(struct vcpu *v);
 void vcpu_let_go(struct vcpu *v);
 /* Runnable now? */
 bool vcpu_runnable(const struct vcpu *v);
-/* pvclock of one vCPU, also in shared_info. */
-void vcpu_update_time(struct vcpu *v);
 void domain_update_wallclock(struct domain *d);
 void vcpu_poll_timeout(void *vcpu);
 void vcpu_poll_end(struct vcpu *v);     /* called when a vCPU that polled runs again */

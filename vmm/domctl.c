@@ -119,17 +119,18 @@ long hc_max_mem(struct vcpu *v __unused, struct hypercall *hc, void *arg)
 	return 0;
 }
 
-/* Makes the vCPUs that createdomain announced. On -ENOMEM those made so far stay; destroydomain takes them. */
+/* Makes the vCPUs that createdomain announced, as many as one step does. On -ENOMEM those made so far stay; destroydomain takes them. */
 static long create_vcpus(struct domain *d)
 {
 	if (d->dying)
 		return -EINVAL;
 	for (u32 i = 0; i < d->max_vcpus; i++) {
-		struct vcpu *v;
-		int rc = d->vcpu[i] ? 0 : vcpu_create(d, i, &v);
+		int rc = d->vcpu[i] ? 0 : vcpu_create(d, i);
 
 		if (rc)
 			return rc;
+		if (step_over())
+			return HC_AGAIN;
 	}
 	return 0;
 }
@@ -169,16 +170,9 @@ long hc_settscinfo(struct vcpu *v __unused, struct hypercall *hc __unused, void 
 {
 	const struct xen_domctl *op = arg;
 
-	switch (op->u.tsc_info.tsc_mode) {
-	case TSC_DEFAULT:
-	case TSC_NATIVE:
-	case TSC_NATIVE_PARAVIRT:
-		return 0;
-	case TSC_ALWAYS_EMULATE:
+	if (op->u.tsc_info.tsc_mode == TSC_ALWAYS_EMULATE)
 		return refuse(__HYPERVISOR_domctl, op);
-	default:
-		return -EINVAL;
-	}
+	return op->u.tsc_info.tsc_mode <= TSC_NATIVE_PARAVIRT ? 0 : -EINVAL;
 }
 
 long hc_gettscinfo(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)

@@ -11,6 +11,7 @@
 #include "vmm/domain.h"
 #include "vmm/guest_access.h"
 #include "vmm/hypercall.h"
+#include "vmm/msr.h"
 #include "vmm/version.h"
 
 _Static_assert(sizeof(struct xen_domctl_hvmcontext) == 16, "abi.md N");
@@ -21,18 +22,13 @@ _Static_assert(sizeof(struct hvm_hw_mtrr) == 240, "abi.md N");
 
 enum { RECORD_END = 0, RECORD_HEADER = 1, RECORD_CPU = 2, RECORD_MTRR = 14 };
 
-#define STREAM_MAGIC   HVM_FILE_MAGIC
-#define STREAM_VERSION HVM_FILE_VERSION
 /* Every vCPU of the largest domain with each record that there is. */
 #define STREAM_MAX     (MAX_VCPUS * 4096u)
 
-/* MTRRcap: 8 variable ranges, fixed ranges, write-combining (SDM volume 3 12.11.1). */
-#define MTRR_CAP           0x508
 #define MTRR_DEF_TYPE_MASK 0xcffull     /* type, FE, E */
 
-/* How vmm/msr.c keeps a domain's MTRRs: default type, pairs of base and mask, fixed ranges. */
-enum { MTRR_DEF_TYPE = 0, MTRR_VAR = 1, MTRR_FIXED = 17 };
-_Static_assert(sizeof((struct domain){ 0 }.mtrr) == (MTRR_FIXED + NUM_FIXED_MSR) * sizeof(u64), "all MTRRs have a place");
+_Static_assert(sizeof((struct domain){ 0 }.mtrr.variable) == sizeof((struct hvm_hw_mtrr){ 0 }.msr_mtrr_var) &&
+	       sizeof((struct domain){ 0 }.mtrr.fixed) == NUM_FIXED_MSR * sizeof(u64), "all MTRRs have a place");
 
 /* A stream on its way out: straight to the guest's buffer, or nowhere if only its length is asked for. */
 struct stream_out {
@@ -56,13 +52,13 @@ static int put_record(struct stream_out *s, u16 type, u16 instance, const void *
 
 static int put_mtrr(struct stream_out *s, const struct vcpu *v)
 {
-	const u64 *mtrr = v->domain->mtrr;
+	const struct domain *d = v->domain;
 	struct hvm_hw_mtrr m = {
-		.msr_pat_cr = v->hvm.pat, .msr_mtrr_cap = MTRR_CAP, .msr_mtrr_def_type = mtrr[MTRR_DEF_TYPE],
+		.msr_pat_cr = v->hvm.pat, .msr_mtrr_cap = MTRRCAP_VALUE, .msr_mtrr_def_type = d->mtrr.def_type,
 	};
 
-	memcpy(m.msr_mtrr_var, &mtrr[MTRR_VAR], sizeof(m.msr_mtrr_var));
-	memcpy(m.msr_mtrr_fixed, &mtrr[MTRR_FIXED], sizeof(m.msr_mtrr_fixed));
+	memcpy(m.msr_mtrr_var, d->mtrr.variable, sizeof(m.msr_mtrr_var));
+	memcpy(m.msr_mtrr_fixed, d->mtrr.fixed, sizeof(m.msr_mtrr_fixed));
 	return put_record(s, RECORD_MTRR, (u16)v->id, &m, sizeof(m));
 }
 
@@ -90,7 +86,7 @@ static int put_vcpus(struct stream_out *s, struct domain *d, struct hvm_hw_cpu *
 static int put_stream(struct stream_out *s, struct domain *d)
 {
 	struct hvm_save_header header = {
-		.magic = STREAM_MAGIC, .version = STREAM_VERSION, .changeset = XEN_VERSION,
+		.magic = HVM_FILE_MAGIC, .version = HVM_FILE_VERSION, .changeset = XEN_VERSION,
 		.cpuid = cpu_policy_host.basic[1].a, .gtsc_khz = time_scale.tsc_khz,
 	};
 	struct hvm_hw_cpu *scratch = kzalloc(sizeof(*scratch));
@@ -152,13 +148,7 @@ static int check_header(const struct context_record *r)
 	if (r->desc.typecode != RECORD_HEADER || r->desc.length != sizeof(header))
 		return -EINVAL;
 	memcpy(&header, r->data, sizeof(header));
-	return header.magic == STREAM_MAGIC && header.version == STREAM_VERSION ? 0 : -EINVAL;
-}
-
-/* Memory types as MTRRs and PAT encode them: SDM volume 3 12.3. UC- (7) is PAT's alone. */
-static bool memory_type_valid(u8 type, bool pat)
-{
-	return type == 0 || type == 1 || (type >= 4 && type <= 6) || (pat && type == 7);
+	return header.magic == HVM_FILE_MAGIC && header.version == HVM_FILE_VERSION ? 0 : -EINVAL;
 }
 
 static int check_mtrr(const struct context_record *r)
@@ -168,12 +158,9 @@ static int check_mtrr(const struct context_record *r)
 	if (r->desc.length != sizeof(m))
 		return -EINVAL;
 	memcpy(&m, r->data, sizeof(m));
-	if ((m.msr_mtrr_def_type & ~MTRR_DEF_TYPE_MASK) || !memory_type_valid((u8)m.msr_mtrr_def_type, false))
+	if (m.msr_mtrr_def_type & ~MTRR_DEF_TYPE_MASK || !hvm_valid_types(m.msr_mtrr_def_type, 1, 6))
 		return -EINVAL;
-	for (unsigned i = 0; i < 8; i++)
-		if (!memory_type_valid((u8)(m.msr_pat_cr >> (8 * i)), true))
-			return -EINVAL;
-	return 0;
+	return hvm_valid_types(m.msr_pat_cr, 8, 7) ? 0 : -EINVAL;
 }
 
 static int check_record(struct domain *d, const struct context_record *r)
@@ -224,16 +211,16 @@ static int load_cpu(struct vcpu *v, const struct context_record *r)
 
 static void load_mtrr(struct vcpu *v, const struct context_record *r)
 {
-	u64 *mtrr = v->domain->mtrr;
+	struct domain *d = v->domain;
 	struct hvm_hw_mtrr m;
 
 	memcpy(&m, r->data, sizeof(m));
 	v->hvm.pat = m.msr_pat_cr;
 	hvm->set_pat(v, m.msr_pat_cr);
 	/* Nothing but the guest reads them: nested paging decides the types. */
-	mtrr[MTRR_DEF_TYPE] = m.msr_mtrr_def_type;
-	memcpy(&mtrr[MTRR_VAR], m.msr_mtrr_var, sizeof(m.msr_mtrr_var));
-	memcpy(&mtrr[MTRR_FIXED], m.msr_mtrr_fixed, sizeof(m.msr_mtrr_fixed));
+	d->mtrr.def_type = m.msr_mtrr_def_type;
+	memcpy(d->mtrr.variable, m.msr_mtrr_var, sizeof(m.msr_mtrr_var));
+	memcpy(d->mtrr.fixed, m.msr_mtrr_fixed, sizeof(m.msr_mtrr_fixed));
 }
 
 /*

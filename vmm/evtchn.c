@@ -76,7 +76,7 @@ long hc_bind_ipi(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 	struct domain *d = v->domain;
 	long port;
 
-	if (!evtchn_vcpu(d, op->vcpu))
+	if (!domain_vcpu(d, op->vcpu))
 		return -ENOENT;
 	spin_lock(&d->evtchn.lock);
 	port = open_port(d, EVTCHN_IPI, op->vcpu);
@@ -100,7 +100,7 @@ long hc_bind_virq(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 	virq = (u32)array_index_nospec(virq, NR_VIRQS);
 	if (evtchn_virq_slot(virq) < 0 && op->vcpu != 0)
 		return -EINVAL;
-	if (!evtchn_vcpu(d, op->vcpu))
+	if (!domain_vcpu(d, op->vcpu))
 		return -ENOENT;
 	/* What a global VIRQ tells is the service domain's business. */
 	if (evtchn_virq_slot(virq) < 0 && !d->privileged)
@@ -314,7 +314,6 @@ static void describe(const struct evtchn *e, evtchn_status_t *op)
 {
 	static const u8 status_of[] = {
 		[EVTCHN_FREE]        = EVTCHNSTAT_closed,
-		[EVTCHN_RESERVED]    = EVTCHNSTAT_closed,
 		[EVTCHN_UNBOUND]     = EVTCHNSTAT_unbound,
 		[EVTCHN_INTERDOMAIN] = EVTCHNSTAT_interdomain,
 		[EVTCHN_VIRQ]        = EVTCHNSTAT_virq,
@@ -364,7 +363,7 @@ long hc_bind_vcpu(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 	struct evtchn *e;
 	long ret = -EINVAL;
 
-	if (!evtchn_vcpu(d, op->vcpu))
+	if (!domain_vcpu(d, op->vcpu))
 		return -ENOENT;
 	spin_lock(&d->evtchn.lock);
 	e = evtchn_find(d, op->port);
@@ -380,11 +379,10 @@ long hc_bind_vcpu(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 
 /* ---- a domain's table ---- */
 
-int evtchn_init(struct domain *d, u32 max_port)
+void evtchn_init(struct domain *d, u32 max_port)
 {
 	d->evtchn = (struct evtchn_table){ .max_port = MIN(max_port, EVTCHN_MAX_PORTS - 1u) };
 	spin_init(&d->evtchn.lock, LOCK_EVTCHN);
-	return 0;
 }
 
 bool evtchn_destroy(struct domain *d)

@@ -9,7 +9,7 @@
 struct domain;
 struct vcpu;
 
-enum evtchn_state { EVTCHN_FREE, EVTCHN_RESERVED, EVTCHN_UNBOUND, EVTCHN_INTERDOMAIN, EVTCHN_VIRQ, EVTCHN_IPI };
+enum evtchn_state { EVTCHN_FREE, EVTCHN_UNBOUND, EVTCHN_INTERDOMAIN, EVTCHN_VIRQ, EVTCHN_IPI };
 
 struct evtchn {
 	u8 state;               /* all fields [LOCK_EVTCHN of the owning domain]; a link between two domains changes under both */
@@ -29,7 +29,7 @@ struct evtchn_table {
 	u16 global_virq[32];        /* [LOCK_EVTCHN] port of a global VIRQ or 0 */
 };
 
-int evtchn_init(struct domain *d, u32 max_port);
+void evtchn_init(struct domain *d, u32 max_port);
 /*
  * One step in closing all ports (peers become unbound) and freeing their table; true when that is done. No port opens any more. d's vCPUs and
  * shared_info must still be there, no LOCK_EVTCHN held. Calling it again is harmless.

@@ -28,14 +28,6 @@ static inline struct evtchn *evtchn_find(struct domain *d, u32 port)
 	return chunk ? &chunk[port % EVTCHN_CHUNK_PORTS] : NULL;
 }
 
-/* vCPU `id` of d, or NULL if it has none (yet). */
-static inline struct vcpu *evtchn_vcpu(struct domain *d, u32 id)
-{
-	if (id >= d->max_vcpus)
-		return NULL;
-	return __atomic_load_n(&d->vcpu[array_index_nospec(id, d->max_vcpus)], __ATOMIC_ACQUIRE);
-}
-
 /* Where a vCPU keeps the port of a per-vCPU VIRQ; -1 for the global ones, which the domain keeps. */
 static inline int evtchn_virq_slot(u32 virq)
 {
@@ -53,7 +45,7 @@ static inline u16 *evtchn_virq_port(struct domain *d, u32 virq, u32 id)
 {
 	int slot = evtchn_virq_slot(virq);
 
-	return slot >= 0 ? &evtchn_vcpu(d, id)->virq_port[slot] : &d->evtchn.global_virq[virq];
+	return slot >= 0 ? &domain_vcpu(d, id)->virq_port[slot] : &d->evtchn.global_virq[virq];
 }
 
 /* Rings an open port of d at whatever vCPU it is bound to. d's lock, or that of the domain it is linked to, held. */

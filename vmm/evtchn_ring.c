@@ -27,7 +27,7 @@ static void notify(struct vcpu *v, u32 word)
 static void __attribute__((noinline)) wake_pollers(struct domain *d, u32 port)
 {
 	for (u32 i = 0; i < d->max_vcpus; i++) {
-		struct vcpu *v = evtchn_vcpu(d, i);
+		struct vcpu *v = domain_vcpu(d, i);
 		u32 polled = v ? __atomic_load_n(&v->poll_port, __ATOMIC_SEQ_CST) : 0;
 
 		if (polled != port && polled != ~0u)
@@ -51,7 +51,7 @@ static void ring(struct domain *d, u32 port, u32 id)
 
 	if (__atomic_fetch_or(&s->evtchn_pending[word], bit, __ATOMIC_SEQ_CST) & bit)
 		return;
-	v = evtchn_vcpu(d, id);
+	v = domain_vcpu(d, id);
 	/* The toolstack may ring a domain that has no vCPU yet: the bit waits. */
 	if (v && !(__atomic_load_n(&s->evtchn_mask[word], __ATOMIC_SEQ_CST) & bit))
 		notify(v, word);
@@ -159,7 +159,7 @@ long hc_evtchn_unmask(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 
 	spin_lock(&d->evtchn.lock);
 	e = evtchn_find(d, port);
-	target = e ? evtchn_vcpu(d, e->notify_vcpu) : NULL;
+	target = e ? domain_vcpu(d, e->notify_vcpu) : NULL;
 	/* A bell that rang while it was masked is heard now. */
 	if (target && (__atomic_fetch_and(&s->evtchn_mask[word], ~bit, __ATOMIC_SEQ_CST) & bit) &&
 	    (__atomic_load_n(&s->evtchn_pending[word], __ATOMIC_SEQ_CST) & bit))

@@ -10,7 +10,7 @@
 #include "vmm/io_policy.h"
 #include "vmm/msr.h"
 
-enum { VECTOR_UD = 6, VECTOR_GP = 13, VECTOR_MC = 18 };
+enum { VECTOR_DB = 1, VECTOR_UD = 6, VECTOR_GP = 13, VECTOR_MC = 18 };
 
 static void (*fetch_watch)(struct vcpu *v);     /* [I] after the builder; cleared once used */
 
@@ -72,10 +72,15 @@ static void unpacking_failed(struct vcpu *v)
 	panic("the service domain's kernel can't unpack itself: its file is damaged; copy it again");
 }
 
-/* HLT with interrupts off can only mean "for good": abi.md G.6. */
+/*
+ * HLT with interrupts off can only mean "for good": abi.md G.6. Single-stepping goes on behind it,
+ * for its trap is there at once.
+ */
 static __noinline void exit_hlt(struct vcpu *v, const struct vm_exit *x)
 {
 	exit_complete(v, x->len);
+	if (v->hvm.regs.rflags & RFLAGS_TF)
+		return;
 	if (v->hvm.regs.rflags & RFLAGS_IF)
 		vcpu_block(v);
 	else if (!__atomic_load_n(&v->nmi_pending, __ATOMIC_RELAXED)) {
@@ -164,7 +169,7 @@ static __noinline void exit_exception(struct vcpu *v, const struct vm_exit *x)
 	if (x->exc.vector == VECTOR_MC)
 		machine_check(v);
 	else
-		hvm->inject_exception(v, x->exc.vector, x->exc.vector == 17, x->exc.error);
+		hvm->inject_exception(v, x->exc.vector, x->exc.vector != VECTOR_DB, x->exc.error);
 }
 
 static __noinline void exit_triple_fault(struct vcpu *v)
@@ -181,13 +186,37 @@ static __noinline void exit_triple_fault(struct vcpu *v)
 	domain_shutdown(v->domain, (u8)code);
 }
 
-static __noinline void exit_failed(struct vcpu *v, const struct vm_exit *x)
+static void print_rule(const char *rule) { printk(LOG_WARN "  rule of entry: %s\n", rule); }
+
+/*
+ * The CPU doesn't enter a state that the guest has come to, or ends its run for a reason that isn't
+ * known here. Any process of it may have found the way there, so the domain goes on where there is
+ * one: its state is put right, or it gets an exception, to kill the process by. If that can't be
+ * delivered either, it ends.
+ */
+static __noinline void exit_odd(struct vcpu *v, const struct vm_exit *x, bool refused)
 {
-	hvm->dump(v);
-	if (x->reason == EXIT_FAILED)
-		domain_crash(v->domain, "vCPU %u: the CPU refuses its state", v->id);
-	else
-		domain_crash(v->domain, "vCPU %u: unexpected exit %llx", v->id, (unsigned long long)x->code);
+	const char *what = refused ? "the CPU refuses its state:" : "unexpected exit", *then = refused ? "#GP" : "#UD";
+	unsigned long long code = x->odd.code, rip = v->hvm.regs.rip;
+	struct domain *d = v->domain;
+	bool tell;
+
+	spin_lock(&d->lock);
+	tell = domain_may_log(d);
+	spin_unlock(&d->lock);
+	if (tell && refused)
+		hvm->check(v, print_rule);
+	if (refused && hvm_mend(v)) {
+		then = "put right";
+	} else if (!x->odd.undelivered) {
+		hvm->inject_exception(v, refused ? VECTOR_GP : VECTOR_UD, refused, 0);
+	} else {
+		hvm->dump(v);
+		domain_crash(d, "vCPU %u: %s %llx", v->id, what, code);
+		return;
+	}
+	if (tell)
+		printk(LOG_WARN "d%uv%u: %s %llx, at rip %llx: %s\n", d->domid, v->id, what, code, rip, then);
 }
 
 void exit_handle(struct vcpu *v, struct vm_exit *x)
@@ -213,8 +242,8 @@ void exit_handle(struct vcpu *v, struct vm_exit *x)
 	case EXIT_WINDOW:
 	case EXIT_CR_WRITE:
 	case EXIT_RETRY: break;
-	case EXIT_FAILED:
+	case EXIT_FAILED: exit_odd(v, x, true); break;
 	case EXIT_UNKNOWN:
-	case EXIT_REASONS: exit_failed(v, x); break;
+	case EXIT_REASONS: exit_odd(v, x, false); break;
 	}
 }

@@ -8,7 +8,7 @@
 /* Carries out one exit of the current vCPU. */
 void exit_handle(struct vcpu *v, struct vm_exit *x);
 /* The instruction of `len` bytes is done on the guest's behalf. */
-static inline void exit_complete(struct vcpu *v, u32 len) { hvm_advance(v, &v->hvm.regs, len); }
+static inline void exit_complete(struct vcpu *v, u32 len) { hvm_complete(v, &v->hvm.regs, len); }
 /* For the record and the counters: which hypercall the exit was, and its result. */
 static inline void hypercall_note(struct vcpu *v, struct vm_exit *x, const struct hypercall *hc, long result)
 {

@@ -39,8 +39,8 @@ static bool find_entry(struct grant_table *gt, u32 ref, struct entry **entry, st
 	if (frame >= gt->nr_frames)
 		return false;
 	frame = (u32)array_index_nospec(frame, gt->nr_frames);
-	*entry = (struct entry *)page_to_virt(gt->frames[frame]) + slot;
-	*active = gt->active[frame] + slot;
+	*entry = (struct entry *)page_to_virt(gt->frames[frame].page) + slot;
+	*active = gt->frames[frame].active + slot;
 	return true;
 }
 
@@ -143,10 +143,7 @@ static int add_frame(struct grant_table *gt)
 		return -ENOMEM;
 	}
 	clear_page(page_to_virt(pg));
-	gt->frames[gt->nr_frames] = pg;
-	gt->frame_gfn[gt->nr_frames] = NOWHERE;
-	gt->active[gt->nr_frames] = active;
-	gt->nr_frames++;
+	gt->frames[gt->nr_frames++] = (struct grant_frame){ pg, NOWHERE, active };
 	return 0;
 }
 
@@ -167,10 +164,8 @@ int grant_init(struct domain *d, s32 max_frames, s32 max_maptrack)
 	};
 	spin_init(&gt->lock, LOCK_GRANT);
 	gt->frames = kzalloc(gt->max_frames * sizeof(*gt->frames));
-	gt->frame_gfn = kzalloc(gt->max_frames * sizeof(*gt->frame_gfn));
-	gt->active = kzalloc(gt->max_frames * sizeof(*gt->active));
 	/* The tools write the console's and the store's entries before the guest runs: frame 0 is there from the start. */
-	if (gt->frames && gt->frame_gfn && gt->active)
+	if (gt->frames)
 		err = add_frame(gt);
 	if (err)
 		grant_destroy(d, 1);
@@ -191,17 +186,13 @@ bool grant_destroy(struct domain *d, unsigned budget)
 	spin_unlock(&gt->lock);
 
 	while (nr-- > left) {
-		page_put(gt->frames[nr]);
-		kfree(gt->active[nr]);
+		page_put(gt->frames[nr].page);
+		kfree(gt->frames[nr].active);
 	}
 	if (left)
 		return false;
 	kfree(gt->frames);
-	kfree(gt->frame_gfn);
-	kfree(gt->active);
 	gt->frames = NULL;
-	gt->frame_gfn = NULL;
-	gt->active = NULL;
 	grant_free_maptrack(gt);
 	return true;
 }
@@ -217,7 +208,7 @@ int grant_get_frame(struct domain *d, u32 idx, struct page **out)
 	while (!err && gt->nr_frames <= idx)
 		err = add_frame(gt);
 	if (!err) {
-		*out = gt->frames[array_index_nospec(idx, gt->nr_frames)];
+		*out = gt->frames[array_index_nospec(idx, gt->nr_frames)].page;
 		err = page_get(*out) ? 0 : -ENOMEM;
 	}
 	spin_unlock(&gt->lock);
@@ -232,8 +223,8 @@ static u64 swap_place(struct grant_table *gt, u32 idx, u64 gfn)
 	spin_lock(&gt->lock);
 	if (idx < gt->nr_frames) {
 		idx = (u32)array_index_nospec(idx, gt->nr_frames);
-		old = gt->frame_gfn[idx];
-		gt->frame_gfn[idx] = gfn;
+		old = gt->frames[idx].gfn;
+		gt->frames[idx].gfn = gfn;
 	}
 	spin_unlock(&gt->lock);
 	return old;

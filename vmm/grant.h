@@ -10,14 +10,19 @@ struct p2m_retired;
 struct grant_active;    /* granter's side: how often each entry is pinned */
 struct maptrack;        /* mapper's side: what each handle maps */
 
+/* A shared frame of a table. */
+struct grant_frame {
+	struct page *page;              /* PAGE_HEAP, one reference by the table */
+	u64 gfn;                        /* where it is mapped in the owner's p2m, ~0 if nowhere */
+	struct grant_active *active;    /* one for each of its 512 entries */
+};
+
 struct grant_table {
 	spinlock_t lock;            /* LOCK_GRANT */
 	u32 max_frames;             /* [I] at most 64 by default */
 	u32 max_maptrack_frames;    /* [I] */
 	u32 nr_frames;              /* [LOCK_GRANT] shared frames that exist; at least 1 */
-	struct page **frames;       /* [LOCK_GRANT] max_frames entries: the shared frames, PAGE_HEAP, one reference by the table */
-	u64 *frame_gfn;             /* [LOCK_GRANT] where each is mapped in the owner's p2m, ~0 if nowhere */
-	struct grant_active **active;   /* [LOCK_GRANT] parallel to frames: one array of 512 per frame */
+	struct grant_frame *frames; /* [LOCK_GRANT] max_frames entries */
 	struct maptrack **maptrack; /* [LOCK_GRANT] one page of entries each */
 	u32 nr_maptrack;            /* [LOCK_GRANT] handles that exist */
 	u32 maptrack_free;          /* [LOCK_GRANT] head of the free list of handles, ~0 if empty */

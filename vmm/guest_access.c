@@ -6,11 +6,7 @@
 #include "vmm/guest_access.h"
 #include "vmm/domain.h"
 #include "lib/string.h"
-
-#define CR0_PG   BIT(31)
-#define CR4_PSE  BIT(4)
-#define CR4_PAE  BIT(5)
-#define EFER_LMA BIT(10)
+#include <asm/insn.h>
 
 #define PTE_P    BIT(0)
 #define PTE_RW   BIT(1)

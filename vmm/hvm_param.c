@@ -86,26 +86,23 @@ static long set_param(struct domain *d, u32 index, u64 value, u8 need)
 	return 0;
 }
 
-static long get_param(struct domain *d, u32 index, u64 *value, bool own)
+/* The domain that is meant, with a reference, and the index, which is made safe. */
+static long find(struct vcpu *v, const struct xen_hvm_param *p, struct domain **d, u32 *index)
 {
-	if (own && !(rule[index].who & GUEST_GET))
-		return -EPERM;
-	*value = __atomic_load_n(&d->params[index], __ATOMIC_RELAXED);
-	return 0;
+	*index = (u32)array_index_nospec(p->index, HVM_NR_PARAMS);
+	return p->index < HVM_NR_PARAMS ? target_get(v, p->domid, d) : -EINVAL;
 }
 
 long hc_hvm_set_param(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 {
 	struct xen_hvm_param *p = arg;
 	struct domain *d;
-	long rc;
+	u32 index;
+	long rc = find(v, p, &d, &index);
 
-	if (p->index >= HVM_NR_PARAMS)
-		return -EINVAL;
-	rc = target_get(v, p->domid, &d);
 	if (rc)
 		return rc;
-	rc = set_param(d, (u32)array_index_nospec(p->index, HVM_NR_PARAMS), p->value, d == v->domain ? GUEST_SET : TOOLS_SET);
+	rc = set_param(d, index, p->value, d == v->domain ? GUEST_SET : TOOLS_SET);
 	domain_put(d);
 	return rc;
 }
@@ -114,14 +111,15 @@ long hc_hvm_get_param(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 {
 	struct xen_hvm_param *p = arg;
 	struct domain *d;
-	long rc;
+	u32 index;
+	long rc = find(v, p, &d, &index);
 
-	if (p->index >= HVM_NR_PARAMS)
-		return -EINVAL;
-	rc = target_get(v, p->domid, &d);
 	if (rc)
 		return rc;
-	rc = get_param(d, (u32)array_index_nospec(p->index, HVM_NR_PARAMS), &p->value, d == v->domain);
+	if (d == v->domain && !(rule[index].who & GUEST_GET))
+		rc = -EPERM;
+	else
+		p->value = __atomic_load_n(&d->params[index], __ATOMIC_RELAXED);
 	domain_put(d);
 	return rc;
 }

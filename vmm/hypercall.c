@@ -25,8 +25,7 @@
 #define NR_HYPERCALLS 64u
 #define NR_CMDS       128u
 #define ANY_CMD       (~0ull)
-#define ARRAY_BATCH   64u       /* elements done before the guest gets its interrupts */
-#define MULTICALL_STEP 20000u   /* ns, after which a multicall's next entry waits for the same: one may take four times as long */
+#define ARRAY_BATCH   64u       /* elements done before the guest gets its interrupts, or fewer if they take long */
 
 _Static_assert(sizeof(struct xen_domctl) == 144 && sizeof(struct xen_sysctl) == 136 && sizeof(struct xen_platform_op) == 136, "abi.md N");
 _Static_assert(sizeof(struct multicall_entry) == 64, "abi.md B.3");
@@ -118,7 +117,7 @@ static __noinline long call_array(struct vcpu *v, const struct hypercall_row *ro
 {
 	if (hc->a[2] > ~0u)
 		return -EINVAL;
-	for (u32 done = 0; hc->a[2] && done < ARRAY_BATCH; done += hc->count) {
+	for (u32 done = 0; hc->a[2] && done < ARRAY_BATCH && !(done && step_over()); done += hc->count) {
 		long ret;
 
 		if (row->dir == HC_ARRAY)
@@ -132,8 +131,11 @@ static __noinline long call_array(struct vcpu *v, const struct hypercall_row *ro
 	return hc->a[2] ? HC_AGAIN : 0;
 }
 
-/* domctl, sysctl, platform_op: the sub-operation is only known once the structure is in. */
-static __noinline long call_control(struct vcpu *v, u64 nr, struct hypercall *hc)
+/*
+ * domctl, sysctl, platform_op: the sub-operation is only known once the structure is in. One that goes on has its progress in the upper half of
+ * the hypercall's number, which is 0 in a first call: no other register is surely so, and the structure is the caller's.
+ */
+static __noinline long call_control(struct vcpu *v, u64 nr, struct hypercall *hc, u32 progress)
 {
 	union { struct xen_domctl dom; u32 head[2]; u64 raw[HC_ARG_MAX / 8]; } op;
 	const struct hypercall_row *row;
@@ -150,6 +152,7 @@ static __noinline long call_control(struct vcpu *v, u64 nr, struct hypercall *hc
 	row = find_row(nr, op.head[0], hc);
 	if (!row)
 		return refuse((u8)nr, &op) ?: -ENOSYS;
+	hc->progress = progress;
 	hc->target = NULL;
 	if (nr == __HYPERVISOR_domctl && row->cmd != XEN_DOMCTL_createdomain && row->cmd != XEN_DOMCTL_getdomaininfo) {
 		hc->target = domain_get_target(v, op.dom.domain);
@@ -174,19 +177,37 @@ static __noinline long absent(struct vcpu *v, u64 nr, u32 cmd)
 	return (v->domain->privileged ? refuse((u8)nr, &cmd) : 0) ?: -ENOSYS;
 }
 
+static bool is_control(u64 nr)
+{
+	return (u32)nr < NR_HYPERCALLS && forms[array_index_nospec((u32)nr, NR_HYPERCALLS)].form == FORM_CONTROL;
+}
+
+/* No number of the table: a control operation that goes on, or nothing. */
+static __noinline long call_other(struct vcpu *v, u64 nr, struct hypercall *hc)
+{
+	if (is_control(nr))
+		return call_control(v, array_index_nospec((u32)nr, NR_HYPERCALLS), hc, (u32)(nr >> 32));
+	hc->row = 0;
+	hc->op = (u32)nr;
+	return -ENOSYS;
+}
+
+/* With which number a call that answers HC_AGAIN goes on. */
+static u64 number_again(u64 nr, const struct hypercall *hc)
+{
+	return is_control(nr) ? (u32)nr | (u64)hc->progress << 32 : nr;
+}
+
 /* Inline: the way of most exits. */
 static inline __attribute__((always_inline)) long do_call(struct vcpu *v, u64 nr, struct hypercall *hc)
 {
 	const struct hypercall_row *row;
 
-	if (unlikely(nr >= NR_HYPERCALLS)) {
-		hc->row = 0;
-		hc->op = (u32)nr;
-		return -ENOSYS;
-	}
+	if (unlikely(nr >= NR_HYPERCALLS))
+		return call_other(v, nr, hc);
 	nr = array_index_nospec(nr, NR_HYPERCALLS);
 	if (forms[nr].form == FORM_CONTROL)
-		return call_control(v, nr, hc);
+		return call_control(v, nr, hc, 0);
 	row = find_row(nr, hc->a[0] & forms[nr].cmd, hc);
 	if (unlikely(!row))
 		return absent(v, nr, (u32)hc->a[0]);
@@ -236,6 +257,7 @@ void hypercall_dispatch(struct vcpu *v, struct vm_exit *x)
 	hypercall_note(v, x, &hc, ret);
 	if (unlikely(ret == HC_AGAIN)) {
 		/* RIP stays: the guest takes its interrupts and comes back with these. */
+		r->rax = number_again(r->rax, &hc);
 		r->rdi = hc.a[0];
 		r->rsi = hc.a[1];
 		r->rdx = hc.a[2];
@@ -263,6 +285,7 @@ static long call_entry(struct vcpu *v, u64 at)
 	record_event(RECORD_CALL, v->domain, v, x.word[0], x.word[1]);
 	if (ret == HC_AGAIN) {
 		memcpy(e.args, hc.a, sizeof(hc.a));
+		e.op = number_again(e.op, &hc);
 		return copy_to_guest(v, at, &e, sizeof(e)) ? -EFAULT : HC_AGAIN;
 	}
 	e.result = (u64)ret;
@@ -271,8 +294,6 @@ static long call_entry(struct vcpu *v, u64 at)
 
 long hc_multicall(struct vcpu *v, struct hypercall *hc, void *arg __unused)
 {
-	u64 end = time_now() + MULTICALL_STEP;
-
 	while (hc->a[1]) {
 		long ret = call_entry(v, hc->a[0]);
 
@@ -280,7 +301,7 @@ long hc_multicall(struct vcpu *v, struct hypercall *hc, void *arg __unused)
 			return ret;
 		hc->a[0] += sizeof(struct multicall_entry);
 		hc->a[1]--;
-		if (time_now() >= end)
+		if (step_over())
 			return HC_AGAIN;
 	}
 	return 0;

@@ -14,12 +14,19 @@ struct domain;
 struct hypercall {
 	u64 a[6];               /* raw arguments: RDI RSI RDX R10 R8 R9; a handler that asks to go on later updates them */
 	u32 row, op;            /* which it was: in hypercall_rows, from 1; if there is none, number and sub-operation << 8 */
+	u32 progress;           /* of a control operation: 0 at first; where a handler that asks to go on wants to be told to */
 	u32 count;              /* of a row with an array: elements at `arg` */
 	struct domain *target;  /* domctl: the domain named in the header, with a reference that the dispatcher drops */
 };
 
 /* A handler returns its result, or HC_AGAIN: "leave RIP on the hypercall, come back with the updated a[]". */
 #define HC_AGAIN (-0x7fffffffl)
+
+/*
+ * True if the current vCPU's exit has taken so long that interrupts should no longer wait: asked between two parts of a step, which go on
+ * after HC_AGAIN. One part may take as long again.
+ */
+bool step_over(void);
 
 /* `arg` is the row's structure, already copied in (zeroed for OUT) and copied out when the result is >= 0. */
 typedef long hypercall_fn(struct vcpu *v, struct hypercall *hc, void *arg);

@@ -56,7 +56,7 @@ static __noinline void string_io(struct vcpu *v, const struct vm_exit *x)
 
 	if (log && !console_io_ready(v))
 		return;
-	if (down)
+	if (down || r->rflags & RFLAGS_TF)
 		n = MIN(n, 1);
 	if (x->io.in) {
 		memset(buf, 0xff, sizeof(buf));
@@ -72,8 +72,8 @@ static __noinline void string_io(struct vcpu *v, const struct vm_exit *x)
 	*index += down ? -(n * x->io.size) : n * x->io.size;
 	if (x->io.rep)
 		r->rcx -= n;
-	if (n == want)
-		exit_complete(v, x->len);
+	/* Single-stepping stops after each element. */
+	exit_complete(v, n == want ? x->len : 0);
 }
 
 enum { PIT_FIRST = 0x40, PIT_LAST = 0x42, GPE_FIRST = ACPI_GPE0_BLK_ADDRESS_V1, GPE_LAST = GPE_FIRST + ACPI_GPE0_BLK_LEN_V1 - 1 };

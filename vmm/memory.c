@@ -10,43 +10,58 @@
 #include "lib/string.h"
 #include <xen/memory.h>
 
-/* Larger extents are refused: the tools then fall back to smaller ones, and one step stays short. */
+/* Larger extents are refused: the tools then fall back to smaller ones. */
 #define EXTENT_ORDER_MAX 9
-/* Work in one step: so many extents, at some 2,000 instructions each, and so many frames (zeroing 2 MiB takes some 150 us). */
-#define STEP_EXTENTS 32
-#define STEP_FRAMES  512
+/* Extents in one step, or fewer if they take long. */
+#define STEP_EXTENTS 512
 /* Frames that memory on demand leaves free. */
 #define DEMAND_KEPT 2048
 /* Guest frame numbers fetched at a time. */
 #define CHUNK 64
+/* Frames of an extent cleared, or given back, between two looks at the clock. */
+#define AT_ONCE 16
 
-/* Does one extent; false ends the call with the count so far. */
-typedef bool extent_fn(struct domain *d, u64 gfn, unsigned order, void *data);
+/* What all extents of a call share. */
+struct reservation {
+	bool on_demand;
+	struct p2m_retired retired;     /* what was there before: for one flush */
+};
+
+/* Does one extent, or begins it: then it is called for the same in the next step, with `begun`. A failure ends the call with the count so far. */
+enum extent_result { EXTENT_FAILED, EXTENT_BEGUN, EXTENT_DONE };
+typedef enum extent_result extent_fn(struct domain *d, u64 gfn, unsigned order, bool begun, struct reservation *r);
 
 /*
- * Calls fn for the extents from the one where the last step left off (hc->a[0] >> 6). The result is what was done since the very
+ * Calls fn for the extents from the one where the last step left off (hc->a[0] >> 7; bit 6: it was begun). The result is what was done since the very
  * first step, since that is what the guest will see; HC_AGAIN if there is more.
  */
 static long each_extent(struct vcpu *v, struct hypercall *hc, const struct xen_memory_reservation *r, struct domain *d, extent_fn *fn,
-			void *data)
+			struct reservation *data)
 {
-	u64 done = memory_start(hc), stop, gfn[CHUNK];
+	u64 done = memory_start(hc) / 2, stop, gfn[CHUNK];
+	bool begun = memory_start(hc) % 2, over = false;
 
-	if (r->nr_extents > MEMORY_START_MAX || done > r->nr_extents)
+	if (r->nr_extents > MEMORY_START_MAX / 2 || done > r->nr_extents)
 		return -EINVAL;
 	if (r->extent_order > EXTENT_ORDER_MAX)
 		return (long)done;
-	stop = MIN(r->nr_extents, done + MIN(STEP_EXTENTS, STEP_FRAMES >> r->extent_order));
-	while (done < stop) {
+	stop = MIN(r->nr_extents, done + STEP_EXTENTS);
+	while (done < stop && !over) {
 		u64 n = MIN(CHUNK, stop - done);
 
 		if (copy_from_guest(v, gfn, (u64)r->extent_start.p + done * sizeof(*gfn), n * sizeof(*gfn)))
 			return done ? (long)done : -EFAULT;
-		for (u64 i = 0; i < n; i++, done++)
-			if (!fn(d, gfn[i], r->extent_order, data))
+		for (u64 i = 0; i < n && !over; i++) {
+			enum extent_result result = fn(d, gfn[i], r->extent_order, begun, data);
+
+			if (result == EXTENT_FAILED)
 				return (long)done;
+			begun = result == EXTENT_BEGUN;
+			done += !begun;
+			over = begun || step_over();
+		}
 	}
-	return memory_again(hc, done, r->nr_extents) ? HC_AGAIN : (long)done;
+	return memory_again(hc, 2 * done + begun, 2 * r->nr_extents) ? HC_AGAIN : (long)done;
 }
 
 static bool extent_ok(u64 gfn, unsigned order)
@@ -112,11 +127,6 @@ static bool demand_fits(struct domain *d, unsigned order)
 	return false;
 }
 
-struct populating {
-	bool on_demand;
-	struct p2m_retired retired;     /* what was there before */
-};
-
 static struct page *get_charged(struct domain *d, u64 gfn, unsigned order, bool on_demand)
 {
 	struct page *pg;
@@ -130,77 +140,104 @@ static struct page *get_charged(struct domain *d, u64 gfn, unsigned order, bool 
 	return pg;
 }
 
-static bool populate_extent(struct domain *d, u64 gfn, unsigned order, void *data)
+/* Clears a block's frames, before the guest can see them; false if a step's time didn't do for all. */
+static bool clear_part(struct p2m_part *part)
 {
-	struct populating *p = data;
-	struct page *pg;
+	struct page *pg = mfn_to_page(part->mfn);
 
-	if (!extent_ok(gfn, order) || (p->on_demand && !demand_fits(d, order)))
-		return false;
-	pg = get_charged(d, gfn, order, p->on_demand);
-	/* What the extents before replaced is still d's. */
-	if (!pg && p->retired.nr) {
-		p2m_retire(&d->p2m, &p->retired);
-		pg = get_charged(d, gfn, order, p->on_demand);
-	}
-	if (!pg)
-		return false;
-	/* Before the guest can see them. */
-	for (u64 i = 0; i < BIT(order); i++)
-		clear_page(page_to_virt(pg + i));
-	if (p2m_enter(&d->p2m, GFN(gfn), page_to_mfn(pg), order, P2M_RAM, &p->retired)) {
-		drop_frames(pg, order);
-		return false;
-	}
-	return true;
-}
-
-long hc_populate_physmap(struct vcpu *v, struct hypercall *hc, void *arg)
-{
-	struct xen_memory_reservation *r = arg;
-	struct populating p;
-	struct domain *d;
-	long rc = target_get(v, r->domid, &d);
-
-	if (rc)
-		return rc;
-	/* Never for a guest's own request. */
-	p.on_demand = (r->mem_flags & XENMEMF_populate_on_demand) && d != v->domain;
-	p2m_nothing_retired(&p.retired);
-	rc = each_extent(v, hc, r, d, populate_extent, &p);
-	p2m_retire(&d->p2m, &p.retired);
-	domain_put(d);
-	return rc;
-}
-
-/* Takes the RAM of one extent out; `data` collects it for a common flush. */
-static bool decrease_extent(struct domain *d, u64 gfn, unsigned order, void *data)
-{
-	if (!extent_ok(gfn, order))
-		return false;
-	for (u64 i = 0; i < BIT(order); i++) {
-		mfn_t mfn;
-
-		if (p2m_lookup(&d->p2m, GFN(gfn + i), &mfn) != P2M_RAM || p2m_take(&d->p2m, GFN(gfn + i), mfn, data))
+	while (part->cleared < BIT(part->order)) {
+		clear_page(page_to_virt(pg + part->cleared++));
+		if (part->cleared % AT_ONCE == 0 && part->cleared < BIT(part->order) && step_over())
 			return false;
 	}
 	return true;
 }
 
-long hc_decrease_reservation(struct vcpu *v, struct hypercall *hc, void *arg)
+/*
+ * A block of 2 MiB takes more than a step to be cleared. Then it is kept in the p2m till the next. There is room for one: whoever populates
+ * the same domain from two vCPUs at once may get fewer extents than there are.
+ */
+static enum extent_result populate_extent(struct domain *d, u64 gfn, unsigned order, bool begun __unused,
+					  struct reservation *r)
 {
-	struct xen_memory_reservation *r = arg;
-	struct p2m_retired retired;
+	struct p2m_part part;
+	struct page *pg;
+
+	if (!extent_ok(gfn, order))
+		return EXTENT_FAILED;
+	if (!order || !p2m_take_part(&d->p2m, GFN(gfn), order, &part)) {
+		if (r->on_demand && !demand_fits(d, order))
+			return EXTENT_FAILED;
+		pg = get_charged(d, gfn, order, r->on_demand);
+		/* What the extents before replaced is still d's. */
+		if (!pg && r->retired.nr) {
+			p2m_retire(&d->p2m, &r->retired);
+			pg = get_charged(d, gfn, order, r->on_demand);
+		}
+		if (!pg)
+			return EXTENT_FAILED;
+		part = (struct p2m_part){ page_to_mfn(pg), GFN(gfn), order, 0 };
+	}
+	if (!clear_part(&part) && p2m_keep_part(&d->p2m, &part))
+		return EXTENT_BEGUN;
+	if (part.cleared == BIT(order) && !p2m_enter(&d->p2m, GFN(gfn), part.mfn, order, P2M_RAM, &r->retired))
+		return EXTENT_DONE;
+	drop_frames(mfn_to_page(part.mfn), order);
+	return EXTENT_FAILED;
+}
+
+/* Takes the RAM of one extent out. */
+static enum extent_result decrease_extent(struct domain *d, u64 gfn, unsigned order, bool begun,
+					  struct reservation *r)
+{
+	unsigned taken = 0;
+
+	if (!extent_ok(gfn, order))
+		return EXTENT_FAILED;
+	for (u64 i = 0; i < BIT(order); i++) {
+		mfn_t mfn;
+		enum p2m_type type = p2m_lookup(&d->p2m, GFN(gfn + i), &mfn);
+
+		/* What the steps before have taken. */
+		if (begun && type == P2M_HOLE)
+			continue;
+		if (taken == AT_ONCE) {
+			if (step_over())
+				return EXTENT_BEGUN;
+			taken = 0;
+		}
+		taken++;
+		if (type != P2M_RAM || p2m_take(&d->p2m, GFN(gfn + i), mfn, &r->retired))
+			return EXTENT_FAILED;
+	}
+	return EXTENT_DONE;
+}
+
+static long reserve(struct vcpu *v, struct hypercall *hc, const struct xen_memory_reservation *op, extent_fn *fn)
+{
+	struct reservation r;
 	struct domain *d;
-	long rc = target_get(v, r->domid, &d);
+	long rc = target_get(v, op->domid, &d);
 
 	if (rc)
 		return rc;
-	p2m_nothing_retired(&retired);
-	rc = each_extent(v, hc, r, d, decrease_extent, &retired);
-	p2m_retire(&d->p2m, &retired);
+	/* Never for a guest's own request. */
+	r.on_demand = (op->mem_flags & XENMEMF_populate_on_demand) && d != v->domain;
+	p2m_nothing_retired(&r.retired);
+	rc = each_extent(v, hc, op, d, fn, &r);
+	p2m_retire(&d->p2m, &r.retired);
 	domain_put(d);
 	return rc;
+}
+
+long hc_populate_physmap(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	return reserve(v, hc, arg, populate_extent);
+}
+
+long hc_decrease_reservation(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	return reserve(v, hc, arg, decrease_extent);
 }
 
 /* Claims are not kept: the answer says whether the domain could grow to that size now. */

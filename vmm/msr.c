@@ -4,6 +4,7 @@
  */
 #include <asm/insn.h>
 #include <asm/time.h>
+#include "lib/string.h"
 #include "vmm/cpu_policy_words.h"
 #include "vmm/domain.h"
 #include "vmm/guest_access.h"
@@ -17,7 +18,6 @@ enum {
 #define MSR_TSC_AUX 0xc0000103u
 
 #define APIC_BASE_FIXED 0xfee00c00ull   /* enabled, x2APIC, at the usual place */
-#define MTRRCAP_VALUE   0x508ull        /* write combining, fixed ranges, 8 variable ranges */
 #define MTRR_VARIABLE   16
 
 /* Constants that start-up code of stock kernels reads; the vendor adds its own. Writes are dropped. */
@@ -36,46 +36,28 @@ static const u64 *constant(u32 msr)
 	return find_constant(constants, msr) ?: find_constant(hvm->constant_msrs, msr);
 }
 
-/* d->mtrr[]: the default type, 8 base/mask pairs, 11 fixed ranges. NULL if msr is none of them. */
+/* The place of an MTRR in d->mtrr, or NULL if msr is none. */
 static u64 *mtrr_slot(struct domain *d, u32 msr)
 {
 	if (msr == MSR_MTRR_DEF)
-		return &d->mtrr[0];
+		return &d->mtrr.def_type;
 	if (msr >= MSR_MTRR_PHYS && msr < MSR_MTRR_PHYS + MTRR_VARIABLE)
-		return &d->mtrr[1 + msr - MSR_MTRR_PHYS];
+		return &d->mtrr.variable[msr - MSR_MTRR_PHYS];
 	if (msr == MSR_MTRR_FIX64K)
-		return &d->mtrr[17];
+		return &d->mtrr.fixed[0];
 	if (msr == MSR_MTRR_FIX16K || msr == MSR_MTRR_FIX16K + 1)
-		return &d->mtrr[18 + msr - MSR_MTRR_FIX16K];
+		return &d->mtrr.fixed[1 + msr - MSR_MTRR_FIX16K];
 	if (msr >= MSR_MTRR_FIX4K && msr < MSR_MTRR_FIX4K + 8)
-		return &d->mtrr[20 + msr - MSR_MTRR_FIX4K];
+		return &d->mtrr.fixed[3 + msr - MSR_MTRR_FIX4K];
 	return NULL;
-}
-
-/* Each memory type byte must be one that exists (SDM 11.11.1). */
-static bool valid_types(u64 v, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++, v >>= 8)
-		if ((v & 0xff) > 6 || (v & 0xff) == 2 || (v & 0xff) == 3)
-			return false;
-	return true;
-}
-
-static bool valid_pat(u64 v)
-{
-	for (unsigned i = 0; i < 8; i++, v >>= 8)
-		if ((v & 0xff) > 7 || (v & 0xff) == 2 || (v & 0xff) == 3)
-			return false;
-	return true;
 }
 
 void msr_init_domain(struct domain *d)
 {
 	u64 cap = 0;
 
-	d->mtrr[0] = 0xc06;     /* enabled, fixed ranges too, default write-back */
-	for (unsigned i = 17; i < 28; i++)
-		d->mtrr[i] = 0x0606060606060606ull;
+	d->mtrr.def_type = 0xc06;     /* enabled, fixed ranges too, default write-back */
+	memset(d->mtrr.fixed, 6, sizeof(d->mtrr.fixed));
 	if (!d->privileged || !rdmsr_safe(MSR_MTRRCAP, &cap))
 		return;
 	for (u32 msr = MSR_MTRR_PHYS; msr <= MSR_MTRR_DEF; msr++) {
@@ -133,7 +115,6 @@ int msr_read(struct vcpu *v, u32 msr, u64 *val)
 	case MSR_PAT: *val = v->hvm.pat; return 0;
 	case MSR_EFER: *val = hvm->get_cr(v, HVM_EFER); return 0;
 	case MSR_TSC_AUX: *val = v->hvm.tsc_aux; return 0;
-	default: break;
 	}
 	known = mtrr_slot(v->domain, msr) ?: constant(msr);
 	if (!known)
@@ -152,7 +133,7 @@ int msr_write(struct vcpu *v, u32 msr, u64 val)
 	case MSR_APIC_BASE: return val == (APIC_BASE_FIXED | (v->id == 0 ? BIT(8) : 0)) ? 0 : -EINVAL;
 	case MSR_PATCH_LEVEL: return 0;
 	case MSR_PAT:
-		if (!valid_pat(val))
+		if (!hvm_valid_types(val, 8, 7))
 			return -EINVAL;
 		v->hvm.pat = val;
 		hvm->set_pat(v, val);
@@ -164,7 +145,6 @@ int msr_write(struct vcpu *v, u32 msr, u64 val)
 		hvm_set_tsc_aux(v, val);
 		return 0;
 	case MSR_HYPERCALL_PAGE: return write_hypercall_page(v, val);
-	default: break;
 	}
 	slot = mtrr_slot(v->domain, msr);
 	if (slot) {
@@ -173,7 +153,7 @@ int msr_write(struct vcpu *v, u32 msr, u64 val)
 		/* SDM 11.11.2: the default's type and two enables; a base with a type, or a mask with its valid bit; fixed types. */
 		u64 reserved = fixed ? 0 : !variable ? ~(u64)0xcff : ~(BIT(48) - 1) | (msr & 1 ? 0x7ff : 0xf00);
 
-		if (val & reserved || !valid_types(val, fixed ? 8 : variable && msr & 1 ? 0 : 1))
+		if (val & reserved || !hvm_valid_types(val, fixed ? 8 : variable && msr & 1 ? 0 : 1, 6))
 			return -EINVAL;
 		*slot = val;
 		return 0;

@@ -7,6 +7,8 @@
 struct vcpu;
 struct domain;
 
+#define MTRRCAP_VALUE 0x508ull  /* write combining, fixed ranges, 8 variable ranges (SDM volume 3 12.11.1) */
+
 /* 0, or -EINVAL for #GP. v is current. */
 int msr_read(struct vcpu *v, u32 msr, u64 *val);
 int msr_write(struct vcpu *v, u32 msr, u64 val);

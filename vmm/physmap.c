@@ -9,8 +9,8 @@
 #include <xen/memory.h>
 
 /* Entries of a batch fetched at a time, and done in one step. */
-#define CHUNK 32
-#define STEP  32
+#define CHUNK 16
+#define STEP  128
 
 /* Most frames that acquire_resource maps in one call: a grant table's usual maximum. */
 #define RESOURCE_MAX 64
@@ -40,18 +40,16 @@ static long map_shared_info(struct domain *d, u64 gfn, struct p2m_retired *r)
 /* Moves a frame of d's RAM. New place first: if something fails, nothing is lost. */
 static long move_frame(struct domain *d, u64 from, u64 to, struct p2m_retired *r)
 {
-	enum p2m_type type;
 	struct page *pg;
-	long rc = -EINVAL;
+	long rc;
 
 	/* Where frames stand for themselves there is no other place for them. */
 	if (d->p2m.identity || from == to)
 		return from == to ? 0 : -EPERM;
-	pg = p2m_get_page(&d->p2m, GFN(from), &type, true);
+	pg = p2m_get_ram(&d->p2m, GFN(from));
 	if (!pg)
 		return -EINVAL;
-	if (type == P2M_RAM)
-		rc = p2m_enter(&d->p2m, GFN(to), page_to_mfn(pg), 0, P2M_RAM, r);
+	rc = p2m_enter(&d->p2m, GFN(to), page_to_mfn(pg), 0, P2M_RAM, r);
 	if (rc) {
 		page_put(pg);
 		return rc;
@@ -62,14 +60,12 @@ static long move_frame(struct domain *d, u64 from, u64 to, struct p2m_retired *r
 /* A frame of `other`'s RAM appears at gfn of d; the entry keeps the frame alive even past its owner's end. */
 static long map_foreign(struct domain *d, u64 gfn, struct domain *other, u64 other_gfn, struct p2m_retired *r)
 {
-	enum p2m_type type;
-	struct page *pg = p2m_get_page(&other->p2m, GFN(other_gfn), &type, true);
-	long rc = -EINVAL;
+	struct page *pg = p2m_get_ram(&other->p2m, GFN(other_gfn));
+	long rc;
 
 	if (!pg)
 		return -EINVAL;
-	if (type == P2M_RAM)
-		rc = p2m_enter(&d->p2m, GFN(gfn), page_to_mfn(pg), 0, P2M_FOREIGN, r);
+	rc = p2m_enter(&d->p2m, GFN(gfn), page_to_mfn(pg), 0, P2M_FOREIGN, r);
 	if (rc)
 		page_put(pg);
 	return rc;
@@ -139,6 +135,8 @@ static long add_batch(struct vcpu *v, struct hypercall *hc, const struct xen_add
 		if (add_chunk(v, b, d, other, done, n))
 			return -EFAULT;
 		done += n;
+		if (step_over())
+			break;
 	}
 	return memory_again(hc, done, b->size) ? HC_AGAIN : 0;
 }

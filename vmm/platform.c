@@ -4,7 +4,6 @@
 #include "vmm/domain.h"
 #include "vmm/hypercall.h"
 
-_Static_assert(sizeof(struct xen_platform_op) == 136, "abi.md N");
 _Static_assert(sizeof(struct xenpf_pcpuinfo) == 20, "abi.md N");
 
 #define NSEC_PER_SEC 1000000000u

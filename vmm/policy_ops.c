@@ -11,7 +11,6 @@
 _Static_assert(sizeof(struct xen_domctl_cpu_policy) == 40, "abi.md N");
 _Static_assert(sizeof(struct xen_sysctl_cpu_policy) == 32, "abi.md N");
 _Static_assert(sizeof(struct xen_sysctl_cpu_featureset) == 16, "abi.md N");
-_Static_assert(sizeof(xen_cpuid_leaf_t) == 24, "abi.md N");
 _Static_assert(sizeof(xen_msr_entry_t) == 16, "abi.md N");
 
 enum { MSR_PLATFORM_INFO = 0xce, MSR_ARCH_CAPABILITIES = 0x10a };
@@ -47,7 +46,12 @@ static long msrs_to_guest(struct vcpu *v, const struct cpu_policy *p, u64 gva, u
 	return copy_to_guest(v, gva, msrs, sizeof(msrs));
 }
 
-long policy_to_guest(struct vcpu *v, const struct cpu_policy *p, u64 leaves, u32 *nr_leaves, u64 msrs, u32 *nr_msrs)
+/*
+ * Copies a policy to two arrays of the guest's. *nr_leaves and *nr_msrs say what fits and then what was written; a null handle is
+ * left out. -ENOBUFS, -EFAULT, -ENOMEM.
+ */
+static long policy_to_guest(struct vcpu *v, const struct cpu_policy *p, u64 leaves, u32 *nr_leaves,
+			    u64 msrs, u32 *nr_msrs)
 {
 	long rc = leaves ? leaves_to_guest(v, p, leaves, nr_leaves) : 0;
 

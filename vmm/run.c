@@ -10,7 +10,15 @@
 #include "sched/timer.h"
 #include "vmm/domain.h"
 #include "vmm/exits.h"
+#include "vmm/hypercall.h"
 #include "vmm/record.h"
+
+#define STEPS_PER_SECOND 25000u /* of 40 us each */
+
+bool step_over(void)
+{
+	return (u64)(rdtsc_low() - this_cpu()->last_exit->tsc_low) * (STEPS_PER_SECOND / 1000) > time_scale.tsc_khz;
+}
 
 /* The vCPU goes on, or leaves this pCPU: its last exit is dealt with, at this cost. */
 static inline void end_exit(struct percpu *p, const struct vcpu *v)

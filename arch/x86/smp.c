@@ -15,8 +15,13 @@ unsigned nr_cpus;
 
 extern char ap_trampoline[], ap_trampoline_end[], ap_trampoline_cr3[], ap_trampoline_gdtr[], ap_trampoline_far[], boot_gdt[];
 extern u64 boot_cr3, ap_cr3, ap_stack;
+/* For how long a CPU is called, and how long none has come when no more are waited for. An emulator's may be slow. */
+enum { TURN_NS = 1000000, PATIENCE_NS = 2000000000, ROUNDS_MIN = 100, INIT_NS = 10000000 };
+#define AP_NOBODY ~0u
+
 static void (*ap_continue)(void);
-static u32 ap_alive;            /* [a] */
+u32 ap_turn = AP_NOBODY;         /* [a] the APIC id of the CPU that may take ap_stack (boot/entry.S) */
+u32 ap_id_leaf;                 /* [I] the leaf of CPUID that tells a CPU its APIC id */
 static u64 tsc_adjust;          /* [I] the boot CPU's, */
 static bool has_tsc_adjust;     /* [I] if there is such a register */
 
@@ -38,10 +43,8 @@ void ap_main(void)
 	/* The TSCs have counted alike since the reset; some firmware has moved one since then. */
 	if (has_tsc_adjust && rdmsr(MSR_TSC_ADJUST) != tsc_adjust)
 		wrmsr(MSR_TSC_ADJUST, tsc_adjust);
-	/* Release: all this CPU has set up is seen before it counts as alive. */
-	__atomic_store_n(&ap_alive, 1, __ATOMIC_RELEASE);
-	while (__atomic_load_n(&ap_alive, __ATOMIC_ACQUIRE))
-		cpu_relax();
+	/* Release: all this CPU has set up is seen before it counts. */
+	__atomic_store_n(&nr_cpus, cpu + 1, __ATOMIC_RELEASE);
 	ap_continue();
 	BUG();
 }
@@ -62,38 +65,72 @@ static void fill_trampoline(paddr_t page)
 	memcpy(va + (ap_trampoline_far - ap_trampoline), &far, 4);
 }
 
-bool smp_start(u32 apic_id, paddr_t trampoline, void (*main)(void))
+/* The CPU with that APIC id gets the next number, if it is there. */
+static bool take_in(u32 apic_id)
 {
+	u32 turn = apic_id;
 	unsigned cpu = nr_cpus;
+	u64 start = time_now();
 
-	if (cpu >= NR_CPUS || !lapic_can_reach(apic_id) || paging_map_stacks(cpu))
-		return false;
-	has_tsc_adjust = rdmsr_safe(MSR_TSC_ADJUST, &tsc_adjust);
 	percpu[cpu].apic_id = apic_id;
 	percpu[cpu].timer_armed = ~0ull;
 	ap_stack = stack_top(cpu, STACK_MAIN);
+	/* Release: the stack first. */
+	__atomic_store_n(&ap_turn, apic_id, __ATOMIC_RELEASE);
+	do
+		cpu_relax();
+	while (__atomic_load_n(&ap_turn, __ATOMIC_ACQUIRE) == apic_id && time_now() - start < TURN_NS);
+	/* The turn is taken back, unless the CPU has just taken it: then all that it does until it counts is ours, and short. */
+	if (__atomic_compare_exchange_n(&ap_turn, &turn, AP_NOBODY, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		return false;
+	while (__atomic_load_n(&nr_cpus, __ATOMIC_ACQUIRE) == cpu)
+		cpu_relax();
+	return true;
+}
+
+void smp_start(const u32 *apic_id, unsigned nr, paddr_t trampoline, void (*main)(void))
+{
+	u64 start, waiting = 0, left_out = nr ? ~0ull >> (64 - nr) : 0;
+	u32 a, b, c, d;
+
+	/* 32 bits of a CPU's id are in leaf Bh, where that is (SDM 8.9.2), and 8 in leaf 1. */
+	cpuid_count(0xb, 0, &a, &b, &c, &d);
+	ap_id_leaf = b ? 0xb : 1;
+	has_tsc_adjust = rdmsr_safe(MSR_TSC_ADJUST, &tsc_adjust);
 	ap_cr3 = read_cr3();
 	ap_continue = main;
 	fill_trampoline(trampoline);
-
-	lapic_send_init(apic_id);
-	time_delay(10000000);
-	for (int i = 0; i < 2; i++) {
-		lapic_send_sipi(apic_id, (u8)(trampoline >> PAGE_SHIFT));
-		for (u64 start = time_now(); time_now() - start < 100000000; cpu_relax())
-			if (__atomic_load_n(&ap_alive, __ATOMIC_ACQUIRE))
-				goto up;
+	for (unsigned i = 0; i < nr && !paging_map_stacks(i + 1); i++)
+		if (lapic_can_reach(apic_id[i])) {
+			waiting |= BIT(i);
+			lapic_send_init(apic_id[i]);
+		}
+	time_delay(INIT_NS);
+	start = time_now();
+	/*
+	 * Each is called over and over: they come in any order, and get their numbers in that of the list if they can. By rounds as well: where
+	 * an emulator has stood still, time alone says nothing.
+	 */
+	for (unsigned round = 0; waiting && (round < ROUNDS_MIN || time_now() - start < PATIENCE_NS); round++)
+		for (unsigned i = 0; i < nr; i++) {
+			/* All before the first is waited for; and once more (SDM 8.4.4.1), which those that have started ignore. */
+			if (waiting & BIT(i) && round < 2)
+				lapic_send_sipi(apic_id[i], (u8)(trampoline >> PAGE_SHIFT));
+			if (!(waiting & BIT(i)) || !round || !take_in(apic_id[i]))
+				continue;
+			waiting &= ~BIT(i);
+			left_out &= ~BIT(i);
+			round = MIN(round, 2u);
+			start = time_now();
+		}
+	for (unsigned i = 0; i < nr; i++) {
+		if (left_out & BIT(i))
+			printk(LOG_WARN "the CPU with APIC id %u does not start: left out\n", apic_id[i]);
+		/* It may still come: then not any more, for the page will be someone else's. */
+		if (waiting & BIT(i))
+			lapic_send_init(apic_id[i]);
 	}
-	/* It may still come: then not any more, for the next one has its stack. */
-	lapic_send_init(apic_id);
-	time_delay(10000000);
-	__atomic_store_n(&ap_alive, 0, __ATOMIC_RELAXED);
-	return false;
-up:
-	nr_cpus++;
-	/* Release: nr_cpus first, then the new CPU goes on. */
-	__atomic_store_n(&ap_alive, 0, __ATOMIC_RELEASE);
-	return true;
+	time_delay(INIT_NS);
 }
 
 void cpu_kick(unsigned cpu)

@@ -328,7 +328,8 @@ void cpuid_count(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d)
 	__asm__ volatile("cpuid" : "=a"(*a), "=b"(*b), "=c"(*c), "=d"(*d) : "a"(leaf), "c"(sub));
 }
 
-u64 fake_cr[5], fake_dr[8];     /* of tests/include/asm: all CPUs have the same */
+u64 fake_cr[5];          /* of tests/include/asm: all CPUs have the same, */
+_Thread_local u64 fake_dr[8];   /* and each its own of these */
 void mcheck_enable(void) { }
 enum mcheck mcheck_take(struct mcheck_error *e) { return MCHECK_NONE; }
 u64 rdmsr(u32 msr) { return 0; }

@@ -314,7 +314,7 @@ void storm_build_dom0(void)
 	for (unsigned i = 0; i < DOM0_BLOCKS; i++)
 		give_ram(&tools_ram[i]);
 	for (u32 i = 0; i < STORM_CPUS; i++) {
-		if (vcpu_create(dom0, i, NULL))
+		if (vcpu_create(dom0, i))
 			storm_mistake("no vCPU for the service domain");
 		hvm_start_flat32(dom0->vcpu[i], 0x1000, 0, 0);
 		dom0->vcpu[i]->hvm.regs.rflags = 0x202;

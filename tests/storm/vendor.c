@@ -17,18 +17,8 @@ static const char *probe(void) { return NULL; }
 static int cpu_enable(void) { return 0; }
 static int domain_init(struct domain *d) { return 0; }
 
-static int vcpu_init(struct vcpu *v)
-{
-	struct storm_vcpu *s = kzalloc(sizeof(*s));
+static void vcpu_init(struct vcpu *v) { storm_vcpu(v)->random = storm_random(); }
 
-	if (!s)
-		return -ENOMEM;
-	s->random = storm_random();
-	v->hvm.vendor = s;
-	return 0;
-}
-
-static void vcpu_destroy(struct vcpu *v) { kfree(v->hvm.vendor); }
 /* A vCPU is on one CPU at a time. */
 static void vcpu_load(struct vcpu *v)
 {
@@ -242,12 +232,16 @@ static void set_state(struct vcpu *v, const struct hvm_state *s)
 
 static int cpl(const struct vcpu *v) { return 0; }
 static void dump(const struct vcpu *v) { }
+static void inject_step(struct vcpu *v) { }
+/* Each state can be entered. */
+static unsigned check(const struct vcpu *v, void (*broken)(const char *rule)) { return 0; }
 
 #define STORM_OPS { .name = "storm", .hypercall_insn = { 0x0f, 0x01, 0xd9 }, .probe = probe, .cpu_enable = cpu_enable, \
-	.domain_init = domain_init, .vcpu_init = vcpu_init, .vcpu_destroy = vcpu_destroy, .vcpu_load = vcpu_load, .vcpu_save = vcpu_save, \
+	.domain_init = domain_init, .vcpu_size = sizeof(struct storm_vcpu), .vcpu_init = vcpu_init, \
+	.vcpu_load = vcpu_load, .vcpu_save = vcpu_save, \
 	.run = run, .offer_interrupt = offer_interrupt, .took_interrupt = took_interrupt, .inject_exception = inject_exception, \
 	.inject_nmi = inject_nmi, .get_cr = get_cr, .set_efer = set_efer, .set_pat = set_pat, .get_state = get_state, .set_state = set_state, \
-	.cpl = cpl, .dump = dump, .constant_msrs = no_msrs }
+	.cpl = cpl, .dump = dump, .inject_step = inject_step, .check = check, .constant_msrs = no_msrs }
 static const struct hvm_constant_msr no_msrs[] = { { 0, 0 } };
 const struct hvm_ops svm_ops = STORM_OPS, vmx_ops = STORM_OPS;
 

@@ -1,8 +1,9 @@
 /*
- * The rules of VM entry about what is the hypervisor's alone: SDM volume 3, 27.2 (controls
- * and host state). No guest comes near these fields, so ring 0 does without; its own rules are in
+ * The rules of VM entry about what is the hypervisor's alone: SDM volume 3, 27.2 (controls, the
+ * event that is injected, host state). No guest comes near these fields, so ring 0 does without; its own rules are in
  * arch/x86/vmx/check.c.
  */
+#include <asm/entry_check.h>
 #include <asm/hvm.h>
 #include <asm/insn.h>
 #include <asm/vmx_insn.h>
@@ -10,27 +11,8 @@
 #include "arch/x86/vmx/vmx.h"
 #include "tests/unit/fake_vmx.h"
 
-struct check { void (*broken)(const char *rule); unsigned count; };
-
-static void rule(struct check *c, bool holds, const char *text)
-{
-	if (holds)
-		return;
-	c->broken(text);
-	c->count++;
-}
-
-static bool canonical(u64 a) { return (u64)((s64)(a << 16) >> 16) == a; }
 static bool is_frame(u64 a) { return !(a & ~PAGE_MASK) && !(a >> hvm_phys_bits); }
 static bool clear(u64 v, u64 bits) { return !(v & bits); }
-
-static bool valid_pat(u64 v)
-{
-	for (unsigned i = 0; i < 8; i++, v >>= 8)
-		if ((v & 0xff) > 7 || (v & 0xff) == 2 || (v & 0xff) == 3)
-			return false;
-	return true;
-}
 
 /* 27.2.1.1 and 27.2.1.2 */
 static void check_controls(struct check *c)
@@ -53,6 +35,25 @@ static void check_controls(struct check *c)
 	rule(c, !vmread(EXIT_MSR_STORE_COUNT) && !vmread(EXIT_MSR_LOAD_COUNT) && !vmread(ENTRY_MSR_LOAD_COUNT), "MSR lists, which are not used");
 }
 
+/* 27.2.1.3 */
+static void check_event(struct check *c)
+{
+	u64 event = vmread(ENTRY_INTERRUPTION), type = event & EVENT_TYPE, error = event & EVENT_HAS_ERROR, vector = event & 0xff;
+	u64 insn_length = vmread(ENTRY_INSN_LENGTH);
+	u32 with_error = 1u << 8 | 1u << 10 | 1u << 11 | 1u << 12 | 1u << 13 | 1u << 14 | 1u << 17;
+	bool has_code = type == EVENT_EXCEPTION && vmread(GUEST_CR0) & CR0_PE && vector < 32 && with_error >> vector & 1;
+
+	if (!(event & EVENT_VALID))
+		return;
+	rule(c, type != 1 << 8 && type != 7 << 8, "event: reserved type");
+	rule(c, type != EVENT_NMI || vector == 2, "event: an NMI with a vector other than 2");
+	rule(c, type != EVENT_EXCEPTION || vector < 32, "event: an exception above 31");
+	rule(c, has_code ? error : !error, "event: error code");
+	rule(c, clear(event, 0x7ffff000), "event: reserved bits");
+	rule(c, !error || !(vmread(ENTRY_ERROR_CODE) >> 16), "event: error code of more than 16 bits");
+	rule(c, type < EVENT_SOFT_INTR || (insn_length && insn_length <= 15), "event: instruction length");
+}
+
 /* 27.2.2 to 27.2.4 */
 static void check_host(struct check *c)
 {
@@ -68,7 +69,7 @@ static void check_host(struct check *c)
 	for (unsigned i = 0; i < ARRAY_SIZE(selectors); i++)
 		rule(c, clear(vmread(selectors[i]), 7), "host: a selector has a table or privilege bit");
 	rule(c, vmread(HOST_CS) && vmread(HOST_TR), "host: CS or TR is null");
-	rule(c, valid_pat(vmread(HOST_PAT)), "host PAT");
+	rule(c, hvm_valid_types(vmread(HOST_PAT), 8, 7), "host PAT");
 	rule(c, (vmread(HOST_EFER) & (EFER_LME | EFER_LMA)) == (EFER_LME | EFER_LMA), "host EFER is not in long mode");
 }
 
@@ -77,6 +78,7 @@ unsigned fake_check_entry(void (*broken)(const char *rule))
 	struct check c = { broken, 0 };
 
 	check_controls(&c);
+	check_event(&c);
 	check_host(&c);
 	return c.count + vmx_check_entry(broken);
 }

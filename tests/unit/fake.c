@@ -162,6 +162,15 @@ WEAK struct time_scale time_scale = { .mul = 0x80000000, .shift = 1, .tsc_khz = 
 static u64 wall_sec;
 static u32 wall_nsec;
 
+unsigned fake_steps;
+bool step_over(void);
+WEAK bool step_over(void)
+{
+	static unsigned asked;
+
+	return fake_steps && ++asked % fake_steps == 0;
+}
+
 WEAK void cpu_kick(unsigned cpu) { percpu[cpu].need_resched = 1; }
 WEAK u64 time_now(void) { return fake_time; }
 u64 rdtsc(void);

@@ -34,6 +34,9 @@ void fake_log_clear(void);
 void fake_memory_init(u64 frames);
 
 /* If set, called when a lock is taken while another of its level is held: whoever has such pairs states their order. */
+/* step_over() says yes each so many times that it is asked; 0: never. */
+extern unsigned fake_steps;
+
 extern void (*fake_lock_pair)(const spinlock_t *held, const spinlock_t *taken);
 
 /* Locks held now: a test's end is a good moment to find none. */

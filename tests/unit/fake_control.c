@@ -80,12 +80,14 @@ u64 fake_cr4, fake_run_time;
 
 long fake_control(struct vcpu *v, hypercall_fn *fn, struct domain *target, void *arg)
 {
-	struct hypercall hc = { .target = target };
+	static u32 progress;
+	struct hypercall hc = { .target = target, .progress = progress };
 	int allocs = fake_allocs;
 	long rc = fn(v, &hc, arg);
 
 	assert_int_equal(fake_locks_held(), 0);
 	assert_int_equal(fake_allocs, allocs);
+	progress = rc == HC_AGAIN ? hc.progress : 0;
 	return rc;
 }
 
@@ -117,7 +119,7 @@ int domain_create(u16 domid, u32 max_vcpus, u32 max_evtchn_port, s32 grant_frame
 	return 0;
 }
 
-int vcpu_create(struct domain *d, u32 id, struct vcpu **out)
+int vcpu_create(struct domain *d, u32 id)
 {
 	fake_calls.vcpus++;
 	return 0;

@@ -22,7 +22,7 @@ extern unsigned fake_alloc_fails;
 /* Allocations that were not freed. */
 extern int fake_allocs;
 
-/* A call of fn by v on `target`; a[] as given, checks that no lock stays held. */
+/* A call of fn by v on `target`, or its continuation if it answered HC_AGAIN before; a[] as given, checks that no lock stays held. */
 long fake_control(struct vcpu *v, hypercall_fn *fn, struct domain *target, void *arg);
 
 /* What the fakes were asked. */

@@ -24,6 +24,12 @@ extern struct percpu *fake_on_ipi;
 /* The states that a vCPU is ever put into, one after the other: calls `check` with each. */
 void fake_vendor_states(struct vcpu *v, void (*check)(struct vcpu *v, const char *what));
 
+/*
+ * The same with records as a hostile toolstack makes them: whether they are taken or refused, what
+ * is there then can be entered.
+ */
+void fake_vendor_hostile_states(struct vcpu *v, void (*check)(struct vcpu *v, const char *what));
+
 /* For the checks of control blocks: fails the test with the rule, or counts it. */
 void fake_rule_fails(const char *rule);
 void fake_rule_counts(const char *rule);

@@ -89,6 +89,7 @@ void fake_vmx_machine(void)
 	fake_msr(0x485, BIT(5) | 5);
 	fake_msr(0x486, 0x80000021);
 	fake_msr(0x488, 0x2000);
+	fake_msr(0x489, 0x777fff);
 	fake_msr(0x48c, 0xf0106334141);
 	fake_msr(0x277, 0x0007040600070406);
 	fake_msr(0xc0000080, EFER_LME | EFER_LMA | EFER_NXE);

@@ -35,7 +35,7 @@ bool p2m_relinquish(struct p2m *p2m, u64 *next, unsigned budget) { return !relin
 int grant_init(struct domain *d, s32 frames, s32 maptrack) { return make(); }
 bool grant_destroy(struct domain *d, unsigned budget) { pieces--; return true; }
 bool grant_release_maps(struct domain *d, unsigned budget) { return true; }
-int evtchn_init(struct domain *d, u32 max_port) { return make(); }
+void evtchn_init(struct domain *d, u32 max_port) { pieces++; }
 bool evtchn_destroy(struct domain *d) { pieces--; return true; }
 void evtchn_raise_global_virq(struct domain *d, unsigned virq) { assert_int_equal(virq, VIRQ_DOM_EXC); virqs++; }
 void msr_init_domain(struct domain *d) { }
@@ -161,7 +161,7 @@ static void what_fails_is_undone(void **state)
 {
 	struct domain *d;
 
-	for (fail_at = 1; fail_at <= 3; fail_at++) {
+	for (fail_at = 1; fail_at <= 2; fail_at++) {
 		made = 0;
 		assert_int_equal(domain_create(7, 2, 100, -1, -1, &d), -ENOMEM);
 		assert_int_equal(pieces, 0);

@@ -97,8 +97,8 @@ static void context_as_xl_uses_it(void **state)
 		record(0, 0, 0, NULL);
 		assert_int_equal(set_context(), 0);
 	}
-	assert_int_equal(d->mtrr[0], 0x806);
-	assert_int_equal(d->mtrr[27], 7);
+	assert_int_equal(d->mtrr.def_type, 0x806);
+	assert_int_equal(d->mtrr.fixed[10], 7);
 	at = 0;
 	record(1, 0, 24, &header);
 	record(2, 0, 1032, &cpu);
@@ -137,7 +137,7 @@ static void bad_streams_change_nothing(void **state)
 {
 	struct hvm_save_header bad_header = header;
 	struct hvm_hw_mtrr bad_mtrr = mtrr;
-	const u64 before = d->mtrr[0] = 0xc06;
+	const u64 before = d->mtrr.def_type = 0xc06;
 
 	d->vcpu[0]->pause_flags = 0;
 	/* each: a stream that is good up to its last record */
@@ -174,7 +174,7 @@ static void bad_streams_change_nothing(void **state)
 		if (i != 11)
 			record(0, 0, 0, NULL);
 		assert_true(set_context() < 0);
-		assert_int_equal(d->mtrr[0], before);
+		assert_int_equal(d->mtrr.def_type, before);
 		assert_int_equal(d->vcpu[0]->pause_flags, 0);
 		assert_int_equal(fake_calls.contexts_set, 0);
 	}

@@ -2,7 +2,6 @@
 /* What is done about an exit: the guest's end or its fault, ports, device memory, and interrupts that go straight through. */
 #include "tests/unit/fake.h"
 #include <asm/hvm.h>
-#include <asm/insn.h>
 #include <asm/lapic.h>
 #include <asm/mcheck.h>
 #include <asm/traps.h>
@@ -25,8 +24,9 @@ static struct vm_exit x;
 
 /* ---- what stands around: each notes what it was asked ---- */
 
-static struct hvm_state cpu_state;
 static int fault;                       /* vector of the exception injected, or -1 */
+static unsigned steps, rules;
+static struct hvm_state cpu_state;
 static u32 fault_error;
 static char crash[200], logged[600];
 static unsigned logged_len, blocked, downs, shutdown_code, cpl, xcr0_set, eois, hypercalls;
@@ -43,8 +43,26 @@ static void inject(struct vcpu *v, u8 vector, bool has_error, u32 error) { fault
 static int get_cpl(const struct vcpu *v) { return (int)cpl; }
 static bool console_behind;
 static void dump(const struct vcpu *v) { }
+static void inject_step(struct vcpu *v) { steps++; }
 static void get_state(const struct vcpu *v, struct hvm_state *s) { *s = cpu_state; }
-static const struct hvm_ops ops = { .get_state = get_state, .inject_exception = inject, .cpl = get_cpl, .dump = dump };
+static void set_state(struct vcpu *v, const struct hvm_state *s) { cpu_state = *s, rules = 0; }
+
+static unsigned check(const struct vcpu *v, void (*broken)(const char *rule))
+{
+	if (rules)
+		broken("a rule that is broken");
+	return rules;
+}
+
+static const struct hvm_ops ops = {
+	.inject_exception = inject,
+	.inject_step = inject_step,
+	.check = check,
+	.set_state = set_state,
+	.get_state = get_state,
+	.cpl = get_cpl,
+	.dump = dump,
+};
 const struct hvm_ops *hvm = &ops;
 unsigned hvm_phys_bits = 40;
 struct domain *dom0;
@@ -60,6 +78,8 @@ void domain_crash(struct domain *d, const char *fmt, ...)
 	va_end(args);
 }
 
+static bool may_log;
+bool domain_may_log(struct domain *d) { return may_log; }
 void domain_shutdown(struct domain *d, u8 code) { shutdown_code = code; }
 bool console_io_ready(struct vcpu *v) { return !console_behind; }
 void domain_log_char(struct domain *d, char c) { logged[logged_len++] = c; }
@@ -114,13 +134,16 @@ static int set_up(void **state)
 	memset(memory, 0, sizeof(memory));
 	fault = -1;
 	crash[0] = '\0';
-	logged_len = blocked = downs = shutdown_code = cpl = xcr0_set = eois = 0;
+	logged_len = blocked = downs = shutdown_code = cpl = xcr0_set = eois = steps = rules = 0;
+	cpu_state = (struct hvm_state){ .cr0 = CR0_PE };
+	spin_init(&host.lock, LOCK_DOMAIN);
+	spin_init(&guest.lock, LOCK_DOMAIN);
+	may_log = true;
 	there = P2M_HOLE;
 	filled = 0;
 	hv.hvm.regs = gv.hvm.regs = (struct cpu_regs){ .rip = 0x1000, .rflags = 2 };
 	gv.nmi_pending = false;
 	x = (struct vm_exit){ .len = 2 };
-	cpu_state = (struct hvm_state){ .cr0 = CR0_PE };
 	fake_log_clear();
 	return 0;
 }
@@ -340,11 +363,6 @@ static void ends(void **state)
 	guest.params[HVM_PARAM_TRIPLE_FAULT_REASON] = SHUTDOWN_crash;
 	handle(&gv, EXIT_TRIPLE_FAULT);
 	assert_int_equal(shutdown_code, SHUTDOWN_crash);
-	handle(&gv, EXIT_FAILED);
-	assert_non_null(__builtin_strstr(crash, "refuses its state"));
-	x.code = 0x123;
-	handle(&gv, EXIT_UNKNOWN);
-	assert_non_null(__builtin_strstr(crash, "unexpected exit 123"));
 	x.exc.vector = 17;
 	handle(&gv, EXIT_EXCEPTION);
 	assert_true(fault == 17 && fault_error);
@@ -427,6 +445,112 @@ static void rip_moves_as_the_cpu_moves_it(void **s)
 	gv.hvm.regs.rip = 0xfffffffe;
 	handle(&gv, EXIT_CPUID);
 	assert_int_equal(gv.hvm.regs.rip, 0);
+}
+
+/*
+ * #DB behind each instruction, but not in front of one that faults; HLT doesn't even stop for it.
+ */
+static void single_stepping_sees_each_instruction(void **s)
+{
+	struct cpu_regs *r = &gv.hvm.regs;
+	static const u8 done[] = { EXIT_CPUID, EXIT_RDMSR, EXIT_IO, EXIT_XSETBV, EXIT_HLT };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(done); i++) {
+		set_up(NULL);
+		r->rflags = 2 | RFLAGS_TF | RFLAGS_RF | RFLAGS_IF;
+		handle(&gv, done[i]);
+		assert_true(steps == 1 && fault < 0 && r->rip == 0x1002 &&
+			r->rflags == (2 | RFLAGS_TF | RFLAGS_IF) && !blocked);
+	}
+	set_up(NULL);
+	r->rflags = 2 | RFLAGS_TF;
+	r->rcx = 1;
+	handle(&gv, EXIT_RDMSR);
+	assert_true(!steps && fault == 13 && r->rip == 0x1000 &&
+		r->rflags == (2 | RFLAGS_TF));
+	/* Each element of a string is a step. */
+	set_up(NULL);
+	r->rflags = 2 | RFLAGS_TF;
+	x = (struct vm_exit){ .len = 2,
+		.io = { .port = 0x1f0, .size = 1, .in = true, .string = true, .rep = true } };
+	r->rdi = 16, r->rcx = 2;
+	handle(&gv, EXIT_IO);
+	assert_true(steps == 1 && r->rcx == 1 && r->rip == 0x1000);
+	handle(&gv, EXIT_IO);
+	assert_true(steps == 2 && !r->rcx && r->rip == 0x1002);
+	/* And without TF RF is over too. */
+	set_up(NULL);
+	r->rflags = 2 | RFLAGS_RF;
+	handle(&gv, EXIT_CPUID);
+	assert_true(!steps && r->rflags == 2);
+}
+
+/* ---- states that the CPU refuses, and exits that nobody knows ---- */
+
+static void refused(struct vcpu *v, bool undelivered)
+{
+	fault = -1;
+	fake_log_clear();
+	x = (struct vm_exit){ .odd = { .code = 33, .undelivered = undelivered } };
+	handle(v, EXIT_FAILED);
+}
+
+/*
+ * The service domain's end is the machine's: first what can be is put right, then its process gets
+ * a fault, and only if that doesn't arrive it ends.
+ */
+static void a_refused_state_is_no_end(void **s)
+{
+	struct vcpu *both[] = { &hv, &gv };
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct vcpu *v = both[i];
+
+		set_up(NULL);
+		rules = 1;
+		v->hvm.regs.rip = 0x100000002;
+		refused(v, false);
+		assert_true(v->hvm.regs.rip == 2 && fault < 0 && !crash[0]);
+		assert_logged("a rule that is broken");
+		assert_logged("put right");
+		rules = 1;
+		v->hvm.regs.rflags = BIT(3) | BIT(22) | RFLAGS_IF;
+		refused(v, true);
+		assert_true(v->hvm.regs.rflags == (2 | RFLAGS_IF) && fault < 0 && !crash[0]);
+		refused(v, false);
+		assert_true(fault == 13 && fault_error && !crash[0]);
+		assert_logged("#GP");
+		refused(v, true);
+		assert_true(fault < 0);
+		assert_non_null(__builtin_strstr(crash, "refuses its state: 21"));
+	}
+	/* VM goes where it can't be. */
+	set_up(NULL);
+	cpu_state = (struct hvm_state){ .cr0 = CR0_PE | CR0_PG, .efer = EFER_LME };
+	cpu_state.cr3 = BIT(60) | 0x1000, cpu_state.dr7 = BIT(32) | 0x400, cpu_state.seg[HVM_SEG_CS].ar = 0xe09b;
+	rules = 3;
+	gv.hvm.regs.rflags = 2 | RFLAGS_VM;
+	refused(&gv, false);
+	assert_true(gv.hvm.regs.rflags == 2 && cpu_state.cr3 == 0x1000 && cpu_state.dr7 == 0x400);
+	assert_int_equal(cpu_state.seg[HVM_SEG_CS].ar, 0xa09b);
+	/* A guest that does it again and again fills no log. */
+	may_log = false;
+	refused(&gv, false);
+	assert_int_equal(fault, 13);
+	assert_not_logged("d1");
+}
+
+static void an_unknown_exit_is_an_undefined_instruction(void **s)
+{
+	x.odd.code = 0x123;
+	handle(&hv, EXIT_UNKNOWN);
+	assert_true(fault == 6 && !fault_error && !crash[0] && hv.hvm.regs.rip == 0x1000);
+	assert_logged("unexpected exit 123, at rip 1000: #UD");
+	x.odd.undelivered = true;
+	fault = -1;
+	handle(&hv, EXIT_UNKNOWN);
+	assert_non_null(__builtin_strstr(crash, "unexpected exit 123"));
+	assert_int_equal(fault, -1);
 }
 
 /* ---- ports ---- */
@@ -578,6 +702,9 @@ int main(void)
 		TEST(ends),
 		TEST(machine_checks),
 		TEST(rip_moves_as_the_cpu_moves_it),
+		TEST(single_stepping_sees_each_instruction),
+		TEST(a_refused_state_is_no_end),
+		TEST(an_unknown_exit_is_an_undefined_instruction),
 		TEST(a_guest_has_no_ports),
 		TEST(strings_go_in_steps),
 		TEST(a_console_that_is_behind),

@@ -57,7 +57,7 @@ static int tear_down(void **state)
 
 static grant_entry_v1_t *entry(struct domain *d, u32 ref)
 {
-	return (grant_entry_v1_t *)page_to_virt(d->grant.frames[ref / 512]) + ref % 512;
+	return (grant_entry_v1_t *)page_to_virt(d->grant.frames[ref / 512].page) + ref % 512;
 }
 
 static void grant(struct domain *d, u32 ref, u16 to, u32 gfn, u16 flags)
@@ -590,7 +590,7 @@ static void frames_grow_to_the_limit(void **state)
 	assert_int_equal(b->grant.nr_frames, 1);
 	assert_int_equal(b->grant.max_frames, 64);
 	assert_int_equal(grant_get_frame(b, 0, &first), 0);
-	assert_ptr_equal(first, b->grant.frames[0]);
+	assert_ptr_equal(first, b->grant.frames[0].page);
 	assert_int_equal(first->count, 2);
 	page_put(first);
 	assert_int_equal(grant_get_frame(b, 63, &pg), 0);
@@ -626,7 +626,7 @@ static void limits_are_clamped(void **state)
 
 static void frames_move_in_their_owners_memory(void **state)
 {
-	struct page *pg = b->grant.frames[0];
+	struct page *pg = b->grant.frames[0].page;
 	mfn_t mfn;
 
 	assert_int_equal(place_frame(b, 0, 30), 0);

@@ -165,7 +165,7 @@ static void compare(void)
 	memset(count, 0, sizeof(count));
 	for (u32 d = 0; d < DOMAINS; d++) {
 		for (u32 ref = 0; ref < REFS && !dead[d]; ref++) {
-			const u32 *real = (u32 *)page_to_virt(domain[d]->grant.frames[0]) + 2 * ref;
+			const u32 *real = (u32 *)page_to_virt(domain[d]->grant.frames[0].page) + 2 * ref;
 
 			assert_int_equal(real[0], entries[d][ref].rights);
 			assert_int_equal(real[1], entries[d][ref].frame);
@@ -225,7 +225,7 @@ static u32 any_ref(void)
 /* A guest writes an entry: mostly a grant, sometimes anything at all, whether it is in use or not. */
 static void step_write(u32 d)
 {
-	u32 ref = below(REFS), *real = (u32 *)page_to_virt(domain[d]->grant.frames[0]) + 2 * ref;
+	u32 ref = below(REFS), *real = (u32 *)page_to_virt(domain[d]->grant.frames[0].page) + 2 * ref;
 	struct entry *e = &entries[d][ref];
 
 	e->rights = GTF_permit_access | (below(3) ? 0 : GTF_readonly) | below(DOMAINS) << 16;

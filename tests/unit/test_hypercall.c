@@ -18,10 +18,11 @@ long any_handler(struct vcpu *v, struct hypercall *hc, void *arg);
 #include "vmm/hypercalls.def"
 #undef HC
 
+unsigned hvm_phys_bits = 40;
 static struct {
 	unsigned calls, fail_at, events;
 	u32 elements, most;     /* of arrays: all, and in one call */
-	u64 ns;                 /* that a call takes */
+	u32 progress, next;     /* of a control operation: as it was told, and as it says that it goes on */
 	long result;
 	const struct hypercall_row *row;
 	u8 arg[HC_ARG_MAX];
@@ -31,11 +32,20 @@ static struct {
 
 static const struct hypercall_row *row_now;
 
+static bool is_control(unsigned nr)
+{
+	return nr == __HYPERVISOR_domctl || nr == __HYPERVISOR_sysctl || nr == __HYPERVISOR_platform_op || nr == __HYPERVISOR_mca;
+}
+
 __attribute__((used)) long any_handler(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	seen.row = hc->row ? &hypercall_rows[hc->row - 1] : NULL;
 	seen.no_arg = !arg;
 	seen.target = hc->target;
+	if (row_now && is_control(row_now->nr)) {
+		seen.progress = hc->progress;
+		hc->progress = seen.next;
+	}
 	if (arg && row_now) {
 		u32 count = row_now->nr == __HYPERVISOR_grant_table_op ? hc->count : 1;
 
@@ -44,7 +54,6 @@ __attribute__((used)) long any_handler(struct vcpu *v, struct hypercall *hc, voi
 		seen.elements += count;
 		seen.most = MAX(seen.most, count);
 	}
-	fake_time += seen.ns;
 	return ++seen.calls == seen.fail_at ? -ENOSPC : seen.result;
 }
 
@@ -71,11 +80,6 @@ static int tear_down(void **state)
 }
 
 enum { CONTROL_ARG = 1024 };
-
-static bool is_control(unsigned nr)
-{
-	return nr == __HYPERVISOR_domctl || nr == __HYPERVISOR_sysctl || nr == __HYPERVISOR_platform_op || nr == __HYPERVISOR_mca;
-}
 
 /* The registers for a call of the row, its argument at FAKE_GVA. */
 static struct hypercall registers(const struct hypercall_row *row)
@@ -312,6 +316,66 @@ static struct cpu_regs *instruction(struct domain *by, u64 nr, u64 a0, u64 a1, u
 	return r;
 }
 
+/* How far a control operation has come is in the number's upper half, and means nothing to other calls. */
+static void control_operations_go_on(void **state)
+{
+	struct xen_sysctl op = { .cmd = XEN_SYSCTL_debug_keys, .interface_version = XEN_SYSCTL_INTERFACE_VERSION };
+	struct cpu_regs *r = instruction(host, __HYPERVISOR_sysctl, FAKE_GVA, 1, 2);
+	struct multicall_entry *e = (struct multicall_entry *)(fake_memory + 4096);
+	struct hypercall hc = { .a = { FAKE_GVA + 4096, 1 } };
+
+	row_now = find(__HYPERVISOR_sysctl, XEN_SYSCTL_debug_keys);
+	memcpy(fake_memory, &op, sizeof(op));
+	seen.result = HC_AGAIN;
+	seen.next = 0x80000001;
+	hypercall_dispatch(host->vcpu[0], &x);
+	assert_int_equal(seen.progress, 0);
+	assert_true(r->rax == (0x80000001ull << 32 | __HYPERVISOR_sysctl) && r->rip == 0x1000 && r->rdi == FAKE_GVA && r->rsi == 1 && r->rdx == 2);
+	/* The argument is the caller's until there is a result. */
+	assert_memory_equal(fake_memory, &op, sizeof(op));
+	seen.next = 0;
+	seen.result = 5;
+	hypercall_dispatch(host->vcpu[0], &x);
+	assert_int_equal(seen.progress, 0x80000001);
+	assert_true(r->rax == 5 && r->rip == 0x1003);
+	/* The same in a multicall. */
+	memcpy(fake_memory, &op, sizeof(op));
+	*e = (struct multicall_entry){ .op = __HYPERVISOR_sysctl, .args = { FAKE_GVA } };
+	seen.result = HC_AGAIN;
+	seen.next = 7;
+	assert_int_equal(hypercall_do(host->vcpu[0], __HYPERVISOR_multicall, &hc), HC_AGAIN);
+	seen.result = 0;
+	assert_int_equal(hypercall_do(host->vcpu[0], __HYPERVISOR_multicall, &hc), 0);
+	assert_int_equal(seen.progress, 7);
+	/* Neither for a guest nor for other numbers. */
+	seen.calls = 0;
+	r = instruction(guest, 1ull << 32 | __HYPERVISOR_sysctl, FAKE_GVA, 0, 0);
+	hypercall_dispatch(guest->vcpu[0], &x);
+	assert_int_equal(r->rax, (u64)-EPERM);
+	r = instruction(host, 1ull << 32 | __HYPERVISOR_xen_version, 0, FAKE_GVA, 0);
+	hypercall_dispatch(host->vcpu[0], &x);
+	assert_int_equal(r->rax, (u64)-ENOSYS);
+	r = instruction(host, 1ull << 32 | 64, 0, FAKE_GVA, 0);
+	hypercall_dispatch(host->vcpu[0], &x);
+	assert_int_equal(r->rax, (u64)-ENOSYS);
+	assert_int_equal(seen.calls, 0);
+}
+
+/* What takes long goes on after one part of it, which there always is. */
+static void long_arrays_take_more_steps(void **state)
+{
+	struct hypercall hc = { .a = { GNTTABOP_query_size, FAKE_GVA, 10 } };
+
+	row_now = find(__HYPERVISOR_grant_table_op, GNTTABOP_query_size);
+	fake_steps = 1;
+	for (u64 left = 9; left; left--) {
+		assert_int_equal(hypercall_do(guest->vcpu[0], __HYPERVISOR_grant_table_op, &hc), HC_AGAIN);
+		assert_int_equal(hc.a[2], left);
+	}
+	assert_int_equal(hypercall_do(guest->vcpu[0], __HYPERVISOR_grant_table_op, &hc), 0);
+	fake_steps = 0;
+}
+
 static void results_are_in_registers(void **state)
 {
 	struct cpu_regs *r = instruction(guest, __HYPERVISOR_xen_version, 0, FAKE_GVA, 0);
@@ -356,13 +420,13 @@ static void multicalls(void **state)
 	assert_true(e[0].result == 6 && e[1].result == (u64)-EINVAL && e[2].result == (u64)-ENOSYS && e[99].result == 6);
 	assert_true(seen.calls == 98 && seen.events == 100);
 	/* Calls that take long: the guest has a turn after each. */
-	seen.ns = 1000000;
+	fake_steps = 1;
 	hc = (struct hypercall){ .a = { FAKE_GVA + 10 * sizeof(*e), 10 } };
 	while (hypercall_do(guest->vcpu[0], __HYPERVISOR_multicall, &hc) == HC_AGAIN)
 		turns++;
 	assert_in_range(turns, 9, 10);
 	assert_int_equal(seen.calls, 108);
-	seen.ns = 0;
+	fake_steps = 0;
 	/* An entry that has to be continued keeps where it is in its arguments. */
 	row_now = find(__HYPERVISOR_grant_table_op, GNTTABOP_query_size);
 	seen.result = 0;
@@ -439,6 +503,8 @@ int main(void)
 		TEST(arrays_are_done_in_steps),
 		TEST(results_are_in_registers),
 		TEST(multicalls),
+		TEST(control_operations_go_on),
+		TEST(long_arrays_take_more_steps),
 		TEST(layouts_of_32_bits_are_widened),
 	};
 

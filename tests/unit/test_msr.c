@@ -41,7 +41,7 @@ int copy_to_gpa(struct domain *of, u64 gpa, const void *src, size_t len)
 
 static int set_up(void **state)
 {
-	memset(d.mtrr, 0, sizeof(d.mtrr));
+	memset(&d.mtrr, 0, sizeof(d.mtrr));
 	msr_init_domain(&d);
 	cr0 = BIT(31) | 1;
 	efer = BIT(8) | BIT(10) | BIT(11);

@@ -11,7 +11,8 @@
 __asm__(".pushsection .bss\n.balign 4096\n.globl image_start, text_end, rodata_end, image_end, boot_pml4\n"
 	"image_start: .skip 4096\ntext_end: .skip 4096\nrodata_end: .skip 4096\nimage_end:\nboot_pml4: .skip 4096\n.popsection");
 
-u64 fake_cr[5], fake_dr[8];
+u64 fake_cr[5];
+_Thread_local u64 fake_dr[8];
 
 static u64 efer;
 u64 rdmsr(u32 msr) { return efer; }

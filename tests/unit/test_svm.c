@@ -1,4 +1,4 @@
-/* units: arch/x86/svm/svm.c arch/x86/svm/state.c arch/x86/svm/permissions.c arch/x86/svm/check.c arch/x86/hvm.c mm/pt.c mm/p2m.c mm/buddy.c mm/heap.c tests/unit/fake_vendor.c arch/x86/complete.c */
+/* units: arch/x86/svm/svm.c arch/x86/svm/state.c arch/x86/svm/permissions.c arch/x86/permissions.c arch/x86/svm/check.c arch/x86/hvm.c mm/pt.c mm/p2m.c mm/buddy.c mm/heap.c tests/unit/fake_vendor.c arch/x86/complete.c arch/x86/svm/cr0.c */
 /* SVM: that every state passes the rules of VMRUN, and that what breaks one is named. */
 #include "tests/unit/fake_vendor.h"
 #include <stdio.h>
@@ -21,20 +21,56 @@ void cpuid_count(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d)
 static struct vcpu *v;
 static struct vmcb *vmcb_of(const struct vcpu *w) { return ((struct svm_vcpu *)w->hvm.vendor)->vmcb; }
 
+/*
+ * With the rules about what is the hypervisor's alone, of which no guest comes near: ring 0 does
+ * without them.
+ */
+static unsigned check_entry(const struct vmcb *b, void (*broken)(const char *rule))
+{
+	u64 type = b->eventinj & EVENT_TYPE, vector = b->eventinj & 0xff;
+	bool valid = b->eventinj & EVENT_VALID;
+	const struct { bool holds; const char *rule; } rules[] = {
+		{ b->intercept_misc2 & INT2_VMRUN, "VMRUN is not intercepted" },
+		{ b->asid, "ASID 0" },
+		{ !(b->iopm_pa % PAGE_SIZE || b->iopm_pa >> hvm_phys_bits), "permission maps: address" },
+		{ !(b->msrpm_pa % PAGE_SIZE || b->msrpm_pa >> hvm_phys_bits), "permission maps: address" },
+		{ !(b->n_cr3 % PAGE_SIZE || b->n_cr3 >> hvm_phys_bits), "nested CR3" },
+		{ b->tlb_control <= 1 || b->tlb_control == 3 || b->tlb_control == 7, "TLB control" },
+		{ !valid || type == EVENT_INTR || type == EVENT_NMI || type == EVENT_EXCEPTION ||
+		  type == 4 << 8, "event: reserved type" },
+		{ !valid || type != EVENT_EXCEPTION || (vector < 32 && vector != 2),
+		  "event: not the vector of an exception" },
+		{ !valid || !(b->eventinj & 0x7ffff000), "event: reserved bits" },
+	};
+	unsigned count = svm_check_entry(b, broken);
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rules); i++)
+		if (!rules[i].holds) {
+			broken(rules[i].rule);
+			count++;
+		}
+	return count;
+}
+
 static u64 next_exit = VMEXIT_HLT;
 static u32 seen_tlb_control;
+static void (*guest)(struct vmcb *b);   /* what it does before its exit */
 
 /* In the assembly's place: VMRUN's checks, and an exit. */
-void svm_enter_plain(u64 vmcb_pa, struct cpu_regs *regs, u64 host_pa);
-void svm_enter_guarded(u64 vmcb_pa, struct cpu_regs *regs, u64 host_pa);
+svm_enter_fn svm_enter_plain, svm_enter_guarded;
 void svm_enter_guarded(u64 vmcb_pa, struct cpu_regs *regs, u64 host_pa) { fail_msg("nothing asks for guards"); }
 void svm_enter_plain(u64 vmcb_pa, struct cpu_regs *regs, u64 host_pa)
 {
 	struct vmcb *b = phys_to_virt(vmcb_pa);
 
 	seen_tlb_control = b->tlb_control;
-	b->exitcode = svm_check_entry(b, fake_rule_counts) ? ~0ull : next_exit;
+	b->exitcode = ~0ull;
+	if (check_entry(b, fake_rule_counts))
+		return;
+	b->exitcode = next_exit;
 	next_exit = VMEXIT_HLT;
+	if (guest)
+		guest(b);
 }
 
 static int set_up(void **state)
@@ -50,6 +86,7 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
+	guest = NULL;
 	fake_vendor_vcpu_free(v);
 	return 0;
 }
@@ -59,9 +96,9 @@ static void check_state(struct vcpu *w, const char *what)
 	struct vm_exit x;
 
 	vmcb_of(w)->asid = 1;
-	if (svm_check_entry(vmcb_of(w), fake_rule_counts))
+	if (check_entry(vmcb_of(w), fake_rule_counts))
 		print_message("%s\n", what);
-	svm_check_entry(vmcb_of(w), fake_rule_fails);
+	check_entry(vmcb_of(w), fake_rule_fails);
 	hvm->run(w, &x);
 	assert_int_equal(x.reason, EXIT_HLT);
 }
@@ -127,7 +164,9 @@ static void translations(void **state)
 	hvm->run(v, &x);
 	assert_true(b->asid == 1 && seen_tlb_control == 1);
 	hvm->run(v, &x);
-	assert_true(b->asid == 1 && seen_tlb_control == 0);
+	assert_true(b->asid == 2 && seen_tlb_control == 0);
+	hvm->run(v, &x);
+	assert_true(b->asid == 2 && seen_tlb_control == 0);
 }
 
 static void nmis_wait(void **state)
@@ -163,8 +202,9 @@ static void efer_keeps_svme(void **state)
 static void intercepts(void **state)
 {
 	struct vcpu *other = fake_vendor_vcpu(true);
-	const u32 misc1 = INT1_INTR | INT1_NMI | INT1_SMI | INT1_INIT | INT1_RDPMC | INT1_CPUID | INT1_INVD | INT1_HLT | INT1_INVLPGA | INT1_IOIO |
-			  INT1_MSR | INT1_FERR | INT1_SHUTDOWN;
+	const u32 misc1 = INT1_INTR | INT1_NMI | INT1_SMI | INT1_INIT | INT1_CR0_SEL_WRITE |
+		INT1_RDPMC | INT1_CPUID | INT1_INVD | INT1_HLT | INT1_INVLPGA | INT1_IOIO |
+		INT1_MSR | INT1_FERR | INT1_SHUTDOWN;
 	const u32 misc2 = INT2_VMRUN | INT2_VMMCALL | INT2_VMLOAD | INT2_VMSAVE | INT2_STGI | INT2_CLGI | INT2_SKINIT | INT2_MONITOR | INT2_MWAIT |
 			  INT2_MWAIT_ARMED | INT2_XSETBV | INT2_RDPRU;
 
@@ -199,7 +239,7 @@ static void note(const char *rule) { snprintf(broken + strlen(broken), sizeof(br
 	struct vmcb *b = vmcb_of(v), before = *b; \
 	broken[0] = 0; \
 	b->field = value; \
-	svm_check_entry(b, note); \
+	check_entry(b, note); \
 	if (!__builtin_strstr(broken, words)) \
 		fail_msg("%s = %s does not break \"%s\" but: %s", #field, #value, words, broken); \
 	*b = before; \
@@ -214,7 +254,9 @@ static void broken_rules_are_named(void **state)
 	EXPECT_BROKEN(cr0, CR0_PE | CR0_NW, "CR0: NW");
 	EXPECT_BROKEN(cr0, BIT(32), "CR0: upper");
 	EXPECT_BROKEN(cr3, BIT(60), "CR3");
-	EXPECT_BROKEN(cr4, BIT(32), "CR4");
+	EXPECT_BROKEN(cr4, BIT(32), "CR4: upper");
+	EXPECT_BROKEN(cr4, CR4_PKE, "CR4: reserved");
+	EXPECT_BROKEN(g_pat, 2, "PAT");
 	EXPECT_BROKEN(dr7, BIT(32), "DR6 or DR7");
 	EXPECT_BROKEN(intercept_misc2, 0, "VMRUN");
 	EXPECT_BROKEN(asid, 0, "ASID");
@@ -229,15 +271,175 @@ static void broken_rules_are_named(void **state)
 	EXPECT_BROKEN(cr0, CR0_PG, "long mode without protection");
 }
 
+/* The rule is named; the exception that was to come still waits, and is told apart from none. */
 static void refused_entry(void **state)
+{
+	struct vmcb *b = vmcb_of(v);
+	struct vm_exit x;
+
+	fake_vendor_load(v);
+	hvm_start_flat32(v, 0x1000, 0, 0);
+	b->cr3 = BIT(60);
+	hvm->run(v, &x);
+	assert_true(x.reason == EXIT_FAILED && x.odd.code == ~0ull && !x.odd.undelivered);
+	broken[0] = 0;
+	assert_int_equal(hvm->check(v, note), 1);
+	assert_non_null(__builtin_strstr(broken, "CR3: beyond the CPU's addresses"));
+	hvm->inject_exception(v, 13, true, 0);
+	hvm->run(v, &x);
+	assert_true(x.reason == EXIT_FAILED && x.odd.undelivered);
+	/* TCG has it where it puts what was cut off. */
+	b->exitintinfo = b->eventinj;
+	b->eventinj = 0;
+	hvm->run(v, &x);
+	assert_true(x.reason == EXIT_FAILED && x.odd.undelivered && b->eventinj & EVENT_VALID);
+	assert_true(hvm_mend(v));
+	assert_false(hvm_mend(v));
+	check_state(v, "mended");
+	/* An exit that nobody knows, in the middle of an exception's delivery and otherwise. */
+	b->exitintinfo = EVENT_VALID | EVENT_EXCEPTION | 6;
+	next_exit = 0x123;
+	hvm->run(v, &x);
+	assert_true(x.reason == EXIT_UNKNOWN && x.odd.code == 0x123 && x.odd.undelivered);
+	b->exitintinfo = 0;
+	next_exit = 0x123;
+	hvm->run(v, &x);
+	assert_true(x.reason == EXIT_UNKNOWN && !x.odd.undelivered);
+	/* L and D in long mode: only emulators let guests come there. */
+	b->cr0 = CR0_PG | CR0_PE, b->cr4 = CR4_PAE, b->efer |= EFER_LME | EFER_LMA,
+	b->cs.attr = 0xe9b;
+	hvm->run(v, &x);
+	assert_int_equal(x.reason, EXIT_FAILED);
+	assert_true(hvm_mend(v));
+	check_state(v, "mended");
+	fake_vendor_load(NULL);
+}
+
+static void hostile_states(void **state)
+{
+	fake_vendor_hostile_states(v, check_state);
+}
+
+/* #DB with DR6.BS, as delivery would have left the debug registers. */
+static void a_step_is_a_debug_exception(void **state)
+{
+	struct vmcb *b = vmcb_of(v);
+	struct vm_exit x;
+
+	hvm_start_flat32(v, 0x1000, 0, 0);
+	b->dr7 |= DR7_GD;
+	v->hvm.regs.rip = 0xfffffffe;
+	v->hvm.regs.rflags = 2 | RFLAGS_TF | RFLAGS_RF;
+	next_exit = VMEXIT_INVD;
+	hvm->run(v, &x);
+	assert_true(x.reason == EXIT_RETRY && v->hvm.regs.rip == 0 &&
+		v->hvm.regs.rflags == (2 | RFLAGS_TF));
+	assert_true(b->eventinj == (EVENT_VALID | EVENT_EXCEPTION | 1) && b->dr6 & DR6_BS &&
+		!(b->dr7 & DR7_GD));
+	check_state(v, "a step");
+}
+
+/* ---- CR0.CD and CR0.NW ---- */
+
+static u64 cr0_wanted, cr0_while;
+static u32 exceptions_while;
+static u16 irq_while;
+static bool cut_step;
+
+/*
+ * MOV to CR0 in RAX, as the CPU executes it: by an exit if it is asked for one, else to the trap
+ * behind it.
+ */
+static void mov_cr0(struct vmcb *b)
+{
+	bool matters = b->intercept_cr & INTERCEPT_CR0_WRITE ||
+		(b->intercept_misc1 & INT1_CR0_SEL_WRITE &&
+			(b->cr0 ^ cr0_wanted) & ~(CR0_TS | CR0_MP));
+
+	if (matters) {
+		b->exitcode = b->intercept_cr & INTERCEPT_CR0_WRITE ? VMEXIT_CR0_WRITE
+								    : VMEXIT_CR0_SEL_WRITE;
+		return;
+	}
+	exceptions_while = b->intercept_exceptions;
+	irq_while = b->v_irq;
+	cr0_while = b->cr0;
+	if (cut_step) {
+		b->exitcode = VMEXIT_INTR;
+		return;
+	}
+	b->cr0 = cr0_wanted;
+	b->rip += 3;
+	b->exitcode = VMEXIT_HLT;
+	if (b->rflags & RFLAGS_TF) {
+		b->dr6 |= DR6_BS;
+		b->exitcode = VMEXIT_EXCP + 1;
+	}
+}
+
+static u32 write_guest_cr0(u64 value)
 {
 	struct vm_exit x;
 
-	fake_log_clear();
-	vmcb_of(v)->cr3 = BIT(60);
+	v->hvm.regs.rip = 0x1000;
+	cr0_wanted = value;
+	guest = mov_cr0;
 	hvm->run(v, &x);
-	assert_int_equal(x.reason, EXIT_FAILED);
-	assert_logged("CR3: beyond the CPU's addresses");
+	guest = NULL;
+	/* Whatever the guest wants, and whatever came between. */
+	assert_false(vmcb_of(v)->cr0 & (CR0_CD | CR0_NW));
+	assert_true(vmcb_of(v)->intercept_misc1 & INT1_CR0_SEL_WRITE);
+	assert_int_equal(vmcb_of(v)->intercept_exceptions, 1 << 1 | 1 << 17 | 1 << 18);
+	return x.reason;
+}
+
+static void caches_stay_on(void **state)
+{
+	struct vmcb *b = vmcb_of(v);
+	struct hvm_state s;
+	u64 dr6;
+
+	hvm_start_flat32(v, 0x1000, 0, 0);
+	dr6 = b->dr6;
+	/* TS is a guest's own. */
+	assert_int_equal(write_guest_cr0(b->cr0 | CR0_TS), EXIT_HLT);
+	assert_int_equal(write_guest_cr0(CR0_PE | CR0_ET | CR0_CD), EXIT_CR_WRITE);
+	assert_true(v->hvm.regs.rip == 0x1003 && v->hvm.regs.rflags == 2 && b->dr6 == dr6 &&
+		!b->eventinj);
+	assert_int_equal(exceptions_while, ~0u);
+	assert_int_equal(hvm->get_cr(v, HVM_CR0), CR0_PE | CR0_ET | CR0_CD);
+	/*
+	 * From now on even what changes nothing of the CPU's is seen; the guest's bits are there
+	 * while it executes.
+	 */
+	assert_true(b->intercept_cr == (INTERCEPT_CR0_READ | INTERCEPT_CR0_WRITE));
+	assert_int_equal(write_guest_cr0(CR0_PE | CR0_ET | CR0_CD | CR0_NW), EXIT_CR_WRITE);
+	assert_int_equal(cr0_while, CR0_PE | CR0_ET | CR0_CD);
+	hvm->get_state(v, &s);
+	assert_int_equal(s.cr0, CR0_PE | CR0_ET | CR0_CD | CR0_NW);
+	/*
+	 * The guest's own single-stepping goes on; an interrupt waits, and an exit that comes
+	 * between only costs another try.
+	 */
+	v->hvm.regs.rflags = 2 | RFLAGS_TF | RFLAGS_IF;
+	hvm->offer_interrupt(v, 0x31);
+	cut_step = true;
+	assert_int_equal(write_guest_cr0(CR0_PE | CR0_ET), EXIT_RETRY);
+	cut_step = false;
+	assert_true(v->hvm.regs.rip == 0x1000 &&
+		v->hvm.regs.rflags == (2 | RFLAGS_TF | RFLAGS_IF) && !irq_while && b->v_irq);
+	assert_int_equal(write_guest_cr0(CR0_PE | CR0_ET), EXIT_CR_WRITE);
+	assert_true(b->dr6 & DR6_BS && b->eventinj == (EVENT_VALID | EVENT_EXCEPTION | 1) &&
+		!b->intercept_cr);
+	assert_int_equal(hvm->get_cr(v, HVM_CR0), CR0_PE | CR0_ET);
+	/* NW alone an emulator lets pass, and VMRUN refuses. */
+	v->hvm.regs.rflags = 2;
+	assert_int_equal(write_guest_cr0(CR0_PE | CR0_ET | CR0_NW), EXIT_CR_WRITE);
+	check_state(v, "NW without CD");
+	/* As the toolstack sets it, and INIT. */
+	hvm_reset(v);
+	assert_int_equal(hvm->get_cr(v, HVM_CR0), CR0_ET | CR0_CD | CR0_NW);
+	assert_int_equal(b->cr0, CR0_ET);
 }
 
 int main(void)
@@ -252,6 +454,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(permission_maps, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(broken_rules_are_named, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(refused_entry, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(hostile_states, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_step_is_a_debug_exception, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(caches_stay_on, set_up, tear_down),
 	};
 
 	fake_memory_init(4096);

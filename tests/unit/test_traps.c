@@ -14,7 +14,8 @@
 __asm__(".pushsection .data\n.globl image_start, text_end, ex_table, ex_table_end, ksym_count, ksym_table, ksym_names\n"
 	"ex_table: .quad 0x1234, 0x5678\nex_table_end:\nimage_start:\ntext_end:\nksym_names:\nksym_count: .long 0\nksym_table: .skip 8\n.popsection");
 
-u64 fake_cr[5], fake_dr[8];
+u64 fake_cr[5];
+_Thread_local u64 fake_dr[8];
 static bool in_service[256];
 static unsigned eois, devices;
 

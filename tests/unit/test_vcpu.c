@@ -110,7 +110,7 @@ static int set_up(void **state)
 	d->evtchn.max_port = 1023;
 	spin_init(&d->lock, LOCK_DOMAIN);
 	for (u32 i = 0; i < VCPUS; i++)
-		assert_int_equal(vcpu_create(d, i, NULL), 0);
+		assert_int_equal(vcpu_create(d, i), 0);
 	v = d->vcpu[0];
 	v->pause_flags = 0;
 	return 0;
@@ -143,8 +143,8 @@ static long call(struct vcpu *by, hypercall_fn *fn, u64 a0, u64 a1, void *arg)
 
 static void a_new_one_is_down(void **state)
 {
-	assert_int_equal(vcpu_create(d, 1, NULL), -EINVAL);
-	assert_int_equal(vcpu_create(d, VCPUS, NULL), -EINVAL);
+	assert_int_equal(vcpu_create(d, 1), -EINVAL);
+	assert_int_equal(vcpu_create(d, VCPUS), -EINVAL);
 	assert_true(d->vcpu[1]->pause_flags == VCPU_DOWN && d->vcpu[1]->wait_for_sipi);
 	assert_ptr_equal(d->vcpu[31]->info, &d->shared->vcpu_info[31]);
 	assert_ptr_equal(d->vcpu[32]->info, &d->vcpu[32]->dummy_info);

@@ -1,4 +1,4 @@
-/* units: arch/x86/vmx/vmx.c arch/x86/vmx/vcpu.c arch/x86/vmx/state.c arch/x86/vmx/capabilities.c arch/x86/vmx/permissions.c arch/x86/vmx/check.c arch/x86/hvm.c mm/pt.c mm/p2m.c mm/buddy.c mm/heap.c tests/unit/fake_vendor.c tests/unit/fake_vmx.c tests/unit/check_vmx.c arch/x86/complete.c */
+/* units: arch/x86/vmx/vmx.c arch/x86/vmx/vcpu.c arch/x86/vmx/state.c arch/x86/vmx/capabilities.c arch/x86/vmx/permissions.c arch/x86/permissions.c arch/x86/vmx/check.c arch/x86/hvm.c mm/pt.c mm/p2m.c mm/buddy.c mm/heap.c tests/unit/fake_vendor.c tests/unit/fake_vmx.c tests/unit/check_vmx.c arch/x86/complete.c */
 /* VMX over a software VMCS: what a CPU must have, that every state passes the rules of VM entry, and how exits are read. */
 #include "tests/unit/fake_vendor.h"
 #include <stdio.h>
@@ -199,6 +199,10 @@ static const struct { u64 field, value; const char *rule; } wrong[] = {
 	{ GUEST_RIP, BIT(32), "RIP" }, { GUEST_RFLAGS, 0, "RFLAGS: reserved" }, { GUEST_ACTIVITY, 1, "activity" },
 	{ GUEST_INTERRUPTIBILITY, 4, "interruptibility: reserved" }, { GUEST_INTERRUPTIBILITY, 3, "interruptibility: STI and" },
 	{ GUEST_INTERRUPTIBILITY, 1, "interruptibility: blocked by STI" }, { VMCS_LINK_POINTER, 0, "VMCS link" },
+	{ GUEST_PENDING_DEBUG, BIT(11), "pending debug exceptions: reserved" }, { GUEST_PENDING_DEBUG, BIT(16), "pending debug exceptions: RTM" },
+	{ GUEST_CR4, CR4_VMXE | BIT(23), "CR4: bits that the CPU lacks" }, { SEG_FIELD(GUEST_ACCESS, SEG_CS), 0xc0fb, "CS: DPL unlike" },
+	{ SEG_FIELD(GUEST_ACCESS, SEG_CS), 0xc0ff, "CS: conforming" }, { SEG_FIELD(GUEST_ACCESS, SEG_TR), 0x2008b, "TR: access" },
+	{ SEG_FIELD(GUEST_ACCESS, SEG_LDTR), 0x20082, "LDTR: access" }, { SEG_FIELD(GUEST_ACCESS, SEG_CS), 0x1c09b, "segment: access" },
 };
 
 /* ---- what both vendors share (arch/x86/hvm.c) ---- */
@@ -380,7 +384,7 @@ static void exits(void **state)
 	assert_int_equal(run(VMX_VMXON, 0), EXIT_UNDEFINED);
 	assert_int_equal(run(VMX_INVEPT, 0), EXIT_UNDEFINED);
 	assert_int_equal(run(9, 0), EXIT_UNKNOWN);
-	assert_int_equal(x.code, 9);
+	assert_int_equal(x.odd.code, 9);
 	v->hvm.regs.rip = 0x1000;
 	vmwrite(GUEST_RIP, 0x1000);
 	assert_int_equal(run(VMX_WBINVD, 0), EXIT_RETRY);
@@ -419,12 +423,12 @@ static void control_registers(void **state)
 	assert_int_equal(run(VMX_CR_ACCESS, 8 | 1 << 4 | 6 << 8), EXIT_RETRY);
 	assert_int_equal(v->hvm.regs.rsi, 9);
 	v->hvm.regs.rsi = 16;
-	run(VMX_CR_ACCESS, 8 | 6 << 8);
-	assert_int_equal(vmread(ENTRY_INTERRUPTION), EVENT_VALID | EVENT_EXCEPTION | EVENT_HAS_ERROR | 13);
+	assert_int_equal(run(VMX_CR_ACCESS, 8 | 6 << 8), EXIT_EXCEPTION);
+	assert_true(x.exc.vector == 13 && !x.exc.error);
 	/* CR4 with VMXE. */
 	v->hvm.regs.rax = CR4_VMXE;
-	assert_int_equal(run(VMX_CR_ACCESS, 4), EXIT_RETRY);
-	assert_int_equal(vmread(ENTRY_INTERRUPTION), EVENT_VALID | EVENT_EXCEPTION | EVENT_HAS_ERROR | 13);
+	assert_int_equal(run(VMX_CR_ACCESS, 4), EXIT_EXCEPTION);
+	assert_true(x.exc.vector == 13 && !x.exc.error);
 	assert_int_equal(hvm->get_cr(v, HVM_CR4), 0);
 	/* With MCE, from RBX: it sees what it has set; the CPU always has it on, since a machine check were a shutdown otherwise. */
 	assert_true(vmread(CR4_MASK) & CR4_MCE && vmread(GUEST_CR4) & CR4_MCE);
@@ -440,8 +444,7 @@ static void control_registers(void **state)
 	assert_true(vmread(GUEST_CR4) & CR4_MCE);
 	/* What guests don't have is no more allowed for it. */
 	v->hvm.regs.rbx = CR4_MCE | CR4_PAE | CR4_VMXE;
-	run(VMX_CR_ACCESS, 4 | 3 << 8);
-	assert_int_equal(vmread(ENTRY_INTERRUPTION), EVENT_VALID | EVENT_EXCEPTION | EVENT_HAS_ERROR | 13);
+	assert_int_equal(run(VMX_CR_ACCESS, 4 | 3 << 8), EXIT_EXCEPTION);
 	assert_int_equal(hvm->get_cr(v, HVM_CR4), 0);
 }
 
@@ -529,24 +532,86 @@ static void translations(void **state)
 	assert_int_equal(vmread(VPID), 1);
 }
 
-/* INVD and INT1, as the last bytes below 4 GiB of 32-bit code. */
-static void rip_wraps(void **state)
-{
-	vmwrite(GUEST_RIP, v->hvm.regs.rip = 0xfffffffe);
-	assert_int_equal(run(VMX_INVD, 0), EXIT_RETRY);
-	assert_int_equal(v->hvm.regs.rip, 0);
-	vmwrite(GUEST_RIP, v->hvm.regs.rip = 0xffffffff);
-	vmwrite(EXIT_INTERRUPTION, EVENT_VALID | EVENT_ICEBP | 1);
-	assert_int_equal(run(VMX_EXCEPTION, 0), EXIT_EXCEPTION);
-	assert_int_equal(v->hvm.regs.rip, 1);
-}
-
 static void refused_entry(void **state)
 {
-	fake_log_clear();
+	struct vmx_vcpu *vx = v->hvm.vendor;
+
 	vmwrite(GUEST_CR3, BIT(60));
 	assert_int_equal(run(VMX_CPUID, 0), EXIT_FAILED);
-	assert_logged("CR3: beyond the CPU's addresses");
+	assert_true(x.odd.code == (EXIT_ENTRY_FAILED | 33) && !x.odd.undelivered);
+	broken[0] = 0;
+	assert_int_equal(hvm->check(v, note), 1);
+	assert_non_null(__builtin_strstr(broken, "CR3: beyond the CPU's addresses"));
+	hvm->inject_exception(v, 13, true, 0);
+	assert_int_equal(run(VMX_CPUID, 0), EXIT_FAILED);
+	assert_true(x.odd.undelivered);
+	assert_true(hvm_mend(v));
+	assert_false(hvm_mend(v));
+	assert_int_equal(run(VMX_CPUID, 0), EXIT_CPUID);
+	/* Each that can be put right is. */
+	static const struct { u64 field, value; } bad[] = {
+		{ GUEST_INTERRUPTIBILITY, BLOCKED_BY_STI | BLOCKED_BY_MOV_SS | BLOCKED_BY_NMI }, { GUEST_INTERRUPTIBILITY, 4 }, { GUEST_PENDING_DEBUG, BIT(11) },
+		{ GUEST_ACTIVITY, 3 }, { GUEST_DR7, BIT(32) | 0x400 },
+	};
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+		vmwrite(bad[i].field, bad[i].value);
+		assert_int_equal(run(VMX_CPUID, 0), EXIT_FAILED);
+		assert_true(hvm_mend(v));
+		assert_int_equal(vx->blocked, vmread(GUEST_INTERRUPTIBILITY));
+		assert_int_equal(run(VMX_CPUID, 0), EXIT_CPUID);
+	}
+	v->hvm.regs.rip = BIT(32) | 2;
+	assert_int_equal(run(VMX_CPUID, 0), EXIT_FAILED);
+	assert_true(hvm_mend(v) && v->hvm.regs.rip == 2);
+	assert_int_equal(run(VMX_CPUID, 0), EXIT_CPUID);
+	/* An exit that nobody knows, in the middle of an exception's delivery and otherwise. */
+	next_exit.vectoring = EVENT_VALID | EVENT_EXCEPTION | 6;
+	assert_int_equal(run(9, 0), EXIT_UNKNOWN);
+	assert_true(x.odd.undelivered);
+	next_exit.vectoring = 0;
+	assert_int_equal(run(9, 0), EXIT_UNKNOWN);
+	assert_false(x.odd.undelivered);
+}
+
+static void hostile_states(void **state)
+{
+	struct vcpu *other = fake_vendor_vcpu(false);
+
+	fake_vendor_load(other);        /* once, for its host state */
+	fake_vendor_load(v);
+	fake_vendor_hostile_states(other, check_state);
+	fake_vendor_vcpu_free(other);
+}
+
+/*
+ * As the log of the attack had it: 32-bit code of a process, in long mode. And #DB behind an
+ * instruction, with what MOV SS has left pending.
+ */
+static void instructions_end(void **state)
+{
+	struct cpu_regs *r = &v->hvm.regs;
+
+	vmwrite(GUEST_RIP, r->rip = 0xfffffffe);
+	assert_int_equal(run(VMX_INVD, 0), EXIT_RETRY);
+	assert_int_equal(r->rip, 0);
+	vmwrite(GUEST_RIP, r->rip = 0xffffffff);
+	vmwrite(EXIT_INTERRUPTION, EVENT_VALID | EVENT_ICEBP | 1);
+	next_exit.length = 1;
+	assert_int_equal(run(VMX_EXCEPTION, 0), EXIT_EXCEPTION);
+	assert_int_equal(r->rip, 1);
+	vmwrite(GUEST_DR7, 0x400 | DR7_GD);
+	vmwrite(GUEST_PENDING_DEBUG, PENDING_BREAKPOINT | 2);
+	write_dr6(0xffff0ff1);
+	r->rip = 0x1000;
+	r->rflags = 2 | RFLAGS_TF;
+	hvm_complete(v, r, 2);
+	assert_int_equal(vmread(ENTRY_INTERRUPTION), EVENT_VALID | EVENT_EXCEPTION | 1);
+	assert_true(read_dr6() == (0xffff0ff2 | DR6_BS) && vmread(GUEST_DR7) == 0x400 && r->rip == 0x1002);
+	/* An interrupt waits for its turn. */
+	r->rflags |= RFLAGS_IF;
+	hvm->offer_interrupt(v, 0x31);
+	assert_false(hvm->took_interrupt(v));
+	assert_int_equal(run(VMX_CPUID, 0), EXIT_CPUID);
 }
 
 /* A bit for each port and MSR, two for the latter. */
@@ -586,8 +651,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(control_registers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(events, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(translations, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(rip_wraps, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(refused_entry, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(hostile_states, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(instructions_end, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(permission_maps, set_up, tear_down),
 	};
 

@@ -2,6 +2,7 @@
 . /tests/lib.sh
 
 check "dom0: runs on VMX" grep -q GenuineIntel /proc/cpuinfo
+/tests/process
 check "dom0: has its disk" mountpoint -q /guests
 
 before=$(free_memory)

@@ -8,12 +8,9 @@
 	.macro enter name, after, before, behind
 	.globl \name
 \name:
-	pushq %rbp
-	pushq %rbx
-	pushq %r12
-	pushq %r13
-	pushq %r14
-	pushq %r15
+	.irp r, rbp, rbx, r12, r13, r14, r15
+	pushq %\r
+	.endr
 	pushq %rdx
 	pushq %rsi
 	\before
@@ -25,14 +22,9 @@
 	movq 24(%rsi), %rbx
 	movq 40(%rsi), %rbp
 	movq 56(%rsi), %rdi
-	movq 64(%rsi), %r8
-	movq 72(%rsi), %r9
-	movq 80(%rsi), %r10
-	movq 88(%rsi), %r11
-	movq 96(%rsi), %r12
-	movq 104(%rsi), %r13
-	movq 112(%rsi), %r14
-	movq 120(%rsi), %r15
+	.irp n, 8, 9, 10, 11, 12, 13, 14, 15
+	movq 8 * \n(%rsi), %r\n
+	.endr
 	movq 48(%rsi), %rsi
 	vmload %rax
 	vmrun %rax
@@ -46,35 +38,23 @@
 	movq %rbx, 24(%rsi)
 	movq %rbp, 40(%rsi)
 	movq %rdi, 56(%rsi)
-	movq %r8, 64(%rsi)
-	movq %r9, 72(%rsi)
-	movq %r10, 80(%rsi)
-	movq %r11, 88(%rsi)
-	movq %r12, 96(%rsi)
-	movq %r13, 104(%rsi)
-	movq %r14, 112(%rsi)
-	movq %r15, 120(%rsi)
+	.irp n, 8, 9, 10, 11, 12, 13, 14, 15
+	movq %r\n, 8 * \n(%rsi)
+	.endr
 	popq 48(%rsi)
 	/* Values the guest left in registers must not steer our speculation; the others are popped below. */
-	xorl %ecx, %ecx
-	xorl %edx, %edx
-	xorl %edi, %edi
-	xorl %r8d, %r8d
-	xorl %r9d, %r9d
-	xorl %r10d, %r10d
-	xorl %r11d, %r11d
+	.irp r, ecx, edx, edi, r8d, r9d, r10d, r11d
+	xorl %\r, %\r
+	.endr
 	\behind
 	popq %rsi
 	popq %rax
 	vmload %rax
 	cli
 	stgi
-	popq %r15
-	popq %r14
-	popq %r13
-	popq %r12
-	popq %rbx
-	popq %rbp
+	.irp r, r15, r14, r13, r12, rbx, rbp
+	popq %\r
+	.endr
 	ret
 	.endm
 

@@ -21,7 +21,7 @@ static struct vmcb_seg pack(const struct hvm_segment *s)
 #define SEGMENTS(X) \
 	X(ES, es) X(CS, cs) X(SS, ss) X(DS, ds) X(FS, fs) X(GS, gs) X(TR, tr) X(LDTR, ldtr) X(GDTR, gdtr) X(IDTR, idtr)
 #define SCALARS(X) \
-	X(cr0) X(cr2) X(cr3) X(cr4) X(dr6) X(dr7) X(star) X(lstar) X(cstar) X(sfmask) X(kernel_gs_base) \
+	X(cr2) X(cr3) X(cr4) X(dr6) X(dr7) X(star) X(lstar) X(cstar) X(sfmask) X(kernel_gs_base) \
 	X(sysenter_cs) X(sysenter_esp) X(sysenter_eip)
 
 void svm_get_state(const struct vcpu *v, struct hvm_state *s)
@@ -34,6 +34,7 @@ void svm_get_state(const struct vcpu *v, struct hvm_state *s)
 #define X(f) s->f = b->f;
 	SCALARS(X)
 #undef X
+	s->cr0 = svm_get_cr0(v->hvm.vendor);
 	s->efer = b->efer & ~EFER_SVME;
 }
 
@@ -47,6 +48,7 @@ void svm_set_state(struct vcpu *v, const struct hvm_state *s)
 #define X(f) b->f = s->f;
 	SCALARS(X)
 #undef X
+	svm_set_cr0(v->hvm.vendor, s->cr0);
 	b->efer = s->efer | EFER_SVME;
 	b->cpl = s->seg[HVM_SEG_SS].ar >> 5 & 3;
 	b->interrupt_shadow = 0;

@@ -36,10 +36,9 @@ static bool on_tcg;             /* [I] */
 static struct svm_cpu svm_cpu[NR_CPUS];     /* [c] */
 
 /* enter.S: two variants, of which one is chosen, and where each comes back to. */
-typedef void enter_fn(u64 vmcb_pa, struct cpu_regs *regs, u64 host_pa);
-enter_fn svm_enter_plain, svm_enter_guarded;
+svm_enter_fn svm_enter_plain, svm_enter_guarded;
 extern char svm_after_vmrun_plain[], svm_after_vmrun_guarded[];
-static enter_fn *svm_enter;     /* [I] */
+svm_enter_fn *svm_enter;        /* [I] */
 
 static struct svm_vcpu *svm_of(const struct vcpu *v) { return v->hvm.vendor; }
 static struct vmcb *vmcb_of(const struct vcpu *v) { return svm_of(v)->vmcb; }
@@ -95,64 +94,31 @@ static void set_intercepts(struct vmcb *b, bool privileged)
 {
 	/* #DB and #AC can be raised without end by the guest's own tables: intercepted, so that no loop escapes us. #MC is the host's. */
 	b->intercept_exceptions = 1u << 1 | 1u << 17 | 1u << 18;
-	b->intercept_misc1 = INT1_INTR | INT1_NMI | INT1_SMI | INT1_INIT | INT1_RDPMC | INT1_CPUID | INT1_INVD | INT1_HLT |
-			     INT1_INVLPGA | INT1_IOIO | INT1_MSR | INT1_FERR | INT1_SHUTDOWN;
+	b->intercept_misc1 = INT1_INTR | INT1_NMI | INT1_SMI | INT1_INIT | INT1_CR0_SEL_WRITE | INT1_RDPMC |
+			     INT1_CPUID | INT1_INVD | INT1_HLT | INT1_INVLPGA | INT1_IOIO | INT1_MSR | INT1_FERR |
+			     INT1_SHUTDOWN;
 	b->intercept_misc2 = INT2_VMRUN | INT2_VMMCALL | INT2_VMLOAD | INT2_VMSAVE | INT2_STGI | INT2_CLGI | INT2_SKINIT |
 			     INT2_MONITOR | INT2_MWAIT | INT2_MWAIT_ARMED | INT2_XSETBV | INT2_RDPRU |
 			     (privileged ? 0 : INT2_WBINVD);
 }
 
-static int svm_vcpu_init(struct vcpu *v)
+static void svm_vcpu_init(struct vcpu *v)
 {
-	struct svm_vcpu *s = kzalloc(sizeof(*s));
+	struct svm_vcpu *s = svm_of(v);
 
-	if (!s)
-		return -ENOMEM;
-	s->vmcb = page_alloc_zeroed();
-	if (!s->vmcb) {
-		kfree(s);
-		return -ENOMEM;
-	}
+	s->vmcb = v->hvm.control;
 	s->pa = virt_to_phys(s->vmcb);
-	v->hvm.vendor = s;
-
 	set_intercepts(s->vmcb, v->domain->privileged);
 	s->vmcb->iopm_pa = svm_iopm(v->domain);
 	s->vmcb->msrpm_pa = svm_msrpm();
 	s->vmcb->v_masking = 1;
 	s->vmcb->np_enable = 1;
 	s->vmcb->n_cr3 = v->domain->p2m.root.v << PAGE_SHIFT;
-	return 0;
 }
 
-static void svm_vcpu_destroy(struct vcpu *v)
-{
-	if (!v->hvm.vendor)
-		return;
-	page_free_virt(svm_of(v)->vmcb);
-	kfree(v->hvm.vendor);
-	v->hvm.vendor = NULL;
-}
-
-static void svm_vcpu_load(struct vcpu *v)
-{
-	struct svm_vcpu *s = svm_of(v);
-
-	write_dr0(s->dr[0]);
-	write_dr1(s->dr[1]);
-	write_dr2(s->dr[2]);
-	write_dr3(s->dr[3]);
-}
-
-static void svm_vcpu_save(struct vcpu *v)
-{
-	struct svm_vcpu *s = svm_of(v);
-
-	s->dr[0] = read_dr0();
-	s->dr[1] = read_dr1();
-	s->dr[2] = read_dr2();
-	s->dr[3] = read_dr3();
-}
+/* All that a vCPU's place has is in the VMCB or in hvm.c. */
+static void svm_vcpu_load(struct vcpu *v __unused) { }
+static void svm_vcpu_save(struct vcpu *v __unused) { }
 
 /* A fresh ASID is a flush: no entry carries it. When they run out, all are flushed and start again (APM 15.16). */
 static void assign_asid(struct vcpu *v, struct vmcb *b)
@@ -168,7 +134,8 @@ static void assign_asid(struct vcpu *v, struct vmcb *b)
 	}
 	b->asid = p->asid_next++;
 	v->hvm.asid_cpu = p->cpu;
-	v->hvm.asid_generation = p->asid_generation;
+	/* After a flush the next entry takes another, and with it the order to flush goes. */
+	v->hvm.asid_generation = b->tlb_control ? 0 : p->asid_generation;
 }
 
 /*
@@ -228,6 +195,16 @@ static void svm_inject_exception(struct vcpu *v, u8 vector, bool has_error, u32 
 	vmcb_of(v)->eventinj = EVENT_VALID | EVENT_EXCEPTION | vector | (has_error ? EVENT_HAS_ERROR | (u64)error << 32 : 0);
 }
 
+/* Injection leaves the debug registers to us (APM 15.20), and DebugCtl.BTF guests can't set. */
+static void svm_inject_step(struct vcpu *v)
+{
+	struct vmcb *b = vmcb_of(v);
+
+	b->dr6 |= DR6_BS;
+	b->dr7 &= ~DR7_GD;
+	svm_inject_exception(v, 1, false, 0);
+}
+
 /* NMIs are blocked from one until its IRET, which is intercepted meanwhile (APM 15.21.9). */
 static bool svm_inject_nmi(struct vcpu *v)
 {
@@ -265,18 +242,17 @@ static void decode_io(struct vmcb *b, struct vm_exit *x)
 	x->io.size = info >> 4 & 7;
 }
 
-static void print_broken(const char *rule)
-{
-	printk(LOG_ERR "  VMRUN check: %s\n", rule);
-}
+static bool is_refused(const struct vmcb *b) { return b->exitcode == ~0ull || b->exitcode == ~0u; /* as TCG has it */ }
 
-/* The control block was refused: it is as it was, and the log says what is wrong with it. */
-static void entry_failed(const struct vmcb *b, struct vm_exit *x)
+/*
+ * A refused entry (which leaves the VMCB as it is; TCG: with the event where cut-off ones are), or
+ * an exit that isn't known here.
+ */
+static void decode_odd(const struct vmcb *b, struct vm_exit *x)
 {
-	x->reason = EXIT_FAILED;
-	x->code = b->exitcode;
-	if (!svm_check_entry(b, print_broken))
-		printk(LOG_ERR "  none of the checks known here finds fault\n");
+	x->reason = is_refused(b) ? EXIT_FAILED : EXIT_UNKNOWN;
+	x->odd.code = b->exitcode;
+	x->odd.undelivered = (b->eventinj & (EVENT_VALID | EVENT_TYPE)) == (EVENT_VALID | EVENT_EXCEPTION);
 }
 
 static void decode(struct vcpu *v, struct vmcb *b, struct vm_exit *x)
@@ -316,7 +292,7 @@ static void decode(struct vcpu *v, struct vmcb *b, struct vm_exit *x)
 	case VMEXIT_INVD:
 	case VMEXIT_WBINVD:
 		/* Caches stay coherent without the guest's help. */
-		hvm_advance(v, &v->hvm.regs, insn_len(b, 2));
+		hvm_complete(v, &v->hvm.regs, insn_len(b, 2));
 		x->reason = EXIT_RETRY;
 		break;
 	case VMEXIT_XSETBV: x->reason = EXIT_XSETBV; x->len = insn_len(b, 3); break;
@@ -332,10 +308,29 @@ static void decode(struct vcpu *v, struct vmcb *b, struct vm_exit *x)
 	case VMEXIT_INVLPGA:
 	case VMEXIT_RDPRU:
 	case VMEXIT_RDPMC: x->reason = EXIT_UNDEFINED; break;
-	case 0xffffffffull:     /* as TCG has it */
-	case ~0ull: entry_failed(b, x); break;
-	default: x->reason = EXIT_UNKNOWN; x->code = code;
+	case VMEXIT_CR0_READ:
+	case VMEXIT_CR0_WRITE:
+	case VMEXIT_CR0_SEL_WRITE: svm_step_cr0(v, svm_cpu[cpu_id()].host_pa, x); break;
+	default: decode_odd(b, x);
 	}
+}
+
+void svm_save_registers(struct cpu_regs *r, const struct vmcb *b)
+{
+	r->rax = b->rax;
+	r->rsp = b->rsp;
+	r->rip = b->rip;
+	r->rflags = b->rflags;
+}
+
+/*
+ * An event cut off in the middle of its delivery is delivered again (APM 15.7.2, 15.20); an
+ * interrupt is offered again. That of a refused entry still waits.
+ */
+static void end_event(struct vmcb *b)
+{
+	if (!is_refused(b) || !(b->eventinj & EVENT_VALID))
+		b->eventinj = cut_off_interrupt(b->exitintinfo) ? 0 : b->exitintinfo;
 }
 
 static void svm_run(struct vcpu *v, struct vm_exit *x)
@@ -356,14 +351,9 @@ static void svm_run(struct vcpu *v, struct vm_exit *x)
 	b->rip = r->rip;
 	b->rflags = r->rflags;
 	svm_enter(s->pa, r, svm_cpu[p->cpu].host_pa);
-	r->rax = b->rax;
-	r->rsp = b->rsp;
-	r->rip = b->rip;
-	r->rflags = b->rflags;
-	b->tlb_control = 0;
-	/* An event cut off in the middle of its delivery is delivered again (APM 15.7.2, 15.20); an interrupt is offered again. */
+	svm_save_registers(r, b);
 	if (unlikely((b->exitintinfo | b->eventinj) & EVENT_VALID))
-		b->eventinj = cut_off_interrupt(b->exitintinfo) ? 0 : b->exitintinfo;
+		end_event(b);
 	decode(v, b, x);
 }
 
@@ -372,7 +362,7 @@ static u64 svm_get_cr(const struct vcpu *v, int which)
 	const struct vmcb *b = vmcb_of(v);
 
 	switch (which) {
-	case HVM_CR0: return b->cr0;
+	case HVM_CR0: return svm_get_cr0(svm_of(v));
 	case HVM_CR2: return b->cr2;
 	case HVM_CR3: return b->cr3;
 	case HVM_CR4: return b->cr4;
@@ -388,6 +378,11 @@ static void svm_set_efer(struct vcpu *v, u64 efer)
 }
 
 static void svm_set_pat(struct vcpu *v, u64 pat) { vmcb_of(v)->g_pat = pat; }
+
+static unsigned svm_check(const struct vcpu *v, void (*broken)(const char *rule))
+{
+	return svm_check_entry(vmcb_of(v), broken);
+}
 
 static int svm_cpl(const struct vcpu *v) { return vmcb_of(v)->cpl; }
 
@@ -418,25 +413,10 @@ static const struct hvm_constant_msr constant_msrs[] = {
 
 const struct hvm_ops svm_ops = {
 	.name = "SVM",
+	.vcpu_size = sizeof(struct svm_vcpu),
 	.hypercall_insn = { 0x0f, 0x01, 0xd9 },
 	.constant_msrs = constant_msrs,
-	.probe = svm_probe,
-	.cpu_enable = svm_cpu_enable,
-	.domain_init = svm_domain_init,
-	.vcpu_init = svm_vcpu_init,
-	.vcpu_destroy = svm_vcpu_destroy,
-	.vcpu_load = svm_vcpu_load,
-	.vcpu_save = svm_vcpu_save,
-	.run = svm_run,
-	.offer_interrupt = svm_offer_interrupt,
-	.took_interrupt = svm_took_interrupt,
-	.inject_exception = svm_inject_exception,
-	.inject_nmi = svm_inject_nmi,
-	.get_cr = svm_get_cr,
-	.set_efer = svm_set_efer,
-	.set_pat = svm_set_pat,
-	.get_state = svm_get_state,
-	.set_state = svm_set_state,
-	.cpl = svm_cpl,
-	.dump = svm_dump,
+#define X(ret, op, args) .op = svm_##op,
+	HVM_OPS(X)
+#undef X
 };

@@ -8,11 +8,13 @@ struct vcpu;
 struct domain;
 struct hvm_state;
 struct vmcb;
+struct vm_exit;
+struct cpu_regs;
 
 struct svm_vcpu {
 	struct vmcb *vmcb;
 	u64 pa;             /* of the VMCB */
-	u64 dr[4];
+	u64 cr0_caching;    /* the guest's CD and NW, which the VMCB's CR0 never has */
 	bool nmi_blocked;
 	bool offered;
 	u8 held;            /* offers held back in a row, */
@@ -25,7 +27,20 @@ u64 svm_iopm(const struct domain *d);
 u64 svm_msrpm(void);
 void svm_get_state(const struct vcpu *v, struct hvm_state *s);
 void svm_set_state(struct vcpu *v, const struct hvm_state *s);
-/* Calls `broken` with each rule of APM 15.5.1 that the VMCB breaks; returns how many. */
+/* CR0 as the guest sees it. */
+u64 svm_get_cr0(const struct svm_vcpu *s);
+void svm_set_cr0(struct svm_vcpu *s, u64 cr0);
+/*
+ * An access to CR0 has exited: carries it out. For VMRUN the machine address of the host's block.
+ */
+void svm_step_cr0(struct vcpu *v, u64 host_pa, struct vm_exit *x);
+/* VMRUN, and back. */
+typedef void svm_enter_fn(u64 vmcb_pa, struct cpu_regs *regs, u64 host_pa);
+extern svm_enter_fn *svm_enter;
+/* After an exit: the registers that the VMCB has. */
+void svm_save_registers(struct cpu_regs *r, const struct vmcb *b);
+
+/* Calls `broken` with each rule of APM 15.5.1 that the state breaks; returns how many. */
 unsigned svm_check_entry(const struct vmcb *b, void (*broken)(const char *rule));
 
 #endif

@@ -54,9 +54,12 @@ _Static_assert(offsetof(struct vmcb, cr2) == 0x640, "APM B.2");
 _Static_assert(offsetof(struct vmcb, g_pat) == 0x668, "APM B.2");
 _Static_assert(sizeof(struct vmcb) == 4096, "APM B");
 
+/* intercept_cr, APM B.1 offset 000h */
+enum { INTERCEPT_CR0_READ = 1u << 0, INTERCEPT_CR0_WRITE = 1u << 16 };
 /* intercept_misc1, APM B.1 offset 00Ch */
 enum {
-	INT1_INTR = 1u << 0, INT1_NMI = 1u << 1, INT1_SMI = 1u << 2, INT1_INIT = 1u << 3, INT1_VINTR = 1u << 4, INT1_RDPMC = 1u << 15,
+	INT1_INTR = 1u << 0, INT1_NMI = 1u << 1, INT1_SMI = 1u << 2, INT1_INIT = 1u << 3, INT1_VINTR = 1u << 4,
+	INT1_CR0_SEL_WRITE = 1u << 5, INT1_RDPMC = 1u << 15,
 	INT1_CPUID = 1u << 18, INT1_IRET = 1u << 20, INT1_INVD = 1u << 22, INT1_HLT = 1u << 24, INT1_INVLPGA = 1u << 26,
 	INT1_IOIO = 1u << 27, INT1_MSR = 1u << 28, INT1_FERR = 1u << 30, INT1_SHUTDOWN = 1u << 31,
 };
@@ -69,7 +72,8 @@ enum {
 
 /* Exit codes, APM appendix C */
 enum {
-	VMEXIT_EXCP = 0x40, VMEXIT_INTR = 0x60, VMEXIT_NMI = 0x61, VMEXIT_SMI = 0x62, VMEXIT_INIT = 0x63, VMEXIT_VINTR = 0x64,
+	VMEXIT_CR0_READ = 0x00, VMEXIT_CR0_WRITE = 0x10, VMEXIT_EXCP = 0x40, VMEXIT_INTR = 0x60, VMEXIT_NMI = 0x61, VMEXIT_SMI = 0x62,
+	VMEXIT_INIT = 0x63, VMEXIT_VINTR = 0x64, VMEXIT_CR0_SEL_WRITE = 0x65,
 	VMEXIT_RDPMC = 0x6f, VMEXIT_CPUID = 0x72, VMEXIT_IRET = 0x74, VMEXIT_INVD = 0x76, VMEXIT_HLT = 0x78, VMEXIT_INVLPGA = 0x7a,
 	VMEXIT_IOIO = 0x7b, VMEXIT_MSR = 0x7c, VMEXIT_FERR = 0x7e, VMEXIT_SHUTDOWN = 0x7f, VMEXIT_VMRUN = 0x80, VMEXIT_VMMCALL = 0x81,
 	VMEXIT_VMLOAD = 0x82, VMEXIT_VMSAVE = 0x83, VMEXIT_STGI = 0x84, VMEXIT_CLGI = 0x85, VMEXIT_SKINIT = 0x86, VMEXIT_WBINVD = 0x89,

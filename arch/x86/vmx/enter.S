@@ -8,12 +8,9 @@
 	.macro enter name, exit, before, behind
 	.globl \name
 \name:
-	pushq %rbp
-	pushq %rbx
-	pushq %r12
-	pushq %r13
-	pushq %r14
-	pushq %r15
+	.irp r, rbp, rbx, r12, r13, r14, r15
+	pushq %\r
+	.endr
 	pushq %rdi
 	\before
 	movl $0x6c14, %eax              /* HOST_RSP */
@@ -25,14 +22,9 @@
 	movq 24(%rdi), %rbx
 	movq 40(%rdi), %rbp
 	movq 48(%rdi), %rsi
-	movq 64(%rdi), %r8
-	movq 72(%rdi), %r9
-	movq 80(%rdi), %r10
-	movq 88(%rdi), %r11
-	movq 96(%rdi), %r12
-	movq 104(%rdi), %r13
-	movq 112(%rdi), %r14
-	movq 120(%rdi), %r15
+	.irp n, 8, 9, 10, 11, 12, 13, 14, 15
+	movq 8 * \n(%rdi), %r\n
+	.endr
 	movq 56(%rdi), %rdi
 	jnz 7f
 	vmlaunch
@@ -52,32 +44,20 @@
 	movq %rbx, 24(%rdi)
 	movq %rbp, 40(%rdi)
 	movq %rsi, 48(%rdi)
-	movq %r8, 64(%rdi)
-	movq %r9, 72(%rdi)
-	movq %r10, 80(%rdi)
-	movq %r11, 88(%rdi)
-	movq %r12, 96(%rdi)
-	movq %r13, 104(%rdi)
-	movq %r14, 112(%rdi)
-	movq %r15, 120(%rdi)
+	.irp n, 8, 9, 10, 11, 12, 13, 14, 15
+	movq %r\n, 8 * \n(%rdi)
+	.endr
 	popq 56(%rdi)
 	popq %rdi
 	/* Values the guest left in registers must not steer our speculation; the others are popped below. */
-	xorl %ecx, %ecx
-	xorl %edx, %edx
-	xorl %esi, %esi
-	xorl %r8d, %r8d
-	xorl %r9d, %r9d
-	xorl %r10d, %r10d
-	xorl %r11d, %r11d
+	.irp r, ecx, edx, esi, r8d, r9d, r10d, r11d
+	xorl %\r, %\r
+	.endr
 	\behind
 	movl $1, %eax
-9:	popq %r15
-	popq %r14
-	popq %r13
-	popq %r12
-	popq %rbx
-	popq %rbp
+9:	.irp r, r15, r14, r13, r12, rbx, rbp
+	popq %\r
+	.endr
 	ret
 	.endm
 

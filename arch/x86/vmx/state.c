@@ -71,10 +71,6 @@ static void write_segment(unsigned seg, const struct hvm_segment *s)
 void vmx_load_registers(const struct vmx_vcpu *x)
 {
 	write_cr2(x->cr2);
-	write_dr0(x->dr[0]);
-	write_dr1(x->dr[1]);
-	write_dr2(x->dr[2]);
-	write_dr3(x->dr[3]);
 	write_dr6(x->dr6);
 	for (unsigned i = 0; i < NR_OWN_MSRS; i++)
 		wrmsr(vmx_own_msrs[i], x->own_msr[i]);
@@ -83,10 +79,6 @@ void vmx_load_registers(const struct vmx_vcpu *x)
 void vmx_save_registers(struct vmx_vcpu *x)
 {
 	x->cr2 = read_cr2();
-	x->dr[0] = read_dr0();
-	x->dr[1] = read_dr1();
-	x->dr[2] = read_dr2();
-	x->dr[3] = read_dr3();
 	x->dr6 = read_dr6();
 	for (unsigned i = 0; i < NR_OWN_MSRS; i++)
 		x->own_msr[i] = rdmsr(vmx_own_msrs[i]);
@@ -163,12 +155,15 @@ void vmx_set_state(struct vcpu *v, const struct hvm_state *s)
 	vmwrite(CR0_SHADOW, s->cr0);
 	vmwrite(GUEST_CR4, s->cr4 | CR4_MCE | vmx_cr4_fixed);
 	vmwrite(CR4_SHADOW, s->cr4 & CR4_MCE);
+	for (unsigned i = 0; i < 4; i++)
+		vmwrite(GUEST_PDPTE + 2 * i, 0);
 	vmwrite(GUEST_EFER, efer);
 	vmwrite(ENTRY_CONTROLS, vmx_controls.entry | (efer & EFER_LMA ? ENTRY_GUEST_64 : 0));
 	vmwrite(GUEST_PAT, v->hvm.pat);
 	vmwrite(GUEST_INTERRUPTIBILITY, 0);
 	vmwrite(GUEST_PENDING_DEBUG, 0);
 	vmwrite(ENTRY_INTERRUPTION, 0);
+	vmwrite(GUEST_ACTIVITY, 0);
 	x->blocked = 0;
 	x->injecting = false;
 	x->cr2 = s->cr2;
@@ -177,4 +172,16 @@ void vmx_set_state(struct vcpu *v, const struct hvm_state *s)
 		vmx_load_registers(x);
 	vmx_give_back(v, borrowed);
 	v->hvm.asid_generation = 0;
+}
+
+unsigned vmx_check(const struct vcpu *v, void (*broken)(const char *rule))
+{
+	bool borrowed = vmx_borrow(v);
+	unsigned count;
+
+	vmwrite(GUEST_RIP, v->hvm.regs.rip);
+	vmwrite(GUEST_RFLAGS, v->hvm.regs.rflags);
+	count = vmx_check_entry(broken);
+	vmx_give_back(v, borrowed);
+	return count;
 }

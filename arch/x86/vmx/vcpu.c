@@ -55,7 +55,6 @@ static void set_controls(const struct vcpu *v)
 	vmwrite(CR4_MASK, CR4_OWNED);
 	vmwrite(VMCS_LINK_POINTER, ~0ull);
 	vmwrite(GUEST_DEBUGCTL, 0);
-	vmwrite(GUEST_ACTIVITY, 0);
 	vmx_set_maps(v->domain);
 }
 
@@ -91,40 +90,22 @@ static void set_host_state_of_cpu(void)
 	vmwrite(HOST_IDTR_BASE, bases.idt);
 }
 
-int vmx_vcpu_init(struct vcpu *v)
+void vmx_vcpu_init(struct vcpu *v)
 {
-	struct vmx_vcpu *x = kzalloc(sizeof(*x));
+	struct vmx_vcpu *x = vmx_of(v);
 	bool borrowed;
 
-	if (!x)
-		return -ENOMEM;
-	x->vmcs = page_alloc_zeroed();
-	if (!x->vmcs) {
-		kfree(x);
-		return -ENOMEM;
-	}
-	*(u32 *)x->vmcs = vmx_revision;
-	x->pa = virt_to_phys(x->vmcs);
+	*(u32 *)v->hvm.control = vmx_revision;
+	x->pa = virt_to_phys(v->hvm.control);
 	x->primary = vmx_controls.primary;
 	/* Four levels, tables in write-back memory (SDM 25.6.11). */
 	x->eptp = v->domain->p2m.root.v << PAGE_SHIFT | 3 << 3 | 6;
-	v->hvm.vendor = x;
 	if (!vmclear(x->pa))
 		BUG();
 	borrowed = vmx_borrow(v);
 	set_controls(v);
 	set_host_state();
 	vmx_give_back(v, borrowed);
-	return 0;
-}
-
-void vmx_vcpu_destroy(struct vcpu *v)
-{
-	if (!v->hvm.vendor)
-		return;
-	page_free_virt(vmx_of(v)->vmcs);
-	kfree(v->hvm.vendor);
-	v->hvm.vendor = NULL;
 }
 
 void vmx_vcpu_load(struct vcpu *v)

@@ -132,6 +132,26 @@ static void vmx_inject_exception(struct vcpu *v, u8 vector, bool has_error, u32 
 	inject(v, EVENT_VALID | EVENT_EXCEPTION | vector | (has_error ? EVENT_HAS_ERROR : 0), error);
 }
 
+/*
+ * What the delivery of a debug exception would have written (SDM 18.2.3): injection does not, nor
+ * does an exit (28.1).
+ */
+static void set_debug_registers(u64 causes)
+{
+	write_dr6((read_dr6() & ~15ull) | causes);
+	vmwrite(GUEST_DR7, vmread(GUEST_DR7) & ~DR7_GD);
+}
+
+/*
+ * With what is still pending from a MOV SS before: an injected exception would make the CPU forget
+ * it (27.7.3). DebugCtl.BTF is 0, for guests' writes to it are dropped.
+ */
+static void vmx_inject_step(struct vcpu *v)
+{
+	set_debug_registers((vmread(GUEST_PENDING_DEBUG) & 15) | DR6_BS);
+	inject(v, EVENT_VALID | EVENT_EXCEPTION | VECTOR_DB, 0);
+}
+
 static bool vmx_inject_nmi(struct vcpu *v)
 {
 	struct vmx_vcpu *x = vmx_of(v);
@@ -168,10 +188,18 @@ static void decode_io(struct vmx_vcpu *v, struct vm_exit *x)
 	x->io.size = (u8)((q & 7) + 1);
 }
 
+static void raise_gp(struct vm_exit *x)
+{
+	x->reason = EXIT_EXCEPTION;
+	x->exc.vector = VECTOR_GP;
+	x->exc.error = 0;
+}
+
 /*
- * MOV to CR0 and CR4 exit if they would change one of our bits as the guest sees it; CR8 always does. For CR0 the guest gets to see what it
- * wants, and executes the instruction again: now the CPU does the rest of it, with all its checks. So it is with CR4.MCE; the others of CR4 that
- * are ours are bits that guests don't have.
+ * MOV to CR0 and CR4 exit if they would change one of our bits as the guest sees it; CR8 always
+ * does. For CR0 the guest gets to see what it wants, and executes the instruction again: now the
+ * CPU does the rest of it, with all its checks but that of NW without CD. So it is with CR4.MCE;
+ * the others of CR4 that are ours are bits that guests don't have.
  */
 static void cr_access(struct vcpu *v, struct vm_exit *x)
 {
@@ -184,16 +212,16 @@ static void cr_access(struct vcpu *v, struct vm_exit *x)
 		if (type == 1)
 			*reg = v->apic.tpr >> 4;
 		else if (*reg > 15 || vlapic_write(v, MSR_X2APIC_TPR, *reg << 4)) {
-			vmx_inject_exception(v, VECTOR_GP, true, 0);
+			raise_gp(x);
 			return;
 		}
-		hvm_advance(v, &v->hvm.regs, insn_len(vmx_of(v)));
-	} else if (cr == 0 && type == 0) {
+		hvm_complete(v, &v->hvm.regs, insn_len(vmx_of(v)));
+	} else if (cr == 0 && type == 0 && (*reg & (CR0_CD | CR0_NW)) != CR0_NW) {
 		vmwrite(CR0_SHADOW, *reg);
 	} else if (cr == 4 && type == 0 && !(*reg & CR4_OWNED & ~CR4_MCE)) {
 		vmwrite(CR4_SHADOW, *reg & CR4_MCE);
 	} else {
-		vmx_inject_exception(v, VECTOR_GP, true, 0);
+		raise_gp(x);
 	}
 }
 
@@ -215,9 +243,8 @@ static void decode_exception(struct vcpu *v, struct vm_exit *x)
 	set_blocked(vx, (vx->blocked & BLOCKED_BY_NMI) | (info & NMI_UNBLOCKED && !vx->injecting ? BLOCKED_BY_NMI : 0));
 	if (x->exc.vector != VECTOR_DB)
 		return;
-	/* What delivery would have written (SDM 18.2.3); INT1's trap is behind the instruction. */
-	write_dr6((read_dr6() & ~15ull) | (vmread(EXIT_QUALIFICATION) & 0x600f));
-	vmwrite(GUEST_DR7, vmread(GUEST_DR7) & ~BIT(13));
+	set_debug_registers(vmread(EXIT_QUALIFICATION) & 0x600f);
+	/* INT1's trap is behind the instruction. */
 	if ((info & EVENT_TYPE) == EVENT_ICEBP)
 		hvm_advance(v, &v->hvm.regs, (u32)vmread(EXIT_INSN_LENGTH));
 }
@@ -233,6 +260,16 @@ static void decode_ept_violation(struct vmx_vcpu *v, struct vm_exit *x)
 	x->npf.present = q >> 3 & 7;
 	if (q & NMI_UNBLOCKED && !v->injecting)
 		set_blocked(v, v->blocked | BLOCKED_BY_NMI);
+}
+
+/* A refused entry, which leaves the VMCS as it is, or an exit that isn't known here. */
+static void describe_odd(struct vm_exit *x, enum exit_reason reason, u64 code)
+{
+	u64 event = vmread(ENTRY_INTERRUPTION) & (EVENT_VALID | EVENT_TYPE);
+
+	x->reason = reason;
+	x->odd.code = code;
+	x->odd.undelivered = event == (EVENT_VALID | EVENT_EXCEPTION);
 }
 
 static void decode(struct vcpu *v, struct vmx_vcpu *vx, u32 reason, struct vm_exit *x)
@@ -271,7 +308,7 @@ static void decode(struct vcpu *v, struct vmx_vcpu *vx, u32 reason, struct vm_ex
 	case VMX_INVD:
 	case VMX_WBINVD:
 		/* Caches stay coherent without the guest's help. */
-		hvm_advance(v, &v->hvm.regs, insn_len(vx));
+		hvm_complete(v, &v->hvm.regs, insn_len(vx));
 		x->reason = EXIT_RETRY;
 		break;
 	case VMX_TRIPLE_FAULT: x->reason = EXIT_TRIPLE_FAULT; break;
@@ -285,7 +322,7 @@ static void decode(struct vcpu *v, struct vmx_vcpu *vx, u32 reason, struct vm_ex
 	case VMX_INVEPT:
 	case VMX_INVVPID:
 	case VMX_VMFUNC: x->reason = EXIT_UNDEFINED; break;
-	default: x->reason = EXIT_UNKNOWN; x->code = reason;
+	default: describe_odd(x, EXIT_UNKNOWN, reason);
 	}
 }
 
@@ -302,21 +339,6 @@ static void inject_again(struct vcpu *v, u64 event)
 		vmwrite(ENTRY_INSN_LENGTH, vmread(EXIT_INSN_LENGTH));
 	if (type == EVENT_NMI)
 		set_blocked(vmx_of(v), vmx_of(v)->blocked & ~(u32)BLOCKED_BY_NMI);
-}
-
-static void print_broken(const char *rule)
-{
-	printk(LOG_ERR "  VM-entry check: %s\n", rule);
-}
-
-/* The guest's state was refused: it is as it was, and the log says what is wrong with it. */
-static void entry_failed(struct vm_exit *x, u64 code)
-{
-	x->reason = EXIT_FAILED;
-	x->code = code;
-	printk(LOG_ERR "VM entry failed: %s %llx\n", code & EXIT_ENTRY_FAILED ? "exit reason" : "instruction error", (unsigned long long)code);
-	if (!vmx_check_entry(print_broken))
-		printk(LOG_ERR "  none of the checks known here finds fault\n");
 }
 
 static void vmx_run(struct vcpu *v, struct vm_exit *x)
@@ -339,20 +361,20 @@ static void vmx_run(struct vcpu *v, struct vm_exit *x)
 	vmwrite(GUEST_RIP, r->rip);
 	vmwrite(GUEST_RFLAGS, r->rflags);
 	if (unlikely(!vmx_enter(r, vx->launched))) {
-		entry_failed(x, vmread(INSTRUCTION_ERROR));
+		describe_odd(x, EXIT_FAILED, vmread(INSTRUCTION_ERROR));
 		return;
 	}
 	reason = (u32)vmread(EXIT_REASON);
 	if (unlikely(reason & EXIT_ENTRY_FAILED)) {
-		entry_failed(x, reason);
+		describe_odd(x, EXIT_FAILED, reason);
 		return;
 	}
 	vx->launched = true;
-	r->rsp = vmread(GUEST_RSP);
-	r->rip = vmread(GUEST_RIP);
-	r->rflags = vmread(GUEST_RFLAGS);
-	vx->blocked = (u32)vmread(GUEST_INTERRUPTIBILITY);
 	vx->injecting = false;
+	vmread_to(GUEST_RSP, &r->rsp);
+	vmread_to(GUEST_RIP, &r->rip);
+	vmread_to(GUEST_RFLAGS, &r->rflags);
+	vx->blocked = (u32)vmread(GUEST_INTERRUPTIBILITY);
 	event = vmread(IDT_VECTORING);
 	if (unlikely(event & EVENT_VALID))
 		inject_again(v, event);
@@ -400,25 +422,10 @@ static const struct hvm_constant_msr constant_msrs[] = {
 
 const struct hvm_ops vmx_ops = {
 	.name = "VMX",
+	.vcpu_size = sizeof(struct vmx_vcpu),
 	.hypercall_insn = { 0x0f, 0x01, 0xc1 },
 	.constant_msrs = constant_msrs,
-	.probe = vmx_probe,
-	.cpu_enable = vmx_cpu_enable,
-	.domain_init = vmx_domain_init,
-	.vcpu_init = vmx_vcpu_init,
-	.vcpu_destroy = vmx_vcpu_destroy,
-	.vcpu_load = vmx_vcpu_load,
-	.vcpu_save = vmx_vcpu_save,
-	.run = vmx_run,
-	.offer_interrupt = vmx_offer_interrupt,
-	.took_interrupt = vmx_took_interrupt,
-	.inject_exception = vmx_inject_exception,
-	.inject_nmi = vmx_inject_nmi,
-	.get_cr = vmx_get_cr,
-	.set_efer = vmx_set_efer,
-	.set_pat = vmx_set_pat,
-	.get_state = vmx_get_state,
-	.set_state = vmx_set_state,
-	.cpl = vmx_cpl,
-	.dump = vmx_dump,
+#define X(ret, op, args) .op = vmx_##op,
+	HVM_OPS(X)
+#undef X
 };

@@ -13,7 +13,6 @@ enum { OWN_STAR, OWN_LSTAR, OWN_CSTAR, OWN_SFMASK, OWN_KERNEL_GS_BASE, NR_OWN_MS
 extern const u32 vmx_own_msrs[NR_OWN_MSRS];
 
 struct vmx_vcpu {
-	void *vmcs;
 	u64 pa;                         /* of the VMCS */
 	bool launched;                  /* since it was cleared: VMRESUME */
 	bool injecting;                 /* the next entry delivers an event */
@@ -22,7 +21,7 @@ struct vmx_vcpu {
 	u32 blocked;                    /* interruptibility, */
 	u64 eptp;
 	u64 slice_end;                  /* TSC */
-	u64 own_msr[NR_OWN_MSRS], dr[4], dr6, cr2;      /* while the vCPU is not loaded */
+	u64 own_msr[NR_OWN_MSRS], dr6, cr2;      /* while the vCPU is not loaded */
 };
 
 /* What the CPU can do, in the five words of controls as the VMCS wants them (SDM A.3 to A.5). */
@@ -42,8 +41,7 @@ bool vmx_unlock(void);
 int vmx_domain_init(struct domain *d);
 void vmx_set_maps(const struct domain *d);
 
-int vmx_vcpu_init(struct vcpu *v);
-void vmx_vcpu_destroy(struct vcpu *v);
+void vmx_vcpu_init(struct vcpu *v);
 void vmx_vcpu_load(struct vcpu *v);
 void vmx_vcpu_save(struct vcpu *v);
 /* The loaded vCPU has a whole slice of time before it. */
@@ -68,5 +66,7 @@ void vmx_set_state(struct vcpu *v, const struct hvm_state *s);
 
 /* Calls `broken` with each rule of SDM 27.3 that the current VMCS breaks; returns how many. */
 unsigned vmx_check_entry(void (*broken)(const char *rule));
+/* The same for a vCPU, whose VMCS may be anybody's. */
+unsigned vmx_check(const struct vcpu *v, void (*broken)(const char *rule));
 
 #endif

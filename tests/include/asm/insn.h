@@ -69,7 +69,8 @@ static inline u32 rdtsc_low(void) { return (u32)rdtsc(); }
 /* tests/unit/fake_vendor.c */
 u64 rdmsr(u32 msr);
 void wrmsr(u32 msr, u64 v);
-extern u64 fake_cr[5], fake_dr[8];
+extern u64 fake_cr[5];
+extern _Thread_local u64 fake_dr[8];
 static inline u64 read_cr0(void) { return fake_cr[0]; }
 static inline u64 read_cr2(void) { return fake_cr[2]; }
 static inline u64 read_cr3(void) { return fake_cr[3]; }

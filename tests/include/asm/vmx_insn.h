@@ -8,6 +8,7 @@ bool vmxon(u64 pa);
 bool vmptrld(u64 pa);
 bool vmclear(u64 pa);
 u64 vmread(u64 field);
+static inline void vmread_to(u64 field, u64 *to) { *to = vmread(field); }
 void vmwrite(u64 field, u64 v);
 void invept_single(u64 eptp);
 void invvpid_all(void);

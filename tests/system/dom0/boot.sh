@@ -16,6 +16,7 @@ clock_runs()
 }
 interrupts_everywhere() { awk '/hvc|nvme|xen|timer/ { for (i = 2; i <= n + 1; i++) s[i] += $i } NR == 1 { n = NF } END { for (i = 2; i <= n + 1; i++) if (!s[i]) exit 1 }' /proc/interrupts; }
 
+[ ! -x /tests/process ] || /tests/process
 xl info | sed 's/^/# /'
 check "$name: xl list shows the service domain" domain0
 check "$name: xl info counts the CPUs" test "$(info nr_cpus)" = "$cpus"

@@ -7,6 +7,7 @@
 
 #include "lib/base.h"
 #include <asm/hvm_vcpu.h>
+#include <asm/insn.h>
 
 struct vcpu;
 struct domain;
@@ -35,7 +36,11 @@ struct vm_exit {
 		} call;                 /* EXIT_HYPERCALL */
 		struct { u32 leaf, subleaf; } cpuid;    /* added */
 		struct { u32 index; u64 value; } msr;   /* added */
-		u64 code;               /* EXIT_UNKNOWN, EXIT_FAILED: the vendor's own */
+		/*
+		 * EXIT_UNKNOWN, EXIT_FAILED: the vendor's code; an exception still waits for its
+		 * delivery
+		 */
+		struct { u64 code; bool undelivered; } odd;
 		u64 word[2];
 	};
 };
@@ -57,8 +62,7 @@ struct hvm_state {
 	X(const char *, probe, (void))                  /* NULL if usable, else what is missing */ \
 	X(int,  cpu_enable, (void))                     /* this pCPU; -ENOMEM */ \
 	X(int,  domain_init, (struct domain *d))        /* I/O and MSR permission maps, for all domains together */ \
-	X(int,  vcpu_init, (struct vcpu *v)) \
-	X(void, vcpu_destroy, (struct vcpu *v)) \
+	X(void, vcpu_init, (struct vcpu *v))            /* what belongs to it is there, zeroed */ \
 	X(void, vcpu_load, (struct vcpu *v))            /* state onto this pCPU, which then is its place */ \
 	X(void, vcpu_save, (struct vcpu *v)) \
 	X(void, run, (struct vcpu *v, struct vm_exit *x)) /* enters the guest, returns with what ended it */ \
@@ -66,11 +70,14 @@ struct hvm_state {
 	X(bool, took_interrupt, (struct vcpu *v))       /* after the exit: did it? The offer is over. */ \
 	X(void, inject_exception, (struct vcpu *v, u8 vector, bool has_error, u32 error)) \
 	X(bool, inject_nmi, (struct vcpu *v))           /* false: not now */ \
+	X(void, inject_step, (struct vcpu *v))          /* the #DB of RFLAGS.TF, behind an instruction */ \
 	X(u64,  get_cr, (const struct vcpu *v, int which)) \
 	X(void, set_efer, (struct vcpu *v, u64 efer))   /* value checked already */ \
 	X(void, set_pat, (struct vcpu *v, u64 pat)) \
 	X(void, get_state, (const struct vcpu *v, struct hvm_state *s)) \
 	X(void, set_state, (struct vcpu *v, const struct hvm_state *s)) \
+	/* Calls `broken` with each rule of entry that v's state breaks; returns how many */ \
+	X(unsigned, check, (const struct vcpu *v, void (*broken)(const char *rule))) \
 	X(int,  cpl, (const struct vcpu *v)) \
 	X(void, dump, (const struct vcpu *v))
 
@@ -79,6 +86,7 @@ struct hvm_constant_msr { u32 msr; u64 val; };
 
 struct hvm_ops {
 	const char *name;
+	size_t vcpu_size;       /* bytes at v->hvm.vendor */
 	u8 hypercall_insn[3];   /* VMMCALL or VMCALL */
 	const struct hvm_constant_msr *constant_msrs;   /* what only this vendor's CPUs have; ends with msr 0 */
 #define X(ret, op, args) ret (*op) args;
@@ -88,6 +96,24 @@ struct hvm_ops {
 
 extern const struct hvm_ops *hvm;       /* [I] the vendor of this machine */
 extern const struct hvm_ops svm_ops, vmx_ops;
+
+/*
+ * For a vendor's domain_init: the maps of ports and MSRs, of 2^order pages each, unless they are there already.
+ * open_msr opens one MSR for reading and writing. 0 or -ENOMEM.
+ */
+struct hvm_maps { u8 *closed_ports, *dom0_ports, *msrs; };
+struct hvm_map_orders { unsigned closed_ports, dom0_ports, msrs; };
+typedef void hvm_open_msr_fn(u8 *map, u32 msr);
+int hvm_make_maps(struct hvm_maps *maps, const struct hvm_map_orders *order, hvm_open_msr_fn *open_msr);
+
+/* Do the first n bytes of v name memory types (SDM 12.3), `most` at the most? PAT has 7, MTRRs don't. */
+static inline bool hvm_valid_types(u64 v, unsigned n, u8 most)
+{
+	for (; n; n--, v >>= 8)
+		if ((u8)v > most || (u8)v == 2 || (u8)v == 3)
+			return false;
+	return true;
+}
 
 /*
  * The one place where RIP moves on, over `len` bytes; r are the registers of v. The lower half is
@@ -102,6 +128,20 @@ static inline void hvm_advance(struct vcpu *v, struct cpu_regs *r, u32 len)
 		hvm_carry_rip(v);
 }
 
+/*
+ * The instruction of `len` bytes is done on the guest's behalf, whole: what the CPU does behind
+ * each is done too.
+ */
+void hvm_end_instruction(struct vcpu *v);
+static inline void hvm_complete(struct vcpu *v, struct cpu_regs *r, u32 len)
+{
+	hvm_advance(v, r, len);
+	if (unlikely(r->rflags & (RFLAGS_TF | RFLAGS_RF)))
+		hvm_end_instruction(v);
+}
+
+/* Puts right what can be of a state that the CPU refuses; true if that was something. */
+bool hvm_mend(struct vcpu *v);
 static inline u64 hvm_get_cr(const struct vcpu *v, int which) { return hvm->get_cr(v, which); }
 
 /*

@@ -13,11 +13,13 @@ struct cpu_regs {
 
 struct hvm_vcpu {
 	struct cpu_regs regs;
-	void *vendor;               /* [I] VMCB and what belongs to it */
+	void *control;              /* [I] VMCB or VMCS, a page, */
+	void *vendor;               /* [I] and what belongs to it */
 	void *xsave;                /* [I] XSAVE area, 64-byte aligned */
 	u64 xcr0;                   /* guest's */
 	u64 pat;
 	u64 tsc_aux;
+	u64 dr[4];                  /* while the vCPU is not loaded */
 	u64 tlb_gen;                /* p2m generation that this vCPU's TLB entries are of */
 	u64 asid_generation;
 	u32 asid_cpu;

@@ -119,12 +119,10 @@ static inline void xsetbv(u64 v)
 
 #define CR0_PE BIT(0)
 #define CR0_MP BIT(1)
-#define CR0_EM BIT(2)
 #define CR0_TS BIT(3)
 #define CR0_ET BIT(4)
 #define CR0_NE BIT(5)
 #define CR0_WP BIT(16)
-#define CR0_AM BIT(18)
 #define CR0_NW BIT(29)
 #define CR0_CD BIT(30)
 #define CR0_PG BIT(31)
@@ -139,6 +137,14 @@ static inline void xsetbv(u64 v)
 #define CR4_OSXSAVE    BIT(18)
 #define CR4_PKE        BIT(22)
 
-#define RFLAGS_IF BIT(9)
+#define RFLAGS_TF    BIT(8)
+#define RFLAGS_IF    BIT(9)
+#define RFLAGS_RF    BIT(16)
+#define RFLAGS_VM    BIT(17)
+#define RFLAGS_ONE   BIT(1)             /* always 1 */
+#define RFLAGS_KNOWN ((u64)0x3f7fd7)    /* the others are always 0 */
+
+#define DR6_BS BIT(14)
+#define DR7_GD BIT(13)
 
 #endif

@@ -4,32 +4,19 @@
 
 #include "lib/base.h"
 
-/* VMfailInvalid sets CF, VMfailValid ZF: both are "not above". */
-#define VMX_INSN_FAILED "setna %0"
-
-static inline bool vmxon(u64 pa)
-{
-	bool failed;
-
-	__asm__ volatile("vmxon %1; " VMX_INSN_FAILED : "=q"(failed) : "m"(pa) : "cc", "memory");
-	return !failed;
-}
-
-static inline bool vmptrld(u64 pa)
-{
-	bool failed;
-
-	__asm__ volatile("vmptrld %1; " VMX_INSN_FAILED : "=q"(failed) : "m"(pa) : "cc", "memory");
-	return !failed;
-}
-
-static inline bool vmclear(u64 pa)
-{
-	bool failed;
-
-	__asm__ volatile("vmclear %1; " VMX_INSN_FAILED : "=q"(failed) : "m"(pa) : "cc", "memory");
-	return !failed;
-}
+/* True if it succeeded. VMfailInvalid sets CF, VMfailValid ZF: both are "not above". */
+#define VMX_INSN(insn) \
+	static inline bool insn(u64 pa) \
+	{ \
+		bool failed; \
+	\
+		__asm__ volatile(#insn " %1; setna %0" : "=q"(failed) : "m"(pa) : "cc", "memory"); \
+		return !failed; \
+	}
+VMX_INSN(vmxon)
+VMX_INSN(vmptrld)
+VMX_INSN(vmclear)
+#undef VMX_INSN
 
 static inline u64 vmread(u64 field)
 {
@@ -37,6 +24,12 @@ static inline u64 vmread(u64 field)
 
 	__asm__ volatile("vmread %1, %0" : "=rm"(v) : "r"(field) : "cc");
 	return v;
+}
+
+/* The same, straight to memory. */
+static inline void vmread_to(u64 field, u64 *to)
+{
+	__asm__ volatile("vmread %1, %0" : "=m"(*to) : "r"(field) : "cc");
 }
 
 static inline void vmwrite(u64 field, u64 v)

@@ -1,0 +1,19 @@
+/* How the vendors write down the rules of entry, a line each. */
+#ifndef ASM_ENTRY_CHECK_H
+#define ASM_ENTRY_CHECK_H
+
+#include "lib/base.h"
+
+struct check { void (*broken)(const char *rule); unsigned count; };
+
+static inline void rule(struct check *c, bool holds, const char *text)
+{
+	if (holds)
+		return;
+	c->broken(text);
+	c->count++;
+}
+
+static inline bool canonical(u64 a) { return (u64)((s64)(a << 16) >> 16) == a; }
+
+#endif

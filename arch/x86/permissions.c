@@ -1,0 +1,42 @@
+/*
+ * Which ports and MSRs a guest reaches without an exit: what goes into the vendors' maps, where a set bit is
+ * an exit.
+ */
+#include <asm/hvm.h>
+#include "lib/string.h"
+#include "mm/page.h"
+#include "vmm/io_policy.h"
+
+/* The guest's own values are in the CPU while it runs: entry switches them, or whatever loads the vCPU. */
+static const u32 open_msrs[] = {
+	0x174, 0x175, 0x176,                                    /* SYSENTER_CS, _ESP, _EIP */
+	0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084,         /* STAR, LSTAR, CSTAR, SFMASK */
+	0xc0000100, 0xc0000101, 0xc0000102,                     /* FS, GS, KERNEL_GS base */
+};
+
+static u8 *alloc_ones(unsigned order)
+{
+	struct page *pg = page_alloc(order);
+
+	return pg ? memset(page_to_virt(pg), 0xff, PAGE_SIZE << order) : NULL;
+}
+
+int hvm_make_maps(struct hvm_maps *maps, const struct hvm_map_orders *order, hvm_open_msr_fn *open_msr)
+{
+	struct hvm_maps m;
+
+	if (maps->msrs)
+		return 0;
+	m.closed_ports = alloc_ones(order->closed_ports);
+	m.dom0_ports = alloc_ones(order->dom0_ports);
+	m.msrs = alloc_ones(order->msrs);
+	if (!m.closed_ports || !m.dom0_ports || !m.msrs)
+		return -ENOMEM;
+	for (u32 port = 0; port < 0x10000; port++)
+		if (io_policy_dom0_open((u16)port))
+			m.dom0_ports[port / 8] &= (u8)~(1u << port % 8);
+	for (u32 i = 0; i < ARRAY_SIZE(open_msrs); i++)
+		open_msr(m.msrs, open_msrs[i]);
+	*maps = m;
+	return 0;
+}
