@@ -125,10 +125,14 @@ static long create_vcpus(struct domain *d)
 	if (d->dying)
 		return -EINVAL;
 	for (u32 i = 0; i < d->max_vcpus; i++) {
-		int rc = d->vcpu[i] ? 0 : vcpu_create(d, i);
+		int rc;
 
+		if (d->vcpu[i])
+			continue;
+		rc = vcpu_create(d, i);
 		if (rc)
 			return rc;
+		/* Only after one: the time may be over when the lock is had, each time anew. */
 		if (step_over())
 			return HC_AGAIN;
 	}

@@ -312,6 +312,15 @@ static void memory_and_vcpus(void **state)
 	}
 	assert_int_equal(fake_calls.vcpus, 0);      /* they exist already */
 	op.u.max_vcpus.max = 2;
+	/* A step whose time is over before it begins, since it had to wait for a lock, makes one all the same. */
+	struct vcpu *second = d->vcpu[1];
+
+	d->vcpu[1] = NULL;
+	fake_steps = 1;
+	assert_int_equal(fake_control(v, hc_max_vcpus, d, &op), HC_AGAIN);
+	assert_int_equal(fake_calls.vcpus, 1);
+	fake_steps = 0;
+	d->vcpu[1] = second;
 	d->dying = 1;
 	assert_int_equal(fake_control(v, hc_max_vcpus, d, &op), -EINVAL);
 }
