@@ -62,7 +62,7 @@ help:           ## this list
 	@sed -n 's/^\([a-z-]*\):.*[^#]## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
 	@echo "  cli         build/dom0/bothy, the service domain's own tool"
 	@echo "  unit        unit tests on this machine, and the replay of the fuzzers' corpus (fuzz-replay); fuzz-NAME runs one fuzzer"
-	@echo "  storm       the hypervisor's sources on threads of this machine, with guests that attack it: SECONDS=N (60), SEED=N, SCARCE=1, SAN=thread"
+	@echo "  storm       the hypervisor's sources on threads of this machine, with guests that attack them: SECONDS=N (60), SEED=N, SCARCE=1, SAN=thread"
 	@echo "Knobs: CC=clang, DEBUG=1 (assertions), V=1 (show commands); bench: PART=micro, system or latency; install: DESTDIR=DIR"
 
 efi: $(BUILD)/bothy.efi   ## build/bothy.efi, which UEFI starts without GRUB (docs/boot.md)
@@ -70,10 +70,10 @@ efi: $(BUILD)/bothy.efi   ## build/bothy.efi, which UEFI starts without GRUB (do
 demo: system    ## boot the whole system in an emulator, with a Debian guest, and give its shell (RIG=bochs: on Intel's VMX)
 	@tools/demo $(if $(RIG),--rig $(RIG))
 
-check:          ## every test there is; the last line counts them
+check:          ## run every test; the last line counts them
 	@tools/check
 
-bench:          ## what operations, guests and the whole system cost, beside Debian's Xen in the same emulator (PART=micro: 5 minutes)
+bench:          ## what operations, guests and the whole system cost, compared with Debian's Xen in the same emulator (PART=micro: 5 minutes)
 	@$(MAKE) --no-print-directory system
 	@dom0-lite/build --xen
 	@tests/bench/run --part $(or $(PART),all) --compare
@@ -83,7 +83,7 @@ iso: system     ## build/bothy.iso, which boots the hypervisor and the small ser
 	@echo "$(BUILD)/bothy.iso: write it to a USB stick, or boot it in an emulator"
 
 # Not by prerequisites: on a bare machine the compiler comes with the first line.
-system:         ## what the emulators boot: hypervisor, service domain, and the guests' disk
+system:         ## the images that the emulators boot: hypervisor, service domain, and the guests' disk
 	@tools/setup
 	@$(MAKE) --no-print-directory all
 	@dom0-lite/build
@@ -92,10 +92,10 @@ system:         ## what the emulators boot: hypervisor, service domain, and the 
 install: $(IMAGE) ## put it into /boot and into GRUB's menu (needs root; DESTDIR=DIR: only copy it there)
 	@install/install "$(IMAGE)" "$(DESTDIR)"
 
-uninstall:      ## take it away again
+uninstall:      ## remove it from there
 	@install/install --remove "$(DESTDIR)"
 
-size: $(IMAGE)  ## lines and bytes, beside what they may be
+size: $(IMAGE)  ## lines and bytes, and their budgets
 	@tools/size $(IMAGE)
 
 docs:           ## make docs/hypercalls.md anew from the table
@@ -104,5 +104,5 @@ docs:           ## make docs/hypercalls.md anew from the table
 setup:          ## install the packages that building and testing need
 	@tools/setup
 
-clean:          ## forget all that was built, except the service domain's image, the guests' disk and downloads
+clean:          ## remove all that was built, except the service domain's image, the guests' disk and downloads
 	@rm -rf $(OBJ) $(IMAGE) $(BUILD)/bothy.debug $(BUILD)/bothy.efi $(BUILD)/efi $(BUILD)/bothy.iso $(BUILD)/clang $(BUILD)/check $(BUILD)/tests $(BUILD)/run
