@@ -53,10 +53,11 @@ static __noinline void attend(struct vcpu *v)
 {
 	if (v->polling)
 		vcpu_poll_end(v);
-	if (v->init_pending || v->sipi)
+	if (__atomic_load_n(&v->init_pending, __ATOMIC_RELAXED) || __atomic_load_n(&v->sipi, __ATOMIC_RELAXED))
 		vlapic_init_sipi(v);
-	if (v->nmi_pending && hvm->inject_nmi(v))
-		v->nmi_pending = false;
+	/* One that comes meanwhile is one with the one that is taken. */
+	if (__atomic_load_n(&v->nmi_pending, __ATOMIC_RELAXED) && hvm->inject_nmi(v))
+		__atomic_store_n(&v->nmi_pending, false, __ATOMIC_RELAXED);
 }
 
 /*

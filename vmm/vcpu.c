@@ -162,14 +162,16 @@ void vcpu_kick(struct vcpu *v)
 		vcpu_wake(v);
 		return;
 	}
-	cpu = v->sched.cpu;
+	/* It may be on its way to another, which looks by itself. */
+	cpu = __atomic_load_n(&v->sched.cpu, __ATOMIC_RELAXED);
 	if (cpu != cpu_id() && sched_on_cpu(&v->sched))
 		cpu_kick(cpu);
 }
 
 static bool has_event(struct vcpu *v)
 {
-	return (v->info->evtchn_upcall_pending && v->domain->callback_vector) || v->nmi_pending || v->init_pending || vlapic_next(v) >= 0;
+	return (evtchn_upcall_pending(v) && v->domain->callback_vector) || __atomic_load_n(&v->nmi_pending, __ATOMIC_RELAXED) ||
+	       __atomic_load_n(&v->init_pending, __ATOMIC_RELAXED) || vlapic_next(v) >= 0;
 }
 
 void vcpu_block(struct vcpu *v)
@@ -191,7 +193,7 @@ void vcpu_up(struct vcpu *v)
 
 void vcpu_start(struct vcpu *v)
 {
-	if (__atomic_load_n(&v->pause_flags, __ATOMIC_SEQ_CST) & VCPU_DOWN && (v->wait_for_sipi || v->init_pending))
+	if (__atomic_load_n(&v->pause_flags, __ATOMIC_SEQ_CST) & VCPU_DOWN && (v->wait_for_sipi || __atomic_load_n(&v->init_pending, __ATOMIC_RELAXED)))
 		vcpu_up(v);
 }
 
@@ -201,9 +203,12 @@ void vcpu_down(struct vcpu *v)
 
 	__atomic_or_fetch(&v->pause_flags, VCPU_DOWN, __ATOMIC_SEQ_CST);
 	vcpu_sync(v);
-	for (u32 i = 0; i < d->max_vcpus; i++)
-		if (d->vcpu[i] && !(__atomic_load_n(&d->vcpu[i]->pause_flags, __ATOMIC_SEQ_CST) & VCPU_DOWN))
+	for (u32 i = 0; i < d->max_vcpus; i++) {
+		const struct vcpu *other = domain_vcpu(d, i);
+
+		if (other && !(__atomic_load_n(&other->pause_flags, __ATOMIC_SEQ_CST) & VCPU_DOWN))
 			return;
+	}
 	domain_shutdown(d, SHUTDOWN_poweroff);
 }
 
