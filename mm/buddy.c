@@ -39,11 +39,22 @@ static u64 home_end;        /* [I] frames below are home */
 static u64 pages_free;      /* written under LOCK_PAGE, read without */
 static void (*release)(u16 owner);  /* [I] */
 
-_Static_assert(sizeof(struct page) == 16 && offsetof(struct page, next) == 8, "page_assign writes the first half as one word");
+typedef u32 __attribute__((may_alias)) kind_t;
+#define KIND(owner, state, order) ((u32)(owner) | (u32)(state) << 16 | (u32)(order) << 24)
 
+_Static_assert(sizeof(struct page) == 16 && offsetof(struct page, owner) == 4 && offsetof(struct page, state) == 6 && offsetof(struct page, order) == 7 &&
+	       offsetof(struct page, next) == 8, "the count and the rest of what a frame is are words");
+
+/* One store, for others may look: a neighbour that is freed, or a look-up that is too late. */
+static void set_kind(struct page *pg, u32 kind)
+{
+	__atomic_store_n((kind_t *)&pg->owner, kind, __ATOMIC_RELAXED);
+}
+
+/* Somebody else may own the frame, and be about to say so; but then it is no free block before and after. */
 static bool is_free_block(u64 frame, unsigned order)
 {
-	return frame_table[frame].state == PAGE_FREE && frame_table[frame].order == order;
+	return __atomic_load_n((kind_t *)&frame_table[frame].owner, __ATOMIC_RELAXED) == KIND(0, PAGE_FREE, order);
 }
 
 static struct part *part_of(u64 frame)
@@ -65,7 +76,10 @@ static void list_block(u64 frame, unsigned order)
 	struct part *part = part_of(frame);
 	u32 first = part->list[order];
 
-	frame_table[frame] = (struct page){ .state = PAGE_FREE, .order = (u8)order, .next = first, .prev = NO_FRAME };
+	/* The count is 0, and others may look at it, to find that out. */
+	set_kind(&frame_table[frame], KIND(0, PAGE_FREE, order));
+	frame_table[frame].next = first;
+	frame_table[frame].prev = NO_FRAME;
 	if (first != NO_FRAME)
 		frame_table[first].prev = (u32)frame;
 	part->list[order] = (u32)frame;
@@ -218,15 +232,13 @@ void page_free(struct page *pg, unsigned order)
 void page_assign(struct page *pg, unsigned order, u16 owner)
 {
 	typedef u64 __attribute__((may_alias)) word_t;
-	const struct page assigned = { .count = 1, .owner = owner, .state = PAGE_DOMAIN, .order = NOT_HEAD };
+	u64 assigned = 1 | (u64)KIND(owner, PAGE_DOMAIN, NOT_HEAD) << 32;
 
 	/* The head's count stays as it is: it may be held by a late look-up as well (see page_free). */
-	pg->owner = owner;
-	pg->order = NOT_HEAD;
-	pg->state = PAGE_DOMAIN;
+	set_kind(pg, KIND(owner, PAGE_DOMAIN, NOT_HEAD));
 	/* Count, owner and state are one word: one store each, and nobody can get a reference before the rest is true. */
 	for (u64 i = 1; i < BIT(order); i++)
-		__atomic_store_n((word_t *)&pg[i], *(const word_t *)&assigned, __ATOMIC_RELEASE);
+		__atomic_store_n((word_t *)&pg[i], assigned, __ATOMIC_RELEASE);
 }
 
 /* The head of the free block that holds the frame, or NULL. */
