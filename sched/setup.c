@@ -112,8 +112,9 @@ int sched_set_affinity(struct sched_entity *e, cpumask_t hard, cpumask_t soft, u
 	queue_charge(q, now);
 	if (e->place == SCHED_QUEUED || e->place == SCHED_PARKED)
 		queue_remove(q, e);
-	e->hard = hard;
-	e->soft = soft;
+	/* Atomic for tools that look. */
+	__atomic_store_n(&e->hard, hard, __ATOMIC_RELAXED);
+	__atomic_store_n(&e->soft, soft, __ATOMIC_RELAXED);
 	if (e->place == SCHED_CURRENT) {
 		if (!permitted(e, q->cpu))
 			sched_kick(q->cpu);

@@ -49,7 +49,7 @@ static u32 describe_vcpus(struct domain *d, struct xen_domctl_getdomaininfo *inf
 	u64 now = time_now();
 
 	for (u32 i = 0; i < d->max_vcpus; i++) {
-		struct vcpu *v = d->vcpu[i];
+		struct vcpu *v = domain_vcpu(d, i);
 		u32 pause;
 
 		if (!v)
@@ -80,12 +80,12 @@ void domain_describe(struct domain *d, struct xen_domctl_getdomaininfo *info)
 		.gpaddr_bits = 48,
 		.arch_config.emulation_flags = XEN_X86_EMU_LAPIC,
 	};
-	memcpy(info->handle, d->handle, sizeof(info->handle));
 	info->flags |= describe_vcpus(d, info);
+	spin_lock(&d->lock);
+	memcpy(info->handle, d->handle, sizeof(info->handle));
 	if (d->create_flags & XEN_DOMCTL_CDF_xs_domain)
 		info->flags |= XEN_DOMINF_xs_domain;
-	spin_lock(&d->lock);
-	if (d->dying)
+	if (__atomic_load_n(&d->dying, __ATOMIC_RELAXED))
 		info->flags |= XEN_DOMINF_dying;
 	if (d->controller_pauses)
 		info->flags |= XEN_DOMINF_paused;

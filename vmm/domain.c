@@ -313,9 +313,12 @@ free_arrays:
 
 static void sync_vcpus(struct domain *d)
 {
-	for (u32 i = 0; i < d->max_vcpus; i++)
-		if (d->vcpu[i])
-			vcpu_sync(d->vcpu[i]);
+	for (u32 i = 0; i < d->max_vcpus; i++) {
+		struct vcpu *v = domain_vcpu(d, i);
+
+		if (v)
+			vcpu_sync(v);
+	}
 }
 
 void domain_pause(struct domain *d)
@@ -337,9 +340,12 @@ bool domain_is_stopped(struct domain *d)
 {
 	if (!__atomic_load_n(&d->pause_count, __ATOMIC_SEQ_CST))
 		return false;
-	for (u32 i = 0; i < d->max_vcpus; i++)
-		if (d->vcpu[i] && !vcpu_is_off(d->vcpu[i]))
+	for (u32 i = 0; i < d->max_vcpus; i++) {
+		struct vcpu *v = domain_vcpu(d, i);
+
+		if (v && !vcpu_is_off(v))
 			return false;
+	}
 	return true;
 }
 

@@ -30,8 +30,11 @@ long hc_createdomain(struct vcpu *v __unused, struct hypercall *hc __unused, voi
 	spin_lock(&control_lock);
 	rc = domain_create(domid, c->max_vcpus, c->max_evtchn_port, c->max_grant_frames, c->max_maptrack_frames, &d);
 	if (!rc) {
+		/* It is in the table: others may look already. */
+		spin_lock(&d->lock);
 		memcpy(d->handle, c->handle, sizeof(d->handle));
 		d->create_flags = c->flags;
+		spin_unlock(&d->lock);
 		op->domain = d->domid;
 	}
 	spin_unlock(&control_lock);

@@ -16,7 +16,7 @@ _Static_assert(sizeof(struct xen_domctl_scheduler_op) == 24, "abi.md N");
 static long set_affinity(struct vcpu *caller, struct vcpu *v, struct xen_domctl *op)
 {
 	struct xen_domctl_vcpuaffinity *a = &op->u.vcpuaffinity;
-	cpumask_t hard = v->sched.hard, soft = v->sched.soft;
+	cpumask_t was = __atomic_load_n(&v->sched.hard, __ATOMIC_RELAXED), hard = was, soft = __atomic_load_n(&v->sched.soft, __ATOMIC_RELAXED);
 	bool set_hard = a->flags & XEN_VCPUAFFINITY_HARD, set_soft = a->flags & XEN_VCPUAFFINITY_SOFT;
 	int rc;
 
@@ -28,7 +28,7 @@ static long set_affinity(struct vcpu *caller, struct vcpu *v, struct xen_domctl 
 	if (!hard || !soft)
 		return refuse_say(-EINVAL, "cpus= or xl vcpu-pin: the CPUs are 0 to %u", nr_cpus - 1);
 	/* dom0's vCPUs take the interrupts of their pCPUs and have the APIC ids of these: they can't move. */
-	if (v->domain == dom0 && hard != v->sched.hard)
+	if (v->domain == dom0 && hard != was)
 		return refuse(__HYPERVISOR_domctl, op);
 	rc = sched_set_affinity(&v->sched, hard, soft, time_now());
 	if (rc)
@@ -42,9 +42,11 @@ static long set_affinity(struct vcpu *caller, struct vcpu *v, struct xen_domctl 
 
 static long get_affinity(struct vcpu *caller, const struct vcpu *v, struct xen_domctl_vcpuaffinity *a)
 {
-	if ((a->flags & XEN_VCPUAFFINITY_HARD) && bitmap_to_guest(caller, &a->cpumap_hard, v->sched.hard & cpus_online()))
+	cpumask_t hard = __atomic_load_n(&v->sched.hard, __ATOMIC_RELAXED), soft = __atomic_load_n(&v->sched.soft, __ATOMIC_RELAXED);
+
+	if ((a->flags & XEN_VCPUAFFINITY_HARD) && bitmap_to_guest(caller, &a->cpumap_hard, hard & cpus_online()))
 		return -EFAULT;
-	if ((a->flags & XEN_VCPUAFFINITY_SOFT) && bitmap_to_guest(caller, &a->cpumap_soft, v->sched.soft & cpus_online()))
+	if ((a->flags & XEN_VCPUAFFINITY_SOFT) && bitmap_to_guest(caller, &a->cpumap_soft, soft & cpus_online()))
 		return -EFAULT;
 	return 0;
 }
@@ -79,7 +81,7 @@ long hc_getvcpuinfo(struct vcpu *caller __unused, struct hypercall *hc, void *ar
 		.blocked = !!(pause & VCPU_BLOCKED),
 		.running = sched_on_cpu(&v->sched),
 		.cpu_time = sched_run_time(&v->sched, time_now()),
-		.cpu = v->sched.cpu,
+		.cpu = __atomic_load_n(&v->sched.cpu, __ATOMIC_RELAXED),
 	};
 	return 0;
 }

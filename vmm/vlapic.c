@@ -171,7 +171,7 @@ static void send_ipi(struct vcpu *v, u64 icr)
 	if (mode == MODE_INIT && icr & BIT(15) && !(icr & BIT(14)))
 		return;
 	for (u32 i = 0; i < d->max_vcpus; i++) {
-		struct vcpu *to = d->vcpu[i];
+		struct vcpu *to = __atomic_load_n(&d->vcpu[i], __ATOMIC_ACQUIRE);
 
 		if (!to || (shorthand == 1 && to != v) || (shorthand == 3 && to == v) || (shorthand == 0 && !matches(to, icr)))
 			continue;
