@@ -34,4 +34,4 @@ $(STORM_OUT)/storm: $(STORM_OBJECTS)
 
 .PHONY: storm
 storm: $(STORM_OUT)/storm
-	@TSAN_OPTIONS="suppressions=tests/storm/races.txt halt_on_error=1 $(TSAN_OPTIONS)" $< --seconds $(or $(SECONDS),60) $(if $(SCARCE),--scarce)
+	@TSAN_OPTIONS="suppressions=tests/storm/races.txt halt_on_error=1 history_size=7 $(TSAN_OPTIONS)" $< --seconds $(or $(SECONDS),60) $(if $(SCARCE),--scarce)
