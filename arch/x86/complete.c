@@ -30,7 +30,10 @@ void hvm_end_instruction(struct vcpu *v)
 
 static void ignore(const char *rule __unused) { }
 
-/* Setting the state takes away what only entry looks at: blocking, pending events, activity. */
+/*
+ * Setting the state takes away what only entry looks at: blocking, events to be injected, activity.
+ * If it was RIP or RFLAGS alone, they stay.
+ */
 bool hvm_mend(struct vcpu *v)
 {
 	struct cpu_regs *r = &v->hvm.regs;
@@ -39,8 +42,6 @@ bool hvm_mend(struct vcpu *v)
 	if (!hvm->check(v, ignore))
 		return false;
 	hvm->get_state(v, &s);
-	s.cr3 &= BIT(hvm_phys_bits) - 1;
-	s.dr7 = (u32)s.dr7;
 	if (code_64(&s))
 		s.seg[HVM_SEG_CS].ar &= ~(u32)AR_D;
 	else
@@ -48,6 +49,10 @@ bool hvm_mend(struct vcpu *v)
 	r->rflags = (r->rflags & RFLAGS_KNOWN) | RFLAGS_ONE;
 	if (long_mode(&s) || !(s.cr0 & CR0_PE))
 		r->rflags &= ~RFLAGS_VM;
+	if (!hvm->check(v, ignore))
+		return true;
+	s.cr3 &= BIT(hvm_phys_bits) - 1;
+	s.dr7 = (u32)s.dr7;
 	hvm->set_state(v, &s);
 	return !hvm->check(v, ignore);
 }

@@ -564,6 +564,13 @@ static void refused_entry(void **state)
 	assert_int_equal(run(VMX_CPUID, 0), EXIT_FAILED);
 	assert_true(hvm_mend(v) && v->hvm.regs.rip == 2);
 	assert_int_equal(run(VMX_CPUID, 0), EXIT_CPUID);
+	/* The event that was to be injected with it still is. */
+	hvm->inject_step(v);
+	v->hvm.regs.rip = BIT(32) | 2;
+	assert_int_equal(run(VMX_CPUID, 0), EXIT_FAILED);
+	assert_true(hvm_mend(v) && v->hvm.regs.rip == 2);
+	assert_int_equal(vmread(ENTRY_INTERRUPTION), EVENT_VALID | EVENT_EXCEPTION | 1);
+	assert_int_equal(run(VMX_CPUID, 0), EXIT_CPUID);
 	/* An exit that nobody knows, in the middle of an exception's delivery and otherwise. */
 	next_exit.vectoring = EVENT_VALID | EVENT_EXCEPTION | 6;
 	assert_int_equal(run(9, 0), EXIT_UNKNOWN);
