@@ -44,7 +44,8 @@ bool io_policy_dom0_device(paddr_t pa)
 
 /*
  * OUTS and INS move n elements from or to ES/DS:[e]SI/DI. 64-bit code has flat segments; in other modes the base is taken as 0, which
- * is what every kernel sets up.
+ * is what every kernel sets up. A process with rights to ports moves nothing: a walk that asks for no user bit (guest_access.c) would
+ * let it write ones over its kernel.
  */
 static __noinline void string_io(struct vcpu *v, const struct vm_exit *x)
 {
@@ -58,7 +59,9 @@ static __noinline void string_io(struct vcpu *v, const struct vm_exit *x)
 		return;
 	if (down || r->rflags & RFLAGS_TF)
 		n = MIN(n, 1);
-	if (x->io.in) {
+	if (hvm->cpl(v)) {
+		n = want;
+	} else if (x->io.in) {
 		memset(buf, 0xff, sizeof(buf));
 		if (copy_to_guest(v, *index, buf, n * x->io.size))
 			n = want;       /* nowhere to put it: the instruction has no effect */

@@ -625,6 +625,22 @@ static void strings_go_in_steps(void **state)
 	assert_memory_equal(logged, "hello", 5);
 }
 
+/* A process that may use ports reaches neither its kernel's memory nor the log by them. */
+static void strings_of_user_mode_move_nothing(void **state)
+{
+	struct cpu_regs *r = &gv.hvm.regs;
+
+	cpl = 3;
+	x = (struct vm_exit){ .len = 2, .io = { .port = 0x1f0, .size = 1, .in = true, .string = true, .rep = true } };
+	r->rdi = 16, r->rcx = 300;
+	handle(&gv, EXIT_IO);
+	assert_true(r->rdi == 316 && !r->rcx && r->rip == 0x1002 && memory[16] == 0 && memory[315] == 0);
+	x = (struct vm_exit){ .len = 2, .io = { .port = 0xe9, .size = 1, .string = true, .rep = true } };
+	r->rsi = 0, r->rcx = 5;
+	handle(&gv, EXIT_IO);
+	assert_true(r->rsi == 5 && !r->rcx && r->rip == 0x1004 && !logged_len);
+}
+
 /* While the console is behind a guest's words wait: the instruction is tried again. */
 static void a_console_that_is_behind(void **state)
 {
@@ -707,6 +723,7 @@ int main(void)
 		TEST(an_unknown_exit_is_an_undefined_instruction),
 		TEST(a_guest_has_no_ports),
 		TEST(strings_go_in_steps),
+		TEST(strings_of_user_mode_move_nothing),
 		TEST(a_console_that_is_behind),
 		TEST(the_service_domain_has_all_but_a_few),
 		TEST(interrupts_go_straight_through),
