@@ -15,7 +15,7 @@ bool console_io_ready(struct vcpu *v);
  * them than the rate allows; what isn't printable is replaced.
  */
 void domain_log_char(struct domain *d, char c);
-/* Counts a line of the log that d is the cause of: false if it is one too many. d->lock is held. */
+/* Counts a line of the log that d can cause at will: false if it is one too many in this while. Locks: d->lock is held. */
 bool domain_may_log(struct domain *d);
 
 #endif

@@ -145,11 +145,6 @@ void domain_shutdown(struct domain *d, u8 code);
 void domain_resume(struct domain *d);
 /* The guest did what it can't: logs why, shuts it down as crashed. For dom0 the caller must have something gentler. */
 void domain_crash(struct domain *d, const char *fmt, ...) __printf(2, 3);
-/*
- * True if a line about d may be logged: of those that it can cause at will, so many in a while
- * (vmm/console_io.c). d->lock is held.
- */
-bool domain_may_log(struct domain *d);
 /* One step of destruction, with control_lock held: 0 when done, -EAGAIN to be called again. */
 int domain_destroy(struct domain *d);
 /*

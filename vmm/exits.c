@@ -4,6 +4,7 @@
 #include <asm/mcheck.h>
 #include <asm/traps.h>
 #include "mm/memory_map.h"
+#include "vmm/console_io.h"
 #include "vmm/domain.h"
 #include "vmm/exits.h"
 #include "vmm/hypercall.h"
