@@ -18,6 +18,7 @@ struct domain *dom0;
 static spinlock_t domains_lock = SPINLOCK(LOCK_DOMAINS);
 static struct domain **table;           /* [domains_lock] by domid, DOMID_FIRST_RESERVED pointers */
 static u64 used[BITMAP_WORDS(DOMID_FIRST_RESERVED)];    /* [domains_lock] the ids in the table */
+static u32 nr_used;                     /* [a] how many; changed under domains_lock */
 static u16 last_domid;                  /* [domains_lock] */
 static struct list ending = LIST_INIT(ending);  /* [domains_lock] destroyed, but others may map frames of theirs */
 static struct list dead = LIST_INIT(dead);      /* [domains_lock] no reference is left */
@@ -36,6 +37,8 @@ struct domain *domain_get(u16 domid)
 	spin_unlock(&domains_lock);
 	return d;
 }
+
+u32 domain_count(void) { return __atomic_load_n(&nr_used, __ATOMIC_RELAXED); }
 
 struct domain *domain_get_next(u16 domid)
 {
@@ -164,6 +167,7 @@ static struct domain *leave_table(void)
 		list_remove(&d->ending);
 		table[d->domid] = NULL;
 		bitmap_clear(used, d->domid);
+		__atomic_store_n(&nr_used, nr_used - 1, __ATOMIC_RELAXED);
 		return d;
 	}
 	return NULL;
@@ -230,6 +234,7 @@ static int enter_table(struct domain *d)
 	if (!err) {
 		table[d->domid] = d;
 		bitmap_set(used, d->domid);
+		__atomic_store_n(&nr_used, nr_used + 1, __ATOMIC_RELAXED);
 	}
 	spin_unlock(&domains_lock);
 	return err;

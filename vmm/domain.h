@@ -126,6 +126,8 @@ int vcpu_create(struct domain *d, u32 id);
 struct domain *domain_get(u16 domid);
 /* The first domain with an id >= domid, with a reference. */
 struct domain *domain_get_next(u16 domid);
+/* How many domain_get_next finds from 0 on. */
+u32 domain_count(void);
 /* At the last reference the domain is handed to domain_reap. No lock above LOCK_CONTROL held. */
 void domain_put(struct domain *d);
 /* Adds n to tot_pages if that stays within max_pages, and what it may have beyond. */

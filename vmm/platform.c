@@ -8,8 +8,8 @@ _Static_assert(sizeof(struct xenpf_pcpuinfo) == 20, "abi.md N");
 
 #define NSEC_PER_SEC 1000000000u
 
-/* dom0 has set its clock: the wall clock of all domains follows. */
-long hc_settime(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
+/* dom0 has set its clock: the wall clock of all domains follows, of as many as one step does. The next step knows from which id on. */
+long hc_settime(struct vcpu *v __unused, struct hypercall *hc, void *arg)
 {
 	const struct xen_platform_op *op = arg;
 	const struct xenpf_settime64 *t64 = &op->u.settime64;
@@ -21,11 +21,16 @@ long hc_settime(struct vcpu *v __unused, struct hypercall *hc __unused, void *ar
 
 	if ((wide && t64->mbz) || nsec >= NSEC_PER_SEC)
 		return -EINVAL;
-	time_set_wallclock(sec, nsec, wide ? t64->system_time : t32->system_time);
-	for (u32 id = 0; id < DOMID_FIRST_RESERVED && (d = domain_get_next((u16)id)); ) {
+	if (!hc->progress)
+		time_set_wallclock(sec, nsec, wide ? t64->system_time : t32->system_time);
+	for (u32 id = hc->progress; id < DOMID_FIRST_RESERVED && (d = domain_get_next((u16)id)); ) {
 		id = d->domid + 1u;
 		domain_update_wallclock(d);
 		domain_put(d);
+		if (step_over()) {
+			hc->progress = id;
+			return HC_AGAIN;
+		}
 	}
 	return 0;
 }

@@ -183,18 +183,6 @@ long hc_numainfo(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 	return 0;
 }
 
-static u32 count_domains(void)
-{
-	struct domain *d;
-	u32 n = 0;
-
-	for (u32 id = 0; id < DOMID_FIRST_RESERVED && (d = domain_get_next((u16)id)); n++) {
-		id = d->domid + 1u;
-		domain_put(d);
-	}
-	return n;
-}
-
 /* There is one pool with everything in it. */
 long hc_cpupool(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 {
@@ -205,7 +193,7 @@ long hc_cpupool(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 		if (op->cpupool_id)
 			return -ENOENT;
 		op->sched_id = XEN_SCHEDULER_CREDIT2;
-		op->n_dom = count_domains();
+		op->n_dom = domain_count();
 		return bitmap_to_guest(v, &op->cpumap, cpus_online());
 	case XEN_SYSCTL_CPUPOOL_OP_FREEINFO:
 		return bitmap_to_guest(v, &op->cpumap, 0);

@@ -91,6 +91,18 @@ long fake_control(struct vcpu *v, hypercall_fn *fn, struct domain *target, void 
 	return rc;
 }
 
+u32 domain_count(void)
+{
+	struct domain *d;
+	u32 n = 0;
+
+	for (u32 id = 0; (d = domain_get_next((u16)id)); n++) {
+		id = d->domid + 1u;
+		domain_put(d);
+	}
+	return n;
+}
+
 struct domain *domain_get_next(u16 domid)
 {
 	for (u32 id = domid; id < FAKE_DOMAINS; id++) {

@@ -107,6 +107,7 @@ static bool exists(u16 domid)
 
 static void numbers_rove_and_are_given_once(void **state)
 {
+	u32 before = domain_count();
 	struct domain *a = make_domain(0xffff), *b = make_domain(0xffff), *c, *d;
 
 	assert_true(a->domid && b->domid == a->domid + 1);
@@ -120,6 +121,7 @@ static void numbers_rove_and_are_given_once(void **state)
 	assert_true(exists(0x7fef) && !exists(0x7ff0) && !exists(0xffff));
 	d = domain_get_next((u16)(b->domid + 1));
 	assert_ptr_equal(d, c);
+	assert_int_equal(domain_count(), before + 3);
 	domain_put(d);
 	destroy(c);
 	destroy(a);
@@ -129,6 +131,7 @@ static void numbers_rove_and_are_given_once(void **state)
 	destroy(b);
 	destroy(d);
 	assert_null(domain_get_next(1));
+	assert_int_equal(domain_count(), before);
 	assert_int_equal(pieces, 0);
 }
 

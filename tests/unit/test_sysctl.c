@@ -382,6 +382,16 @@ static void platform(void **state)
 	assert_int_equal(fake_control(v, hc_settime, NULL, &p), 0);
 	assert_true(wall_sec == 1000 && wall_system == 77);
 	assert_int_equal(fake_calls.wallclocks, 2);
+	/* In steps every domain has it once; the machine's clock is set by the first. */
+	fake_steps = 1;
+	assert_int_equal(fake_control(v, hc_settime, NULL, &p), HC_AGAIN);
+	assert_int_equal(fake_calls.wallclocks, 3);
+	wall_sec = 0;
+	assert_int_equal(fake_control(v, hc_settime, NULL, &p), HC_AGAIN);
+	assert_int_equal(fake_control(v, hc_settime, NULL, &p), 0);
+	fake_steps = 0;
+	assert_int_equal(fake_calls.wallclocks, 4);
+	assert_int_equal(wall_sec, 0);
 	p.u.settime64.mbz = 1;
 	assert_int_equal(fake_control(v, hc_settime, NULL, &p), -EINVAL);
 	p.u.settime64.mbz = 0;
