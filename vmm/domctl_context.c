@@ -30,35 +30,46 @@ enum { RECORD_END = 0, RECORD_HEADER = 1, RECORD_CPU = 2, RECORD_MTRR = 14 };
 _Static_assert(sizeof((struct domain){ 0 }.mtrr.variable) == sizeof((struct hvm_hw_mtrr){ 0 }.msr_mtrr_var) &&
 	       sizeof((struct domain){ 0 }.mtrr.fixed) == NUM_FIXED_MSR * sizeof(u64), "all MTRRs have a place");
 
-/* A stream on its way out: straight to the guest's buffer, or nowhere if only its length is asked for. */
+/*
+ * A stream on its way out: straight to the guest's buffer, or nowhere if only its length is asked for. A step ends between two records, of which 128
+ * vCPUs have 258; the next one passes over those that are there.
+ */
 struct stream_out {
 	struct vcpu *caller;
 	u64 gva;            /* 0: count only */
 	u32 size;
+	u32 records, there; /* so far, and how many the steps before put */
 };
+
+static bool wanted(const struct stream_out *s) { return s->gva && s->records >= s->there; }
 
 static int put_record(struct stream_out *s, u16 type, u16 instance, const void *data, u32 length)
 {
 	struct hvm_save_descriptor desc = { .typecode = type, .instance = instance, .length = length };
 	u64 at = s->gva + s->size;
+	bool put = wanted(s);
 
 	s->size += (u32)sizeof(desc) + length;
-	if (!s->gva)
+	s->records++;
+	if (!put)
 		return 0;
-	if (copy_to_guest(s->caller, at, &desc, sizeof(desc)))
+	if (copy_to_guest(s->caller, at, &desc, sizeof(desc)) || copy_to_guest(s->caller, at + sizeof(desc), data, length))
 		return -EFAULT;
-	return length ? copy_to_guest(s->caller, at + sizeof(desc), data, length) : 0;
+	return step_over() ? HC_AGAIN : 0;
 }
 
 static int put_mtrr(struct stream_out *s, const struct vcpu *v)
 {
 	const struct domain *d = v->domain;
-	struct hvm_hw_mtrr m = {
-		.msr_pat_cr = v->hvm.pat, .msr_mtrr_cap = MTRRCAP_VALUE, .msr_mtrr_def_type = d->mtrr.def_type,
-	};
+	struct hvm_hw_mtrr m;
 
-	memcpy(m.msr_mtrr_var, d->mtrr.variable, sizeof(m.msr_mtrr_var));
-	memcpy(m.msr_mtrr_fixed, d->mtrr.fixed, sizeof(m.msr_mtrr_fixed));
+	if (wanted(s)) {
+		m = (struct hvm_hw_mtrr){
+			.msr_pat_cr = v->hvm.pat, .msr_mtrr_cap = MTRRCAP_VALUE, .msr_mtrr_def_type = d->mtrr.def_type,
+		};
+		memcpy(m.msr_mtrr_var, d->mtrr.variable, sizeof(m.msr_mtrr_var));
+		memcpy(m.msr_mtrr_fixed, d->mtrr.fixed, sizeof(m.msr_mtrr_fixed));
+	}
 	return put_record(s, RECORD_MTRR, (u16)v->id, &m, sizeof(m));
 }
 
@@ -72,8 +83,7 @@ static int put_vcpus(struct stream_out *s, struct domain *d, struct hvm_hw_cpu *
 
 		if (!v || (__atomic_load_n(&v->pause_flags, __ATOMIC_RELAXED) & VCPU_DOWN))
 			continue;
-		memset(scratch, 0, sizeof(*scratch));
-		if (s->gva)
+		if (wanted(s))
 			hvm_get_context(v, scratch);
 		rc = put_record(s, RECORD_CPU, (u16)i, scratch, sizeof(*scratch));
 	}
@@ -107,7 +117,7 @@ long hc_gethvmcontext(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_domctl_hvmcontext *op = &((struct xen_domctl *)arg)->u.hvmcontext;
 	struct stream_out count = { .caller = v };
-	struct stream_out out = { .caller = v, .gva = HANDLE(op->buffer) };
+	struct stream_out out = { .caller = v, .gva = HANDLE(op->buffer), .there = hc->progress };
 	long rc;
 
 	spin_lock(&control_lock);
@@ -117,165 +127,150 @@ long hc_gethvmcontext(struct vcpu *v, struct hypercall *hc, void *arg)
 	if (!rc && out.gva)
 		rc = op->size < count.size ? -ENOSPC : put_stream(&out, hc->target);
 	spin_unlock(&control_lock);
+	hc->progress = out.records;
 	op->size = count.size;
 	return rc;
 }
 
-/* One record of a stream that lies in our own memory. */
-struct context_record {
-	struct hvm_save_descriptor desc;
-	const u8 *data;
+/*
+ * A stream on its way in, read from the caller's memory a record at a time, twice: once to check all of it, and once to load it. So neither takes
+ * more than a step may. A caller that changes it meanwhile gets an error or another state, but no record counts that isn't checked as it is read.
+ */
+struct stream_in {
+	struct vcpu *caller;
+	u64 gva;
+	u32 size, at;
+	struct hvm_save_descriptor desc;    /* of the record before `at`, which is in the union */
+	union {
+		struct hvm_save_header header;
+		struct hvm_hw_cpu cpu;
+		struct hvm_hw_mtrr mtrr;
+	};
 };
 
-/* The record at *at, which moves behind it; -EINVAL if it doesn't lie within the stream. */
-static int next_record(const u8 *stream, u32 size, u32 *at, struct context_record *r)
+static int check_mtrr(const struct hvm_hw_mtrr *m)
 {
-	if (size - *at < sizeof(r->desc))
+	if (m->msr_mtrr_def_type & ~MTRR_DEF_TYPE_MASK || !hvm_valid_types(m->msr_mtrr_def_type, 1, 6))
 		return -EINVAL;
-	memcpy(&r->desc, stream + *at, sizeof(r->desc));
-	*at += (u32)sizeof(r->desc);
-	if (size - *at < r->desc.length)
-		return -EINVAL;
-	r->data = stream + *at;
-	*at += r->desc.length;
-	return 0;
+	return hvm_valid_types(m->msr_pat_cr, 8, 7) ? 0 : -EINVAL;
 }
 
-static int check_header(const struct context_record *r)
+/* The record at s->at, which moves behind it. The first is the header, and there is no other. */
+static int next_record(struct stream_in *s, struct domain *d)
 {
-	struct hvm_save_header header;
+	bool first = !s->at;
+	u32 type, length;
 
-	if (r->desc.typecode != RECORD_HEADER || r->desc.length != sizeof(header))
+	if (s->at > s->size || s->size - s->at < sizeof(s->desc))
 		return -EINVAL;
-	memcpy(&header, r->data, sizeof(header));
-	return header.magic == HVM_FILE_MAGIC && header.version == HVM_FILE_VERSION ? 0 : -EINVAL;
-}
-
-static int check_mtrr(const struct context_record *r)
-{
-	struct hvm_hw_mtrr m;
-
-	if (r->desc.length != sizeof(m))
+	if (copy_from_guest(s->caller, &s->desc, s->gva + s->at, sizeof(s->desc)))
+		return -EFAULT;
+	s->at += (u32)sizeof(s->desc);
+	type = s->desc.typecode;
+	if (first ? type != RECORD_HEADER : type != RECORD_END && !domain_vcpu(d, s->desc.instance))
 		return -EINVAL;
-	memcpy(&m, r->data, sizeof(m));
-	if (m.msr_mtrr_def_type & ~MTRR_DEF_TYPE_MASK || !hvm_valid_types(m.msr_mtrr_def_type, 1, 6))
-		return -EINVAL;
-	return hvm_valid_types(m.msr_pat_cr, 8, 7) ? 0 : -EINVAL;
-}
-
-static int check_record(struct domain *d, const struct context_record *r)
-{
-	if (!domain_vcpu(d, r->desc.instance))
-		return -EINVAL;
-	switch (r->desc.typecode) {
-	case RECORD_CPU:
-		return r->desc.length == sizeof(struct hvm_hw_cpu) ? 0 : -EINVAL;
-	case RECORD_MTRR:
-		return check_mtrr(r);
-	default:
+	length = first ? sizeof(s->header) : type == RECORD_CPU ? sizeof(s->cpu) : type == RECORD_MTRR ? sizeof(s->mtrr) : 0;
+	if (!length && type != RECORD_END)
 		return -EOPNOTSUPP;
-	}
+	if (s->desc.length != length || s->size - s->at < length)
+		return -EINVAL;
+	if (copy_from_guest(s->caller, &s->cpu, s->gva + s->at, length))
+		return -EFAULT;
+	s->at += length;
+	if (first)
+		return s->header.magic == HVM_FILE_MAGIC && s->header.version == HVM_FILE_VERSION ? 0 : -EINVAL;
+	return type == RECORD_MTRR ? check_mtrr(&s->mtrr) : 0;
 }
 
-static int check_stream(struct domain *d, const u8 *stream, u32 size)
-{
-	struct context_record r;
-	u32 at = 0;
-	int rc = next_record(stream, size, &at, &r);
-
-	if (!rc)
-		rc = check_header(&r);
-	while (!rc) {
-		rc = next_record(stream, size, &at, &r);
-		if (rc)
-			break;
-		if (r.desc.typecode == RECORD_END)
-			return r.desc.length ? -EINVAL : 0;
-		rc = check_record(d, &r);
-	}
-	return rc;
-}
-
-static int load_cpu(struct vcpu *v, const struct context_record *r)
-{
-	struct hvm_hw_cpu *cpu = kzalloc(sizeof(*cpu));     /* the record may be at any alignment */
-	int rc;
-
-	if (!cpu)
-		return -ENOMEM;
-	memcpy(cpu, r->data, sizeof(*cpu));
-	rc = hvm_set_context(v, cpu);
-	kfree(cpu);
-	return rc;
-}
-
-static void load_mtrr(struct vcpu *v, const struct context_record *r)
+static void load_mtrr(struct vcpu *v, const struct hvm_hw_mtrr *m)
 {
 	struct domain *d = v->domain;
-	struct hvm_hw_mtrr m;
 
-	memcpy(&m, r->data, sizeof(m));
-	v->hvm.pat = m.msr_pat_cr;
-	hvm->set_pat(v, m.msr_pat_cr);
+	v->hvm.pat = m->msr_pat_cr;
+	hvm->set_pat(v, m->msr_pat_cr);
 	/* Nothing but the guest reads them: nested paging decides the types. */
-	d->mtrr.def_type = m.msr_mtrr_def_type;
-	memcpy(d->mtrr.variable, m.msr_mtrr_var, sizeof(m.msr_mtrr_var));
-	memcpy(d->mtrr.fixed, m.msr_mtrr_fixed, sizeof(m.msr_mtrr_fixed));
+	d->mtrr.def_type = m->msr_mtrr_def_type;
+	memcpy(d->mtrr.variable, m->msr_mtrr_var, sizeof(m->msr_mtrr_var));
+	memcpy(d->mtrr.fixed, m->msr_mtrr_fixed, sizeof(m->msr_mtrr_fixed));
 }
 
-/*
- * Every set takes all vCPUs down, and each that has a CPU record comes up again with that state; the others wait for a SIPI. The
- * domain is paused, so neither makes anything run. A CPU state that can't be entered leaves its vCPU down.
- */
-static int load_stream(struct domain *d, const u8 *stream, u32 size)
+static void all_down(struct domain *d)
 {
-	struct context_record r;
-	u32 at = 0;
-	int rc = 0;
-
 	for (u32 i = 0; i < d->max_vcpus; i++) {
 		if (d->vcpu[i]) {
 			__atomic_or_fetch(&d->vcpu[i]->pause_flags, VCPU_DOWN, __ATOMIC_SEQ_CST);
 			d->vcpu[i]->wait_for_sipi = true;
 		}
 	}
-	while (!rc && !next_record(stream, size, &at, &r) && r.desc.typecode != RECORD_END) {
-		struct vcpu *v = domain_vcpu(d, r.desc.instance);
+}
 
-		if (r.desc.typecode == RECORD_MTRR)
-			load_mtrr(v, &r);
-		if (r.desc.typecode != RECORD_CPU)
-			continue;
-		rc = load_cpu(v, &r);
-		if (!rc) {
-			v->wait_for_sipi = false;
-			vcpu_up(v);
+/*
+ * Every set takes all vCPUs down, and each that has a CPU record comes up again with that state; the others wait for a SIPI. The
+ * domain is paused, so neither makes anything run. A CPU state that can't be entered leaves its vCPU down.
+ */
+static int load_record(struct domain *d, const struct stream_in *s)
+{
+	struct vcpu *v = domain_vcpu(d, s->desc.instance);
+	int rc;
+
+	if (s->desc.typecode == RECORD_HEADER)
+		all_down(d);
+	if (s->desc.typecode == RECORD_MTRR)
+		load_mtrr(v, &s->mtrr);
+	if (s->desc.typecode != RECORD_CPU)
+		return 0;
+	rc = hvm_set_context(v, &s->cpu);
+	if (rc)
+		return rc;
+	v->wait_for_sipi = false;
+	vcpu_up(v);
+	return 0;
+}
+
+/* In a step's progress: all is checked, and it is being loaded. The rest is where in the stream. */
+#define LOADING 0x80000000u
+_Static_assert(STREAM_MAX < LOADING, "both fit");
+
+static long set_some(struct stream_in *s, struct domain *d, u32 *progress)
+{
+	u32 load = *progress & LOADING;
+	int rc;
+
+	s->at = *progress & ~LOADING;
+	do {
+		rc = next_record(s, d);
+		if (!rc && load)
+			rc = load_record(d, s);
+		if (rc || (load && s->desc.typecode == RECORD_END))
+			return rc;
+		if (s->desc.typecode == RECORD_END) {
+			load = LOADING;
+			s->at = 0;
 		}
-	}
-	return rc;
+	} while (!step_over());
+	*progress = s->at | load;
+	return HC_AGAIN;
 }
 
 long hc_sethvmcontext(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	const struct xen_domctl_hvmcontext *op = &((struct xen_domctl *)arg)->u.hvmcontext;
-	u8 *stream;
+	struct stream_in *s;
 	long rc;
 
 	if (op->size == 0 || op->size > STREAM_MAX)
 		return -EINVAL;
-	stream = kzalloc(op->size);
-	if (!stream)
+	s = kzalloc(sizeof(*s));    /* too large for the stack */
+	if (!s)
 		return -ENOMEM;
-	rc = copy_from_guest(v, stream, HANDLE(op->buffer), op->size);
-	if (!rc) {
-		spin_lock(&control_lock);
-		rc = domain_check_stopped(hc->target);
-		if (!rc)
-			rc = check_stream(hc->target, stream, op->size);
-		if (!rc)
-			rc = load_stream(hc->target, stream, op->size);
-		spin_unlock(&control_lock);
-	}
-	kfree(stream);
+	s->caller = v;
+	s->gva = HANDLE(op->buffer);
+	s->size = op->size;
+	spin_lock(&control_lock);
+	rc = domain_check_stopped(hc->target);
+	if (!rc)
+		rc = set_some(s, hc->target, &hc->progress);
+	spin_unlock(&control_lock);
+	kfree(s);
 	return rc;
 }
