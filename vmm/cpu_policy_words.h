@@ -16,13 +16,6 @@ enum feature {
 #undef FEATURE
 };
 
-/* State components, SDM volume 1 13.1. */
-#define XCR0_X87    BIT(0)
-#define XCR0_SSE    BIT(1)
-#define XCR0_AVX    BIT(2)
-#define XCR0_AVX512 (BIT(5) | BIT(6) | BIT(7))
-#define XCR0_PKRU   BIT(9)
-
 #define XSAVE_MIN 576u              /* the legacy area and the header, before the first extended state: SDM volume 1 13.4 */
 
 #define CPUID_EXTD 0x80000000u      /* leaves from here on are extd[] */

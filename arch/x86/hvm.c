@@ -16,11 +16,6 @@
 #include "vmm/domain.h"
 
 #define XSAVE_AREA_MAX 4096
-#define XCR0_X87 BIT(0)
-#define XCR0_SSE BIT(1)
-#define XCR0_AVX BIT(2)
-#define XCR0_AVX512 (BIT(5) | BIT(6) | BIT(7))
-#define XCR0_PKRU BIT(9)
 #define MSR_TSC_AUX 0xc0000103u
 
 const struct hvm_ops *hvm;
@@ -334,11 +329,14 @@ int hvm_set_registers(struct vcpu *v, const struct hvm_hw_cpu *c)
 
 int hvm_set_context(struct vcpu *v, const struct hvm_hw_cpu *c)
 {
+	u64 xcr0 = v->hvm.xcr0;
 	struct hvm_state s;
 
 	if (!possible(c))
 		return -EINVAL;
 	hvm_reset(v);
+	/* No field of the record: in Xen's ABI it is CPU_XSAVE's, and without one it stays. The states beyond SSE begin anew. */
+	v->hvm.xcr0 = xcr0;
 	hvm->get_state(v, &s);
 #define X(n, f) s.seg[HVM_SEG_##n] = (struct hvm_segment){ .base = c->f##_base, .limit = c->f##_limit, .sel = (u16)c->f##_sel, \
 		.ar = (u16)((c->f##_arbytes & 0xff) | (c->f##_arbytes & 0xf00) << 4) };

@@ -146,8 +146,11 @@ void fake_vendor_states(struct vcpu *v, void (*check)(struct vcpu *v, const char
 	hvm_start_flat32(v, 0x1000850, 0x4000, 0);
 	check(v, "flat protected mode");
 	hvm_get_context(v, &c);
+	v->hvm.xcr0 = XCR0_X87 | XCR0_SSE | XCR0_AVX;
 	assert_int_equal(hvm_set_context(v, &c), 0);
 	check(v, "the toolstack's record of it");
+	/* A guest whose kernel had set it would take #UD or #GP at its next XSAVE if it were lost. */
+	assert_int_equal(v->hvm.xcr0, XCR0_X87 | XCR0_SSE | XCR0_AVX);
 	/* Long mode, as a 64-bit kernel has it. */
 	c.cr0 = CR0_PG | CR0_WP | CR0_PE | CR0_ET;
 	c.cr4 = CR4_PAE;

@@ -110,6 +110,13 @@ static inline void xsetbv(u64 v)
 #define MSR_EFER            0xc0000080u
 #define MSR_GS_BASE         0xc0000101u
 
+/* State components, SDM volume 1 13.1. */
+#define XCR0_X87    BIT(0)
+#define XCR0_SSE    BIT(1)
+#define XCR0_AVX    BIT(2)
+#define XCR0_AVX512 (BIT(5) | BIT(6) | BIT(7))
+#define XCR0_PKRU   BIT(9)
+
 #define EFER_SCE   BIT(0)
 #define EFER_LME   BIT(8)
 #define EFER_LMA   BIT(10)
