@@ -239,22 +239,30 @@ static u64 *slot_for(struct p2m *p2m, gfn_t gfn, unsigned *level)
 	return slot;
 }
 
+/* The slot behind a smallest page's in the same table, found without a walk; or NULL. */
+static inline u64 *slot_behind(u64 *slot, unsigned level)
+{
+	return level || !((u64)(slot + 1) % PAGE_SIZE) ? NULL : slot + 1;
+}
+
 /* Makes holes of what is in the range, which begins and ends with leaves. False if there is more than *r has room for. */
 static bool clear_range(struct p2m *p2m, gfn_t gfn, u64 frames, struct p2m_retired *r)
 {
-	u64 done = 0;
+	u64 entry, *slot = NULL;
+	unsigned level = 1;
 
-	while (done < frames) {
-		unsigned level;
-		u64 entry, *slot = pt_find(&pt_shape_x86, p2m->root, (gfn.v + done) << PAGE_SHIFT, &entry, &level);
-
-		if (entry) {
-			if (full(r))
-				return false;
-			pt_write(slot, 0);
-			retire_entry(r, entry, level);
-		}
-		done += BIT(level * pt_shape_x86.bits);
+	for (u64 done = 0; done < frames; done += BIT(level * pt_shape_x86.bits)) {
+		slot = slot_behind(slot, level);
+		if (slot)
+			entry = pt_read(slot);
+		else
+			slot = pt_find(&pt_shape_x86, p2m->root, (gfn.v + done) << PAGE_SHIFT, &entry, &level);
+		if (!entry)
+			continue;
+		if (full(r))
+			return false;
+		pt_write(slot, 0);
+		retire_entry(r, entry, level);
 	}
 	return true;
 }
@@ -280,6 +288,9 @@ static int replace(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p
 		done += BIT(level * pt_shape_x86.bits);
 		if (done == frames)
 			break;
+		slot = slot_behind(slot, level);
+		if (slot)
+			continue;
 		level = order / pt_shape_x86.bits;
 		/* Needs no memory: the tables below the first slot were there. */
 		slot = slot_for(p2m, GFN(gfn.v + done), &level);
