@@ -47,16 +47,13 @@ static u32 describe_vcpus(struct domain *d, struct xen_domctl_getdomaininfo *inf
 {
 	u32 flags = XEN_DOMINF_blocked;
 	u64 now = time_now();
+	struct vcpu *v;
 
-	for (u32 i = 0; i < d->max_vcpus; i++) {
-		struct vcpu *v = domain_vcpu(d, i);
-		u32 pause;
+	for_each_vcpu(v, d) {
+		u32 pause = __atomic_load_n(&v->pause_flags, __ATOMIC_RELAXED);
 
-		if (!v)
-			continue;
-		info->max_vcpu_id = i;
+		info->max_vcpu_id = v->id;
 		info->cpu_time += sched_run_time(&v->sched, now);
-		pause = __atomic_load_n(&v->pause_flags, __ATOMIC_RELAXED);
 		if (pause & VCPU_DOWN)
 			continue;
 		info->nr_online_vcpus++;

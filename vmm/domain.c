@@ -318,12 +318,10 @@ free_arrays:
 
 static void sync_vcpus(struct domain *d)
 {
-	for (u32 i = 0; i < d->max_vcpus; i++) {
-		struct vcpu *v = domain_vcpu(d, i);
+	struct vcpu *v;
 
-		if (v)
-			vcpu_sync(v);
-	}
+	for_each_vcpu(v, d)
+		vcpu_sync(v);
 }
 
 void domain_pause(struct domain *d)
@@ -343,14 +341,13 @@ void domain_unpause(struct domain *d)
 
 bool domain_is_stopped(struct domain *d)
 {
+	struct vcpu *v;
+
 	if (!__atomic_load_n(&d->pause_count, __ATOMIC_SEQ_CST))
 		return false;
-	for (u32 i = 0; i < d->max_vcpus; i++) {
-		struct vcpu *v = domain_vcpu(d, i);
-
-		if (v && !vcpu_is_off(v))
+	for_each_vcpu(v, d)
+		if (!vcpu_is_off(v))
 			return false;
-	}
 	return true;
 }
 

@@ -44,6 +44,7 @@ struct vcpu {
 		struct {
 			bool polling;   /* [c] in SCHEDOP_poll */
 			bool nmi_pending, init_pending; /* [a] */
+			bool bus_lock;  /* [c] with its last exit it locked the bus */
 			u32 sipi;       /* [a] 0x100 | vector: a start-up IPI waits */
 		};
 	};
@@ -117,6 +118,10 @@ static inline struct vcpu *domain_vcpu(const struct domain *d, u64 id)
 		return NULL;
 	return __atomic_load_n(&d->vcpu[array_index_nospec(id, d->max_vcpus)], __ATOMIC_ACQUIRE);
 }
+
+/* For each vCPU of d. */
+#define for_each_vcpu(v, d) for (u32 i_ = 0; i_ < (d)->max_vcpus; i_++) \
+		if (!((v) = domain_vcpu(d, i_))) { } else
 
 /* New domain with one pause, which is the control domain's to take back, in the table. domid 0xffff: choose (roving). -EEXIST, -ENOMEM, -EINVAL. */
 int domain_create(u16 domid, u32 max_vcpus, u32 max_evtchn_port, s32 grant_frames, s32 maptrack_frames, struct domain **out);

@@ -196,11 +196,11 @@ static void load_mtrr(struct vcpu *v, const struct hvm_hw_mtrr *m)
 
 static void all_down(struct domain *d)
 {
-	for (u32 i = 0; i < d->max_vcpus; i++) {
-		if (d->vcpu[i]) {
-			__atomic_or_fetch(&d->vcpu[i]->pause_flags, VCPU_DOWN, __ATOMIC_SEQ_CST);
-			d->vcpu[i]->wait_for_sipi = true;
-		}
+	struct vcpu *v;
+
+	for_each_vcpu(v, d) {
+		__atomic_or_fetch(&v->pause_flags, VCPU_DOWN, __ATOMIC_SEQ_CST);
+		v->wait_for_sipi = true;
 	}
 }
 

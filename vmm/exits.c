@@ -240,6 +240,7 @@ void exit_handle(struct vcpu *v, struct vm_exit *x)
 	case EXIT_UNDEFINED: hvm->inject_exception(v, VECTOR_UD, false, 0); break;
 	case EXIT_TRIPLE_FAULT: exit_triple_fault(v); break;
 	case EXIT_NMI: interrupts_window(); break;
+	case EXIT_BUS_LOCK:
 	case EXIT_WINDOW:
 	case EXIT_CR_WRITE:
 	case EXIT_RETRY: break;

@@ -95,12 +95,11 @@ static long check_msrs(struct vcpu *v, struct xen_domctl_cpu_policy *op)
 
 static bool has_run(const struct domain *d)
 {
-	for (u32 i = 0; i < d->max_vcpus; i++) {
-		const struct vcpu *v = domain_vcpu(d, i);
+	const struct vcpu *v;
 
-		if (v && sched_run_time(&v->sched, time_now()))
+	for_each_vcpu(v, d)
+		if (sched_run_time(&v->sched, time_now()))
 			return true;
-	}
 	return false;
 }
 

@@ -58,6 +58,11 @@ static __noinline void attend(struct vcpu *v)
 	/* One that comes meanwhile is one with the one that is taken. */
 	if (__atomic_load_n(&v->nmi_pending, __ATOMIC_RELAXED) && hvm->inject_nmi(v))
 		__atomic_store_n(&v->nmi_pending, false, __ATOMIC_RELAXED);
+	/* All CPUs have waited for its access to memory: before its next one, whoever waits for this CPU has a turn. */
+	if (v->bus_lock) {
+		v->bus_lock = false;
+		hc_sched_yield(v, NULL, NULL);
+	}
 }
 
 /*

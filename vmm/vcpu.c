@@ -200,15 +200,13 @@ void vcpu_start(struct vcpu *v)
 void vcpu_down(struct vcpu *v)
 {
 	struct domain *d = v->domain;
+	const struct vcpu *other;
 
 	__atomic_or_fetch(&v->pause_flags, VCPU_DOWN, __ATOMIC_SEQ_CST);
 	vcpu_sync(v);
-	for (u32 i = 0; i < d->max_vcpus; i++) {
-		const struct vcpu *other = domain_vcpu(d, i);
-
-		if (other && !(__atomic_load_n(&other->pause_flags, __ATOMIC_SEQ_CST) & VCPU_DOWN))
+	for_each_vcpu(other, d)
+		if (!(__atomic_load_n(&other->pause_flags, __ATOMIC_SEQ_CST) & VCPU_DOWN))
 			return;
-	}
 	domain_shutdown(d, SHUTDOWN_poweroff);
 }
 

@@ -15,7 +15,7 @@ void cpuid_count(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d)
 	if (leaf == 0x80000001)
 		*c = 4;
 	if (leaf == 0x8000000a)
-		*b = 16, *d = 1;
+		*b = 16, *d = 1 | 1u << 29;
 }
 
 static struct vcpu *v;
@@ -339,6 +339,19 @@ static void a_step_is_a_debug_exception(void **state)
 	check_state(v, "a step");
 }
 
+/* It exits before the instruction, which has to be let pass: the counter takes one. */
+static void bus_locks_are_counted(void **state)
+{
+	struct vmcb *b = vmcb_of(v);
+	struct vm_exit x;
+
+	hvm_start_flat32(v, 0x1000, 0, 0);
+	assert_true(b->intercept_misc3 == INT3_BUS_LOCK && !b->bus_lock_counter && !v->bus_lock);
+	next_exit = VMEXIT_BUS_LOCK;
+	hvm->run(v, &x);
+	assert_true(x.reason == EXIT_BUS_LOCK && v->bus_lock && b->bus_lock_counter == 1 && v->hvm.regs.rip == 0x1000);
+}
+
 /* ---- CR0.CD and CR0.NW ---- */
 
 static u64 cr0_wanted, cr0_while;
@@ -456,6 +469,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(refused_entry, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(hostile_states, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_step_is_a_debug_exception, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(bus_locks_are_counted, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(caches_stay_on, set_up, tear_down),
 	};
 

@@ -84,14 +84,16 @@ static void missing_capabilities(void **state)
 static void optional_capabilities(void **state)
 {
 	fake_msr(0x48d, rdmsr(0x48d) & ~((u64)PIN_PREEMPTION_TIMER << 32));
-	fake_msr(0x48b, rdmsr(0x48b) & ~((u64)(CPU2_RDTSCP | CPU2_INVPCID | CPU2_WBINVD) << 32));
+	fake_msr(0x48b, rdmsr(0x48b) & ~((u64)(CPU2_RDTSCP | CPU2_INVPCID | CPU2_WBINVD | CPU2_BUS_LOCK) << 32));
 	fake_msr(0x48c, rdmsr(0x48c) & ~BIT(17));
 	assert_null(vmx_ops.probe());
 	assert_false(vmx_controls.pin & PIN_PREEMPTION_TIMER);
 	assert_false(p2m_format->sizes & PT_1G);
+	assert_false(vmx_controls.secondary & CPU2_BUS_LOCK);
 	fake_vmx_machine();
 	assert_null(vmx_ops.probe());
 	assert_true(p2m_format->sizes & PT_1G);
+	assert_true(vmx_controls.secondary & CPU2_BUS_LOCK);
 }
 
 /* Firmware that leaves it open. */
@@ -383,7 +385,16 @@ static void exits(void **state)
 	assert_true(x.call.cpl == 0 && !x.call.long_mode);
 	assert_int_equal(run(VMX_VMXON, 0), EXIT_UNDEFINED);
 	assert_int_equal(run(VMX_INVEPT, 0), EXIT_UNDEFINED);
+	/* A bus lock, alone or with another exit, of which it changes nothing. */
+	assert_false(v->bus_lock);
+	assert_int_equal(run(VMX_BUS_LOCK, 0), EXIT_BUS_LOCK);
+	assert_true(v->bus_lock);
+	v->bus_lock = false;
+	assert_int_equal(run(VMX_HLT | EXIT_BUS_LOCKED, 0), EXIT_HLT);
+	assert_true(v->bus_lock);
+	v->bus_lock = false;
 	assert_int_equal(run(9, 0), EXIT_UNKNOWN);
+	assert_false(v->bus_lock);
 	assert_int_equal(x.odd.code, 9);
 	v->hvm.regs.rip = 0x1000;
 	vmwrite(GUEST_RIP, 0x1000);

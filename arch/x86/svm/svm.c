@@ -21,7 +21,7 @@
 enum { HELD_MAX = 8, HELD_NS = 50000 };
 
 /* CPUID 8000_000A EDX, APM 15.4 */
-enum { SVM_NPT = 1u << 0, SVM_NRIPS = 1u << 3 };
+enum { SVM_NPT = 1u << 0, SVM_NRIPS = 1u << 3, SVM_BUS_LOCK = 1u << 29 };
 
 /* Host state that VMRUN does not switch lives in a block of its own, loaded after each exit. */
 struct svm_cpu {
@@ -31,7 +31,7 @@ struct svm_cpu {
 };
 
 static u32 max_asid;            /* [I] highest usable */
-static bool has_nrips;          /* [I] */
+static bool has_nrips, has_bus_lock;    /* [I] */
 static bool on_tcg;             /* [I] */
 static struct svm_cpu svm_cpu[NR_CPUS];     /* [c] */
 
@@ -61,6 +61,7 @@ static const char *svm_probe(void)
 	on_tcg = hvm_runs_on_tcg();
 	max_asid = b - 1;
 	has_nrips = features & SVM_NRIPS;
+	has_bus_lock = features & SVM_BUS_LOCK;
 	svm_enter = speculation & SPEC_GUARDS ? svm_enter_guarded : svm_enter_plain;
 	return NULL;
 }
@@ -100,6 +101,7 @@ static void set_intercepts(struct vmcb *b, bool privileged)
 	b->intercept_misc2 = INT2_VMRUN | INT2_VMMCALL | INT2_VMLOAD | INT2_VMSAVE | INT2_STGI | INT2_CLGI | INT2_SKINIT |
 			     INT2_MONITOR | INT2_MWAIT | INT2_MWAIT_ARMED | INT2_XSETBV | INT2_RDPRU |
 			     (privileged ? 0 : INT2_WBINVD);
+	b->intercept_misc3 = has_bus_lock ? INT3_BUS_LOCK : 0;
 }
 
 static void svm_vcpu_init(struct vcpu *v)
@@ -295,6 +297,10 @@ static void decode(struct vcpu *v, struct vmcb *b, struct vm_exit *x)
 		hvm_complete(v, &v->hvm.regs, insn_len(b, 2));
 		x->reason = EXIT_RETRY;
 		break;
+	case VMEXIT_BUS_LOCK:
+		/* Before the instruction: executed again, it counts down to the next exit. */
+		b->bus_lock_counter = 1;
+		v->bus_lock = true; x->reason = EXIT_BUS_LOCK; break;
 	case VMEXIT_XSETBV: x->reason = EXIT_XSETBV; x->len = insn_len(b, 3); break;
 	case VMEXIT_SHUTDOWN: x->reason = EXIT_TRIPLE_FAULT; break;
 	case VMEXIT_EXCP ... VMEXIT_EXCP + 31:

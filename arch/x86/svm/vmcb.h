@@ -23,7 +23,9 @@ struct vmcb {
 	u32 clean, reserved0c4;
 	u64 nrip;
 	u8 bytes_fetched, bytes[15];
-	u8 reserved0e0[0x400 - 0xe0];
+	u8 reserved0e0[0x120 - 0xe0];
+	u16 bus_lock_counter;
+	u8 reserved122[0x400 - 0x122];
 	/* State save area */
 	struct vmcb_seg es, cs, ss, ds, fs, gs, gdtr, ldtr, idtr, tr;
 	u8 reserved4a0[0x4cb - 0x4a0];
@@ -45,6 +47,7 @@ _Static_assert(offsetof(struct vmcb, v_tpr) == 0x60, "APM B.1");
 _Static_assert(offsetof(struct vmcb, exitcode) == 0x70, "APM B.1");
 _Static_assert(offsetof(struct vmcb, eventinj) == 0xa8, "APM B.1");
 _Static_assert(offsetof(struct vmcb, nrip) == 0xc8, "APM B.1");
+_Static_assert(offsetof(struct vmcb, bus_lock_counter) == 0x120, "APM B.1");
 _Static_assert(offsetof(struct vmcb, es) == 0x400, "APM B.2");
 _Static_assert(offsetof(struct vmcb, cpl) == 0x4cb, "APM B.2");
 _Static_assert(offsetof(struct vmcb, efer) == 0x4d0, "APM B.2");
@@ -70,6 +73,9 @@ enum {
 	INT2_XSETBV = 1u << 13, INT2_RDPRU = 1u << 14,
 };
 
+/* intercept_misc3, offset 014h */
+enum { INT3_BUS_LOCK = 1u << 5 };
+
 /* Exit codes, APM appendix C */
 enum {
 	VMEXIT_CR0_READ = 0x00, VMEXIT_CR0_WRITE = 0x10, VMEXIT_EXCP = 0x40, VMEXIT_INTR = 0x60, VMEXIT_NMI = 0x61, VMEXIT_SMI = 0x62,
@@ -77,7 +83,7 @@ enum {
 	VMEXIT_RDPMC = 0x6f, VMEXIT_CPUID = 0x72, VMEXIT_IRET = 0x74, VMEXIT_INVD = 0x76, VMEXIT_HLT = 0x78, VMEXIT_INVLPGA = 0x7a,
 	VMEXIT_IOIO = 0x7b, VMEXIT_MSR = 0x7c, VMEXIT_FERR = 0x7e, VMEXIT_SHUTDOWN = 0x7f, VMEXIT_VMRUN = 0x80, VMEXIT_VMMCALL = 0x81,
 	VMEXIT_VMLOAD = 0x82, VMEXIT_VMSAVE = 0x83, VMEXIT_STGI = 0x84, VMEXIT_CLGI = 0x85, VMEXIT_SKINIT = 0x86, VMEXIT_WBINVD = 0x89,
-	VMEXIT_MONITOR = 0x8a, VMEXIT_MWAIT = 0x8b, VMEXIT_MWAIT_ARMED = 0x8c, VMEXIT_XSETBV = 0x8d, VMEXIT_RDPRU = 0x8e, VMEXIT_NPF = 0x400,
+	VMEXIT_MONITOR = 0x8a, VMEXIT_MWAIT = 0x8b, VMEXIT_MWAIT_ARMED = 0x8c, VMEXIT_XSETBV = 0x8d, VMEXIT_RDPRU = 0x8e, VMEXIT_BUS_LOCK = 0xa5, VMEXIT_NPF = 0x400,
 };
 
 /* EVENTINJ and EXITINTINFO, APM 15.20 */

@@ -29,6 +29,7 @@ static const struct { enum word word; u64 bits; enum need need; const char *name
 	{ SECONDARY, CPU2_RDTSCP,            OPTIONAL, "RDTSCP" },
 	{ SECONDARY, CPU2_INVPCID,           OPTIONAL, "INVPCID" },
 	{ SECONDARY, CPU2_WBINVD,            OPTIONAL, "WBINVD exiting" },
+	{ SECONDARY, CPU2_BUS_LOCK,          OPTIONAL, "bus-lock detection" },
 	{ PIN,       PIN_EXTERNAL_INTERRUPT, REQUIRED, "external-interrupt exiting" },
 	{ PIN,       PIN_NMI,                REQUIRED, "NMI exiting" },
 	{ PIN,       PIN_VIRTUAL_NMI,        REQUIRED, "virtual NMIs" },

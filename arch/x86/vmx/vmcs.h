@@ -41,6 +41,7 @@ enum {
 };
 enum {
 	CPU2_EPT = 1u << 1, CPU2_RDTSCP = 1u << 3, CPU2_VPID = 1u << 5, CPU2_WBINVD = 1u << 6, CPU2_UNRESTRICTED = 1u << 7, CPU2_INVPCID = 1u << 12,
+	CPU2_BUS_LOCK = 1u << 30,
 };
 /* 25.7.1 and 25.8.1: exit and entry controls. */
 enum {
@@ -54,9 +55,11 @@ enum {
 	VMX_EXCEPTION = 0, VMX_INTERRUPT = 1, VMX_TRIPLE_FAULT = 2, VMX_INIT = 3, VMX_SIPI = 4, VMX_INTERRUPT_WINDOW = 7, VMX_NMI_WINDOW = 8,
 	VMX_CPUID = 10, VMX_GETSEC = 11, VMX_HLT = 12, VMX_INVD = 13, VMX_RDPMC = 15, VMX_VMCALL = 18, VMX_VMCLEAR = 19, VMX_VMXON = 27,
 	VMX_CR_ACCESS = 28, VMX_IO = 30, VMX_RDMSR = 31, VMX_WRMSR = 32, VMX_MWAIT = 36, VMX_MONITOR = 39, VMX_ENTRY_MC = 41,
-	VMX_EPT_VIOLATION = 48, VMX_INVEPT = 50, VMX_PREEMPTION_TIMER = 52, VMX_INVVPID = 53, VMX_WBINVD = 54, VMX_XSETBV = 55, VMX_VMFUNC = 59,
+	VMX_EPT_VIOLATION = 48, VMX_INVEPT = 50, VMX_PREEMPTION_TIMER = 52, VMX_INVVPID = 53, VMX_WBINVD = 54, VMX_XSETBV = 55, VMX_VMFUNC = 59, VMX_BUS_LOCK = 74,
 };
+/* Above the 16 bits of the basic reason; the second with the control for it, beside whatever the exit is for (25.9.1). */
 #define EXIT_ENTRY_FAILED BIT(31)
+#define EXIT_BUS_LOCKED BIT(26)
 
 /* Interruption information, SDM 25.8.3, 25.9.2. */
 #define EVENT_VALID     BIT(31)

@@ -311,6 +311,7 @@ static void decode(struct vcpu *v, struct vmx_vcpu *vx, u32 reason, struct vm_ex
 		hvm_complete(v, &v->hvm.regs, insn_len(vx));
 		x->reason = EXIT_RETRY;
 		break;
+	case VMX_BUS_LOCK: v->bus_lock = true; x->reason = EXIT_BUS_LOCK; break;
 	case VMX_TRIPLE_FAULT: x->reason = EXIT_TRIPLE_FAULT; break;
 	case VMX_INIT:
 	case VMX_SIPI: x->reason = EXIT_RETRY; break;
@@ -365,9 +366,13 @@ static void vmx_run(struct vcpu *v, struct vm_exit *x)
 		return;
 	}
 	reason = (u32)vmread(EXIT_REASON);
-	if (unlikely(reason & EXIT_ENTRY_FAILED)) {
-		describe_odd(x, EXIT_FAILED, reason);
-		return;
+	if (unlikely(reason & (EXIT_ENTRY_FAILED | EXIT_BUS_LOCKED))) {
+		if (reason & EXIT_ENTRY_FAILED) {
+			describe_odd(x, EXIT_FAILED, reason);
+			return;
+		}
+		v->bus_lock = true;
+		reason = (u16)reason;
 	}
 	vx->launched = true;
 	vx->injecting = false;
