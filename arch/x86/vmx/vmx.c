@@ -272,7 +272,7 @@ static void describe_odd(struct vm_exit *x, enum exit_reason reason, u64 code)
 	x->odd.undelivered = event == (EVENT_VALID | EVENT_EXCEPTION);
 }
 
-static void decode(struct vcpu *v, struct vmx_vcpu *vx, u32 reason, struct vm_exit *x)
+static void decode(struct vcpu *v, struct vmx_vcpu *vx, u64 reason, struct vm_exit *x)
 {
 	switch (reason) {
 	case VMX_INTERRUPT:
@@ -348,7 +348,7 @@ static void vmx_run(struct vcpu *v, struct vm_exit *x)
 	struct cpu_regs *r = &v->hvm.regs;
 	struct percpu *p = this_cpu();
 	u64 gen = __atomic_load_n(&v->domain->p2m.tlb_gen, __ATOMIC_ACQUIRE), event;
-	u32 reason;
+	u64 reason;     /* a jump table by an index of 32 bits takes an instruction more */
 
 	if (unlikely(v->hvm.tlb_gen != gen || v->hvm.asid_generation != p->asid_generation || v->hvm.asid_cpu != p->cpu)) {
 		renew_tlb(v);
@@ -365,7 +365,7 @@ static void vmx_run(struct vcpu *v, struct vm_exit *x)
 		describe_odd(x, EXIT_FAILED, vmread(INSTRUCTION_ERROR));
 		return;
 	}
-	reason = (u32)vmread(EXIT_REASON);
+	reason = vmread(EXIT_REASON);
 	if (unlikely(reason & (EXIT_ENTRY_FAILED | EXIT_BUS_LOCKED))) {
 		if (reason & EXIT_ENTRY_FAILED) {
 			describe_odd(x, EXIT_FAILED, reason);
