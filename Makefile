@@ -10,7 +10,7 @@ BUILD   := build
 OBJ     := $(BUILD)/obj
 IMAGE   := $(BUILD)/bothy.elf
 
-SOURCES := $(sort $(wildcard boot/*.[cS] arch/x86/*.[cS] arch/x86/*/*.[cS] vmm/*.c sched/*.c drivers/*.c drivers/*/*.c mm/*.c lib/*.c))
+SOURCES := $(sort $(wildcard boot/*.[cS] arch/x86/*.[cS] arch/x86/*/*.[cS] vmm/*.c vmm/*/*.c sched/*.c drivers/*.c drivers/*/*.c mm/*.c lib/*.c))
 OBJECTS := $(patsubst %,$(OBJ)/%.o,$(basename $(SOURCES)))
 
 WARNINGS := -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wshadow -Wvla -Wswitch-enum -Wimplicit-fallthrough \

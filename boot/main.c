@@ -21,15 +21,15 @@
 #include "mm/pt.h"
 #include "sched/sched.h"
 #include "sched/timer.h"
-#include "vmm/cpu_policy.h"
+#include "vmm/cpu/cpu_policy.h"
 #include "vmm/domain.h"
-#include "vmm/dom0.h"
+#include "vmm/dom0/dom0.h"
 #include "vmm/exits.h"
 #include "vmm/hypercall.h"
-#include "vmm/io_policy.h"
-#include "vmm/irq.h"
-#include "vmm/record.h"
-#include "vmm/version.h"
+#include "vmm/dom0/io_policy.h"
+#include "vmm/dom0/irq.h"
+#include "vmm/domain/record.h"
+#include "vmm/hypercall/version.h"
 
 #define AP_TRAMPOLINE    0x8000u        /* dom0's RAM later */
 #define DOM0_MEM_MIN     MiB(512)

@@ -9,12 +9,12 @@
 #include <asm/hvm.h>
 #include <asm/hvm_vcpu.h>
 #include "mm/p2m.h"
-#include "vmm/evtchn.h"
-#include "vmm/grant.h"
-#include "vmm/guest_access.h"
-#include "vmm/record.h"
-#include "vmm/vlapic.h"
-#include "vmm/cpu_policy.h"
+#include "vmm/share/evtchn.h"
+#include "vmm/share/grant.h"
+#include "vmm/memory/guest_access.h"
+#include "vmm/domain/record.h"
+#include "vmm/cpu/vlapic.h"
+#include "vmm/cpu/cpu_policy.h"
 #include "sched/sched.h"
 #include "sched/timer.h"
 
@@ -59,7 +59,7 @@ struct vcpu {
 	u32 runstate_offset;            /* [c] in the first page */
 	u64 who;                        /* [I] domid, id << 16: how records name it */
 	struct record_vcpu *counters;   /* [c] what it points to */
-	struct guest_walk walks[GUEST_WALKS]; /* [c] see vmm/guest_access.c */
+	struct guest_walk walks[GUEST_WALKS]; /* [c] see vmm/memory/guest_access.c */
 	bool wait_for_sipi;             /* [c] reset by INIT, or never started */
 	/* SCHEDOP_poll */
 	u32 poll_port;                  /* [a] single polled port, ~0 for several, 0 for none */
@@ -101,12 +101,12 @@ struct domain {
 	u8 e820[DOMAIN_E820_MAX * 20];  /* [LOCK_DOMAIN] packed entries as given */
 	u32 end_step;                   /* [LOCK_CONTROL] of destruction */
 	u64 end_next;                   /* [LOCK_CONTROL] where that step goes on */
-	struct list ending;             /* [LOCK_DOMAINS] destroyed or dead: see vmm/domain.c */
+	struct list ending;             /* [LOCK_DOMAINS] destroyed or dead: see vmm/domain/domain.c */
 	u32 pollers;                    /* [a] vCPUs in SCHEDOP_poll */
 	char io_line[120];              /* [c-ish, LOCK_DOMAIN] bytes written to port 0xE9 */
 	u32 io_len;
 	u64 io_window, io_count;        /* rate limit of the above */
-	struct { u64 def_type, variable[16], fixed[11]; } mtrr; /* [a] shadow of the MTRR MSRs: see vmm/msr.c */
+	struct { u64 def_type, variable[16], fixed[11]; } mtrr; /* [a] shadow of the MTRR MSRs: see vmm/cpu/msr.c */
 };
 
 extern struct domain *dom0;

@@ -4,12 +4,12 @@
 #include <asm/mcheck.h>
 #include <asm/traps.h>
 #include "mm/memory_map.h"
-#include "vmm/console_io.h"
+#include "vmm/hypercall/console_io.h"
 #include "vmm/domain.h"
 #include "vmm/exits.h"
 #include "vmm/hypercall.h"
-#include "vmm/io_policy.h"
-#include "vmm/msr.h"
+#include "vmm/dom0/io_policy.h"
+#include "vmm/cpu/msr.h"
 
 enum { VECTOR_DB = 1, VECTOR_UD = 6, VECTOR_GP = 13, VECTOR_MC = 18 };
 

@@ -1,5 +1,5 @@
 /*
- * The contract, once: each hypercall and sub-operation is a row of vmm/hypercalls.def. Dispatch, permission, copying of the
+ * The contract, once: each hypercall and sub-operation is a row of vmm/hypercall/hypercalls.def. Dispatch, permission, copying of the
  * argument, the trace decoder, the documentation and the fuzzers come from those rows.
  */
 #ifndef VMM_HYPERCALL_H
@@ -57,7 +57,7 @@ long hypercall_do(struct vcpu *v, u64 nr, struct hypercall *hc);
 
 /* Every handler named in the table. */
 #define HC(num, sub, name, type, dir, who, fn) hypercall_fn fn;
-#include "vmm/hypercalls.def"
+#include "vmm/hypercall/hypercalls.def"
 #undef HC
 
 /* Maps a guest-named domid (DOMID_SELF included) to a domain with a reference: NULL if there is none. */

@@ -11,7 +11,7 @@
 #include "vmm/domain.h"
 #include "vmm/exits.h"
 #include "vmm/hypercall.h"
-#include "vmm/record.h"
+#include "vmm/domain/record.h"
 
 #define STEPS_PER_SECOND 25000u /* of 40 us each */
 

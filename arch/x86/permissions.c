@@ -5,7 +5,7 @@
 #include <asm/hvm.h>
 #include "lib/string.h"
 #include "mm/page.h"
-#include "vmm/io_policy.h"
+#include "vmm/dom0/io_policy.h"
 
 /* The guest's own values are in the CPU while it runs: entry switches them, or whatever loads the vCPU. */
 static const u32 open_msrs[] = {

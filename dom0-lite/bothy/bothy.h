@@ -1,8 +1,8 @@
-/* bothy, the tool that shows what the hypervisor records of itself (vmm/record_layout.h): what its parts share. */
+/* bothy, the tool that shows what the hypervisor records of itself (vmm/domain/record_layout.h): what its parts share. */
 #ifndef BOTHY_H
 #define BOTHY_H
 
-#include "vmm/record_layout.h"
+#include "vmm/domain/record_layout.h"
 #include <stdio.h>
 
 /* How it ends. */

@@ -16,7 +16,7 @@ $(SENT): dom0-lite/serial-sent.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CLI_CFLAGS) -o $@ $<
 
-$(CLI): $(CLI_SOURCES) $(wildcard dom0-lite/bothy/*) vmm/record_layout.h vmm/hypercalls.def vmm/records.def arch/x86/include/asm/exits.def \
+$(CLI): $(CLI_SOURCES) $(wildcard dom0-lite/bothy/*) vmm/domain/record_layout.h vmm/hypercall/hypercalls.def vmm/domain/records.def arch/x86/include/asm/exits.def \
 		arch/x86/include/asm/hvm.h
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CLI_CFLAGS) -o $@ $(CLI_SOURCES) -Wl,-z,noexecstack $(CLI_LIBS)

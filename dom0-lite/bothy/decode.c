@@ -1,4 +1,4 @@
-/* Names for what a record says, from the tables that the hypervisor itself is made of: vmm/hypercalls.def, asm/exits.def, vmm/records.def. */
+/* Names for what a record says, from the tables that the hypervisor itself is made of: vmm/hypercall/hypercalls.def, asm/exits.def, vmm/domain/records.def. */
 #include "dom0-lite/bothy/bothy.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -9,14 +9,14 @@ static const struct { const char *label, *fields; } kinds[RECORD_KINDS] = {
 #include <asm/exits.def>
 #undef EXIT
 #define EVENT(name, l, f) [RECORD_##name] = { l, f },
-#include "vmm/records.def"
+#include "vmm/domain/records.def"
 #undef EVENT
 };
 
 /* "__HYPERVISOR_memory_op" and "populate_physmap"; hypercalls with one form alone have the same name twice. */
 static const struct { const char *number, *name; } rows[] = {
 #define HC(number, sub, name, type, direction, who, handler) { #number, #name },
-#include "vmm/hypercalls.def"
+#include "vmm/hypercall/hypercalls.def"
 #undef HC
 };
 

@@ -16,7 +16,7 @@
 #include <asm/traps.h>
 #include "drivers/console.h"
 #include "vmm/exits.h"
-#include "vmm/record.h"
+#include "vmm/domain/record.h"
 
 #undef sched_yield      /* the hypervisor's own */
 

@@ -9,10 +9,10 @@
 #include <time.h>
 #include <asm/time.h>
 #include "sched/timer.h"
-#include "vmm/control.h"
-#include "vmm/cpu_policy.h"
+#include "vmm/toolstack/control.h"
+#include "vmm/cpu/cpu_policy.h"
 #include "vmm/hypercall.h"
-#include "vmm/record.h"
+#include "vmm/domain/record.h"
 
 #define ROUND_SECONDS 3u
 #define MEMORY_PLENTY MiB(64)

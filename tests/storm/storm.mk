@@ -15,7 +15,7 @@ STORM_CFLAGS := -std=gnu11 -g -O2 $(STORM_SAN_$(SAN)) -fno-omit-frame-pointer -f
 STORM_LDFLAGS := -pthread -Wl,--gc-sections -Wl,--wrap=page_alloc,--wrap=page_alloc_zeroed,--wrap=kzalloc,--wrap=page_release,--wrap=p2m_read_u64,--wrap=hypercall_dispatch
 
 # The service domain's builder and its kernel are not needed.
-STORM_SOURCES := $(filter-out vmm/dom0.c vmm/bzimage.c,$(wildcard vmm/*.c)) $(wildcard mm/*.c sched/*.c) \
+STORM_SOURCES := $(filter-out vmm/dom0/dom0.c vmm/dom0/bzimage.c,$(wildcard vmm/*.c vmm/*/*.c)) $(wildcard mm/*.c sched/*.c) \
 	drivers/console.c drivers/uart.c arch/x86/complete.c arch/x86/hvm.c arch/x86/speculation.c $(wildcard tests/storm/*.c)
 STORM_OBJECTS := $(STORM_SOURCES:%.c=$(STORM_OUT)/%.o)
 

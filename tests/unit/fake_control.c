@@ -5,7 +5,7 @@
 #include <asm/hvm.h>
 #include "mm/heap.h"
 #include "sched/cap.h"
-#include "vmm/guest_access.h"
+#include "vmm/memory/guest_access.h"
 
 struct domain *dom0;
 

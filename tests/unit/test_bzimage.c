@@ -1,7 +1,7 @@
-/* units: vmm/bzimage.c */
+/* units: vmm/dom0/bzimage.c */
 /* The setup header of a bzImage: what is refused, with its reason, and what the unpacking code is told (Linux boot protocol). */
 #include "tests/unit/fake.h"
-#include "vmm/bzimage.h"
+#include "vmm/dom0/bzimage.h"
 
 enum {
 	SECTS = 0x1f1, SYSSIZE = 0x1f4, VERSION = 0x206, CMDLINE = 0x228, ALIGNMENT = 0x230, PAYLOAD = 0x248, PAYLOAD_SIZE = 0x24c, PREF = 0x258,

@@ -1,4 +1,4 @@
-/* units: drivers/console.c drivers/uart.c vmm/console_io.c vmm/control.c tests/unit/fake_domain.c tests/unit/fake_control.c */
+/* units: drivers/console.c drivers/uart.c vmm/hypercall/console_io.c vmm/toolstack/control.c tests/unit/fake_domain.c tests/unit/fake_control.c */
 /* The console: a pretended UART under the real driver, printk, the log ring, input, and guests' words. */
 #include "tests/unit/fake_control.h"
 #include <stdio.h>
@@ -7,7 +7,7 @@
 #include <xen/sysctl.h>
 #include "drivers/console.h"
 #include "drivers/uart.h"
-#include "vmm/console_io.h"
+#include "vmm/hypercall/console_io.h"
 
 /*
  * A 16550 at COM1: what was sent, what is to be received, and whether it is there and its transmitter works. A slow one says that it has room

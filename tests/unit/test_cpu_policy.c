@@ -1,11 +1,11 @@
-/* units: vmm/cpu_policy.c vmm/cpu_policy_serial.c vmm/cpuid.c tests/unit/fake_domain.c tests/unit/fake_control.c */
+/* units: vmm/cpu/cpu_policy.c vmm/cpu/cpu_policy_serial.c vmm/cpu/cpuid.c tests/unit/fake_domain.c tests/unit/fake_control.c */
 /*
  * CPU policies: what is derived from this machine's own CPUID and from made-up ones, the shape of the serialised list, and what
  * a hostile or confused toolstack can make of a guest's policy.
  */
 #include "tests/unit/fake_control.h"
 #include <asm/insn.h>
-#include "vmm/cpu_policy_words.h"
+#include "vmm/cpu/cpu_policy_words.h"
 
 #define NO_SUB 0xffffffffu
 

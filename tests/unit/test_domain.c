@@ -1,4 +1,4 @@
-/* units: vmm/domain.c mm/heap.c mm/buddy.c */
+/* units: vmm/domain/domain.c mm/heap.c mm/buddy.c */
 /* A domain's life: numbers, references, the account of its frames, and an end in steps that leaves nothing behind. */
 #include "tests/unit/fake.h"
 #include <asm/hvm.h>
@@ -8,7 +8,7 @@
 #include "drivers/power.h"
 #include "mm/heap.h"
 #include "vmm/domain.h"
-#include "vmm/msr.h"
+#include "vmm/cpu/msr.h"
 
 /* ---- what a domain is made of: each counts what is there, and one can be made to fail ---- */
 

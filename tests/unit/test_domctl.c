@@ -1,10 +1,10 @@
-/* units: vmm/domctl.c vmm/domctl_vcpu.c vmm/domctl_resume.c vmm/control.c vmm/refuse.c tests/unit/fake_domain.c tests/unit/fake_control.c */
+/* units: vmm/toolstack/domctl.c vmm/toolstack/domctl_vcpu.c vmm/life/domctl_resume.c vmm/toolstack/control.c vmm/toolstack/refuse.c tests/unit/fake_domain.c tests/unit/fake_control.c */
 /* domctl: each operation as xl issues it (abi.md I.7), then with arguments that nobody sane would pass. */
 #include "tests/unit/fake_control.h"
 #include <xen/domctl.h>
 #include <xen/hvm/save.h>
 #include "sched/cap.h"
-#include "vmm/control.h"
+#include "vmm/toolstack/control.h"
 
 static struct domain *d;    /* the target; dom0 calls */
 static struct vcpu *v;      /* dom0's */

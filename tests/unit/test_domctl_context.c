@@ -1,4 +1,4 @@
-/* units: vmm/domctl_context.c vmm/policy_ops.c vmm/control.c vmm/cpu_policy.c vmm/cpu_policy_serial.c tests/unit/fake_domain.c tests/unit/fake_control.c */
+/* units: vmm/life/domctl_context.c vmm/toolstack/policy_ops.c vmm/toolstack/control.c vmm/cpu/cpu_policy.c vmm/cpu/cpu_policy_serial.c tests/unit/fake_domain.c tests/unit/fake_control.c */
 /* domctl: machine state and CPU policy of a domain being built, as xl sets them (abi.md I.5, I.9), and as nobody should. */
 #include "tests/unit/fake_control.h"
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* units: vmm/evtchn.c vmm/evtchn_ring.c mm/heap.c mm/buddy.c tests/unit/fake_domain.c */
+/* units: vmm/share/evtchn.c vmm/share/evtchn_ring.c mm/heap.c mm/buddy.c tests/unit/fake_domain.c */
 /* Event channels: each operation's good and bad cases, and which bits, kicks and wakes a ring causes. */
 #include "tests/unit/fake_domain.h"
 #include <xen/event_channel.h>

@@ -1,4 +1,4 @@
-/* units: vmm/exits.c vmm/io_policy.c vmm/irq.c mm/memory_map.c arch/x86/complete.c */
+/* units: vmm/exits.c vmm/dom0/io_policy.c vmm/dom0/irq.c mm/memory_map.c arch/x86/complete.c */
 /* What is done about an exit: the guest's end or its fault, ports, device memory, and interrupts that go straight through. */
 #include "tests/unit/fake.h"
 #include <asm/hvm.h>
@@ -10,12 +10,12 @@
 #include <xen/sched.h>
 #include "mm/memory_map.h"
 #include "mm/page.h"
-#include "vmm/console_io.h"
+#include "vmm/hypercall/console_io.h"
 #include "vmm/exits.h"
-#include "vmm/guest_access.h"
-#include "vmm/io_policy.h"
-#include "vmm/irq.h"
-#include "vmm/msr.h"
+#include "vmm/memory/guest_access.h"
+#include "vmm/dom0/io_policy.h"
+#include "vmm/dom0/irq.h"
+#include "vmm/cpu/msr.h"
 
 static struct domain host = { .privileged = true, .max_vcpus = 1 }, guest = { .domid = 1 };
 static struct record_vcpu counters;

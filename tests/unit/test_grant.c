@@ -1,4 +1,4 @@
-/* units: vmm/grant.c vmm/grant_map.c vmm/grant_copy.c mm/heap.c mm/buddy.c tests/unit/fake_domain.c tests/unit/fake_p2m.c */
+/* units: vmm/share/grant.c vmm/share/grant_map.c vmm/share/grant_copy.c mm/heap.c mm/buddy.c tests/unit/fake_domain.c tests/unit/fake_p2m.c */
 /* Grants: each operation's good and bad cases, what the granter sees, and that every reference comes back. */
 #include "tests/unit/fake_domain.h"
 #include "tests/unit/fake_p2m.h"

@@ -1,4 +1,4 @@
-/* units: vmm/hypercall.c vmm/compat.c vmm/refuse.c tests/unit/fake_domain.c tests/unit/fake_control.c arch/x86/complete.c */
+/* units: vmm/hypercall/hypercall.c vmm/hypercall/compat.c vmm/toolstack/refuse.c tests/unit/fake_domain.c tests/unit/fake_control.c arch/x86/complete.c */
 /* The dispatcher over the whole table: who may call what, which bytes go in and out, and how long calls are continued. */
 #include "tests/unit/fake_control.h"
 #include <asm/hvm.h>
@@ -15,7 +15,7 @@
 /* Every handler is this one, but for those that the units have. */
 long any_handler(struct vcpu *v, struct hypercall *hc, void *arg);
 #define HC(num, sub, name, type, dir, who, fn) __asm__(".weak " #fn "\n.set " #fn ", any_handler\n");
-#include "vmm/hypercalls.def"
+#include "vmm/hypercall/hypercalls.def"
 #undef HC
 
 unsigned hvm_phys_bits = 40;

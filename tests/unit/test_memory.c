@@ -1,11 +1,11 @@
-/* units: vmm/memory.c vmm/physmap.c vmm/refuse.c vmm/record.c mm/p2m.c mm/pt.c mm/buddy.c mm/heap.c */
+/* units: vmm/memory/memory.c vmm/memory/physmap.c vmm/toolstack/refuse.c vmm/domain/record.c mm/p2m.c mm/pt.c mm/buddy.c mm/heap.c */
 /* The memory hypercalls over a real p2m and allocator: counts, permissions, continuations, and no frame lost. */
 #include "tests/unit/fake.h"
 #include "mm/heap.h"
 #include "vmm/domain.h"
-#include "vmm/guest_access.h"
+#include "vmm/memory/guest_access.h"
 #include "vmm/hypercall.h"
-#include "vmm/record.h"
+#include "vmm/domain/record.h"
 #include <asm/hvm_flush.h>
 #include <xen/memory.h>
 

@@ -1,12 +1,12 @@
-/* units: vmm/msr.c vmm/cpu_policy.c */
+/* units: vmm/cpu/msr.c vmm/cpu/cpu_policy.c */
 /* MSR policy: what is the guest's own, what is constant, and which values are refused before they can reach a control block. */
 #include "tests/unit/fake.h"
 #include <asm/hvm.h>
 #include <asm/insn.h>
-#include "vmm/cpu_policy_words.h"
+#include "vmm/cpu/cpu_policy_words.h"
 #include "vmm/domain.h"
-#include "vmm/guest_access.h"
-#include "vmm/msr.h"
+#include "vmm/memory/guest_access.h"
+#include "vmm/cpu/msr.h"
 
 enum { PAT = 0x277, MTRRCAP = 0xfe, MTRR_BASE0 = 0x200, MTRR_MASK7 = 0x20f, MTRR_DEF = 0x2ff, FIX64K = 0x250, FIX16K = 0x258, FIX4K = 0x268,
        EFER = 0xc0000080, TSC_AUX = 0xc0000103, HYPERCALL_PAGE = 0x40000000, APIC_BASE = 0x1b };

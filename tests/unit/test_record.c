@@ -1,9 +1,9 @@
-/* units: vmm/record.c mm/buddy.c */
+/* units: vmm/domain/record.c mm/buddy.c */
 /* The record: rings that go round, slots of counters that are used again, and what the service domain may map. */
 #include "tests/unit/fake.h"
 #include "mm/page.h"
 #include "vmm/domain.h"
-#include "vmm/record.h"
+#include "vmm/domain/record.h"
 
 static u64 tsc = 1;
 u64 rdtsc(void) { return tsc; }

@@ -1,4 +1,4 @@
-/* units: vmm/sysctl.c vmm/debug_keys.c vmm/platform.c vmm/later_kernels.c vmm/policy_ops.c vmm/control.c vmm/refuse.c vmm/cpu_policy.c vmm/cpu_policy_serial.c tests/unit/fake_domain.c tests/unit/fake_control.c */
+/* units: vmm/toolstack/sysctl.c vmm/toolstack/debug_keys.c vmm/toolstack/platform.c vmm/hypercall/later_kernels.c vmm/toolstack/policy_ops.c vmm/toolstack/control.c vmm/toolstack/refuse.c vmm/cpu/cpu_policy.c vmm/cpu/cpu_policy_serial.c tests/unit/fake_domain.c tests/unit/fake_control.c */
 /* sysctl and platform_op: what xl asks the machine, in the order it asks, and the same with bad handles and sizes. */
 #include "tests/unit/fake_control.h"
 #include <xen/domctl.h>
@@ -6,7 +6,7 @@
 #include <xen/sysctl.h>
 #include <xen/arch-x86/xen-mca.h>
 #include <asm/insn.h>
-#include "vmm/console_io.h"
+#include "vmm/hypercall/console_io.h"
 
 void cpuid_count(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d) { machine_cpuid_count(leaf, sub, a, b, c, d); }
 u8 inb(u16 port) { return 0xff; }

@@ -1,4 +1,4 @@
-/* units: vmm/vcpu.c vmm/vcpu_op.c */
+/* units: vmm/domain/vcpu.c vmm/hypercall/vcpu_op.c */
 /* vCPUs: what stops and wakes them, the areas of guest memory that they keep, polls and timers. Scheduler and tables are the test's. */
 #include "tests/unit/fake.h"
 #include <asm/hvm.h>
@@ -7,7 +7,7 @@
 #include <xen/vcpu.h>
 #include "mm/heap.h"
 #include "vmm/domain.h"
-#include "vmm/guest_access.h"
+#include "vmm/memory/guest_access.h"
 #include "vmm/hypercall.h"
 
 enum { VCPUS = 34, FRAMES = 8, RAM_GFN = 4, LENT_GFN = 5 };

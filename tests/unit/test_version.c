@@ -1,8 +1,8 @@
-/* units: vmm/version.c tests/unit/fake_domain.c tests/unit/fake_control.c */
+/* units: vmm/hypercall/version.c tests/unit/fake_domain.c tests/unit/fake_control.c */
 /* xen_version and vm_assist: the fixed answers, each within its structure. */
 #include "tests/unit/fake_control.h"
 #include <xen/version.h>
-#include "vmm/version.h"
+#include "vmm/hypercall/version.h"
 
 static struct domain *host, *guest;
 

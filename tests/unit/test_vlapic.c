@@ -1,9 +1,9 @@
-/* units: vmm/vlapic.c */
+/* units: vmm/cpu/vlapic.c */
 /* The virtual APIC and the level-triggered interrupts of real devices: what the physical APIC gets to hear, and when (abi.md H.3). */
 #include "tests/unit/fake.h"
 #include <asm/lapic.h>
 #include "vmm/domain.h"
-#include "vmm/vlapic.h"
+#include "vmm/cpu/vlapic.h"
 
 enum { MSR_TPR = 0x808, MSR_PPR = 0x80a, MSR_EOI = 0x80b, MSR_SVR = 0x80f, MSR_ICR = 0x830, MSR_SELF_IPI = 0x83f };
 
@@ -37,7 +37,7 @@ void vcpu_down(struct vcpu *w) { downs++; }
 void hvm_reset(struct vcpu *w) { resets++; }
 void hvm_start_sipi(struct vcpu *w, u8 vector) { sipi_vector = vector; }
 
-/* As vmm/irq.c does it. */
+/* As vmm/dom0/irq.c does it. */
 static void level_arrives(u8 vector)
 {
 	assert_true(vector >> 4 > highest_in_service() >> 4);

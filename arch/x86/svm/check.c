@@ -27,7 +27,7 @@ static u64 known_cr4(void)
 
 /*
  * How a guest can't reach a state that breaks one of these:
- * - EFER it writes by way of vmm/msr.c, which knows its bits, and LME doesn't change with paging
+ * - EFER it writes by way of vmm/cpu/msr.c, which knows its bits, and LME doesn't change with paging
  *   on. LMA is the CPU's.
  * - CR0: NW without CD is #GP, and the VMCB has neither (cr0.c); so is PG without PE, or without
  *   PAE when LME is set.
@@ -35,7 +35,7 @@ static u64 known_cr4(void)
  *   CR4: vmm/exits.c makes that the #GP.
  * - CS with L and D: far transfers check it in long mode, and MOV to CR0 checks CS.L when it begins
  *   long mode. TCG doesn't: hvm_mend().
- * - PAT: vmm/msr.c knows its types. Base addresses VMRUN makes canonical by itself; RIP, RFLAGS and
+ * - PAT: vmm/cpu/msr.c knows its types. Base addresses VMRUN makes canonical by itself; RIP, RFLAGS and
  *   the segments' other attributes it takes as they are. What the toolstack gives is checked by
  *   these rules (arch/x86/hvm.c).
  */

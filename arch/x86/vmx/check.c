@@ -22,7 +22,7 @@ static bool clear(u64 v, u64 bits) { return !(v & bits); }
  * - The toolstack's states are checked by these rules before they count (arch/x86/hvm.c).
  * - CR0, CR4: the CPU faults where VMX wants another value (24.8), but for the bits that are ours
  *   (vmx.h). CR3, DR7, SYSENTER: it faults.
- * - EFER and PAT: vmm/msr.c knows their values, and LME doesn't change with paging on. LMA and the
+ * - EFER and PAT: vmm/cpu/msr.c knows their values, and LME doesn't change with paging on. LMA and the
  *   entry control follow the CPU.
  * - PDPTEs: the CPU loads them with CR3, and faults; vmx_set_state() leaves none that is present.
  * - Segments: nobody but the CPU writes them.

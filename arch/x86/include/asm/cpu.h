@@ -31,10 +31,10 @@ struct percpu {
 	const char *trying;         /* what is being switched on, which may fault; or NULL */
 	u64 irq_count;
 	u64 idle_ns;
-	struct record *records;     /* [I] the ring of what happened here: vmm/record.h */
+	struct record *records;     /* [I] the ring of what happened here: vmm/domain/record.h */
 	struct record_cpu *counters; /* [I] */
 	struct record *last_exit;   /* of the current vCPU */
-	u64 irqs_off;               /* [a] the longest time without interrupts here, in TSC ticks: vmm/record.h */
+	u64 irqs_off;               /* [a] the longest time without interrupts here, in TSC ticks: vmm/domain/record.h */
 	u64 timer_armed;            /* system time at which the physical timer will fire, ~0 if it won't */
 };
 

@@ -1,0 +1,311 @@
+/*
+ * Which CPUID a guest may see. A policy begins as what the CPU says; what a guest gets of it is listed, never what it doesn't
+ * get, so that a CPU of next year shows nothing new by accident. The lists: features in cpu_features.def, other registers below.
+ */
+#include "vmm/cpu/cpu_policy.h"
+#include "vmm/cpu/cpu_policy_words.h"
+#include <asm/insn.h>
+
+struct cpu_policy cpu_policy_raw, cpu_policy_host, cpu_policy_max, cpu_policy_def, cpu_policy_dom0;
+
+#define BASIC_MAX 0xdu              /* the blob's format ends here */
+#define EXTD_MAX  0x80000021u
+#define EXTD_MIN  0x80000008u       /* what any 64-bit kernel reads */
+
+/* States that the hypervisor switches: arch/x86 allocates the XSAVE area for these. */
+#define XCR0_SWITCHED (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512 | XCR0_PKRU)
+
+/* Bits of 1.EDX that AMD repeats in 80000001.EDX: APM volume 3 appendix E.4.2. */
+#define AMD_COMMON_1D 0x0183f3ffu
+
+#define ARAT BIT(2)                 /* 6.EAX: the APIC timer never stops */
+
+enum { ALL = 1, DOM0 = 2 };
+
+static const struct { u8 word, bit, who; u16 state; } features[] = {
+#define FEATURE(word, bit, name, who, state) { WORD_##word, bit, who, state },
+#include "vmm/cpu/cpu_features.def"
+#undef FEATURE
+};
+
+/* Bits that are no features and go as they are, by leaf; anything else reads as zero. */
+#define WHOLE { ~0u, ~0u, ~0u, ~0u }
+static const struct cpuid_regs basic_info[BASIC_MAX + 1] = {
+	[0x0] = WHOLE,                                  /* highest leaf and vendor */
+	[0x1] = { .a = ~0u, .b = 0x00ffffff },          /* model; brand, CLFLUSH size, number of ids; not the APIC id */
+	[0x2] = WHOLE,                                  /* cache descriptors */
+};
+static const struct cpuid_regs extd_info[EXTD_MAX - CPUID_EXTD + 1] = {
+	[0x00] = WHOLE,
+	[0x01] = { .a = ~0u, .b = ~0u },
+	[0x02] = WHOLE, [0x03] = WHOLE, [0x04] = WHOLE, /* name */
+	[0x05] = WHOLE, [0x06] = WHOLE,                 /* caches and TLBs */
+	[0x08] = { .a = 0x0000ffff, .c = 0x0000f0ff },  /* address widths; core count and APIC id size */
+	[0x19] = WHOLE,                                 /* TLBs of 1 GiB pages */
+	[0x1a] = { .a = 0x7 },                          /* width of the data paths */
+};
+
+u32 *cpu_policy_word(struct cpu_policy *p, enum feature_word word)
+{
+	switch (word) {
+	case WORD_1D:   return &p->basic[1].d;
+	case WORD_1C:   return &p->basic[1].c;
+	case WORD_E1D:  return &p->extd[1].d;
+	case WORD_E1C:  return &p->extd[1].c;
+	case WORD_DA1:  return &p->xstate[1].a;
+	case WORD_7B0:  return &p->feat[0].b;
+	case WORD_7C0:  return &p->feat[0].c;
+	case WORD_E7D:  return &p->extd[7].d;
+	case WORD_E8B:  return &p->extd[8].b;
+	case WORD_7D0:  return &p->feat[0].d;
+	case WORD_7A1:  return &p->feat[1].a;
+	case WORD_E21A: return &p->extd[0x21].a;
+	case WORD_7B1:  return &p->feat[1].b;
+	case WORD_7D2:  return &p->feat[2].d;
+	case WORD_7C1:  return &p->feat[1].c;
+	case WORD_7D1:  return &p->feat[1].d;
+	case WORD_E21C: return &p->extd[0x21].c;
+	case WORD_ARCH_CAPS_LO:
+	case WORD_ARCH_CAPS_HI:
+	case WORD_NONE:
+		break;
+	}
+	return NULL;
+}
+
+void cpu_policy_featureset(const struct cpu_policy *p, u32 words[POLICY_FEATURE_WORDS])
+{
+	for (unsigned i = 0; i < POLICY_FEATURE_WORDS; i++) {
+		const u32 *word = cpu_policy_word((struct cpu_policy *)p, (enum feature_word)i);
+
+		words[i] = word ? *word : 0;
+	}
+	words[WORD_ARCH_CAPS_LO] = (u32)p->msr_arch_caps;
+	words[WORD_ARCH_CAPS_HI] = (u32)(p->msr_arch_caps >> 32);
+}
+
+static void set_feature(struct cpu_policy *p, enum feature f, bool on)
+{
+	u32 *word = cpu_policy_word(p, (enum feature_word)(f / 32));
+	u32 bit = (u32)BIT(f % 32);
+
+	*word = on ? *word | bit : *word & ~bit;
+}
+
+u64 cpu_policy_xcr0(const struct cpu_policy *p)
+{
+	return cpu_policy_has(p, FEAT_XSAVE) ? (u64)p->xstate[0].d << 32 | p->xstate[0].a : 0;
+}
+
+/* The part of `want` that XSETBV would accept: SDM volume 1 13.3. */
+static u64 consistent_xcr0(u64 want)
+{
+	if (!(want & XCR0_X87))
+		return 0;
+	if (!(want & XCR0_SSE))
+		return XCR0_X87;
+	if (!(want & XCR0_AVX) || (want & XCR0_AVX512) != XCR0_AVX512)
+		want &= ~XCR0_AVX512;
+	return want;
+}
+
+static bool is_amd(const struct cpu_policy *p)
+{
+	return p->basic[0].b == 0x68747541      /* "Auth"enticAMD */
+	    || p->basic[0].b == 0x6f677948;     /* "Hygo"nGenuine */
+}
+
+static void mask_leaf(struct cpuid_regs *r, const struct cpuid_regs *mask)
+{
+	r->a &= mask->a;
+	r->b &= mask->b;
+	r->c &= mask->c;
+	r->d &= mask->d;
+}
+
+/* Sets the XSAVE leaves: offsets and sizes are the hardware's, whatever the toolstack thinks of them. */
+static void set_xstate(struct cpu_policy *p, const struct cpu_policy *max, u64 xcr0)
+{
+	u32 size = xcr0 ? XSAVE_MIN : 0;
+
+	for (unsigned i = 2; i < ARRAY_SIZE(p->xstate); i++) {
+		p->xstate[i] = xcr0 >> i & 1 ? max->xstate[i] : (struct cpuid_regs){ 0 };
+		size = MAX(size, p->xstate[i].a + p->xstate[i].b);
+	}
+	p->xstate[0] = (struct cpuid_regs){ .a = (u32)xcr0, .b = size, .c = size, .d = (u32)(xcr0 >> 32) };
+	p->xstate[1] = (struct cpuid_regs){ .a = p->xstate[1].a };
+}
+
+static void drop_stateless_features(struct cpu_policy *p, u64 xcr0)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(features); i++)
+		if ((features[i].state & xcr0) != features[i].state)
+			set_feature(p, (enum feature)(features[i].word * 32 + features[i].bit), false);
+}
+
+/* Keeps of each leaf what is listed as information, and of the features those that max has too. */
+static void keep_listed(struct cpu_policy *p, const struct cpu_policy *max)
+{
+	u32 words[POLICY_FEATURE_WORDS], limit[POLICY_FEATURE_WORDS];
+
+	cpu_policy_featureset(p, words);
+	cpu_policy_featureset(max, limit);
+	for (unsigned i = 0; i < ARRAY_SIZE(p->basic); i++)
+		mask_leaf(&p->basic[i], &basic_info[i]);
+	for (unsigned i = 0; i < ARRAY_SIZE(p->extd); i++)
+		mask_leaf(&p->extd[i], &extd_info[i]);
+	for (unsigned i = 0; i < ARRAY_SIZE(p->feat); i++)
+		p->feat[i] = (struct cpuid_regs){ .a = i ? 0 : p->feat[0].a };
+	for (unsigned i = 0; i < ARRAY_SIZE(p->topo); i++)
+		p->topo[i] = (struct cpuid_regs){ 0 };
+	p->xstate[1] = (struct cpuid_regs){ 0 };
+	for (unsigned i = 0; i < POLICY_FEATURE_WORDS; i++) {
+		u32 *word = cpu_policy_word(p, (enum feature_word)i);
+
+		if (word)
+			*word |= words[i] & limit[i];
+	}
+}
+
+static void clamp_limits(struct cpu_policy *p, const struct cpu_policy *max)
+{
+	u32 width = MIN(p->extd[8].a & 0xff, max->extd[8].a & 0xff);
+
+	p->basic[0].a = MIN(p->basic[0].a, max->basic[0].a);
+	p->feat[0].a = MIN(p->feat[0].a, max->feat[0].a);
+	p->extd[0].a = MAX(MIN(p->extd[0].a, max->extd[0].a), EXTD_MIN);
+	p->extd[8].a = MAX(width, 32u) | (max->extd[8].a & 0xff00);
+	/* The vendor decides between VMCALL and VMMCALL in every kernel: it can't be another. */
+	p->basic[0].b = max->basic[0].b;
+	p->basic[0].c = max->basic[0].c;
+	p->basic[0].d = max->basic[0].d;
+	p->extd[0].b = max->extd[0].b;
+	p->extd[0].c = max->extd[0].c;
+	p->extd[0].d = max->extd[0].d;
+}
+
+void cpu_policy_clamp(struct cpu_policy *p, const struct cpu_policy *max)
+{
+	u32 *e1d = cpu_policy_word(p, WORD_E1D);
+	u64 xcr0;
+
+	keep_listed(p, max);
+	clamp_limits(p, max);
+	/* There is no other interrupt controller than the x2APIC, so it can't be taken away. */
+	set_feature(p, FEAT_APIC, true);
+	set_feature(p, FEAT_X2APIC, true);
+	/*
+	 * Nor can the TSC's constant rate: every guest reads the CPU's own. Libxl takes the bit away, since Xen couldn't keep its word after a
+	 * migration; then Linux on AMD's CPUs marks the TSC unstable.
+	 */
+	set_feature(p, FEAT_INVARIANT_TSC, cpu_policy_has(max, FEAT_INVARIANT_TSC));
+	*e1d &= ~AMD_COMMON_1D;
+	if (is_amd(p))
+		*e1d |= *cpu_policy_word(p, WORD_1D) & AMD_COMMON_1D;
+	p->basic[6].a = ARAT;
+	xcr0 = consistent_xcr0(cpu_policy_xcr0(p) & cpu_policy_xcr0(max));
+	set_xstate(p, max, xcr0);
+	drop_stateless_features(p, xcr0);
+	p->msr_platform_info = 0;
+	p->msr_arch_caps = 0;
+}
+
+static struct cpuid_regs read_leaf(u32 leaf, u32 subleaf)
+{
+	struct cpuid_regs r;
+
+	cpuid_count(leaf, subleaf, &r.a, &r.b, &r.c, &r.d);
+	return r;
+}
+
+static void read_basic(struct cpu_policy *p)
+{
+	u32 max = MIN(read_leaf(0, 0).a, BASIC_MAX);
+
+	for (u32 leaf = 0; leaf <= max; leaf++)
+		if (leaf != 4 && leaf != 7 && leaf != 0xb && leaf != 0xd)
+			p->basic[leaf] = read_leaf(leaf, 0);
+	for (u32 i = 0; max >= 4 && i < ARRAY_SIZE(p->cache); i++) {
+		p->cache[i] = read_leaf(4, i);
+		if (!(p->cache[i].a & 0x1f))
+			break;
+	}
+	for (u32 i = 0; max >= 7 && i < ARRAY_SIZE(p->feat) && i <= p->feat[0].a; i++)
+		p->feat[i] = read_leaf(7, i);
+	for (u32 i = 0; max >= 0xb && i < ARRAY_SIZE(p->topo); i++)
+		p->topo[i] = read_leaf(0xb, i);
+}
+
+static void read_xstate(struct cpu_policy *p)
+{
+	u64 states;
+
+	if (p->basic[0].a < 0xd)
+		return;
+	p->xstate[0] = read_leaf(0xd, 0);
+	p->xstate[1] = read_leaf(0xd, 1);
+	states = p->xstate[0].a | p->xstate[1].c | (u64)(p->xstate[0].d | p->xstate[1].d) << 32;
+	for (u32 i = 2; i < ARRAY_SIZE(p->xstate); i++)
+		if (states >> i & 1)
+			p->xstate[i] = read_leaf(0xd, i);
+	/* Bochs's newest CPUs have protection keys in XCR0, and say nothing of where XSAVE keeps them: such a state is taken for absent. */
+	for (u32 i = 2; i < 32; i++)
+		if (!p->xstate[i].a)
+			p->xstate[0].a &= ~(1u << i);
+}
+
+static void read_extended(struct cpu_policy *p)
+{
+	u32 max = MIN(read_leaf(CPUID_EXTD, 0).a, EXTD_MAX);
+
+	for (u32 leaf = CPUID_EXTD; leaf <= max; leaf++)
+		p->extd[leaf - CPUID_EXTD] = read_leaf(leaf, 0);
+}
+
+/* What the hypervisor itself can make use of: all of the raw policy that has a place in the blob, less states it can't switch. */
+static void derive_host(struct cpu_policy *p)
+{
+	u32 width;
+
+	p->basic[0].a = MIN(p->basic[0].a, BASIC_MAX);
+	p->feat[0].a = MIN(p->feat[0].a, (u32)ARRAY_SIZE(p->feat) - 1);
+	p->extd[0].a = MIN(p->extd[0].a, EXTD_MAX);
+	/* Nested tables have four levels, so neither physical nor linear addresses go beyond 48 bits. */
+	width = MIN(p->extd[8].a & 0xff, 48u);
+	p->extd[8].a = width | MIN(p->extd[8].a & 0xff00, 48u << 8);
+	set_xstate(p, &cpu_policy_raw, consistent_xcr0(cpu_policy_xcr0(p) & XCR0_SWITCHED));
+}
+
+/* The most that the guests in `who` may see of the host. */
+static void derive_guest(struct cpu_policy *p, u8 who)
+{
+	u32 listed[POLICY_FEATURE_WORDS] = { 0 };
+
+	*p = cpu_policy_host;
+	for (unsigned i = 0; i < ARRAY_SIZE(features); i++)
+		if (features[i].who & who)
+			listed[features[i].word] |= (u32)BIT(features[i].bit);
+	for (unsigned i = 0; i < POLICY_FEATURE_WORDS; i++) {
+		u32 *word = cpu_policy_word(p, (enum feature_word)i);
+
+		if (word)
+			*word &= listed[i];
+	}
+	/* Ours, whatever the host has. */
+	set_feature(p, FEAT_HYPERVISOR, true);
+	set_feature(p, FEAT_X2APIC, true);
+	cpu_policy_clamp(p, p);
+}
+
+void cpu_policy_init(void)
+{
+	cpu_policy_raw = (struct cpu_policy){ 0 };
+	read_basic(&cpu_policy_raw);
+	read_xstate(&cpu_policy_raw);
+	read_extended(&cpu_policy_raw);
+	cpu_policy_host = cpu_policy_raw;
+	derive_host(&cpu_policy_host);
+	derive_guest(&cpu_policy_max, ALL);
+	derive_guest(&cpu_policy_dom0, ALL | DOM0);
+	cpu_policy_def = cpu_policy_max;
+}

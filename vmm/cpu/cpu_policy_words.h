@@ -1,0 +1,39 @@
+/* The feature words that libxc and the hypervisor number alike (abi.md I.9), and where each sits in a policy. */
+#ifndef VMM_CPU_POLICY_WORDS_H
+#define VMM_CPU_POLICY_WORDS_H
+
+#include "vmm/cpu/cpu_policy.h"
+
+enum feature_word {
+	WORD_1D, WORD_1C, WORD_E1D, WORD_E1C, WORD_DA1, WORD_7B0, WORD_7C0, WORD_E7D, WORD_E8B, WORD_7D0, WORD_7A1,
+	WORD_E21A, WORD_7B1, WORD_7D2, WORD_7C1, WORD_7D1, WORD_ARCH_CAPS_LO, WORD_ARCH_CAPS_HI, WORD_E21C, WORD_NONE,
+};
+
+/* A feature is its word and bit in one number, as 32 * word + bit. */
+enum feature {
+#define FEATURE(word, bit, name, who, state) FEAT_##name = WORD_##word * 32 + (bit),
+#include "vmm/cpu/cpu_features.def"
+#undef FEATURE
+};
+
+#define XSAVE_MIN 576u              /* the legacy area and the header, before the first extended state: SDM volume 1 13.4 */
+
+#define CPUID_EXTD 0x80000000u      /* leaves from here on are extd[] */
+
+/* The word's place in p; NULL for the two words that are no CPUID register. */
+u32 *cpu_policy_word(struct cpu_policy *p, enum feature_word word);
+
+static inline bool cpu_policy_has(const struct cpu_policy *p, enum feature f)
+{
+	const u32 *word = cpu_policy_word((struct cpu_policy *)p, (enum feature_word)(f / 32));
+
+	return word && (*word >> (f % 32) & 1);
+}
+
+/*
+ * Makes p something that a guest may have: features and XCR0 states within those of `max`, no leaf that isn't virtualised, and
+ * sizes, limits, vendor and address widths that agree with the rest.
+ */
+void cpu_policy_clamp(struct cpu_policy *p, const struct cpu_policy *max);
+
+#endif

@@ -1,0 +1,274 @@
+/*
+ * The virtual x2APIC: registers as MSRs, priorities, IPIs, and INIT/SIPI. SDM 10.12 (x2APIC), 10.8.3 (priorities), APM 16.
+ * There is no timer (guests have Xen's) and no logical destination beyond what x2APIC derives from the id.
+ */
+#include "vmm/cpu/vlapic.h"
+#include "vmm/domain.h"
+#include <asm/lapic.h>
+
+enum {
+	REG_ID = 0x02, REG_VERSION = 0x03, REG_TPR = 0x08, REG_PPR = 0x0a, REG_EOI = 0x0b, REG_LDR = 0x0d, REG_SVR = 0x0f,
+	REG_ISR = 0x10, REG_TMR = 0x18, REG_IRR = 0x20, REG_ESR = 0x28, REG_CMCI = 0x2f, REG_ICR = 0x30, REG_LVT_TIMER = 0x32,
+	REG_LVT_ERROR = 0x37, REG_TIMER_ICR = 0x38, REG_TIMER_CCR = 0x39, REG_TIMER_DCR = 0x3e, REG_SELF_IPI = 0x3f,
+};
+enum { SVR_ENABLE = 1 << 8, LVT_MASKED = 1 << 16, VERSION = 0x14 | 5 << 16 };
+#define ICR_RESERVED 0xfff32000ull      /* SDM 10.12.9; bit 12, delivery status of xAPIC, is let pass */
+enum { MODE_FIXED = 0, MODE_LOWEST = 1, MODE_NMI = 4, MODE_INIT = 5, MODE_SIPI = 6 };
+
+static u32 ldr(const struct vcpu *v) { return (v->apic_id >> 4) << 16 | 1u << (v->apic_id & 15); }
+
+void vlapic_reset(struct vcpu *v)
+{
+	/* Whatever was in service will never see its EOI from the guest now. */
+	for (unsigned i = 0; i < 4; i++)
+		for (u64 owed = v->apic.phys_level[i]; owed; owed &= owed - 1)
+			lapic_eoi();
+	v->apic = (struct vlapic){ .svr = 0xff };
+	for (unsigned i = 0; i < ARRAY_SIZE(v->apic.lvt); i++)
+		v->apic.lvt[i] = LVT_MASKED;
+}
+
+static void bitmap_set_atomic(u64 *map, u8 vector) { __atomic_or_fetch(&map[vector / 64], BIT(vector % 64), __ATOMIC_SEQ_CST); }
+static void bitmap_clear_atomic(u64 *map, u8 vector) { __atomic_and_fetch(&map[vector / 64], ~BIT(vector % 64), __ATOMIC_SEQ_CST); }
+
+static int highest(const u64 *map)
+{
+	for (int i = 3; i >= 0; i--) {
+		u64 word = __atomic_load_n(&map[i], __ATOMIC_RELAXED);
+
+		if (word)
+			return i * 64 + 63 - __builtin_clzll(word);
+	}
+	return -1;
+}
+
+static u8 ppr(const struct vlapic *a)
+{
+	int isr = highest(a->isr);
+	u8 in_service = isr < 0 ? 0 : (u8)(isr & 0xf0), tpr = (u8)a->tpr;
+
+	return (tpr & 0xf0) >= in_service ? tpr : in_service;
+}
+
+void vlapic_post(struct vcpu *v, u8 vector, bool level)
+{
+	if (level)
+		bitmap_set_atomic(v->apic.tmr, vector);
+	else if (v->apic.tmr[vector / 64] & BIT(vector % 64))
+		bitmap_clear_atomic(v->apic.tmr, vector);
+	bitmap_set_atomic(v->apic.irr, vector);
+	__atomic_store_n(&v->apic.irr_pending, 1, __ATOMIC_SEQ_CST);
+	vcpu_kick(v);
+}
+
+int vlapic_next(struct vcpu *v)
+{
+	struct vlapic *a = &v->apic;
+	int vector;
+
+	if (!__atomic_load_n(&a->irr_pending, __ATOMIC_RELAXED))
+		return -1;
+	/* Cleared before the look, so that a vector posted meanwhile raises it again. */
+	__atomic_store_n(&a->irr_pending, 0, __ATOMIC_SEQ_CST);
+	vector = highest(a->irr);
+	if (vector < 0)
+		return -1;
+	__atomic_store_n(&a->irr_pending, 1, __ATOMIC_RELAXED);
+	if (!(a->svr & SVR_ENABLE) || (vector & 0xf0) <= (ppr(a) & 0xf0))
+		return -1;
+	return vector;
+}
+
+void vlapic_offer(struct vcpu *v, u8 vector)
+{
+	bitmap_clear_atomic(v->apic.irr, vector);
+}
+
+void vlapic_end_offer(struct vcpu *v, u8 vector, bool taken)
+{
+	if (taken) {
+		v->apic.isr[vector / 64] |= BIT(vector % 64);
+		return;
+	}
+	bitmap_set_atomic(v->apic.irr, vector);
+	__atomic_store_n(&v->apic.irr_pending, 1, __ATOMIC_SEQ_CST);
+}
+
+static bool test(const u64 *map, int vector) { return map[vector / 64] >> (vector % 64) & 1; }
+static void clear(u64 *map, int vector) { map[vector / 64] &= ~BIT(vector % 64); }
+
+/*
+ * Level-triggered device interrupts are left unacknowledged in the physical APIC until dom0 is done with them: abi.md H.3. dom0's vCPU is
+ * pinned to the pCPU that took them, so the EOI reaches the right APIC. There an EOI is for the highest vector in service, which may be
+ * one that dom0 has not taken yet (its interrupts were off when it came): then what is done has to wait.
+ */
+static void acknowledge_level(struct vlapic *a)
+{
+	for (int top; (top = highest(a->phys_level)) >= 0 && test(a->phys_done, top); lapic_eoi()) {
+		clear(a->phys_level, top);
+		clear(a->phys_done, top);
+	}
+}
+
+static void eoi(struct vcpu *v)
+{
+	struct vlapic *a = &v->apic;
+	int vector = highest(a->isr);
+
+	if (vector < 0)
+		return;
+	clear(a->isr, vector);
+	if (!test(a->phys_level, vector))
+		return;
+	a->phys_done[vector / 64] |= BIT(vector % 64);
+	acknowledge_level(a);
+}
+
+static void deliver(struct vcpu *to, unsigned mode, u8 vector)
+{
+	switch (mode) {
+	case MODE_FIXED:
+	case MODE_LOWEST:
+		if (vector >= 16)
+			vlapic_post(to, vector, false);
+		break;
+	case MODE_NMI:
+		__atomic_store_n(&to->nmi_pending, true, __ATOMIC_SEQ_CST);
+		vcpu_kick(to);
+		break;
+	case MODE_INIT:
+		/* The boot CPU's own INIT would be a reset of the machine, which guests ask for otherwise. */
+		if (to->id == 0)
+			break;
+		__atomic_store_n(&to->sipi, 0, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&to->init_pending, true, __ATOMIC_SEQ_CST);
+		vcpu_kick(to);
+		break;
+	case MODE_SIPI:
+		__atomic_store_n(&to->sipi, 0x100u | vector, __ATOMIC_SEQ_CST);
+		vcpu_start(to);
+		break;
+	}
+}
+
+static bool matches(const struct vcpu *to, u64 icr)
+{
+	u32 dest = (u32)(icr >> 32);
+
+	if (dest == ~0u)
+		return true;
+	if (icr & BIT(11))      /* logical: cluster and one bit for each member */
+		return dest >> 16 == ldr(to) >> 16 && dest & ldr(to) & 0xffff;
+	return dest == to->apic_id;
+}
+
+static void send_ipi(struct vcpu *v, u64 icr)
+{
+	struct domain *d = v->domain;
+	unsigned mode = icr >> 8 & 7, shorthand = icr >> 18 & 3;
+
+	/* INIT with level de-assert does nothing on today's CPUs (SDM 10.6.1). */
+	if (mode == MODE_INIT && icr & BIT(15) && !(icr & BIT(14)))
+		return;
+	for (u32 i = 0; i < d->max_vcpus; i++) {
+		struct vcpu *to = __atomic_load_n(&d->vcpu[i], __ATOMIC_ACQUIRE);
+
+		if (!to || (shorthand == 1 && to != v) || (shorthand == 3 && to == v) || (shorthand == 0 && !matches(to, icr)))
+			continue;
+		deliver(to, mode, (u8)icr);
+		if (mode == MODE_LOWEST)
+			break;
+	}
+}
+
+static u64 read_word(const u64 *map, u32 index) { return (u32)(map[index / 2] >> (index % 2 * 32)); }
+
+int vlapic_read(struct vcpu *v, u32 msr, u64 *val)
+{
+	struct vlapic *a = &v->apic;
+	u32 reg = msr & 0xff;
+
+	switch (reg) {
+	case REG_ID: *val = v->apic_id; return 0;
+	case REG_VERSION: *val = VERSION; return 0;
+	case REG_TPR: *val = a->tpr; return 0;
+	case REG_PPR: *val = ppr(a); return 0;
+	case REG_LDR: *val = ldr(v); return 0;
+	case REG_SVR: *val = a->svr; return 0;
+	case REG_ISR ... REG_ISR + 7: *val = read_word(a->isr, reg - REG_ISR); return 0;
+	case REG_TMR ... REG_TMR + 7: *val = read_word(a->tmr, reg - REG_TMR); return 0;
+	case REG_IRR ... REG_IRR + 7: *val = read_word(a->irr, reg - REG_IRR); return 0;
+	case REG_ESR: *val = a->esr; return 0;
+	case REG_CMCI: *val = a->lvt[0]; return 0;
+	case REG_ICR: *val = a->icr; return 0;
+	case REG_LVT_TIMER ... REG_LVT_ERROR: *val = a->lvt[reg - REG_LVT_TIMER + 1]; return 0;
+	case REG_TIMER_ICR: *val = a->timer_icr; return 0;
+	case REG_TIMER_CCR: *val = 0; return 0;
+	case REG_TIMER_DCR: *val = a->timer_dcr; return 0;
+	default: return -EINVAL;
+	}
+}
+
+int vlapic_write(struct vcpu *v, u32 msr, u64 val)
+{
+	struct vlapic *a = &v->apic;
+	u32 reg = msr & 0xff;
+
+	if (reg != REG_ICR && val >> 32)
+		return -EINVAL;
+	switch (reg) {
+	case REG_EOI:
+		if (val)
+			return -EINVAL;
+		eoi(v);
+		return 0;
+	case REG_ICR:
+		if (val & ICR_RESERVED)
+			return -EINVAL;
+		a->icr = val & ~BIT(12);
+		send_ipi(v, val);
+		return 0;
+	case REG_SELF_IPI:
+		if (val > 0xff)
+			return -EINVAL;
+		if (val >= 16)
+			vlapic_post(v, (u8)val, false);
+		return 0;
+	case REG_TPR:
+		if (val > 0xff)
+			return -EINVAL;
+		a->tpr = (u32)val;
+		return 0;
+	case REG_SVR:
+		/* Bit 9, focus checking, is of old; bit 12 would be directed EOI, which the version doesn't offer. */
+		if (val & ~(u64)0x3ff)
+			return -EINVAL;
+		a->svr = (u32)val & 0x1ff;
+		return 0;
+	case REG_ESR: a->esr = 0; return val ? -EINVAL : 0;
+	case REG_CMCI: a->lvt[0] = (u32)val; return 0;
+	case REG_LVT_TIMER ... REG_LVT_ERROR: a->lvt[reg - REG_LVT_TIMER + 1] = (u32)val; return 0;
+	case REG_TIMER_ICR: a->timer_icr = (u32)val; return 0;
+	case REG_TIMER_DCR: a->timer_dcr = (u32)val; return 0;
+	default: return -EINVAL;
+	}
+}
+
+void vlapic_init_sipi(struct vcpu *v)
+{
+	u32 sipi;
+
+	/* INIT stops it. Down first, then a look for a SIPI: one that comes after the look finds it down and starts it. */
+	if (__atomic_exchange_n(&v->init_pending, false, __ATOMIC_SEQ_CST)) {
+		vlapic_reset(v);
+		hvm_reset(v);
+		v->wait_for_sipi = true;
+		vcpu_down(v);
+	}
+	sipi = __atomic_exchange_n(&v->sipi, 0, __ATOMIC_SEQ_CST);
+	if (sipi && v->wait_for_sipi) {
+		v->wait_for_sipi = false;
+		hvm_start_sipi(v, (u8)sipi);
+		vcpu_up(v);
+	}
+}

@@ -1,0 +1,31 @@
+/*
+ * Device interrupts go straight through: vector v taken on pCPU p becomes v in dom0's vCPU p, which lives there (abi.md H.3). Edge is
+ * acknowledged at once; level when dom0 acknowledges, or the line would fire again before dom0 has silenced the device.
+ */
+#include <asm/lapic.h>
+#include <asm/traps.h>
+#include "vmm/domain.h"
+#include "vmm/dom0/irq.h"
+
+static void device_interrupt(u8 vector)
+{
+	unsigned cpu = cpu_id();
+	struct vcpu *v = dom0 && cpu < dom0->max_vcpus ? dom0->vcpu[cpu] : NULL;
+	bool level = lapic_is_level(vector);
+
+	if (!v) {
+		printk(LOG_DEBUG "interrupt %#x on CPU %u, where the service domain has no vCPU: dropped\n", vector, cpu);
+		lapic_eoi();
+		return;
+	}
+	if (level)
+		v->apic.phys_level[vector / 64] |= BIT(vector % 64);
+	else
+		lapic_eoi();
+	vlapic_post(v, vector, level);
+}
+
+void irq_init(void)
+{
+	traps_set_device_handler(device_interrupt);
+}

@@ -1,0 +1,308 @@
+/*
+ * Hypercalls: from the registers to the row of the table, the argument in, the handler, the argument out. Handlers never touch guest
+ * memory for their own argument, so what they checked is what they use. abi.md A.6, B.
+ */
+#include <xen/version.h>
+#include <xen/memory.h>
+#include <xen/event_channel.h>
+#include <xen/grant_table.h>
+#include <xen/sched.h>
+#include <xen/hvm/hvm_op.h>
+#include <xen/physdev.h>
+#include <xen/platform.h>
+#include <xen/sysctl.h>
+#include <xen/domctl.h>
+#include <xen/arch-x86/xen-mca.h>
+#include <asm/time.h>
+#include "lib/string.h"
+#include "vmm/hypercall/compat.h"
+#include "vmm/domain.h"
+#include "vmm/exits.h"
+#include "vmm/memory/guest_access.h"
+#include "vmm/hypercall.h"
+#include "vmm/toolstack/refuse.h"
+
+#define NR_HYPERCALLS 64u
+#define NR_CMDS       128u
+#define ANY_CMD       (~0ull)
+#define ARRAY_BATCH   64u       /* elements done before the guest gets its interrupts, or fewer if they take long */
+
+_Static_assert(sizeof(struct xen_domctl) == 144 && sizeof(struct xen_sysctl) == 136 && sizeof(struct xen_platform_op) == 136, "abi.md N");
+_Static_assert(sizeof(struct multicall_entry) == 64, "abi.md B.3");
+
+/* A row without an argument says `void`; sizeof(void) is 1 to the compiler and 0 to us. */
+#define ARG_SIZE(type) (__builtin_types_compatible_p(type, void) ? 0 : sizeof(type))
+
+const struct hypercall_row hypercall_rows[] = {
+#define HC(num, sub, label, type, d, w, f) \
+	{ .nr = (num), .cmd = (sub), .size = ARG_SIZE(type), .dir = (d), .who = (w), .name = #label, .fn = (f) },
+#include "vmm/hypercall/hypercalls.def"
+#undef HC
+};
+const unsigned hypercall_nr_rows = ARRAY_SIZE(hypercall_rows);
+
+/* Where a hypercall keeps its sub-operation (in the bits `cmd` of RDI, if not in the structure) and the pointer to its argument. */
+enum form {
+	FORM_ABSENT,
+	FORM_PLAIN,     /* neither */
+	FORM_ARG1,      /* sub-operation in RDI, argument at RSI */
+	FORM_ARG2,      /* argument at RDX */
+	FORM_ARRAY,     /* an array at RSI of RDX elements */
+	FORM_CONTROL,   /* a structure at RDI that starts with sub-operation and interface version */
+};
+
+static const struct { u8 form; u16 size; u32 version; u64 cmd; } forms[NR_HYPERCALLS] = {
+	[__HYPERVISOR_platform_op]      = { FORM_CONTROL, sizeof(struct xen_platform_op), XENPF_INTERFACE_VERSION, 0 },
+	[__HYPERVISOR_memory_op]        = { .form = FORM_ARG1, .cmd = 63 },     /* above it: how far a long operation has come */
+	[__HYPERVISOR_multicall]        = { .form = FORM_PLAIN },
+	[__HYPERVISOR_set_timer_op]     = { .form = FORM_PLAIN },
+	[__HYPERVISOR_xen_version]      = { .form = FORM_ARG1, .cmd = ANY_CMD },
+	[__HYPERVISOR_console_io]       = { .form = FORM_ARG1, .cmd = ANY_CMD },
+	[__HYPERVISOR_grant_table_op]   = { .form = FORM_ARRAY, .cmd = ANY_CMD },
+	[__HYPERVISOR_vm_assist]        = { .form = FORM_ARG1, .cmd = ANY_CMD },
+	[__HYPERVISOR_vcpu_op]          = { .form = FORM_ARG2, .cmd = ANY_CMD },
+	[__HYPERVISOR_sched_op]         = { .form = FORM_ARG1, .cmd = ANY_CMD },
+	[__HYPERVISOR_event_channel_op] = { .form = FORM_ARG1, .cmd = ANY_CMD },
+	[__HYPERVISOR_physdev_op]       = { .form = FORM_ARG1, .cmd = ANY_CMD },
+	[__HYPERVISOR_hvm_op]           = { .form = FORM_ARG1, .cmd = ANY_CMD },
+	[__HYPERVISOR_sysctl]           = { FORM_CONTROL, sizeof(struct xen_sysctl), XEN_SYSCTL_INTERFACE_VERSION, 0 },
+	[__HYPERVISOR_mca]              = { FORM_CONTROL, sizeof(struct xen_mc), XEN_MCA_INTERFACE_VERSION, 0 },
+	[__HYPERVISOR_domctl]           = { FORM_CONTROL, sizeof(struct xen_domctl), XEN_DOMCTL_INTERFACE_VERSION, 0 },
+};
+
+/* Row + 1 of each sub-operation, 0 for none. */
+static u8 row_of[NR_HYPERCALLS][NR_CMDS];
+_Static_assert(ARRAY_SIZE(hypercall_rows) < RECORD_CALLS, "a counter for each, and row_of[] holds bytes");
+
+void hypercall_init(void)
+{
+	for (unsigned i = 0; i < hypercall_nr_rows; i++)
+		row_of[hypercall_rows[i].nr][hypercall_rows[i].cmd] = (u8)(i + 1);
+}
+
+/* The row, which is noted in *hc, or NULL. */
+static const struct hypercall_row *find_row(u64 nr, u64 cmd, struct hypercall *hc)
+{
+	hc->row = cmd < NR_CMDS ? row_of[nr][array_index_nospec(cmd, NR_CMDS)] : 0;
+	if (unlikely(!hc->row)) {
+		hc->op = (u32)(nr | cmd << 8);
+		return NULL;
+	}
+	return &hypercall_rows[hc->row - 1];
+}
+
+/* Argument structures, hc->count of them: in, handle, out. */
+static __noinline long call_row(struct vcpu *v, const struct hypercall_row *row, struct hypercall *hc, u64 arg)
+{
+	u64 buf[HC_ARG_MAX / 8];
+	u64 size = row->size * hc->count;
+	long ret;
+
+	if (row->dir == HC_OUT)
+		memset(buf, 0, size);
+	else if (copy_from_guest(v, buf, arg, size))
+		return -EFAULT;
+	ret = row->fn(v, hc, buf);
+	if (ret >= 0 && row->dir != HC_IN && copy_to_guest(v, arg, buf, size))
+		return -EFAULT;
+	return ret;
+}
+
+static bool may(const struct vcpu *v, const struct hypercall_row *row)
+{
+	return row->who == HC_ANY || v->domain->privileged;
+}
+
+static __noinline long call_array(struct vcpu *v, const struct hypercall_row *row, struct hypercall *hc)
+{
+	if (hc->a[2] > ~0u)
+		return -EINVAL;
+	for (u32 done = 0; hc->a[2] && done < ARRAY_BATCH && !(done && step_over()); done += hc->count) {
+		long ret;
+
+		if (row->dir == HC_ARRAY)
+			hc->count = MIN((u32)hc->a[2], HC_ARG_MAX / row->size);
+		ret = call_row(v, row, hc, hc->a[1]);
+		if (ret < 0)
+			return ret;
+		hc->a[1] += row->size * hc->count;
+		hc->a[2] -= hc->count;
+	}
+	return hc->a[2] ? HC_AGAIN : 0;
+}
+
+/*
+ * domctl, sysctl, platform_op: the sub-operation is only known once the structure is in. One that goes on has its progress in the upper half of
+ * the hypercall's number, which is 0 in a first call: no other register is surely so, and the structure is the caller's.
+ */
+static __noinline long call_control(struct vcpu *v, u64 nr, struct hypercall *hc, u32 progress)
+{
+	union { struct xen_domctl dom; u32 head[2]; u64 raw[HC_ARG_MAX / 8]; } op;
+	const struct hypercall_row *row;
+	long ret;
+
+	hc->row = 0;
+	hc->op = (u32)nr;
+	if (!v->domain->privileged)
+		return -EPERM;
+	if (copy_from_guest(v, &op, hc->a[0], forms[nr].size))
+		return -EFAULT;
+	if (op.head[1] != forms[nr].version)
+		return -EACCES;
+	row = find_row(nr, op.head[0], hc);
+	if (!row)
+		return refuse((u8)nr, &op) ?: -ENOSYS;
+	hc->progress = progress;
+	hc->target = NULL;
+	if (nr == __HYPERVISOR_domctl && row->cmd != XEN_DOMCTL_createdomain && row->cmd != XEN_DOMCTL_getdomaininfo) {
+		hc->target = domain_get_target(v, op.dom.domain);
+		if (!hc->target)
+			return -ESRCH;
+		if (__atomic_load_n(&hc->target->dying, __ATOMIC_RELAXED) && row->cmd != XEN_DOMCTL_destroydomain) {
+			domain_put(hc->target);
+			return -ESRCH;
+		}
+	}
+	ret = row->fn(v, hc, &op);
+	if (hc->target)
+		domain_put(hc->target);
+	if (ret >= 0 && copy_to_guest(v, hc->a[0], &op, forms[nr].size))
+		return -EFAULT;
+	return ret;
+}
+
+/* The service domain's programs are told why; there is no sub-operation in memory yet. */
+static __noinline long absent(struct vcpu *v, u64 nr, u32 cmd)
+{
+	return (v->domain->privileged ? refuse((u8)nr, &cmd) : 0) ?: -ENOSYS;
+}
+
+static bool is_control(u64 nr)
+{
+	return (u32)nr < NR_HYPERCALLS && forms[array_index_nospec((u32)nr, NR_HYPERCALLS)].form == FORM_CONTROL;
+}
+
+/* No number of the table: a control operation that goes on, or nothing. */
+static __noinline long call_other(struct vcpu *v, u64 nr, struct hypercall *hc)
+{
+	if (is_control(nr))
+		return call_control(v, array_index_nospec((u32)nr, NR_HYPERCALLS), hc, (u32)(nr >> 32));
+	hc->row = 0;
+	hc->op = (u32)nr;
+	return -ENOSYS;
+}
+
+/* With which number a call that answers HC_AGAIN goes on. */
+static u64 number_again(u64 nr, const struct hypercall *hc)
+{
+	return is_control(nr) ? (u32)nr | (u64)hc->progress << 32 : nr;
+}
+
+/* Inline: the way of most exits. */
+static inline __attribute__((always_inline)) long do_call(struct vcpu *v, u64 nr, struct hypercall *hc)
+{
+	const struct hypercall_row *row;
+
+	if (unlikely(nr >= NR_HYPERCALLS))
+		return call_other(v, nr, hc);
+	nr = array_index_nospec(nr, NR_HYPERCALLS);
+	if (forms[nr].form == FORM_CONTROL)
+		return call_control(v, nr, hc, 0);
+	row = find_row(nr, hc->a[0] & forms[nr].cmd, hc);
+	if (unlikely(!row))
+		return absent(v, nr, (u32)hc->a[0]);
+	if (!may(v, row))
+		return -EPERM;
+	if (row->dir == HC_NONE)
+		return row->fn(v, hc, NULL);
+	hc->count = 1;
+	switch (forms[nr].form) {
+	case FORM_ARG1: return call_row(v, row, hc, hc->a[1]);
+	case FORM_ARG2: return call_row(v, row, hc, hc->a[2]);
+	case FORM_ARRAY: return call_array(v, row, hc);
+	default: BUG();
+	}
+}
+
+long hypercall_do(struct vcpu *v, u64 nr, struct hypercall *hc) { return do_call(v, nr, hc); }
+
+/* No hypercall of the table has more than three. */
+static void load_args(const struct cpu_regs *r, struct hypercall *hc)
+{
+	hc->a[0] = r->rdi;
+	hc->a[1] = r->rsi;
+	hc->a[2] = r->rdx;
+}
+
+void hypercall_dispatch(struct vcpu *v, struct vm_exit *x)
+{
+	struct cpu_regs *r = &v->hvm.regs;
+	struct hypercall hc;
+	long ret;
+
+	if (unlikely(x->call.cpl)) {
+		hc.row = 0;
+		hc.op = (u32)r->rax;
+		hypercall_note(v, x, &hc, -EPERM);
+		r->rax = (u64)-EPERM;
+		exit_complete(v, x->len);
+		return;
+	}
+	if (unlikely(!x->call.long_mode)) {
+		hypercall_dispatch_compat(v, x);
+		return;
+	}
+	load_args(r, &hc);
+	ret = do_call(v, r->rax, &hc);
+	hypercall_note(v, x, &hc, ret);
+	if (unlikely(ret == HC_AGAIN)) {
+		/* RIP stays: the guest takes its interrupts and comes back with these. */
+		r->rax = number_again(r->rax, &hc);
+		r->rdi = hc.a[0];
+		r->rsi = hc.a[1];
+		r->rdx = hc.a[2];
+		return;
+	}
+	r->rax = (u64)ret;
+	exit_complete(v, x->len);
+}
+
+/* One entry of a multicall; HC_AGAIN: its arguments are updated in the guest's memory. */
+static long call_entry(struct vcpu *v, u64 at)
+{
+	struct multicall_entry e;
+	struct vm_exit x = { 0 };
+	struct hypercall hc;
+	long ret;
+
+	if (copy_from_guest(v, &e, at, sizeof(e)))
+		return -EFAULT;
+	memcpy(hc.a, e.args, sizeof(hc.a));
+	hc.row = 0;
+	hc.op = __HYPERVISOR_multicall;
+	ret = e.op == __HYPERVISOR_multicall ? -EINVAL : hypercall_do(v, e.op, &hc);
+	hypercall_note(v, &x, &hc, ret);
+	record_event(RECORD_CALL, v->domain, v, x.word[0], x.word[1]);
+	if (ret == HC_AGAIN) {
+		memcpy(e.args, hc.a, sizeof(hc.a));
+		e.op = number_again(e.op, &hc);
+		return copy_to_guest(v, at, &e, sizeof(e)) ? -EFAULT : HC_AGAIN;
+	}
+	e.result = (u64)ret;
+	return copy_to_guest(v, at + offsetof(struct multicall_entry, result), &e.result, sizeof(e.result));
+}
+
+long hc_multicall(struct vcpu *v, struct hypercall *hc, void *arg __unused)
+{
+	while (hc->a[1]) {
+		long ret = call_entry(v, hc->a[0]);
+
+		if (ret)
+			return ret;
+		hc->a[0] += sizeof(struct multicall_entry);
+		hc->a[1]--;
+		if (step_over())
+			return HC_AGAIN;
+	}
+	return 0;
+}

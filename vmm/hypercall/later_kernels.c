@@ -1,0 +1,51 @@
+/* Small calls of the service domain's kernel without which later Linux complains at its start, though it needs nothing of them. */
+#include <xen/platform.h>
+#include <xen/arch-x86/xen-mca.h>
+#include "vmm/toolstack/control.h"
+#include "vmm/cpu/cpu_policy.h"
+#include "vmm/domain.h"
+#include "vmm/memory/guest_access.h"
+#include "vmm/hypercall.h"
+
+/* Intel's _PDC (Processor Vendor-Specific ACPI): P, T, C1, and C2 and C3 states by fixed hardware. */
+#define PDC_REVISION 1u
+#define PDC_FIXED_HARDWARE (1u << 0 | 1u << 2 | 1u << 8 | 1u << 9)
+
+/*
+ * Linux from 6.5 on shows what it will tell ACPI (_PDC) that it can do with C, P and T states. By ports it can; what goes by MSRs or MWAIT
+ * ("fixed hardware") it can't, since those aren't its own. Other types of upload mean a hypervisor that drives these states itself.
+ */
+long hc_set_pminfo(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+{
+	const struct xenpf_set_processor_pminfo *op = &((struct xen_platform_op *)arg)->u.set_pminfo;
+	u32 pdc[3];     /* revision, number of words that follow, capabilities */
+
+	if (op->type != XEN_PM_PDC)
+		return -ENOSYS;
+	if (copy_from_guest(v, pdc, HANDLE(op->u.pdc), sizeof(pdc)))
+		return -EFAULT;
+	if (pdc[0] != PDC_REVISION || pdc[1] != 1)
+		return -EINVAL;
+	pdc[2] &= ~PDC_FIXED_HARDWARE;
+	return copy_to_guest(v, HANDLE(op->u.pdc), pdc, sizeof(pdc));
+}
+
+/* HYPERVISOR_mca: the CPUs, by which Linux's xen_mcelog would know a machine check's place; it starts only if it has them. */
+long hc_mc_physcpuinfo(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+{
+	struct xen_mc_physcpuinfo *op = &((struct xen_mc *)arg)->u.mc_physcpuinfo;
+	u32 signature = cpu_policy_raw.basic[1].a, n = HANDLE(op->info) ? MIN(op->ncpus, nr_cpus) : 0;
+
+	for (u32 i = 0; i < n; i++) {
+		struct mcinfo_logical_cpu cpu = {
+			.mc_cpunr = i, .mc_apicid = percpu[i].apic_id, .mc_step = signature & 15,
+			.mc_model = (signature >> 4 & 15) | (signature >> 12 & 0xf0),
+			.mc_family = (signature >> 8 & 15) + (signature >> 20 & 0xff),
+		};
+
+		if (copy_to_guest(v, HANDLE(op->info) + i * sizeof(cpu), &cpu, sizeof(cpu)))
+			return -EFAULT;
+	}
+	op->ncpus = nr_cpus;
+	return 0;
+}

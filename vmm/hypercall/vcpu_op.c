@@ -1,0 +1,235 @@
+/* What a vCPU asks about itself and its siblings: vcpu_op, sched_op and timers (abi.md B.5, B.6, F.4). */
+#include <xen/sched.h>
+#include <asm/time.h>
+#include "vmm/domain.h"
+#include "vmm/memory/guest_access.h"
+#include "vmm/hypercall.h"
+
+#define ETIME 62
+
+long hc_vcpu_up(struct vcpu *v, struct hypercall *hc, void *arg __unused)
+{
+	struct vcpu *to = domain_vcpu(v->domain, hc->a[1]);
+
+	if (!to)
+		return -ENOENT;
+	/* One that was never given a state has nothing to run. */
+	if (to->wait_for_sipi)
+		return -EINVAL;
+	vcpu_up(to);
+	return 0;
+}
+
+long hc_vcpu_down(struct vcpu *v, struct hypercall *hc, void *arg __unused)
+{
+	struct vcpu *to = domain_vcpu(v->domain, hc->a[1]);
+
+	if (!to)
+		return -ENOENT;
+	vcpu_down(to);
+	return 0;
+}
+
+long hc_vcpu_is_up(struct vcpu *v, struct hypercall *hc, void *arg __unused)
+{
+	struct vcpu *to = domain_vcpu(v->domain, hc->a[1]);
+
+	return to ? !(__atomic_load_n(&to->pause_flags, __ATOMIC_SEQ_CST) & VCPU_DOWN) : -ENOENT;
+}
+
+long hc_get_runstate_info(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	struct vcpu *of = domain_vcpu(v->domain, hc->a[1]);
+
+	if (!of)
+		return -ENOENT;
+	*(struct vcpu_runstate_info *)arg = of->runstate;
+	return 0;
+}
+
+long hc_register_runstate(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	const struct vcpu_register_runstate_memory_area *area = arg;
+
+	/* The address is translated by the caller's page tables and copied by its pCPU: only one's own. */
+	return hc->a[1] == v->id ? vcpu_register_runstate(v, area->addr.p) : -EINVAL;
+}
+
+long hc_register_vcpu_info(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	const struct vcpu_register_vcpu_info *info = arg;
+	struct vcpu *of = domain_vcpu(v->domain, hc->a[1]);
+	int err;
+
+	if (!of)
+		return -ENOENT;
+	/* Somebody else's only before it runs; and once its pCPU, if it has just gone down, uses the area no more. */
+	if (of != v && !(__atomic_load_n(&of->pause_flags, __ATOMIC_SEQ_CST) & VCPU_DOWN))
+		return -EINVAL;
+	if (of != v && !vcpu_hold(of))
+		return HC_AGAIN;
+	spin_lock(&v->domain->lock);
+	err = vcpu_register_info(of, info->mfn, info->offset);
+	spin_unlock(&v->domain->lock);
+	if (of != v)
+		vcpu_let_go(of);
+	return err;
+}
+
+long hc_vcpu_send_nmi(struct vcpu *v, struct hypercall *hc, void *arg __unused)
+{
+	struct vcpu *to = domain_vcpu(v->domain, hc->a[1]);
+
+	if (!to)
+		return -ENOENT;
+	__atomic_store_n(&to->nmi_pending, true, __ATOMIC_SEQ_CST);
+	vcpu_kick(to);
+	return 0;
+}
+
+/* ---- timers ---- */
+
+static void arm(struct vcpu *v, u64 when)
+{
+	if (when <= time_now()) {
+		timer_cancel(&v->timer);
+		evtchn_raise_virq(v, VIRQ_TIMER);
+		return;
+	}
+	timer_set(&v->timer, cpu_id(), when);
+	time_arm(when);
+}
+
+long hc_set_singleshot_timer(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	const struct vcpu_set_singleshot_timer *set = arg;
+
+	if (hc->a[1] != v->id)
+		return -EINVAL;
+	if (set->flags & VCPU_SSHOTTMR_future && set->timeout_abs_ns <= time_now())
+		return -ETIME;
+	arm(v, set->timeout_abs_ns);
+	return 0;
+}
+
+long hc_stop_singleshot_timer(struct vcpu *v, struct hypercall *hc, void *arg __unused)
+{
+	if (hc->a[1] != v->id)
+		return -EINVAL;
+	timer_cancel(&v->timer);
+	return 0;
+}
+
+long hc_set_timer_op(struct vcpu *v, struct hypercall *hc, void *arg __unused)
+{
+	if (hc->a[0])
+		arm(v, hc->a[0]);
+	else
+		timer_cancel(&v->timer);
+	return 0;
+}
+
+/* ---- sched_op ---- */
+
+long hc_sched_yield(struct vcpu *v, struct hypercall *hc __unused, void *arg __unused)
+{
+	sched_yield(&v->sched, time_now());
+	__atomic_store_n(&this_cpu()->need_resched, 1, __ATOMIC_RELAXED);
+	return 0;
+}
+
+long hc_sched_block(struct vcpu *v, struct hypercall *hc __unused, void *arg __unused)
+{
+	vcpu_block(v);
+	return 0;
+}
+
+long hc_sched_shutdown(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+{
+	u32 reason = ((struct sched_shutdown *)arg)->reason;
+
+	if (reason > SHUTDOWN_MAX)
+		return -EINVAL;
+	/* Nobody could resume it, and an end is the machine's. Linux takes an error for a suspension that was cancelled, and goes on. */
+	if (v->domain->privileged && reason == SHUTDOWN_suspend) {
+		printk(LOG_WARN "The service domain can't be suspended: it goes on.\n");
+		return -EOPNOTSUPP;
+	}
+	domain_shutdown(v->domain, (u8)reason);
+	return 0;
+}
+
+long hc_sched_remote_shutdown(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+{
+	const struct sched_remote_shutdown *s = arg;
+	struct domain *d;
+
+	if (s->reason > SHUTDOWN_MAX || s->domain_id == v->domain->domid)
+		return -EINVAL;
+	d = domain_get_target(v, s->domain_id);
+	if (!d)
+		return -ESRCH;
+	if (d == v->domain) {
+		domain_put(d);
+		return -EINVAL;
+	}
+	domain_shutdown(d, (u8)s->reason);
+	domain_put(d);
+	return 0;
+}
+
+void vcpu_poll_timeout(void *arg)
+{
+	struct vcpu *v = arg;
+
+	__atomic_store_n(&v->poll_port, 0, __ATOMIC_SEQ_CST);
+	vcpu_wake(v);
+}
+
+/* It runs again: the poll is over, whatever ended it. */
+void vcpu_poll_end(struct vcpu *v)
+{
+	v->polling = false;
+	__atomic_store_n(&v->poll_port, 0, __ATOMIC_SEQ_CST);
+	__atomic_sub_fetch(&v->domain->pollers, 1, __ATOMIC_SEQ_CST);
+	timer_cancel(&v->poll_timer);
+}
+
+static bool any_pending(struct vcpu *v, const u32 *ports, u32 nr)
+{
+	for (u32 i = 0; i < nr; i++)
+		if (evtchn_port_pending(v->domain, ports[i]))
+			return true;
+	return evtchn_upcall_pending(v);
+}
+
+long hc_sched_poll(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+{
+	const struct sched_poll *poll = arg;
+	u32 ports[POLL_PORTS_MAX];
+
+	if (poll->nr_ports > POLL_PORTS_MAX)
+		return -EINVAL;
+	if (copy_from_guest(v, ports, (u64)poll->ports.p, poll->nr_ports * sizeof(ports[0])))
+		return -EFAULT;
+	for (u32 i = 0; i < poll->nr_ports; i++)
+		if (ports[i] >= v->domain->evtchn.max_port + 1)
+			return -EINVAL;
+
+	/* Announced first, then a look at the ports: whoever rings after the look finds a poller to wake. */
+	if (!v->polling)        /* it may be the second poll of a multicall */
+		__atomic_add_fetch(&v->domain->pollers, 1, __ATOMIC_SEQ_CST);
+	v->polling = true;
+	__atomic_or_fetch(&v->pause_flags, VCPU_BLOCKED, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&v->poll_port, poll->nr_ports == 1 ? ports[0] : ~0u, __ATOMIC_SEQ_CST);
+	if (any_pending(v, ports, poll->nr_ports)) {
+		__atomic_and_fetch(&v->pause_flags, ~(u32)VCPU_BLOCKED, __ATOMIC_SEQ_CST);
+		return 0;
+	}
+	if (poll->timeout) {
+		timer_set(&v->poll_timer, cpu_id(), poll->timeout);
+		time_arm(poll->timeout);
+	}
+	vcpu_sync(v);
+	return 0;
+}

@@ -1,0 +1,135 @@
+/* xen_version and vm_assist: who we are, what we offer; and the two handlers that only have an answer. */
+#include "vmm/hypercall/version.h"
+#include <xen/version.h>
+#include <xen/features.h>
+#include "lib/string.h"
+#include "vmm/domain.h"
+#include "vmm/hypercall.h"
+
+_Static_assert(sizeof(xen_extraversion_t) == 16, "abi.md N");
+_Static_assert(sizeof(struct xen_compile_info) == 144, "abi.md N");
+_Static_assert(sizeof(xen_capabilities_info_t) == 1024, "abi.md N");
+_Static_assert(sizeof(xen_changeset_info_t) == 64, "abi.md N");
+_Static_assert(sizeof(struct xen_platform_parameters) == 8, "abi.md N");
+_Static_assert(sizeof(struct xen_feature_info) == 8, "abi.md N");
+_Static_assert(sizeof(xen_commandline_t) == 1024, "abi.md N");
+
+#define FEATURE(name) ((u32)BIT(XENFEAT_##name))
+
+/* abi.md A.7: frames are always translated; no interrupts as event channels. */
+#define FEATURES      (FEATURE(writable_page_tables) | FEATURE(auto_translated_physmap) | FEATURE(hvm_callback_vector) | \
+		       FEATURE(hvm_safe_pvclock))
+#define FEATURES_DOMU (FEATURES | FEATURE(not_direct_mapped))
+#define FEATURES_DOM0 (FEATURES | FEATURE(dom0) | FEATURE(direct_mapped))
+
+/* xl wants hvm-3.0-x86_32 even for a 64-bit PVH kernel (abi.md L.1). */
+#define CAPABILITIES "hvm-3.0-x86_32 hvm-3.0-x86_32p hvm-3.0-x86_64 "
+
+/* Where Xen's own range begins; a number that tools print. */
+#define VIRT_START 0xffff800000000000ull
+
+static const char *cmdline = "";
+
+void version_set_cmdline(const char *s)
+{
+	cmdline = s;
+}
+
+long hc_zero(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg __unused)
+{
+	return 0;
+}
+
+/*
+ * The toolstack asks only before it saves or migrates a guest, and goes on if the guest has no virtual NUMA (-EOPNOTSUPP). It would come to
+ * what isn't there with the guest suspended already, and xl's process that cleans up behind the guest gone. So it ends here.
+ */
+long hc_get_vnumainfo(struct vcpu *v, struct hypercall *hc __unused, void *arg __unused)
+{
+	if (!v->domain->privileged)
+		return -EOPNOTSUPP;
+	printk(LOG_WARN "Saving and migrating a guest are not supported: it goes on as it was. (xl says \"vNUMA\" for this.)\n");
+	return -ENOSYS;
+}
+
+long hc_version(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg __unused)
+{
+	return XEN_VERSION;
+}
+
+long hc_extraversion(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
+{
+	strlcpy(arg, ".0-bothy", sizeof(xen_extraversion_t));
+	return 0;
+}
+
+long hc_compile_info(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
+{
+	struct xen_compile_info *info = arg;
+
+	/* No user, host or date: the image is the same wherever it is built. */
+	strlcpy(info->compiler, __VERSION__, sizeof(info->compiler));
+	strlcpy(info->compile_by, "bothy", sizeof(info->compile_by));
+	return 0;
+}
+
+long hc_capabilities(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
+{
+	strlcpy(arg, CAPABILITIES, sizeof(xen_capabilities_info_t));
+	return 0;
+}
+
+long hc_changeset(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
+{
+	strlcpy(arg, "bothy", sizeof(xen_changeset_info_t));
+	return 0;
+}
+
+long hc_platform_parameters(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
+{
+	struct xen_platform_parameters *params = arg;
+
+	params->virt_start = VIRT_START;
+	return 0;
+}
+
+long hc_get_features(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+{
+	struct xen_feature_info *info = arg;
+
+	if (info->submap_idx >= XENFEAT_NR_SUBMAPS)
+		return -EINVAL;
+	info->submap = v->domain->privileged ? FEATURES_DOM0 : FEATURES_DOMU;
+	return 0;
+}
+
+long hc_pagesize(struct vcpu *v __unused, struct hypercall *hc, void *arg __unused)
+{
+	return hc->a[1] ? -EINVAL : (long)PAGE_SIZE;
+}
+
+long hc_guest_handle(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+{
+	memcpy(arg, v->domain->handle, sizeof(xen_domain_handle_t));
+	return 0;
+}
+
+long hc_commandline(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
+{
+	strlcpy(arg, cmdline, sizeof(xen_commandline_t));
+	return 0;
+}
+
+long hc_build_id(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg __unused)
+{
+	return -ENODATA;
+}
+
+/* a[0] enable or disable, a[1] what: only the update flag of the runstate area means anything to a PVH guest. */
+long hc_vm_assist(struct vcpu *v, struct hypercall *hc, void *arg __unused)
+{
+	if (hc->a[1] != VMASST_TYPE_runstate_update_flag)
+		return -EINVAL;
+	__atomic_store_n(&v->domain->runstate_update_flag, hc->a[0] == VMASST_CMD_enable, __ATOMIC_RELAXED);
+	return 0;
+}

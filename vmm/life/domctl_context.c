@@ -1,0 +1,276 @@
+/*
+ * domctl: a guest's machine state as the toolstack's stream of records (abi.md I.5). Each is {type, instance, length} and its
+ * contents; the first is a header, the last is empty. A stream from outside is checked to its end before anything of it counts.
+ */
+#include <xen/domctl.h>
+#include <xen/hvm/save.h>
+#include <asm/time.h>
+#include "lib/string.h"
+#include "mm/heap.h"
+#include "vmm/toolstack/control.h"
+#include "vmm/domain.h"
+#include "vmm/memory/guest_access.h"
+#include "vmm/hypercall.h"
+#include "vmm/cpu/msr.h"
+#include "vmm/hypercall/version.h"
+
+_Static_assert(sizeof(struct xen_domctl_hvmcontext) == 16, "abi.md N");
+_Static_assert(sizeof(struct hvm_save_descriptor) == 8, "abi.md N");
+_Static_assert(sizeof(struct hvm_save_header) == 24, "abi.md N");
+_Static_assert(sizeof(struct hvm_hw_cpu) == 1032, "abi.md N");
+_Static_assert(sizeof(struct hvm_hw_mtrr) == 240, "abi.md N");
+
+enum { RECORD_END = 0, RECORD_HEADER = 1, RECORD_CPU = 2, RECORD_MTRR = 14 };
+
+/* Every vCPU of the largest domain with each record that there is. */
+#define STREAM_MAX     (MAX_VCPUS * 4096u)
+
+#define MTRR_DEF_TYPE_MASK 0xcffull     /* type, FE, E */
+
+_Static_assert(sizeof((struct domain){ 0 }.mtrr.variable) == sizeof((struct hvm_hw_mtrr){ 0 }.msr_mtrr_var) &&
+	       sizeof((struct domain){ 0 }.mtrr.fixed) == NUM_FIXED_MSR * sizeof(u64), "all MTRRs have a place");
+
+/*
+ * A stream on its way out: straight to the guest's buffer, or nowhere if only its length is asked for. A step ends between two records, of which 128
+ * vCPUs have 258; the next one passes over those that are there.
+ */
+struct stream_out {
+	struct vcpu *caller;
+	u64 gva;            /* 0: count only */
+	u32 size;
+	u32 records, there; /* so far, and how many the steps before put */
+};
+
+static bool wanted(const struct stream_out *s) { return s->gva && s->records >= s->there; }
+
+static int put_record(struct stream_out *s, u16 type, u16 instance, const void *data, u32 length)
+{
+	struct hvm_save_descriptor desc = { .typecode = type, .instance = instance, .length = length };
+	u64 at = s->gva + s->size;
+	bool put = wanted(s);
+
+	s->size += (u32)sizeof(desc) + length;
+	s->records++;
+	if (!put)
+		return 0;
+	if (copy_to_guest(s->caller, at, &desc, sizeof(desc)) || copy_to_guest(s->caller, at + sizeof(desc), data, length))
+		return -EFAULT;
+	return step_over() ? HC_AGAIN : 0;
+}
+
+static int put_mtrr(struct stream_out *s, const struct vcpu *v)
+{
+	const struct domain *d = v->domain;
+	struct hvm_hw_mtrr m;
+
+	if (wanted(s)) {
+		m = (struct hvm_hw_mtrr){
+			.msr_pat_cr = v->hvm.pat, .msr_mtrr_cap = MTRRCAP_VALUE, .msr_mtrr_def_type = d->mtrr.def_type,
+		};
+		memcpy(m.msr_mtrr_var, d->mtrr.variable, sizeof(m.msr_mtrr_var));
+		memcpy(m.msr_mtrr_fixed, d->mtrr.fixed, sizeof(m.msr_mtrr_fixed));
+	}
+	return put_record(s, RECORD_MTRR, (u16)v->id, &m, sizeof(m));
+}
+
+/* `scratch` holds one CPU record: too large for the stack. */
+static int put_vcpus(struct stream_out *s, struct domain *d, struct hvm_hw_cpu *scratch)
+{
+	int rc = 0;
+
+	for (u32 i = 0; i < d->max_vcpus && !rc; i++) {
+		struct vcpu *v = d->vcpu[i];
+
+		if (!v || (__atomic_load_n(&v->pause_flags, __ATOMIC_RELAXED) & VCPU_DOWN))
+			continue;
+		if (wanted(s))
+			hvm_get_context(v, scratch);
+		rc = put_record(s, RECORD_CPU, (u16)i, scratch, sizeof(*scratch));
+	}
+	for (u32 i = 0; i < d->max_vcpus && !rc; i++)
+		if (d->vcpu[i])
+			rc = put_mtrr(s, d->vcpu[i]);
+	return rc;
+}
+
+static int put_stream(struct stream_out *s, struct domain *d)
+{
+	struct hvm_save_header header = {
+		.magic = HVM_FILE_MAGIC, .version = HVM_FILE_VERSION, .changeset = XEN_VERSION,
+		.cpuid = cpu_policy_host.basic[1].a, .gtsc_khz = time_scale.tsc_khz,
+	};
+	struct hvm_hw_cpu *scratch = kzalloc(sizeof(*scratch));
+	int rc;
+
+	if (!scratch)
+		return -ENOMEM;
+	rc = put_record(s, RECORD_HEADER, 0, &header, sizeof(header));
+	if (!rc)
+		rc = put_vcpus(s, d, scratch);
+	if (!rc)
+		rc = put_record(s, RECORD_END, 0, NULL, 0);
+	kfree(scratch);
+	return rc;
+}
+
+long hc_gethvmcontext(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	struct xen_domctl_hvmcontext *op = &((struct xen_domctl *)arg)->u.hvmcontext;
+	struct stream_out count = { .caller = v };
+	struct stream_out out = { .caller = v, .gva = HANDLE(op->buffer), .there = hc->progress };
+	long rc;
+
+	spin_lock(&control_lock);
+	rc = domain_check_stopped(hc->target);
+	if (!rc)
+		rc = put_stream(&count, hc->target);
+	if (!rc && out.gva)
+		rc = op->size < count.size ? -ENOSPC : put_stream(&out, hc->target);
+	spin_unlock(&control_lock);
+	hc->progress = out.records;
+	op->size = count.size;
+	return rc;
+}
+
+/*
+ * A stream on its way in, read from the caller's memory a record at a time, twice: once to check all of it, and once to load it. So neither takes
+ * more than a step may. A caller that changes it meanwhile gets an error or another state, but no record counts that isn't checked as it is read.
+ */
+struct stream_in {
+	struct vcpu *caller;
+	u64 gva;
+	u32 size, at;
+	struct hvm_save_descriptor desc;    /* of the record before `at`, which is in the union */
+	union {
+		struct hvm_save_header header;
+		struct hvm_hw_cpu cpu;
+		struct hvm_hw_mtrr mtrr;
+	};
+};
+
+static int check_mtrr(const struct hvm_hw_mtrr *m)
+{
+	if (m->msr_mtrr_def_type & ~MTRR_DEF_TYPE_MASK || !hvm_valid_types(m->msr_mtrr_def_type, 1, 6))
+		return -EINVAL;
+	return hvm_valid_types(m->msr_pat_cr, 8, 7) ? 0 : -EINVAL;
+}
+
+/* The record at s->at, which moves behind it. The first is the header, and there is no other. */
+static int next_record(struct stream_in *s, struct domain *d)
+{
+	bool first = !s->at;
+	u32 type, length;
+
+	if (s->at > s->size || s->size - s->at < sizeof(s->desc))
+		return -EINVAL;
+	if (copy_from_guest(s->caller, &s->desc, s->gva + s->at, sizeof(s->desc)))
+		return -EFAULT;
+	s->at += (u32)sizeof(s->desc);
+	type = s->desc.typecode;
+	if (first ? type != RECORD_HEADER : type != RECORD_END && !domain_vcpu(d, s->desc.instance))
+		return -EINVAL;
+	length = first ? sizeof(s->header) : type == RECORD_CPU ? sizeof(s->cpu) : type == RECORD_MTRR ? sizeof(s->mtrr) : 0;
+	if (!length && type != RECORD_END)
+		return -EOPNOTSUPP;
+	if (s->desc.length != length || s->size - s->at < length)
+		return -EINVAL;
+	if (copy_from_guest(s->caller, &s->cpu, s->gva + s->at, length))
+		return -EFAULT;
+	s->at += length;
+	if (first)
+		return s->header.magic == HVM_FILE_MAGIC && s->header.version == HVM_FILE_VERSION ? 0 : -EINVAL;
+	return type == RECORD_MTRR ? check_mtrr(&s->mtrr) : 0;
+}
+
+static void load_mtrr(struct vcpu *v, const struct hvm_hw_mtrr *m)
+{
+	struct domain *d = v->domain;
+
+	v->hvm.pat = m->msr_pat_cr;
+	hvm->set_pat(v, m->msr_pat_cr);
+	/* Nothing but the guest reads them: nested paging decides the types. */
+	d->mtrr.def_type = m->msr_mtrr_def_type;
+	memcpy(d->mtrr.variable, m->msr_mtrr_var, sizeof(m->msr_mtrr_var));
+	memcpy(d->mtrr.fixed, m->msr_mtrr_fixed, sizeof(m->msr_mtrr_fixed));
+}
+
+static void all_down(struct domain *d)
+{
+	struct vcpu *v;
+
+	for_each_vcpu(v, d) {
+		__atomic_or_fetch(&v->pause_flags, VCPU_DOWN, __ATOMIC_SEQ_CST);
+		v->wait_for_sipi = true;
+	}
+}
+
+/*
+ * Every set takes all vCPUs down, and each that has a CPU record comes up again with that state; the others wait for a SIPI. The
+ * domain is paused, so neither makes anything run. A CPU state that can't be entered leaves its vCPU down.
+ */
+static int load_record(struct domain *d, const struct stream_in *s)
+{
+	struct vcpu *v = domain_vcpu(d, s->desc.instance);
+	int rc;
+
+	if (s->desc.typecode == RECORD_HEADER)
+		all_down(d);
+	if (s->desc.typecode == RECORD_MTRR)
+		load_mtrr(v, &s->mtrr);
+	if (s->desc.typecode != RECORD_CPU)
+		return 0;
+	rc = hvm_set_context(v, &s->cpu);
+	if (rc)
+		return rc;
+	v->wait_for_sipi = false;
+	vcpu_up(v);
+	return 0;
+}
+
+/* In a step's progress: all is checked, and it is being loaded. The rest is where in the stream. */
+#define LOADING 0x80000000u
+_Static_assert(STREAM_MAX < LOADING, "both fit");
+
+static long set_some(struct stream_in *s, struct domain *d, u32 *progress)
+{
+	u32 load = *progress & LOADING;
+	int rc;
+
+	s->at = *progress & ~LOADING;
+	do {
+		rc = next_record(s, d);
+		if (!rc && load)
+			rc = load_record(d, s);
+		if (rc || (load && s->desc.typecode == RECORD_END))
+			return rc;
+		if (s->desc.typecode == RECORD_END) {
+			load = LOADING;
+			s->at = 0;
+		}
+	} while (!step_over());
+	*progress = s->at | load;
+	return HC_AGAIN;
+}
+
+long hc_sethvmcontext(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	const struct xen_domctl_hvmcontext *op = &((struct xen_domctl *)arg)->u.hvmcontext;
+	struct stream_in *s;
+	long rc;
+
+	if (op->size == 0 || op->size > STREAM_MAX)
+		return -EINVAL;
+	s = kzalloc(sizeof(*s));    /* too large for the stack */
+	if (!s)
+		return -ENOMEM;
+	s->caller = v;
+	s->gva = HANDLE(op->buffer);
+	s->size = op->size;
+	spin_lock(&control_lock);
+	rc = domain_check_stopped(hc->target);
+	if (!rc)
+		rc = set_some(s, hc->target, &hc->progress);
+	spin_unlock(&control_lock);
+	kfree(s);
+	return rc;
+}

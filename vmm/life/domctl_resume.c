@@ -1,0 +1,120 @@
+/* domctl: a save that is taken back, and a vCPU's registers, in the structure that PV guests were started with: cores have them too. */
+#include <xen/domctl.h>
+#include <xen/hvm/save.h>
+#include "lib/string.h"
+#include "mm/heap.h"
+#include "vmm/toolstack/control.h"
+#include "vmm/domain.h"
+#include "vmm/memory/guest_access.h"
+#include "vmm/hypercall.h"
+
+_Static_assert(sizeof(struct xen_domctl_vcpucontext) == 16, "abi.md N");
+_Static_assert(sizeof(struct vcpu_guest_context) == 5168, "abi.md N");
+_Static_assert(sizeof((struct vcpu_guest_context){ 0 }.fpu_ctxt) == sizeof((struct hvm_hw_cpu){ 0 }.fpu_regs), "both are FXSAVE's");
+
+/* A vCPU's registers as the vendor's layer has them, and as the tools know them. Too large for the stack. */
+struct context {
+	struct hvm_hw_cpu cpu;
+	struct vcpu_guest_context guest;
+};
+
+#define CONTEXT_REGS(X) X(rax) X(rbx) X(rcx) X(rdx) X(rbp) X(rsi) X(rdi) X(rsp) X(r8) X(r9) X(r10) X(r11) X(r12) X(r13) X(r14) X(r15) X(rip) \
+	X(rflags)
+#define CONTEXT_SEGMENTS(X) X(cs) X(ss) X(ds) X(es) X(fs) X(gs)
+
+static void describe_context(const struct hvm_hw_cpu *cpu, bool online, struct vcpu_guest_context *g)
+{
+	bool kernel = !(cpu->cs_sel & 3);
+
+	g->flags = VGCF_I387_VALID | (online ? VGCF_online : 0);
+	memcpy(&g->fpu_ctxt, cpu->fpu_regs, sizeof(g->fpu_ctxt));
+#define X(f) g->user_regs.f = cpu->f;
+	CONTEXT_REGS(X)
+#undef X
+#define X(f) g->user_regs.f = (u16)cpu->f##_sel;
+	CONTEXT_SEGMENTS(X)
+#undef X
+	g->ctrlreg[0] = cpu->cr0;
+	g->ctrlreg[2] = cpu->cr2;
+	g->ctrlreg[3] = cpu->cr3;
+	g->ctrlreg[4] = cpu->cr4;
+	g->fs_base = cpu->fs_base;
+	g->gs_base_kernel = kernel ? cpu->gs_base : cpu->shadow_gs;
+	g->gs_base_user = kernel ? cpu->shadow_gs : cpu->gs_base;
+}
+
+/*
+ * The registers of a vCPU that stands still for it, whether or not its domain does. It leaves its pCPU in its own time; until then the
+ * flag stays, which a repeated call sets again, and which the last one takes back.
+ */
+static long view_context(struct vcpu *v, struct context *c)
+{
+	__atomic_or_fetch(&v->pause_flags, VCPU_VIEWED, __ATOMIC_SEQ_CST);
+	if (!vcpu_is_off(v))
+		return HC_AGAIN;
+	if (!v->wait_for_sipi) {
+		hvm_get_context(v, &c->cpu);
+		describe_context(&c->cpu, !(__atomic_load_n(&v->pause_flags, __ATOMIC_RELAXED) & VCPU_DOWN), &c->guest);
+	}
+	__atomic_and_fetch(&v->pause_flags, ~(u32)VCPU_VIEWED, __ATOMIC_SEQ_CST);
+	vcpu_sync(v);
+	return v->wait_for_sipi ? -ENODATA : 0;
+}
+
+/*
+ * As in Xen, of such a guest only the general registers and the FPU are set; the rest of the structure isn't looked at. Libxl changes RAX
+ * so, by which a guest learns that its suspension was cancelled.
+ */
+static long replace_registers(struct vcpu *v, struct context *c)
+{
+	long rc = domain_check_stopped(v->domain);
+
+	if (rc)
+		return rc;
+	if (!(c->guest.flags & VGCF_online) != !!(v->pause_flags & VCPU_DOWN))
+		return -EOPNOTSUPP;
+	hvm_get_context(v, &c->cpu);
+#define X(f) c->cpu.f = c->guest.user_regs.f;
+	CONTEXT_REGS(X)
+#undef X
+	memcpy(c->cpu.fpu_regs, &c->guest.fpu_ctxt, sizeof(c->cpu.fpu_regs));
+	c->cpu.flags = c->guest.flags & VGCF_I387_VALID ? XEN_X86_FPU_INITIALISED : 0;
+	return hvm_set_registers(v, &c->cpu);
+}
+
+long hc_vcpucontext(struct vcpu *caller, struct hypercall *hc, void *arg)
+{
+	const struct xen_domctl *op = arg;
+	const struct xen_domctl_vcpucontext *vc = &op->u.vcpucontext;
+	struct vcpu *v = domain_vcpu(hc->target, vc->vcpu);
+	bool set = op->cmd == XEN_DOMCTL_setvcpucontext;
+	struct context *c;
+	long rc;
+
+	/* The caller's own domain can't stand still for its caller. */
+	if (!v || hc->target == caller->domain)
+		return -EINVAL;
+	c = kzalloc(sizeof(*c));
+	if (!c)
+		return -ENOMEM;
+	rc = set ? copy_from_guest(caller, &c->guest, HANDLE(vc->ctxt), sizeof(c->guest)) : 0;
+	if (!rc) {
+		spin_lock(&control_lock);
+		rc = set ? replace_registers(v, c) : view_context(v, c);
+		spin_unlock(&control_lock);
+	}
+	if (!rc && !set)
+		rc = copy_to_guest(caller, HANDLE(vc->ctxt), &c->guest, sizeof(c->guest));
+	kfree(c);
+	return rc;
+}
+
+/* After a save or a migration that failed, or that was a checkpoint. */
+long hc_resumedomain(struct vcpu *v __unused, struct hypercall *hc, void *arg __unused)
+{
+	/* Not while an operation relies on the domain's standing still. */
+	spin_lock(&control_lock);
+	domain_resume(hc->target);
+	spin_unlock(&control_lock);
+	return 0;
+}

@@ -1,0 +1,390 @@
+/*
+ * The memory hypercalls that give and take a domain's RAM, and the small ones that report or note something. Mapping of
+ * things that are not the domain's own RAM is in vmm/memory/physmap.c. Semantics: abi.md B.2 and E.
+ */
+#include "vmm/target.h"
+#include "vmm/memory/guest_access.h"
+#include "vmm/memory/memory.h"
+#include "vmm/toolstack/refuse.h"
+#include "mm/heap.h"
+#include "lib/string.h"
+#include <xen/memory.h>
+
+/* Larger extents are refused: the tools then fall back to smaller ones. */
+#define EXTENT_ORDER_MAX 9
+/* Extents in one step, or fewer if they take long. */
+#define STEP_EXTENTS 512
+/* Frames that memory on demand leaves free. */
+#define DEMAND_KEPT 2048
+/* Guest frame numbers fetched at a time. */
+#define CHUNK 64
+/* Frames of an extent cleared, or given back, between two looks at the clock. */
+#define AT_ONCE 16
+
+/* What all extents of a call share. */
+struct reservation {
+	bool on_demand;
+	struct p2m_retired retired;     /* what was there before: for one flush */
+};
+
+/* Does one extent, or begins it: then it is called for the same in the next step, with `begun`. A failure ends the call with the count so far. */
+enum extent_result { EXTENT_FAILED, EXTENT_BEGUN, EXTENT_DONE };
+typedef enum extent_result extent_fn(struct domain *d, u64 gfn, unsigned order, bool begun, struct reservation *r);
+
+/*
+ * Calls fn for the extents from the one where the last step left off (hc->a[0] >> 7; bit 6: it was begun). The result is what was done since the very
+ * first step, since that is what the guest will see; HC_AGAIN if there is more.
+ */
+static long each_extent(struct vcpu *v, struct hypercall *hc, const struct xen_memory_reservation *r, struct domain *d, extent_fn *fn,
+			struct reservation *data)
+{
+	u64 done = memory_start(hc) / 2, stop, gfn[CHUNK];
+	bool begun = memory_start(hc) % 2, over = false;
+
+	if (r->nr_extents > MEMORY_START_MAX / 2 || done > r->nr_extents)
+		return -EINVAL;
+	if (r->extent_order > EXTENT_ORDER_MAX)
+		return (long)done;
+	stop = MIN(r->nr_extents, done + STEP_EXTENTS);
+	while (done < stop && !over) {
+		u64 n = MIN(CHUNK, stop - done);
+
+		if (copy_from_guest(v, gfn, (u64)r->extent_start.p + done * sizeof(*gfn), n * sizeof(*gfn)))
+			return done ? (long)done : -EFAULT;
+		for (u64 i = 0; i < n && !over; i++) {
+			enum extent_result result = fn(d, gfn[i], r->extent_order, begun, data);
+
+			if (result == EXTENT_FAILED)
+				return (long)done;
+			begun = result == EXTENT_BEGUN;
+			done += !begun;
+			over = begun || step_over();
+		}
+	}
+	return memory_again(hc, 2 * done + begun, 2 * r->nr_extents) ? HC_AGAIN : (long)done;
+}
+
+static bool extent_ok(u64 gfn, unsigned order)
+{
+	return gfn < P2M_MAX_GFN && !(gfn & (BIT(order) - 1));
+}
+
+/* Frees 2^order frames that page_assign or page_claim gave out; the release function takes them off the domain's account. */
+static void drop_frames(struct page *pg, unsigned order)
+{
+	for (u64 i = 0; i < BIT(order); i++)
+		page_put(pg + i);
+}
+
+/*
+ * 2^order new frames for d, not cleared. In an identity-mapped domain only the very frames at `gfn` will do, so that devices
+ * find there what the domain means (abi.md L.43).
+ */
+static struct page *get_frames(struct domain *d, u64 gfn, unsigned order)
+{
+	static u64 missed;      /* [a] said already: the balloon asks again and again */
+
+	if (!d->p2m.identity)
+		return page_alloc_domain(order, d->domid);
+	if (mfn_valid(MFN(gfn + BIT(order) - 1)) && !page_claim(MFN(gfn), BIT(order), d->domid))
+		return mfn_to_page(MFN(gfn));
+	if (__atomic_exchange_n(&missed, gfn, __ATOMIC_RELAXED) != gfn)
+		refuse_say(-ENOMEM, "frame %llx for the service domain's balloon: it is in use, if by a guest until that ends",
+			   (unsigned long long)gfn);
+	return NULL;
+}
+
+/*
+ * Charges n frames. On demand: the tools build a guest with all of maxmem, though it may have its target only
+ * (abi.md E.1). It gets all at once; the part beyond the target is its own until its balloon gives that back.
+ */
+static bool charge(struct domain *d, u64 n, bool on_demand)
+{
+	u64 after = __atomic_load_n(&d->tot_pages, __ATOMIC_RELAXED) + n;
+	u64 target = __atomic_load_n(&d->pod_target, __ATOMIC_RELAXED);
+	u64 beyond = on_demand && after > target ? MIN(after - target, n) : 0;
+
+	__atomic_add_fetch(&d->beyond, beyond, __ATOMIC_SEQ_CST);
+	if (domain_charge(d, n))
+		return true;
+	domain_drop_beyond(d, beyond);
+	return false;
+}
+
+/*
+ * Nothing compares maxmem with free memory before the tools ask for it, in the end frame by frame. So some is left
+ * for everybody else, and the log says what would fit.
+ */
+static bool demand_fits(struct domain *d, unsigned order)
+{
+	u64 tot = __atomic_load_n(&d->tot_pages, __ATOMIC_RELAXED);
+
+	if (page_free_count() >= DEMAND_KEPT + BIT(order))
+		return true;
+	if (!order)
+		refuse_say(-ENOMEM, "d%u: all of maxmem has to be free as a guest starts; now up to maxmem=%llu fits",
+			   d->domid, (unsigned long long)(tot >> 8));
+	return false;
+}
+
+static struct page *get_charged(struct domain *d, u64 gfn, unsigned order, bool on_demand)
+{
+	struct page *pg;
+
+	if (!charge(d, BIT(order), on_demand))
+		return NULL;
+	/* Charged first, then a look: domain_reap looks the other way round, so a domain that it lets go gets no frame. */
+	pg = __atomic_load_n(&d->dying, __ATOMIC_SEQ_CST) ? NULL : get_frames(d, gfn, order);
+	if (!pg)
+		domain_uncharge(d, BIT(order));
+	return pg;
+}
+
+/* Clears a block's frames, before the guest can see them; false if a step's time didn't do for all. */
+static bool clear_part(struct p2m_part *part)
+{
+	struct page *pg = mfn_to_page(part->mfn);
+
+	while (part->cleared < BIT(part->order)) {
+		clear_page(page_to_virt(pg + part->cleared++));
+		if (part->cleared % AT_ONCE == 0 && part->cleared < BIT(part->order) && step_over())
+			return false;
+	}
+	return true;
+}
+
+/*
+ * A block of 2 MiB takes more than a step to be cleared. Then it is kept in the p2m till the next. There is room for one: whoever populates
+ * the same domain from two vCPUs at once may get fewer extents than there are.
+ */
+static enum extent_result populate_extent(struct domain *d, u64 gfn, unsigned order, bool begun __unused,
+					  struct reservation *r)
+{
+	struct p2m_part part;
+	struct page *pg;
+
+	if (!extent_ok(gfn, order))
+		return EXTENT_FAILED;
+	if (!order || !p2m_take_part(&d->p2m, GFN(gfn), order, &part)) {
+		if (r->on_demand && !demand_fits(d, order))
+			return EXTENT_FAILED;
+		pg = get_charged(d, gfn, order, r->on_demand);
+		/* What the extents before replaced is still d's. */
+		if (!pg && r->retired.nr) {
+			p2m_retire(&d->p2m, &r->retired);
+			pg = get_charged(d, gfn, order, r->on_demand);
+		}
+		if (!pg)
+			return EXTENT_FAILED;
+		part = (struct p2m_part){ page_to_mfn(pg), GFN(gfn), order, 0 };
+	}
+	if (!clear_part(&part) && p2m_keep_part(&d->p2m, &part))
+		return EXTENT_BEGUN;
+	if (part.cleared == BIT(order) && !p2m_enter(&d->p2m, GFN(gfn), part.mfn, order, P2M_RAM, &r->retired))
+		return EXTENT_DONE;
+	drop_frames(mfn_to_page(part.mfn), order);
+	return EXTENT_FAILED;
+}
+
+/* Takes the RAM of one extent out. */
+static enum extent_result decrease_extent(struct domain *d, u64 gfn, unsigned order, bool begun,
+					  struct reservation *r)
+{
+	unsigned taken = 0;
+
+	if (!extent_ok(gfn, order))
+		return EXTENT_FAILED;
+	for (u64 i = 0; i < BIT(order); i++) {
+		mfn_t mfn;
+		enum p2m_type type = p2m_lookup(&d->p2m, GFN(gfn + i), &mfn);
+
+		/* What the steps before have taken. */
+		if (begun && type == P2M_HOLE)
+			continue;
+		if (taken == AT_ONCE) {
+			if (step_over())
+				return EXTENT_BEGUN;
+			taken = 0;
+		}
+		taken++;
+		if (type != P2M_RAM || p2m_take(&d->p2m, GFN(gfn + i), mfn, &r->retired))
+			return EXTENT_FAILED;
+	}
+	return EXTENT_DONE;
+}
+
+static long reserve(struct vcpu *v, struct hypercall *hc, const struct xen_memory_reservation *op, extent_fn *fn)
+{
+	struct reservation r;
+	struct domain *d;
+	long rc = target_get(v, op->domid, &d);
+
+	if (rc)
+		return rc;
+	/* Never for a guest's own request. */
+	r.on_demand = (op->mem_flags & XENMEMF_populate_on_demand) && d != v->domain;
+	p2m_nothing_retired(&r.retired);
+	rc = each_extent(v, hc, op, d, fn, &r);
+	p2m_retire(&d->p2m, &r.retired);
+	domain_put(d);
+	return rc;
+}
+
+long hc_populate_physmap(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	return reserve(v, hc, arg, populate_extent);
+}
+
+long hc_decrease_reservation(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	return reserve(v, hc, arg, decrease_extent);
+}
+
+/* Claims are not kept: the answer says whether the domain could grow to that size now. */
+long hc_claim_pages(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	struct xen_memory_reservation *r = arg;
+	long rc;
+	struct domain *d;
+	u64 tot;
+
+	if (r->extent_order || r->mem_flags || r->extent_start.p)
+		return -EINVAL;
+	rc = target_get(v, r->domid, &d);
+	if (rc)
+		return rc;
+	tot = __atomic_load_n(&d->tot_pages, __ATOMIC_RELAXED);
+	rc = r->nr_extents > tot && r->nr_extents - tot > page_free_count() ? -ENOMEM : 0;
+	domain_put(d);
+	return rc;
+}
+
+/* --- what the tools and guests ask ------------------------------------------------------------------------------------------ */
+
+/* A count as a result: never mistaken for an error. */
+static long count(u64 n)
+{
+	return (long)MIN(n, (u64)INT64_MAX);
+}
+
+long hc_maximum_ram_page(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	return count(max_mfn - 1);
+}
+
+/* Reads one of the target's u64 fields, `offset` bytes into struct domain. */
+static long domain_field(struct vcpu *v, const struct xen_memory_domain *m, size_t offset)
+{
+	struct domain *d;
+	long rc = target_get(v, m->domid, &d);
+
+	if (rc)
+		return rc;
+	rc = count(__atomic_load_n((u64 *)((u8 *)d + offset), __ATOMIC_RELAXED));
+	domain_put(d);
+	return rc;
+}
+
+long hc_current_reservation(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	return domain_field(v, arg, offsetof(struct domain, tot_pages));
+}
+
+long hc_maximum_reservation(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	return domain_field(v, arg, offsetof(struct domain, max_pages));
+}
+
+long hc_maximum_gpfn(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	return domain_field(v, arg, offsetof(struct domain, p2m.max_gfn));
+}
+
+/* There is no populate-on-demand cache: all memory is populated, and a lower target is the guest's balloon's business. */
+long hc_get_pod_target(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	struct xen_pod_target *t = arg;
+	struct domain *d;
+	long rc = target_get(v, t->domid, &d);
+
+	if (rc)
+		return rc;
+	t->tot_pages = __atomic_load_n(&d->tot_pages, __ATOMIC_RELAXED);
+	t->pod_cache_pages = 0;
+	t->pod_entries = 0;
+	domain_put(d);
+	return 0;
+}
+
+/* Before the tools populate a guest, how much of that it may keep (see charge). */
+long hc_set_pod_target(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	struct xen_pod_target *t = arg;
+	struct domain *d;
+	long rc = target_get(v, t->domid, &d);
+
+	if (rc)
+		return rc;
+	__atomic_store_n(&d->pod_target, t->target_pages, __ATOMIC_RELAXED);
+	domain_put(d);
+	return hc_get_pod_target(v, hc, arg);
+}
+
+/* --- the memory map that the tools leave for the guest ------------------------------------------------------------------------ */
+
+#define E820_ENTRY 20   /* bytes; packed, as the BIOS call has it */
+
+long hc_set_memory_map(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	struct xen_foreign_memory_map *m = arg;
+	u32 nr = m->map.nr_entries;
+	long rc;
+	struct domain *d;
+	void *entries;
+
+	if (nr > DOMAIN_E820_MAX)
+		return -EINVAL;
+	rc = target_get(v, m->domid, &d);
+	if (rc)
+		return rc;
+	rc = -ENOMEM;
+	entries = kzalloc(sizeof(d->e820));
+	if (!entries)
+		goto put;
+	rc = -EFAULT;
+	if (copy_from_guest(v, entries, (u64)m->map.buffer.p, (size_t)nr * E820_ENTRY))
+		goto free;
+	spin_lock(&d->lock);
+	memcpy(d->e820, entries, (size_t)nr * E820_ENTRY);
+	d->e820_nr = nr;
+	spin_unlock(&d->lock);
+	rc = 0;
+free:
+	kfree(entries);
+put:
+	domain_put(d);
+	return rc;
+}
+
+long hc_memory_map(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	struct xen_memory_map *m = arg;
+	struct domain *d = v->domain;
+	void *entries = kzalloc(sizeof(d->e820));
+	long rc = -ENOSYS;
+	u32 nr;
+
+	if (!entries)
+		return -ENOMEM;
+	/* A copy, because the guest's memory is not touched under a lock. */
+	spin_lock(&d->lock);
+	nr = d->e820_nr;
+	memcpy(entries, d->e820, (size_t)nr * E820_ENTRY);
+	spin_unlock(&d->lock);
+	if (nr) {
+		m->nr_entries = MIN(m->nr_entries, nr);
+		rc = copy_to_guest(v, (u64)m->buffer.p, entries, (size_t)m->nr_entries * E820_ENTRY);
+	}
+	kfree(entries);
+	return rc;
+}

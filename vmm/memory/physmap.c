@@ -1,0 +1,287 @@
+/*
+ * The hypercalls that put something other than fresh RAM at a guest frame: shared_info, grant table frames, RAM from another
+ * place, and frames of other domains. The last is how the tools build a guest, one page per call, so its path is short.
+ */
+#include "vmm/target.h"
+#include "vmm/memory/guest_access.h"
+#include "vmm/memory/memory.h"
+#include "vmm/domain/record.h"
+#include <xen/memory.h>
+
+/* Entries of a batch fetched at a time, and done in one step. */
+#define CHUNK 16
+#define STEP  128
+
+/* Most frames that acquire_resource maps in one call: a grant table's usual maximum. */
+#define RESOURCE_MAX 64
+
+/* What each of these replaces is collected in *r, for a flush that a batch shares. */
+
+static long map_shared_info(struct domain *d, u64 gfn, struct p2m_retired *r)
+{
+	mfn_t mfn = page_to_mfn(d->shared_page);
+	u64 old;
+	long rc;
+
+	/* For the new entry; the domain itself holds one, so this can't fail. */
+	BUG_ON(!page_get(d->shared_page));
+	rc = p2m_enter(&d->p2m, GFN(gfn), mfn, 0, P2M_SHARED, r);
+	if (rc) {
+		page_put(d->shared_page);
+		return rc;
+	}
+	/* It is in one place at a time. If the guest has put something else at the old one meanwhile, that stays. */
+	old = __atomic_exchange_n(&d->shared_gfn, gfn, __ATOMIC_ACQ_REL);
+	if (old != gfn && old != INVALID_GFN.v)
+		p2m_take(&d->p2m, GFN(old), mfn, r);
+	return 0;
+}
+
+/* Moves a frame of d's RAM. New place first: if something fails, nothing is lost. */
+static long move_frame(struct domain *d, u64 from, u64 to, struct p2m_retired *r)
+{
+	struct page *pg;
+	long rc;
+
+	/* Where frames stand for themselves there is no other place for them. */
+	if (d->p2m.identity || from == to)
+		return from == to ? 0 : -EPERM;
+	pg = p2m_get_ram(&d->p2m, GFN(from));
+	if (!pg)
+		return -EINVAL;
+	rc = p2m_enter(&d->p2m, GFN(to), page_to_mfn(pg), 0, P2M_RAM, r);
+	if (rc) {
+		page_put(pg);
+		return rc;
+	}
+	return p2m_take(&d->p2m, GFN(from), page_to_mfn(pg), r);
+}
+
+/* A frame of `other`'s RAM appears at gfn of d; the entry keeps the frame alive even past its owner's end. */
+static long map_foreign(struct domain *d, u64 gfn, struct domain *other, u64 other_gfn, struct p2m_retired *r)
+{
+	struct page *pg = p2m_get_ram(&other->p2m, GFN(other_gfn));
+	long rc;
+
+	if (!pg)
+		return -EINVAL;
+	rc = p2m_enter(&d->p2m, GFN(gfn), page_to_mfn(pg), 0, P2M_FOREIGN, r);
+	if (rc)
+		page_put(pg);
+	return rc;
+}
+
+/* One page of any space. `other` is set for gmfn_foreign alone. */
+static long add_page(struct domain *d, u32 space, u64 idx, u64 gfn, struct domain *other, struct p2m_retired *r)
+{
+	switch (space) {
+	case XENMAPSPACE_shared_info:
+		return idx ? -EINVAL : map_shared_info(d, gfn, r);
+	case XENMAPSPACE_grant_table:
+		/* Includes the status frames of version 2, whose indexes have bit 31 set. */
+		return idx > INT32_MAX ? -EINVAL : grant_map_frame(d, (u32)idx, gfn, r);
+	case XENMAPSPACE_gmfn:
+		return move_frame(d, idx, gfn, r);
+	case XENMAPSPACE_gmfn_foreign:
+		return other ? map_foreign(d, gfn, other, idx, r) : -EINVAL;
+	default:
+		return -ENOSYS;
+	}
+}
+
+long hc_add_to_physmap(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	struct xen_add_to_physmap *a = arg;
+	struct p2m_retired r;
+	struct domain *d;
+	long rc = target_get(v, a->domid, &d);
+
+	if (rc)
+		return rc;
+	p2m_nothing_retired(&r);
+	rc = add_page(d, a->space, a->idx, a->gpfn, NULL, &r);
+	p2m_retire(&d->p2m, &r);
+	domain_put(d);
+	return rc;
+}
+
+/* Entries [done, done + n) of the batch: each has its own error; -EFAULT ends the call. */
+static long add_chunk(struct vcpu *v, const struct xen_add_to_physmap_batch *b, struct domain *d, struct domain *other, u64 done, u64 n)
+{
+	u64 idx[CHUNK], gfn[CHUNK];
+	struct p2m_retired r;
+	int err[CHUNK];
+
+	if (copy_from_guest(v, idx, (u64)b->idxs.p + done * sizeof(*idx), n * sizeof(*idx)) ||
+	    copy_from_guest(v, gfn, (u64)b->gpfns.p + done * sizeof(*gfn), n * sizeof(*gfn)))
+		return -EFAULT;
+	p2m_nothing_retired(&r);
+	for (u64 i = 0; i < n; i++)
+		err[i] = (int)add_page(d, b->space, idx[i], gfn[i], other, &r);
+	p2m_retire(&d->p2m, &r);
+	return copy_to_guest(v, (u64)b->errs.p + done * sizeof(*err), err, n * sizeof(*err));
+}
+
+static long add_batch(struct vcpu *v, struct hypercall *hc, const struct xen_add_to_physmap_batch *b, struct domain *d, struct domain *other)
+{
+	u64 done = memory_start(hc), stop;
+
+	if (done > b->size)
+		return -EINVAL;
+	stop = MIN((u64)b->size, done + STEP);
+	while (done < stop) {
+		u64 n = MIN(CHUNK, stop - done);
+
+		if (add_chunk(v, b, d, other, done, n))
+			return -EFAULT;
+		done += n;
+		if (step_over())
+			break;
+	}
+	return memory_again(hc, done, b->size) ? HC_AGAIN : 0;
+}
+
+/* Whose frames gmfn_foreign means, with a reference. Only the service domain sees other domains' memory. */
+static struct domain *foreign_target(struct vcpu *v, const struct domain *d, u16 domid, long *error)
+{
+	struct domain *other;
+
+	*error = -EPERM;
+	if (!v->domain->privileged)
+		return NULL;
+	other = domain_get_target(v, domid);
+	*error = -ESRCH;
+	if (other == d) {
+		*error = -EINVAL;
+		domain_put(other);
+		return NULL;
+	}
+	return other;
+}
+
+long hc_add_to_physmap_batch(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	struct xen_add_to_physmap_batch *b = arg;
+	struct domain *other = NULL;
+	struct domain *d;
+	long rc = target_get(v, b->domid, &d);
+
+	if (rc)
+		return rc;
+	if (b->space == XENMAPSPACE_gmfn_foreign) {
+		other = foreign_target(v, d, b->u.foreign_domid, &rc);
+		if (!other)
+			goto put;
+	}
+	rc = add_batch(v, hc, b, d, other);
+	if (other)
+		domain_put(other);
+put:
+	domain_put(d);
+	return rc;
+}
+
+long hc_remove_from_physmap(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	struct xen_remove_from_physmap *r = arg;
+	struct domain *d;
+	long rc = target_get(v, r->domid, &d);
+
+	if (rc)
+		return rc;
+	if (d->privileged && r->gpfn == __atomic_load_n(&d->shared_gfn, __ATOMIC_RELAXED))
+		printk(LOG_WARN "The service domain has taken out its shared_info page: it sees no event any more.\n");
+	rc = p2m_remove(&d->p2m, GFN(r->gpfn), INVALID_MFN);
+	domain_put(d);
+	return rc;
+}
+
+/* One frame of what acquire_resource may name, for a mapping of the returned type: d's grant table, or without d the record. */
+static long resource_frame(struct domain *d, u32 id, u64 frame, mfn_t *mfn, enum p2m_type *type)
+{
+	struct page *pg;
+	long rc;
+
+	*type = P2M_GRANT_RO;   /* read-only, and without a reference */
+	if (!d) {
+		*mfn = record_frame(id, frame);
+		return 0;
+	}
+	rc = grant_get_frame(d, (u32)frame, &pg);
+	if (rc)
+		return rc;
+	*mfn = page_to_mfn(pg);
+	*type = P2M_FOREIGN;
+	return 0;
+}
+
+/* Maps frames from r->frame on at the caller's gfn[]; all or nothing. */
+static long map_resource(struct domain *caller, struct domain *d, const struct xen_mem_acquire_resource *r, const u64 *gfn)
+{
+	struct p2m_retired retired;
+	long rc = 0;
+	u32 i;
+
+	p2m_nothing_retired(&retired);
+	for (i = 0; i < r->nr_frames && !rc; i++) {
+		enum p2m_type type;
+		mfn_t mfn;
+
+		rc = resource_frame(d, r->id, r->frame + i, &mfn, &type);
+		if (rc)
+			break;
+		rc = p2m_enter(&caller->p2m, GFN(gfn[i]), mfn, 0, type, &retired);
+		if (rc) {
+			if (type == P2M_FOREIGN)
+				page_put(mfn_to_page(mfn));
+			break;
+		}
+	}
+	while (rc && i-- > 0)
+		p2m_take(&caller->p2m, GFN(gfn[i]), INVALID_MFN, &retired);
+	p2m_retire(&caller->p2m, &retired);
+	return rc;
+}
+
+static long acquire(struct vcpu *v, struct domain *d, struct xen_mem_acquire_resource *r)
+{
+	u64 gfn[RESOURCE_MAX], frames = d ? d->grant.max_frames : record_frames(r->id);
+
+	if (!r->frame_list.p) {
+		if (r->nr_frames)
+			return -EINVAL;
+		r->nr_frames = (u32)frames;
+		return 0;
+	}
+	if (r->nr_frames > RESOURCE_MAX)
+		return -E2BIG;
+	if (r->frame > frames || r->nr_frames > frames - r->frame)
+		return -EINVAL;
+	if (copy_from_guest(v, gfn, (u64)r->frame_list.p, r->nr_frames * sizeof(*gfn)))
+		return -EFAULT;
+	return map_resource(v->domain, d, r, gfn);
+}
+
+long hc_acquire_resource(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	struct xen_mem_acquire_resource *r = arg;
+	long rc;
+	struct domain *d;
+
+	if (r->pad)
+		return -EINVAL;
+	/* The hypervisor's own: the row of the table lets the service domain alone ask. */
+	if (r->type == RECORD_RESOURCE)
+		return acquire(v, NULL, r);
+	/* The one error that makes libxc try another way. */
+	if (r->type != XENMEM_resource_grant_table)
+		return -EOPNOTSUPP;
+	if (r->id != XENMEM_resource_grant_table_id_shared)
+		return -EINVAL;
+	rc = target_get(v, r->domid, &d);
+	if (rc)
+		return rc;
+	rc = d == v->domain ? -EPERM : acquire(v, d, r);
+	domain_put(d);
+	return rc;
+}

@@ -1,0 +1,408 @@
+/*
+ * Event channels: numbered bells between domains, and from the hypervisor to a domain. Here ports are opened, linked, looked at
+ * and closed; evtchn_port.h says what holds the two ends of a link together.
+ */
+#include "vmm/share/evtchn_port.h"
+#include <xen/event_channel.h>
+#include "mm/heap.h"
+#include "vmm/target.h"
+
+#define CLOSE_STEP 128u     /* ports closed in one step of a reset or a domain's end */
+
+/* One more reference to a domain that can't go away now, because a reference held elsewhere can't be dropped. */
+static void hold(struct domain *d)
+{
+	__atomic_fetch_add(&d->refs, 1, __ATOMIC_RELAXED);
+}
+
+/* ---- opening ports ---- */
+
+/* Makes the chunk that `port` is in exist. d's lock held. */
+static bool have_chunk(struct domain *d, u32 port)
+{
+	struct evtchn **chunk = &d->evtchn.chunk[port / EVTCHN_CHUNK_PORTS];
+
+	if (!*chunk)
+		*chunk = kzalloc(EVTCHN_CHUNK_PORTS * sizeof(**chunk));
+	return *chunk != NULL;
+}
+
+/*
+ * The lowest free port of d becomes `state`, at vCPU `id`; returns its number, -ENOSPC or -ENOMEM, or -ESRCH for a dying domain.
+ * d's lock held. Port 0 means "none" to guests, so it is never given out.
+ */
+static long open_port(struct domain *d, enum evtchn_state state, u32 id)
+{
+	struct evtchn_table *t = &d->evtchn;
+
+	if (t->dying)
+		return -ESRCH;
+	for (u32 port = 1; port <= t->max_port; port++) {
+		struct evtchn *e;
+
+		if (!have_chunk(d, port))
+			return -ENOMEM;
+		e = evtchn_find(d, port);
+		if (e->state != EVTCHN_FREE)
+			continue;
+		*e = (struct evtchn){ .state = (u8)state, .notify_vcpu = id };
+		return port;
+	}
+	return -ENOSPC;
+}
+
+long hc_alloc_unbound(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+{
+	evtchn_alloc_unbound_t *op = arg;
+	struct domain *d;
+	long port = target_get(v, op->dom, &d);
+
+	if (port < 0)
+		return port;
+	spin_lock(&d->evtchn.lock);
+	port = open_port(d, EVTCHN_UNBOUND, 0);
+	if (port > 0) {
+		evtchn_find(d, (u32)port)->remote_domid = op->remote_dom == DOMID_SELF ? v->domain->domid : op->remote_dom;
+		op->port = (u32)port;
+	}
+	spin_unlock(&d->evtchn.lock);
+	domain_put(d);
+	return MIN(port, 0);
+}
+
+long hc_bind_ipi(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+{
+	evtchn_bind_ipi_t *op = arg;
+	struct domain *d = v->domain;
+	long port;
+
+	if (!domain_vcpu(d, op->vcpu))
+		return -ENOENT;
+	spin_lock(&d->evtchn.lock);
+	port = open_port(d, EVTCHN_IPI, op->vcpu);
+	spin_unlock(&d->evtchn.lock);
+	if (port < 0)
+		return port;
+	op->port = (u32)port;
+	return 0;
+}
+
+long hc_bind_virq(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+{
+	evtchn_bind_virq_t *op = arg;
+	struct domain *d = v->domain;
+	u32 virq = op->virq;
+	u16 *slot;
+	long port = -EEXIST;
+
+	if (virq >= NR_VIRQS)
+		return -EINVAL;
+	virq = (u32)array_index_nospec(virq, NR_VIRQS);
+	if (evtchn_virq_slot(virq) < 0 && op->vcpu != 0)
+		return -EINVAL;
+	if (!domain_vcpu(d, op->vcpu))
+		return -ENOENT;
+	/* What a global VIRQ tells is the service domain's business. */
+	if (evtchn_virq_slot(virq) < 0 && !d->privileged)
+		return -EPERM;
+
+	spin_lock(&d->evtchn.lock);
+	slot = evtchn_virq_port(d, virq, op->vcpu);
+	if (!*slot)
+		port = open_port(d, EVTCHN_VIRQ, op->vcpu);
+	if (port > 0) {
+		evtchn_find(d, (u32)port)->virq = (u8)virq;
+		*slot = (u16)port;
+		op->port = (u32)port;
+	}
+	spin_unlock(&d->evtchn.lock);
+	return MIN(port, 0);
+}
+
+/* ---- links between domains ---- */
+
+static void lock_pair(struct domain *a, struct domain *b)
+{
+	struct domain *first = a->domid < b->domid ? a : b;
+	struct domain *second = first == a ? b : a;
+
+	spin_lock(&first->evtchn.lock);
+	if (first != second)
+		spin_lock(&second->evtchn.lock);
+}
+
+static void unlock_pair(struct domain *a, struct domain *b)
+{
+	spin_unlock(&a->evtchn.lock);
+	if (a != b)
+		spin_unlock(&b->evtchn.lock);
+}
+
+/*
+ * Links a new port of d to the unbound port of r that waits for d; returns the new port. Takes over the reference to r on
+ * success. Both locks held.
+ */
+static long link_ports(struct domain *d, struct domain *r, u32 remote_port)
+{
+	struct evtchn *there = evtchn_find(r, remote_port), *here;
+	long port;
+
+	if (!there || there->state != EVTCHN_UNBOUND || there->remote_domid != d->domid || r->evtchn.dying)
+		return -EINVAL;
+	port = open_port(d, EVTCHN_INTERDOMAIN, 0);
+	if (port < 0)
+		return port;
+	here = evtchn_find(d, (u32)port);
+	here->remote = r;
+	here->remote_port = remote_port;
+	there->state = EVTCHN_INTERDOMAIN;
+	there->remote = d;
+	there->remote_port = (u32)port;
+	hold(d);
+	return port;
+}
+
+long hc_bind_interdomain(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+{
+	evtchn_bind_interdomain_t *op = arg;
+	struct domain *d = v->domain, *r = domain_get_target(v, op->remote_dom);
+	long port;
+
+	if (!r)
+		return -ESRCH;
+	lock_pair(d, r);
+	port = link_ports(d, r, op->remote_port);
+	if (port > 0) {
+		op->local_port = (u32)port;
+		/* The peer may have rung before there was anyone to hear. */
+		evtchn_ring_port(d, (u32)port);
+	}
+	unlock_pair(d, r);
+	if (port > 0)
+		return 0;
+	domain_put(r);
+	return port;
+}
+
+/* The domain that a port is linked to, with a reference, or NULL. */
+static struct domain *hold_peer(struct domain *d, u32 port)
+{
+	struct domain *r = NULL;
+	struct evtchn *e;
+
+	spin_lock(&d->evtchn.lock);
+	e = evtchn_find(d, port);
+	if (e && e->state == EVTCHN_INTERDOMAIN) {
+		r = e->remote;
+		hold(r);
+	}
+	spin_unlock(&d->evtchn.lock);
+	return r;
+}
+
+/*
+ * Frees one port, whose peer (NULL: none) is as given: -EAGAIN if it no longer is. The peer's end waits for d again.
+ * The locks of d and of the peer held; *dropped tells the caller that the link's two references are now its to drop.
+ */
+static long free_port(struct domain *d, u32 port, struct domain *peer, bool *dropped)
+{
+	struct evtchn *e = evtchn_find(d, port);
+
+	if (!e || e->state == EVTCHN_FREE)
+		return -EINVAL;
+	if ((e->state == EVTCHN_INTERDOMAIN ? e->remote : NULL) != peer)
+		return -EAGAIN;
+	if (peer) {
+		struct evtchn *there = evtchn_find(peer, e->remote_port);
+
+		there->state = EVTCHN_UNBOUND;
+		there->remote_domid = d->domid;
+		there->remote = NULL;
+		there->remote_port = 0;
+		*dropped = true;
+	}
+	if (e->state == EVTCHN_VIRQ)
+		*evtchn_virq_port(d, e->virq, e->notify_vcpu) = 0;
+	*e = (struct evtchn){ .state = EVTCHN_FREE };
+	/* A bit left behind would swallow the first event of the port's next life. */
+	__atomic_fetch_and(&d->shared->evtchn_pending[port / 64], ~BIT(port % 64), __ATOMIC_SEQ_CST);
+	return 0;
+}
+
+/*
+ * Closes a port of d: 0, or -EINVAL if it isn't open. The peer has to be known before its lock can be taken in order, and the
+ * link can change in between; then somebody else got on, and we look again.
+ */
+static long close_port(struct domain *d, u32 port)
+{
+	bool dropped = false;
+	long ret;
+
+	do {
+		struct domain *peer = hold_peer(d, port);
+
+		lock_pair(d, peer ? peer : d);
+		ret = free_port(d, port, peer, &dropped);
+		unlock_pair(d, peer ? peer : d);
+		if (dropped) {
+			domain_put(peer);
+			domain_put(d);
+		}
+		if (peer)
+			domain_put(peer);
+	} while (ret == -EAGAIN);
+	return ret;
+}
+
+/* The first open port at or after the place where the last step in closing all ended, or 0 at the end of the table. */
+static u32 next_to_close(struct domain *d)
+{
+	struct evtchn_table *t = &d->evtchn;
+	u32 port;
+
+	spin_lock(&t->lock);
+	for (port = MAX(t->closing, 1u); port <= t->max_port; port++) {
+		const struct evtchn *e = evtchn_find(d, port);
+
+		if (e && e->state != EVTCHN_FREE)
+			break;
+	}
+	t->closing = port <= t->max_port ? port : 0;
+	port = t->closing;
+	spin_unlock(&t->lock);
+	return port;
+}
+
+/* One step in closing all ports, of some 50,000 instructions at most; true when that is done. */
+static bool close_some(struct domain *d)
+{
+	for (unsigned n = 0; n < CLOSE_STEP; n++) {
+		u32 port = next_to_close(d);
+
+		if (!port)
+			return true;
+		close_port(d, port);
+	}
+	return false;
+}
+
+long hc_evtchn_close(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+{
+	return close_port(v->domain, ((evtchn_close_t *)arg)->port);
+}
+
+long hc_evtchn_reset(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+{
+	struct domain *d;
+	long err = target_get(v, ((evtchn_reset_t *)arg)->dom, &d);
+
+	if (err)
+		return err;
+	/* From where this step ended, so that a domain which opens ports all the time doesn't keep the service domain busy with it. */
+	err = close_some(d) ? 0 : HC_AGAIN;
+	/* A kernel that starts anew does so; otherwise nothing reaches it from now on, and nobody there can tell. */
+	if (!err && d->privileged)
+		printk(LOG_WARN "The service domain has closed all its event channels: no console, no store, no guests' devices until it binds new ones.\n");
+	domain_put(d);
+	return err;
+}
+
+/* ---- looking at a port, moving it, unmasking it ---- */
+
+/* Writes what is known of a port (NULL: never used) in the guest's form. Its domain's lock held. */
+static void describe(const struct evtchn *e, evtchn_status_t *op)
+{
+	static const u8 status_of[] = {
+		[EVTCHN_FREE]        = EVTCHNSTAT_closed,
+		[EVTCHN_UNBOUND]     = EVTCHNSTAT_unbound,
+		[EVTCHN_INTERDOMAIN] = EVTCHNSTAT_interdomain,
+		[EVTCHN_VIRQ]        = EVTCHNSTAT_virq,
+		[EVTCHN_IPI]         = EVTCHNSTAT_ipi,
+	};
+
+	op->status = e ? status_of[e->state] : EVTCHNSTAT_closed;
+	op->vcpu = e ? e->notify_vcpu : 0;
+	switch (op->status) {
+	case EVTCHNSTAT_unbound:
+		op->u.unbound.dom = e->remote_domid;
+		break;
+	case EVTCHNSTAT_interdomain:
+		op->u.interdomain.dom = e->remote->domid;
+		op->u.interdomain.port = e->remote_port;
+		break;
+	case EVTCHNSTAT_virq:
+		op->u.virq = e->virq;
+		break;
+	}
+}
+
+long hc_evtchn_status(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+{
+	evtchn_status_t *op = arg;
+	struct domain *d;
+	long err = target_get(v, op->dom, &d);
+
+	if (err)
+		return err;
+	/* The end of the table is an error, so that a tool which lists all ports knows when to stop. */
+	if (op->port > d->evtchn.max_port) {
+		domain_put(d);
+		return -EINVAL;
+	}
+	spin_lock(&d->evtchn.lock);
+	describe(evtchn_find(d, op->port), op);
+	spin_unlock(&d->evtchn.lock);
+	domain_put(d);
+	return 0;
+}
+
+long hc_bind_vcpu(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+{
+	evtchn_bind_vcpu_t *op = arg;
+	struct domain *d = v->domain;
+	struct evtchn *e;
+	long ret = -EINVAL;
+
+	if (!domain_vcpu(d, op->vcpu))
+		return -ENOENT;
+	spin_lock(&d->evtchn.lock);
+	e = evtchn_find(d, op->port);
+	if (e && (e->state == EVTCHN_UNBOUND || e->state == EVTCHN_INTERDOMAIN ||
+		  (e->state == EVTCHN_VIRQ && evtchn_virq_slot(e->virq) < 0))) {
+		/* Atomic for senders, who hold only their own lock. What is pending already stays where it was. */
+		__atomic_store_n(&e->notify_vcpu, op->vcpu, __ATOMIC_RELAXED);
+		ret = 0;
+	}
+	spin_unlock(&d->evtchn.lock);
+	return ret;
+}
+
+/* ---- a domain's table ---- */
+
+void evtchn_init(struct domain *d, u32 max_port)
+{
+	d->evtchn = (struct evtchn_table){ .max_port = MIN(max_port, EVTCHN_MAX_PORTS - 1u) };
+	spin_init(&d->evtchn.lock, LOCK_EVTCHN);
+}
+
+bool evtchn_destroy(struct domain *d)
+{
+	struct evtchn_table *t = &d->evtchn;
+
+	/* From here nobody opens a port of d or links to one, so one pass closes all: from the start, wherever a guest's own reset was. */
+	spin_lock(&t->lock);
+	if (!t->dying)
+		t->closing = 0;
+	t->dying = true;
+	spin_unlock(&t->lock);
+	if (!close_some(d))
+		return false;
+
+	spin_lock(&t->lock);
+	for (size_t i = 0; i < ARRAY_SIZE(t->chunk); i++) {
+		kfree(t->chunk[i]);
+		t->chunk[i] = NULL;
+	}
+	spin_unlock(&t->lock);
+	return true;
+}

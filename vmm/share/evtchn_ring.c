@@ -1,0 +1,169 @@
+/*
+ * Ringing event channels: the path that every notification takes, so it is short, and takes one lock. All it does to a guest
+ * is set bits in shared_info and vcpu_info with locked instructions, and kick the vCPU whose flag it was the first to set.
+ */
+#include "vmm/share/evtchn_port.h"
+#include <xen/event_channel.h>
+#include "vmm/hypercall.h"
+
+_Static_assert(EVTCHN_MAX_PORTS == sizeof(((struct shared_info *)0)->evtchn_pending) * 8, "one pending bit for each port");
+_Static_assert(offsetof(struct shared_info, evtchn_pending) == 2048, "ABI");
+_Static_assert(offsetof(struct shared_info, evtchn_mask) == 2560, "ABI");
+_Static_assert(offsetof(struct vcpu_info, evtchn_pending_sel) == 8, "ABI");
+
+/* Shows v that word `word` of the pending bits has news, and kicks it if it may not be looking already. */
+static void notify(struct vcpu *v, u32 word)
+{
+	/* Read once: register_vcpu_info may move the area now, and then makes every event visible in the new one. */
+	struct vcpu_info *info = __atomic_load_n(&v->info, __ATOMIC_ACQUIRE);
+
+	if (__atomic_fetch_or(&info->evtchn_pending_sel, BIT(word), __ATOMIC_SEQ_CST) & BIT(word))
+		return;
+	if (!__atomic_exchange_n(&info->evtchn_upcall_pending, 1, __ATOMIC_SEQ_CST))
+		vcpu_kick(v);
+}
+
+/* Ends the SCHEDOP_poll of each vCPU that waits for this port (or for several, which looks again itself). */
+static void __attribute__((noinline)) wake_pollers(struct domain *d, u32 port)
+{
+	for (u32 i = 0; i < d->max_vcpus; i++) {
+		struct vcpu *v = domain_vcpu(d, i);
+		u32 polled = v ? __atomic_load_n(&v->poll_port, __ATOMIC_SEQ_CST) : 0;
+
+		if (polled != port && polled != ~0u)
+			continue;
+		/* Only one of several senders ends a given poll; a poll that began meanwhile is not touched. */
+		if (__atomic_compare_exchange_n(&v->poll_port, &polled, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+			vcpu_wake(v);
+	}
+}
+
+/*
+ * Port `port` of d rings for vCPU `id`. An edge: nothing happens if it is pending already. The locked instruction that
+ * sets the bit also orders it before the look at d->pollers, as a poller counts itself before it looks at the bit.
+ */
+static void ring(struct domain *d, u32 port, u32 id)
+{
+	struct shared_info *s = d->shared;
+	u32 word = port / 64;
+	u64 bit = BIT(port % 64);
+	struct vcpu *v;
+
+	if (__atomic_fetch_or(&s->evtchn_pending[word], bit, __ATOMIC_SEQ_CST) & bit)
+		return;
+	v = domain_vcpu(d, id);
+	/* The toolstack may ring a domain that has no vCPU yet: the bit waits. */
+	if (v && !(__atomic_load_n(&s->evtchn_mask[word], __ATOMIC_SEQ_CST) & bit))
+		notify(v, word);
+	if (unlikely(__atomic_load_n(&d->pollers, __ATOMIC_SEQ_CST)))
+		wake_pollers(d, port);
+}
+
+void evtchn_ring_port(struct domain *d, u32 port)
+{
+	/* bind_vcpu may change it just now, under the lock of d, which we may not have. */
+	ring(d, port, __atomic_load_n(&evtchn_find(d, port)->notify_vcpu, __ATOMIC_RELAXED));
+}
+
+long evtchn_send(struct domain *d, u32 port)
+{
+	struct evtchn *e;
+	long ret = 0;
+
+	spin_lock(&d->evtchn.lock);
+	e = evtchn_find(d, port);
+	switch (e ? e->state : EVTCHN_FREE) {
+	case EVTCHN_INTERDOMAIN:
+		evtchn_ring_port(e->remote, e->remote_port);
+		break;
+	case EVTCHN_IPI:
+		ring(d, port, e->notify_vcpu);
+		break;
+	case EVTCHN_UNBOUND:    /* the peer is gone or has not come yet: nobody to hear */
+		break;
+	default:
+		ret = -EINVAL;
+	}
+	spin_unlock(&d->evtchn.lock);
+	return ret;
+}
+
+long hc_evtchn_send(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+{
+	return evtchn_send(v->domain, ((evtchn_send_t *)arg)->port);
+}
+
+static void raise_virq(struct domain *d, u32 virq, u32 id)
+{
+	u16 port;
+
+	if (virq >= NR_VIRQS)
+		return;
+	spin_lock(&d->evtchn.lock);
+	port = *evtchn_virq_port(d, virq, id);
+	if (port)
+		evtchn_ring_port(d, port);
+	spin_unlock(&d->evtchn.lock);
+}
+
+void evtchn_raise_virq(struct vcpu *v, unsigned virq)
+{
+	raise_virq(v->domain, virq, v->id);
+}
+
+void evtchn_raise_global_virq(struct domain *d, unsigned virq)
+{
+	if (evtchn_virq_slot(virq) < 0)
+		raise_virq(d, virq, 0);
+}
+
+bool evtchn_upcall_pending(const struct vcpu *v)
+{
+	struct vcpu_info *info = __atomic_load_n(&v->info, __ATOMIC_ACQUIRE);
+
+	return __atomic_load_n(&info->evtchn_upcall_pending, __ATOMIC_SEQ_CST) != 0;
+}
+
+void evtchn_vcpu_info_moved(struct vcpu *v)
+{
+	struct vcpu_info *info = __atomic_load_n(&v->info, __ATOMIC_ACQUIRE);
+
+	/* A bell rung into the old area set its pending bit before that: looking at every word finds it. */
+	__atomic_store_n(&info->evtchn_pending_sel, ~0ull, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&info->evtchn_upcall_pending, 1, __ATOMIC_SEQ_CST);
+	vcpu_kick(v);
+}
+
+bool evtchn_port_pending(struct domain *d, u32 port)
+{
+	if (port >= EVTCHN_MAX_PORTS)
+		return false;
+	port = (u32)array_index_nospec(port, EVTCHN_MAX_PORTS);
+	return __atomic_load_n(&d->shared->evtchn_pending[port / 64], __ATOMIC_SEQ_CST) & BIT(port % 64);
+}
+
+long hc_evtchn_unmask(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+{
+	struct domain *d = v->domain;
+	struct shared_info *s = d->shared;
+	u32 port = ((evtchn_unmask_t *)arg)->port, word;
+	struct evtchn *e;
+	struct vcpu *target;
+	u64 bit;
+
+	if (port >= EVTCHN_MAX_PORTS)
+		return -EINVAL;
+	port = (u32)array_index_nospec(port, EVTCHN_MAX_PORTS);
+	word = port / 64;
+	bit = BIT(port % 64);
+
+	spin_lock(&d->evtchn.lock);
+	e = evtchn_find(d, port);
+	target = e ? domain_vcpu(d, e->notify_vcpu) : NULL;
+	/* A bell that rang while it was masked is heard now. */
+	if (target && (__atomic_fetch_and(&s->evtchn_mask[word], ~bit, __ATOMIC_SEQ_CST) & bit) &&
+	    (__atomic_load_n(&s->evtchn_pending[word], __ATOMIC_SEQ_CST) & bit))
+		notify(target, word);
+	spin_unlock(&d->evtchn.lock);
+	return target ? 0 : -EINVAL;
+}

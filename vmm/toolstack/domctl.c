@@ -1,0 +1,217 @@
+/* domctl: a domain's life, its limits and its settings. The vCPUs' part is in domctl_vcpu.c, their state in domctl_context.c. */
+#include <xen/domctl.h>
+#include <asm/time.h>
+#include "lib/string.h"
+#include "vmm/toolstack/control.h"
+#include "vmm/domain.h"
+#include "vmm/hypercall.h"
+#include "vmm/toolstack/refuse.h"
+
+_Static_assert(sizeof(struct xen_domctl_createdomain) == 64, "abi.md N");
+_Static_assert(sizeof(struct xen_domctl_tsc_info) == 24, "abi.md N");
+_Static_assert(sizeof(struct xen_domctl_paging_mempool) == 8, "abi.md N");
+
+#define ROVING_DOMID 0xffffu    /* domain_create chooses */
+#define PAUSES_MAX   255        /* by the control domain; far from the end of u32 */
+
+/* How a TSC may behave for a guest; the names are libxl's. */
+enum { TSC_DEFAULT, TSC_ALWAYS_EMULATE, TSC_NATIVE, TSC_NATIVE_PARAVIRT };
+
+long hc_createdomain(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
+{
+	struct xen_domctl *op = arg;
+	const struct xen_domctl_createdomain *c = &op->u.createdomain;
+	u16 domid = op->domain == 0 || op->domain >= DOMID_FIRST_RESERVED ? ROVING_DOMID : op->domain;
+	struct domain *d;
+	long rc = refuse(__HYPERVISOR_domctl, op);
+
+	if (rc)
+		return rc;
+	spin_lock(&control_lock);
+	rc = domain_create(domid, c->max_vcpus, c->max_evtchn_port, c->max_grant_frames, c->max_maptrack_frames, &d);
+	if (!rc) {
+		/* It is in the table: others may look already. */
+		spin_lock(&d->lock);
+		memcpy(d->handle, c->handle, sizeof(d->handle));
+		d->create_flags = c->flags;
+		spin_unlock(&d->lock);
+		op->domain = d->domid;
+	}
+	spin_unlock(&control_lock);
+	return rc;
+}
+
+/* A step at a time, by coming back to the hypercall: libxc 4.17 takes -EAGAIN for a failure, whatever abi.md A.6 says. */
+long hc_destroydomain(struct vcpu *v, struct hypercall *hc, void *arg __unused)
+{
+	long rc;
+
+	if (hc->target == dom0 || hc->target == v->domain)
+		return -EINVAL;
+	/* Many may be destroyed at once, and each step takes long enough: nobody waits for another's with interrupts off. */
+	if (!spin_trylock(&control_lock))
+		return HC_AGAIN;
+	rc = domain_destroy(hc->target);
+	spin_unlock(&control_lock);
+	return rc == -EAGAIN ? HC_AGAIN : rc;
+}
+
+long hc_pausedomain(struct vcpu *v, struct hypercall *hc, void *arg __unused)
+{
+	struct domain *d = hc->target;
+	bool ok;
+
+	if (d == dom0 || d == v->domain)
+		return -EINVAL;
+	/* First: once it is counted, another CPU may take it back. */
+	domain_pause(d);
+	spin_lock(&d->lock);
+	ok = d->controller_pauses < PAUSES_MAX;
+	d->controller_pauses += ok;
+	spin_unlock(&d->lock);
+	if (!ok)
+		domain_unpause(d);
+	return ok ? 0 : -EINVAL;
+}
+
+long hc_unpausedomain(struct vcpu *v __unused, struct hypercall *hc, void *arg __unused)
+{
+	struct domain *d = hc->target;
+	bool ok;
+
+	/* Not while an operation relies on the domain's standing still. */
+	spin_lock(&control_lock);
+	spin_lock(&d->lock);
+	ok = d->controller_pauses != 0;
+	d->controller_pauses -= ok;
+	spin_unlock(&d->lock);
+	if (ok)
+		domain_unpause(d);
+	spin_unlock(&control_lock);
+	return ok ? 0 : -EINVAL;
+}
+
+/* The first domain with this id or a higher one: the tools walk all domains so. */
+long hc_getdomaininfo(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
+{
+	struct xen_domctl *op = arg;
+	struct domain *d;
+
+	if (op->domain >= DOMID_FIRST_RESERVED)
+		return -EINVAL;
+	d = domain_get_next(op->domain);
+	if (!d)
+		return -ESRCH;
+	domain_describe(d, &op->u.getdomaininfo);
+	op->domain = d->domid;
+	domain_put(d);
+	return 0;
+}
+
+long hc_max_mem(struct vcpu *v __unused, struct hypercall *hc, void *arg)
+{
+	const struct xen_domctl *op = arg;
+	struct domain *d = hc->target;
+	u64 max = op->u.max_mem.max_memkb >> (PAGE_SHIFT - 10);
+	u64 tot = __atomic_load_n(&d->tot_pages, __ATOMIC_RELAXED);
+	u64 beyond = __atomic_load_n(&d->beyond, __ATOMIC_RELAXED);
+
+	/* It may be below what the domain has: then it gets no more. Nor does it get as much beyond a higher one. */
+	__atomic_store_n(&d->max_pages, max, __ATOMIC_RELAXED);
+	domain_drop_beyond(d, beyond - MIN(beyond, tot - MIN(tot, max)));
+	return 0;
+}
+
+/* Makes the vCPUs that createdomain announced, as many as one step does. On -ENOMEM those made so far stay; destroydomain takes them. */
+static long create_vcpus(struct domain *d)
+{
+	if (d->dying)
+		return -EINVAL;
+	for (u32 i = 0; i < d->max_vcpus; i++) {
+		int rc;
+
+		if (d->vcpu[i])
+			continue;
+		rc = vcpu_create(d, i);
+		if (rc)
+			return rc;
+		/* Only after one: the time may be over when the lock is had, each time anew. */
+		if (step_over())
+			return HC_AGAIN;
+	}
+	return 0;
+}
+
+long hc_max_vcpus(struct vcpu *v __unused, struct hypercall *hc, void *arg)
+{
+	const struct xen_domctl *op = arg;
+	long rc;
+
+	if (op->u.max_vcpus.max != hc->target->max_vcpus)
+		return -EINVAL;
+	spin_lock(&control_lock);
+	rc = create_vcpus(hc->target);
+	spin_unlock(&control_lock);
+	return rc;
+}
+
+long hc_settimeoffset(struct vcpu *v __unused, struct hypercall *hc, void *arg)
+{
+	const struct xen_domctl *op = arg;
+
+	__atomic_store_n(&hc->target->time_offset, op->u.settimeoffset.time_offset_seconds, __ATOMIC_RELAXED);
+	domain_update_wallclock(hc->target);
+	return 0;
+}
+
+long hc_get_address_size(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
+{
+	struct xen_domctl *op = arg;
+
+	op->u.address_size.size = 64;
+	return 0;
+}
+
+/* The TSC is the machine's and nobody emulates it. */
+long hc_settscinfo(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
+{
+	const struct xen_domctl *op = arg;
+
+	if (op->u.tsc_info.tsc_mode == TSC_ALWAYS_EMULATE)
+		return refuse(__HYPERVISOR_domctl, op);
+	return op->u.tsc_info.tsc_mode <= TSC_NATIVE_PARAVIRT ? 0 : -EINVAL;
+}
+
+long hc_gettscinfo(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
+{
+	struct xen_domctl *op = arg;
+
+	op->u.tsc_info = (struct xen_domctl_tsc_info){
+		.tsc_mode = TSC_DEFAULT,
+		.gtsc_khz = time_scale.tsc_khz,
+		.elapsed_nsec = time_now(),
+	};
+	return 0;
+}
+
+long hc_getnodeaffinity(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+{
+	struct xen_domctl *op = arg;
+
+	return bitmap_to_guest(v, &op->u.nodeaffinity.nodemap, BIT(0));
+}
+
+/* The p2m's tables come from the heap as they are needed, but not more than that. */
+long hc_paging_mempool(struct vcpu *v __unused, struct hypercall *hc, void *arg)
+{
+	struct xen_domctl *op = arg;
+	u64 *size = &hc->target->p2m.mempool;
+
+	if (op->cmd == XEN_DOMCTL_get_paging_mempool_size)
+		op->u.paging_mempool.size = __atomic_load_n(size, __ATOMIC_RELAXED);
+	else if (op->u.paging_mempool.size % PAGE_SIZE)
+		return -EINVAL;
+	else
+		__atomic_store_n(size, op->u.paging_mempool.size, __ATOMIC_RELAXED);
+	return 0;
+}

@@ -1,0 +1,123 @@
+/* domctl: where vCPUs run, how much of the machine they get, and what they are doing. */
+#include <xen/domctl.h>
+#include <asm/time.h>
+#include "sched/cap.h"
+#include "vmm/toolstack/control.h"
+#include "vmm/domain.h"
+#include "vmm/hypercall.h"
+#include "vmm/toolstack/refuse.h"
+
+_Static_assert(sizeof(struct xen_domctl_vcpuaffinity) == 40, "abi.md N");
+_Static_assert(sizeof(struct xen_domctl_getvcpuinfo) == 24, "abi.md N");
+_Static_assert(sizeof(struct xen_domctl_scheduler_op) == 24, "abi.md N");
+
+#define AFFINITY_FLAGS (XEN_VCPUAFFINITY_HARD | XEN_VCPUAFFINITY_SOFT)
+
+static long set_affinity(struct vcpu *caller, struct vcpu *v, struct xen_domctl *op)
+{
+	struct xen_domctl_vcpuaffinity *a = &op->u.vcpuaffinity;
+	cpumask_t was = __atomic_load_n(&v->sched.hard, __ATOMIC_RELAXED), hard = was, soft = __atomic_load_n(&v->sched.soft, __ATOMIC_RELAXED);
+	bool set_hard = a->flags & XEN_VCPUAFFINITY_HARD, set_soft = a->flags & XEN_VCPUAFFINITY_SOFT;
+	int rc;
+
+	if ((set_hard && bitmap_from_guest(caller, &a->cpumap_hard, &hard)) ||
+	    (set_soft && bitmap_from_guest(caller, &a->cpumap_soft, &soft)))
+		return -EFAULT;
+	hard &= cpus_online();
+	soft &= cpus_online();
+	if (!hard || !soft)
+		return refuse_say(-EINVAL, "cpus= or xl vcpu-pin: the CPUs are 0 to %u", nr_cpus - 1);
+	/* dom0's vCPUs take the interrupts of their pCPUs and have the APIC ids of these: they can't move. */
+	if (v->domain == dom0 && hard != was)
+		return refuse(__HYPERVISOR_domctl, op);
+	rc = sched_set_affinity(&v->sched, hard, soft, time_now());
+	if (rc)
+		return rc;
+	/* The caller learns what is in force. */
+	if ((set_hard && bitmap_to_guest(caller, &a->cpumap_hard, hard)) ||
+	    (set_soft && bitmap_to_guest(caller, &a->cpumap_soft, soft & hard)))
+		return -EFAULT;
+	return 0;
+}
+
+static long get_affinity(struct vcpu *caller, const struct vcpu *v, struct xen_domctl_vcpuaffinity *a)
+{
+	cpumask_t hard = __atomic_load_n(&v->sched.hard, __ATOMIC_RELAXED), soft = __atomic_load_n(&v->sched.soft, __ATOMIC_RELAXED);
+
+	if ((a->flags & XEN_VCPUAFFINITY_HARD) && bitmap_to_guest(caller, &a->cpumap_hard, hard & cpus_online()))
+		return -EFAULT;
+	if ((a->flags & XEN_VCPUAFFINITY_SOFT) && bitmap_to_guest(caller, &a->cpumap_soft, soft & cpus_online()))
+		return -EFAULT;
+	return 0;
+}
+
+long hc_vcpuaffinity(struct vcpu *caller, struct hypercall *hc, void *arg)
+{
+	struct xen_domctl *op = arg;
+	struct xen_domctl_vcpuaffinity *a = &op->u.vcpuaffinity;
+	struct vcpu *v;
+
+	/* "Force" undoes a temporary pinning, which we never do. */
+	if (!(a->flags & AFFINITY_FLAGS) || (a->flags & ~(AFFINITY_FLAGS | XEN_VCPUAFFINITY_FORCE)))
+		return -EINVAL;
+	v = domain_vcpu(hc->target, a->vcpu);
+	if (!v)
+		return -ESRCH;
+	return op->cmd == XEN_DOMCTL_setvcpuaffinity ? set_affinity(caller, v, op) : get_affinity(caller, v, a);
+}
+
+long hc_getvcpuinfo(struct vcpu *caller __unused, struct hypercall *hc, void *arg)
+{
+	struct xen_domctl_getvcpuinfo *info = &((struct xen_domctl *)arg)->u.getvcpuinfo;
+	struct vcpu *v = domain_vcpu(hc->target, info->vcpu);
+	u32 pause;
+
+	if (!v)
+		return -ESRCH;
+	pause = __atomic_load_n(&v->pause_flags, __ATOMIC_RELAXED);
+	*info = (struct xen_domctl_getvcpuinfo){
+		.vcpu = v->id,
+		.online = !(pause & VCPU_DOWN),
+		.blocked = !!(pause & VCPU_BLOCKED),
+		.running = sched_on_cpu(&v->sched),
+		.cpu_time = sched_run_time(&v->sched, time_now()),
+		.cpu = __atomic_load_n(&v->sched.cpu, __ATOMIC_RELAXED),
+	};
+	return 0;
+}
+
+/* Weight and cap of a domain, in the clothes of credit2. */
+long hc_domctl_scheduler(struct vcpu *caller __unused, struct hypercall *hc, void *arg)
+{
+	struct xen_domctl_scheduler_op *op = &((struct xen_domctl *)arg)->u.scheduler_op;
+	struct sched_group *g = &hc->target->group;
+
+	if (op->sched_id != XEN_SCHEDULER_CREDIT2)
+		return -EINVAL;
+	switch (op->cmd) {
+	case XEN_DOMCTL_SCHEDOP_putinfo:
+		return sched_group_set(g, op->u.credit2.weight, op->u.credit2.cap, time_now());
+	case XEN_DOMCTL_SCHEDOP_getinfo:
+		op->u.credit2.weight = (u16)__atomic_load_n(&g->weight, __ATOMIC_RELAXED);
+		op->u.credit2.cap = (u16)(__atomic_load_n(&g->quota, __ATOMIC_RELAXED) / CAP_PERCENT);
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+long hc_sendtrigger(struct vcpu *caller __unused, struct hypercall *hc, void *arg)
+{
+	const struct xen_domctl *op = arg;
+	const struct xen_domctl_sendtrigger *t = &op->u.sendtrigger;
+	struct vcpu *v = domain_vcpu(hc->target, t->vcpu);
+
+	if (!v)
+		return -ESRCH;
+	/* The others are buttons of a machine that PVH guests don't have. */
+	if (t->trigger != XEN_DOMCTL_SENDTRIGGER_NMI)
+		return t->trigger <= XEN_DOMCTL_SENDTRIGGER_SLEEP ? refuse(__HYPERVISOR_domctl, op) : -EINVAL;
+	__atomic_store_n(&v->nmi_pending, true, __ATOMIC_RELEASE);
+	vcpu_kick(v);
+	return 0;
+}
