@@ -20,7 +20,7 @@ enum { TURN_NS = 1000000, PATIENCE_NS = 2000000000, ROUNDS_MIN = 100, INIT_NS = 
 #define AP_NOBODY ~0u
 
 static void (*ap_continue)(void);
-u32 ap_turn = AP_NOBODY;         /* [a] the APIC id of the CPU that may take ap_stack (boot/entry.S) */
+u32 ap_turn = AP_NOBODY;         /* [a] the APIC id of the CPU that may take ap_stack (trampoline.S) */
 u32 ap_id_leaf;                 /* [I] the leaf of CPUID that tells a CPU its APIC id */
 static u64 tsc_adjust;          /* [I] the boot CPU's, */
 static bool has_tsc_adjust;     /* [I] if there is such a register */
