@@ -328,6 +328,7 @@ void boot_main(u32 magic, u32 info, u32 image)
 {
 	image_phys = image;
 	smp_init_boot_cpu(0);
+	traps_set_restart(machine_restart);
 	desc_init_cpu(0);           /* from here on a fault is reported */
 	read_boot_info(magic, info);/* command line, console */
 	init_memory();              /* allocator, final page tables */

@@ -1,10 +1,15 @@
-/* Switching the machine off and starting it anew, by what its ACPI tables say. machine_restart() and machine_power_off() are in asm/cpu.h. */
+/* Switching the machine off and starting it anew, by what its ACPI tables say. */
 #ifndef DRIVERS_POWER_H
 #define DRIVERS_POWER_H
+
+#include "lib/base.h"
 
 struct acpi_info;
 
 /* Remembers the ports. Before this, restarting uses the chipset's reset alone. */
 void power_init(const struct acpi_info *info);
+/* Neither returns. */
+void machine_restart(void) __noreturn;
+void machine_power_off(void) __noreturn;
 
 #endif

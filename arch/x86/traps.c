@@ -20,11 +20,19 @@ bool panic_reboots = true;
 enum { VECTOR_NMI = 2, VECTOR_MC = 18, VECTOR_SX = 30, SX_INIT = 1 };  /* APM 8.2 */
 
 static void (*device_handler)(u8 vector);
-static void (*panic_console)(void), (*panic_dump)(void);
+static void (*panic_console)(void), (*panic_dump)(void), (*panic_restart)(void);
 static u32 panicking;                   /* [a] CPU + 1 that panics */
 
 void traps_set_device_handler(void (*fn)(u8 vector)) { device_handler = fn; }
 void traps_set_panic_hooks(void (*console)(void), void (*dump)(void)) { panic_console = console; panic_dump = dump; }
+void traps_set_restart(void (*fn)(void)) { panic_restart = fn; }
+
+static __noreturn void restart(void)
+{
+	panic_restart();
+	for (;;)
+		halt();
+}
 
 static const char *symbol(u64 addr, u64 *off)
 {
@@ -96,7 +104,7 @@ static __noreturn void end_of_the_world(void)
 		printk(LOG_ERR "Restarting in a moment (boot with \"noreboot\" to stand still instead).\n");
 		for (u64 start = rdtsc(); rdtsc() - start < 3000000000ull; )
 			cpu_relax();
-		machine_restart();
+		restart();
 	}
 	printk(LOG_ERR "Standing still, as told by \"noreboot\".\n");
 	for (;;)
@@ -109,7 +117,7 @@ static void enter_panic(void)
 
 	if (!__atomic_compare_exchange_n(&panicking, &expected, me, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
 		if (expected == me)
-			machine_restart();      /* a panic within the panic */
+			restart();      /* a panic within the panic */
 		for (;;)
 			halt();
 	}

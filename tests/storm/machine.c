@@ -14,6 +14,7 @@
 #include <asm/paging.h>
 #include <asm/time.h>
 #include <asm/traps.h>
+#include "drivers/power.h"
 #include "drivers/console.h"
 #include "vmm/exits.h"
 #include "vmm/domain/record.h"

@@ -1,5 +1,6 @@
 /* Domains: making them, finding them, ending them. A domain stays in the table until nothing refers to it any more. */
 #include <xen/sched.h>
+#include "drivers/power.h"
 #include "lib/bitmap.h"
 #include "lib/printf.h"
 #include "lib/string.h"
@@ -281,9 +282,6 @@ int domain_create(u16 domid, u32 max_vcpus, u32 max_evtchn_port, s32 grant_frame
 	if (!d->vcpu || !d->policy)
 		goto free_arrays;
 	*d->policy = d->privileged ? cpu_policy_dom0 : cpu_policy_def;
-	err = hvm->domain_init(d);
-	if (err)
-		goto free_arrays;
 	err = p2m_init(&d->p2m);
 	if (err)
 		goto free_arrays;

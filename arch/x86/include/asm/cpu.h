@@ -71,8 +71,5 @@ static inline u64 array_index_nospec(u64 index, u64 size)
 
 /* Makes pCPU `cpu` leave guest mode (or idle) soon and look at need_resched; harmless if it is elsewhere. */
 void cpu_kick(unsigned cpu);
-/* Restarts or powers off the machine; never returns. */
-void machine_restart(void) __noreturn;
-void machine_power_off(void) __noreturn;
 
 #endif

@@ -32,6 +32,8 @@ void interrupt_handle(u8 vector);
 void traps_set_device_handler(void (*fn)(u8 vector));
 /* Called once on a panic: `console` frees the way to the log, `dump` prints what the upper layers know (the last exits). */
 void traps_set_panic_hooks(void (*console)(void), void (*dump)(void));
+/* How a panic restarts the machine. Before anything that may fault. */
+void traps_set_restart(void (*fn)(void));
 /* Takes the interrupts that wait: the only window in which ring 0 has them on, besides idling. */
 static inline void interrupts_window(void) { __asm__ volatile("sti; nop; cli" ::: "memory"); }
 /* Halts until an interrupt has been taken. */
