@@ -95,10 +95,26 @@ static __noinline void exit_xsetbv(struct vcpu *v, const struct vm_exit *x)
 {
 	struct cpu_regs *r = &v->hvm.regs;
 
-	if (hvm->cpl(v) || (u32)r->rcx || hvm_set_xcr0(v, (u64)(u32)r->rdx << 32 | (u32)r->rax))
+	u64 value = (u64)(u32)r->rdx << 32 | (u32)r->rax;
+
+	if (hvm->cpl(v) || (u32)r->rcx || hvm_set_xcr0(v, value, cpu_policy_xcr0(v->domain->policy)))
 		inject_gp(v);
 	else
 		exit_complete(v, x->len);
+}
+
+/* The APIC's priority, which VMX leaves to us. */
+static __noinline void exit_cr8(struct vcpu *v, const struct vm_exit *x)
+{
+	u64 *reg = (u64 *)&v->hvm.regs + x->cr8.reg;
+
+	if (x->cr8.read) {
+		*reg = v->apic.tpr >> 4;
+	} else if (*reg > 15 || vlapic_write(v, MSR_X2APIC_TPR, *reg << 4)) {
+		inject_gp(v);
+		return;
+	}
+	exit_complete(v, x->len);
 }
 
 /*
@@ -236,6 +252,7 @@ void exit_handle(struct vcpu *v, struct vm_exit *x)
 	case EXIT_CPUID: exit_cpuid(v, x); break;
 	case EXIT_RDMSR: exit_rdmsr(v, x); break;
 	case EXIT_XSETBV: exit_xsetbv(v, x); break;
+	case EXIT_CR8: exit_cr8(v, x); break;
 	case EXIT_EXCEPTION: exit_exception(v, x); break;
 	case EXIT_UNDEFINED: hvm->inject_exception(v, VECTOR_UD, false, 0); break;
 	case EXIT_TRIPLE_FAULT: exit_triple_fault(v); break;

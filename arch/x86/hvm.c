@@ -195,12 +195,12 @@ void hvm_vcpu_save(struct vcpu *v)
 	__asm__ volatile("xsave64 (%0)" :: "r"(v->hvm.xsave), "a"(lo), "d"(hi) : "memory");
 }
 
-int hvm_set_xcr0(struct vcpu *v, u64 xcr0)
+int hvm_set_xcr0(struct vcpu *v, u64 xcr0, u64 allowed)
 {
 	u64 avx512 = xcr0 & XCR0_AVX512;
 
 	/* SDM 2.6: x87 always, AVX needs SSE, the AVX-512 parts come together and need AVX. */
-	if (!(xcr0 & XCR0_X87) || xcr0 & ~cpu_policy_xcr0(v->domain->policy) ||
+	if (!(xcr0 & XCR0_X87) || xcr0 & ~allowed ||
 	    (xcr0 & XCR0_AVX && !(xcr0 & XCR0_SSE)) || (avx512 && (avx512 != XCR0_AVX512 || !(xcr0 & XCR0_AVX))))
 		return -EINVAL;
 	v->hvm.xcr0 = xcr0;

@@ -5,7 +5,6 @@
 #include <asm/hvm.h>
 #include "lib/string.h"
 #include "mm/page.h"
-#include "vmm/dom0/io_policy.h"
 
 /* The guest's own values are in the CPU while it runs: entry switches them, or whatever loads the vCPU. */
 static const u32 open_msrs[] = {
@@ -21,19 +20,17 @@ static u8 *alloc_ones(unsigned order)
 	return pg ? memset(page_to_virt(pg), 0xff, PAGE_SIZE << order) : NULL;
 }
 
-int hvm_make_maps(struct hvm_maps *maps, const struct hvm_map_orders *order, hvm_open_msr_fn *open_msr)
+int hvm_make_maps(struct hvm_maps *maps, const struct hvm_map_orders *order, hvm_open_msr_fn *open_msr, hvm_port_fn *dom0_port)
 {
 	struct hvm_maps m;
 
-	if (maps->msrs)
-		return 0;
 	m.closed_ports = alloc_ones(order->closed_ports);
 	m.dom0_ports = alloc_ones(order->dom0_ports);
 	m.msrs = alloc_ones(order->msrs);
 	if (!m.closed_ports || !m.dom0_ports || !m.msrs)
 		return -ENOMEM;
 	for (u32 port = 0; port < 0x10000; port++)
-		if (io_policy_dom0_open((u16)port))
+		if (dom0_port((u16)port))
 			m.dom0_ports[port / 8] &= (u8)~(1u << port % 8);
 	for (u32 i = 0; i < ARRAY_SIZE(open_msrs); i++)
 		open_msr(m.msrs, open_msrs[i]);

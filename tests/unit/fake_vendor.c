@@ -90,28 +90,23 @@ void lapic_send_ipi(u32 apic_id, u8 vector)
 		percpu[__builtin_ctzll(told)].in_guest = 0;
 }
 
-u64 cpu_policy_xcr0(const struct cpu_policy *p) { return 7; }
-bool io_policy_dom0_open(u16 port) { return port != 0x20; }
+static bool dom0_port(u16 port) { return port != 0x20; }
 struct desc_bases desc_bases(unsigned cpu) { return (struct desc_bases){ 0x1000, 0x2000, 0x3000 + cpu * 0x100 }; }
-
-int vlapic_write(struct vcpu *v, u32 msr, u64 val)
-{
-	assert_int_equal(msr, 0x808);
-	v->apic.tpr = (u32)val;
-	return 0;
-}
 
 struct vcpu *fake_vendor_vcpu(bool privileged)
 {
 	struct vcpu *v = calloc(1, sizeof(*v));
 	struct domain *d = calloc(1, sizeof(*d));
+	static bool ready;
 
 	d->privileged = privileged;
 	d->domid = privileged ? 0 : 1;
 	d->p2m.root = virt_to_mfn(page_alloc_zeroed());
 	d->p2m.tlb_gen = 1;
 	v->domain = d;
-	assert_int_equal(hvm->domain_init(d), 0);
+	if (!ready)
+		assert_int_equal(hvm->init(dom0_port), 0);
+	ready = true;
 	assert_int_equal(hvm_vcpu_init(v), 0);
 	return v;
 }

@@ -26,8 +26,7 @@ static int make(void)
 	return 0;
 }
 
-static int domain_init(struct domain *d) { return 0; }
-static const struct hvm_ops ops = { .domain_init = domain_init };
+static const struct hvm_ops ops = { .name = "none" };
 const struct hvm_ops *hvm = &ops;
 int p2m_init(struct p2m *p2m) { return make(); }
 void p2m_destroy(struct p2m *p2m) { pieces--; }

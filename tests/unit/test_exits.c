@@ -86,7 +86,8 @@ void domain_log_char(struct domain *d, char c) { logged[logged_len++] = c; }
 void vcpu_block(struct vcpu *v) { blocked++; }
 void vcpu_down(struct vcpu *v) { downs++; }
 void hypercall_dispatch(struct vcpu *v, struct vm_exit *e) { hypercalls++; }
-int hvm_set_xcr0(struct vcpu *v, u64 xcr0) { xcr0_set = (unsigned)xcr0; return xcr0 == 6 ? -EINVAL : 0; }
+u64 cpu_policy_xcr0(const struct cpu_policy *p) { return 7; }
+int hvm_set_xcr0(struct vcpu *v, u64 xcr0, u64 allowed) { assert_int_equal(allowed, 7); xcr0_set = (unsigned)xcr0; return xcr0 == 6 ? -EINVAL : 0; }
 void hvm_sync_xcr0(struct vcpu *v) { }
 void cpu_policy_cpuid(const struct vcpu *v, u32 leaf, u32 sub, struct cpuid_regs *out) { *out = (struct cpuid_regs){ leaf, sub, 3, 4 }; }
 int msr_read(struct vcpu *v, u32 msr, u64 *val) { *val = 0x1122334455667788ull; return msr == 1 ? -EINVAL : 0; }
@@ -99,6 +100,7 @@ enum mcheck mcheck_take(struct mcheck_error *e) { *e = (struct mcheck_error){ 5,
 bool lapic_is_level(u8 vector) { return vector_is_level; }
 void interrupt_handle(u8 vector) { }
 void traps_set_device_handler(void (*fn)(u8 vector)) { device = fn; }
+int vlapic_write(struct vcpu *v, u32 msr, u64 val) { assert_int_equal(msr, 0x808); v->apic.tpr = (u32)val; return 0; }
 void vlapic_post(struct vcpu *v, u8 vector, bool level) { posted = vector; posted_level = level; }
 
 int p2m_map(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type)
@@ -341,6 +343,23 @@ static void xsetbv_is_for_ring_0(void **state)
 	r->rcx = 0, r->rax = 6;
 	handle(&gv, EXIT_XSETBV);
 	assert_int_equal(fault, 13);
+}
+
+/* VMX's CPUs don't keep the priority: it is the virtual APIC's. */
+static void cr8_is_the_apics_priority(void **state)
+{
+	struct cpu_regs *r = &gv.hvm.regs;
+
+	x.cr8.reg = 6, x.cr8.read = false;
+	r->rsi = 9;
+	handle(&gv, EXIT_CR8);
+	assert_true(gv.apic.tpr == 0x90 && r->rip == 0x1002 && fault < 0);
+	r->rsi = 0, x.cr8.read = true;
+	handle(&gv, EXIT_CR8);
+	assert_true(r->rsi == 9 && r->rip == 0x1004);
+	r->rsi = 16, x.cr8.read = false;
+	handle(&gv, EXIT_CR8);
+	assert_true(gv.apic.tpr == 0x90 && r->rip == 0x1004 && fault == 13);
 }
 
 static void halts(void **state)
@@ -714,6 +733,7 @@ int main(void)
 		TEST(what_is_there_by_now_is_tried_again),
 		TEST(registers_are_set_and_rip_moves),
 		TEST(xsetbv_is_for_ring_0),
+		TEST(cr8_is_the_apics_priority),
 		TEST(halts),
 		TEST(ends),
 		TEST(machine_checks),

@@ -253,7 +253,7 @@ static void xcr0_has_its_rules(void **state)
 
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
 		this_cpu()->xcr0 = cases[i].xcr0;       /* the CPU has it already: nothing to write */
-		assert_int_equal(hvm_set_xcr0(v, cases[i].xcr0), cases[i].result);
+		assert_int_equal(hvm_set_xcr0(v, cases[i].xcr0, 7), cases[i].result);
 	}
 }
 
@@ -426,16 +426,12 @@ static void control_registers(void **state)
 	assert_int_equal(hvm->get_cr(v, HVM_CR0) & (CR0_CD | CR0_NW | CR0_NE), CR0_CD | CR0_NW);
 	assert_int_equal(vmread(GUEST_CR0) & (CR0_CD | CR0_NW | CR0_NE), CR0_NE);
 	assert_int_equal(v->hvm.regs.rip, 0x1000850);
-	/* CR8 from and to RSI. */
-	v->hvm.regs.rsi = 9;
-	assert_int_equal(run(VMX_CR_ACCESS, 8 | 6 << 8), EXIT_RETRY);
-	assert_int_equal(v->apic.tpr, 0x90);
-	v->hvm.regs.rsi = 0;
-	assert_int_equal(run(VMX_CR_ACCESS, 8 | 1 << 4 | 6 << 8), EXIT_RETRY);
-	assert_int_equal(v->hvm.regs.rsi, 9);
-	v->hvm.regs.rsi = 16;
-	assert_int_equal(run(VMX_CR_ACCESS, 8 | 6 << 8), EXIT_EXCEPTION);
-	assert_true(x.exc.vector == 13 && !x.exc.error);
+	/* CR8 from and to RSI is only reported. */
+	assert_int_equal(run(VMX_CR_ACCESS, 8 | 6 << 8), EXIT_CR8);
+	assert_true(x.cr8.reg == 6 && !x.cr8.read && x.len == vmread(EXIT_INSN_LENGTH));
+	assert_int_equal(run(VMX_CR_ACCESS, 8 | 1 << 4 | 6 << 8), EXIT_CR8);
+	assert_true(x.cr8.reg == 6 && x.cr8.read);
+	assert_int_equal(v->hvm.regs.rip, 0x1000850);
 	/* CR4 with VMXE. */
 	v->hvm.regs.rax = CR4_VMXE;
 	assert_int_equal(run(VMX_CR_ACCESS, 4), EXIT_EXCEPTION);

@@ -9,6 +9,8 @@
 
 struct vcpu;
 
+enum { MSR_X2APIC_FIRST = 0x800, MSR_X2APIC_TPR = 0x808, MSR_X2APIC_LAST = 0x8ff };
+
 struct vlapic {
 	u64 irr[4];         /* [a] requested */
 	u64 isr[4];         /* [c] in service */

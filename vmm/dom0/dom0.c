@@ -12,6 +12,7 @@
 #include "vmm/dom0/bzimage.h"
 #include "vmm/domain.h"
 #include "vmm/dom0/dom0.h"
+#include "vmm/dom0/io_policy.h"
 #include "vmm/exits.h"
 
 /* The block of tables that the kernel is handed, marked as ACPI memory in its map: one page each, then the ACPI tables. */
@@ -310,7 +311,7 @@ void dom0_build(const struct dom0_config *c)
 
 	if (compressed && bzimage_open(&bz, c->kernel, c->kernel_size, &why))
 		panic("the service domain's kernel can't be used: %s", why);
-	if (domain_create(0, c->vcpus, EVTCHN_MAX_PORTS - 1, -1, -1, &dom0))
+	if (hvm->init(io_policy_dom0_open) || domain_create(0, c->vcpus, EVTCHN_MAX_PORTS - 1, -1, -1, &dom0))
 		panic("no memory for the service domain");
 	if (compressed) {
 		layout.kernel = bz.start;

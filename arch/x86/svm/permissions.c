@@ -4,7 +4,7 @@
 #include "mm/page.h"
 #include "vmm/domain.h"
 
-static struct hvm_maps maps;    /* [I] after the first domain */
+static struct hvm_maps maps;    /* [I] by init */
 
 static void open_msr(u8 *map, u32 msr)
 {
@@ -14,11 +14,11 @@ static void open_msr(u8 *map, u32 msr)
 	map[bit / 8] &= (u8)~(3u << bit % 8);
 }
 
-int svm_domain_init(struct domain *d __unused)
+int svm_init(hvm_port_fn *dom0_port)
 {
 	static const struct hvm_map_orders order = { .closed_ports = 2, .dom0_ports = 2, .msrs = 1 };
 
-	return hvm_make_maps(&maps, &order, open_msr);
+	return hvm_make_maps(&maps, &order, open_msr, dom0_port);
 }
 
 u64 svm_iopm(const struct domain *d)

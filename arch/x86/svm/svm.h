@@ -2,6 +2,7 @@
 #ifndef SVM_SVM_H
 #define SVM_SVM_H
 
+#include <asm/hvm.h>
 #include "lib/base.h"
 
 struct vcpu;
@@ -22,7 +23,7 @@ struct svm_vcpu {
 };
 
 /* Permission maps: machine addresses for the VMCB. */
-int svm_domain_init(struct domain *d);
+int svm_init(hvm_port_fn *dom0_port);
 u64 svm_iopm(const struct domain *d);
 u64 svm_msrpm(void);
 void svm_get_state(const struct vcpu *v, struct hvm_state *s);

@@ -10,7 +10,7 @@ const u32 vmx_own_msrs[NR_OWN_MSRS] = {
 	[OWN_STAR] = 0xc0000081, [OWN_LSTAR] = 0xc0000082, [OWN_CSTAR] = 0xc0000083, [OWN_SFMASK] = 0xc0000084, [OWN_KERNEL_GS_BASE] = 0xc0000102,
 };
 
-/* [I] after the first domain. A guest's two I/O bitmaps are alike, the service domain's two are neighbours. */
+/* [I] by init. A guest's two I/O bitmaps are alike, the service domain's two are neighbours. */
 static struct hvm_maps maps;
 
 /* Reads of low and high MSRs have 1 KiB each, then writes. */
@@ -23,11 +23,11 @@ static void open_msr(u8 *map, u32 msr)
 	map[2048 + byte] &= others;
 }
 
-int vmx_domain_init(struct domain *d __unused)
+int vmx_init(hvm_port_fn *dom0_port)
 {
 	static const struct hvm_map_orders order = { .closed_ports = 0, .dom0_ports = 1, .msrs = 0 };
 
-	return hvm_make_maps(&maps, &order, open_msr);
+	return hvm_make_maps(&maps, &order, open_msr, dom0_port);
 }
 
 void vmx_set_maps(const struct domain *d)

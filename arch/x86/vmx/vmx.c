@@ -8,7 +8,7 @@
 #include "arch/x86/vmx/vmx.h"
 #include "vmm/domain.h"
 
-enum { VECTOR_DB = 1, VECTOR_NMI = 2, VECTOR_GP = 13, MSR_X2APIC_TPR = 0x808 };
+enum { VECTOR_DB = 1, VECTOR_NMI = 2, VECTOR_GP = 13 };
 
 #define MAX_VPID 0xffffu
 
@@ -205,17 +205,15 @@ static void cr_access(struct vcpu *v, struct vm_exit *x)
 {
 	u64 q = vmread(EXIT_QUALIFICATION);
 	unsigned cr = q & 15, type = q >> 4 & 3;
-	u64 *reg = (u64 *)&v->hvm.regs + (q >> 8 & 15);
+	u8 number = q >> 8 & 15;
+	u64 *reg = (u64 *)&v->hvm.regs + number;
 
 	x->reason = EXIT_RETRY;
 	if (cr == 8) {
-		if (type == 1)
-			*reg = v->apic.tpr >> 4;
-		else if (*reg > 15 || vlapic_write(v, MSR_X2APIC_TPR, *reg << 4)) {
-			raise_gp(x);
-			return;
-		}
-		hvm_complete(v, &v->hvm.regs, insn_len(vmx_of(v)));
+		x->reason = EXIT_CR8;
+		x->len = insn_len(vmx_of(v));
+		x->cr8.reg = number;
+		x->cr8.read = type == 1;
 	} else if (cr == 0 && type == 0 && (*reg & (CR0_CD | CR0_NW)) != CR0_NW) {
 		vmwrite(CR0_SHADOW, *reg);
 	} else if (cr == 4 && type == 0 && !(*reg & CR4_OWNED & ~CR4_MCE)) {

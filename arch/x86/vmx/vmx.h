@@ -2,6 +2,7 @@
 #ifndef VMX_VMX_H
 #define VMX_VMX_H
 
+#include <asm/hvm.h>
 #include "lib/base.h"
 
 struct vcpu;
@@ -38,7 +39,7 @@ const char *vmx_find_capabilities(void);
 bool vmx_unlock(void);
 
 /* Permission maps: machine addresses for the VMCS. */
-int vmx_domain_init(struct domain *d);
+int vmx_init(hvm_port_fn *dom0_port);
 void vmx_set_maps(const struct domain *d);
 
 void vmx_vcpu_init(struct vcpu *v);

@@ -28,6 +28,7 @@ struct vm_exit {
 		struct { u64 gpa; bool write, fetch, present; } npf;
 		struct { u16 port; u8 size; bool in, string, rep; } io;
 		struct { u8 vector; u32 error; } exc;
+		struct { u8 reg; bool read; } cr8;      /* reg: number of the general register, as in struct cpu_regs */
 		u8 acknowledged;        /* EXIT_INTERRUPT: the vector whose handler is due, or 0: it still waits */
 		struct {
 			u8 cpl; bool long_mode;
@@ -58,10 +59,13 @@ struct hvm_state {
 	u64 star, lstar, cstar, sfmask, kernel_gs_base, sysenter_cs, sysenter_esp, sysenter_eip;
 };
 
+/* May the service domain reach this port without an exit? */
+typedef bool hvm_port_fn(u16 port);
+
 #define HVM_OPS(X) \
 	X(const char *, probe, (void))                  /* NULL if usable, else what is missing */ \
 	X(int,  cpu_enable, (void))                     /* this pCPU; -ENOMEM */ \
-	X(int,  domain_init, (struct domain *d))        /* I/O and MSR permission maps, for all domains together */ \
+	X(int,  init, (hvm_port_fn *dom0_port))         /* once, before the first domain: the maps of ports and MSRs; -ENOMEM */ \
 	X(void, vcpu_init, (struct vcpu *v))            /* what belongs to it is there, zeroed */ \
 	X(void, vcpu_load, (struct vcpu *v))            /* state onto this pCPU, which then is its place */ \
 	X(void, vcpu_save, (struct vcpu *v)) \
@@ -98,13 +102,13 @@ extern const struct hvm_ops *hvm;       /* [I] the vendor of this machine */
 extern const struct hvm_ops svm_ops, vmx_ops;
 
 /*
- * For a vendor's domain_init: the maps of ports and MSRs, of 2^order pages each, unless they are there already.
- * open_msr opens one MSR for reading and writing. 0 or -ENOMEM.
+ * For a vendor's init: makes the maps of ports and MSRs, of 2^order pages each. open_msr opens one MSR for reading and writing. Returns 0,
+ * or -ENOMEM.
  */
 struct hvm_maps { u8 *closed_ports, *dom0_ports, *msrs; };
 struct hvm_map_orders { unsigned closed_ports, dom0_ports, msrs; };
 typedef void hvm_open_msr_fn(u8 *map, u32 msr);
-int hvm_make_maps(struct hvm_maps *maps, const struct hvm_map_orders *order, hvm_open_msr_fn *open_msr);
+int hvm_make_maps(struct hvm_maps *maps, const struct hvm_map_orders *order, hvm_open_msr_fn *open_msr, hvm_port_fn *dom0_port);
 
 /* Do the first n bytes of v name memory types (SDM 12.3), `most` at the most? PAT has 7, MTRRs don't. */
 static inline bool hvm_valid_types(u64 v, unsigned n, u8 most)
@@ -171,8 +175,8 @@ int hvm_set_context(struct vcpu *v, const struct hvm_hw_cpu *c);
 void hvm_get_context(struct vcpu *v, struct hvm_hw_cpu *c);
 /* Of such a record only the general registers, RIP, RFLAGS and the x87 and SSE state, and these replace the vCPU's. */
 int hvm_set_registers(struct vcpu *v, const struct hvm_hw_cpu *c);
-/* -EINVAL if the guest may not have that value (reserved bits, x87 off). v is current. */
-int hvm_set_xcr0(struct vcpu *v, u64 xcr0);
+/* Sets XCR0 of v, which is current. Returns 0, or -EINVAL if the CPU refuses the value or a bit is not in `allowed`. */
+int hvm_set_xcr0(struct vcpu *v, u64 xcr0, u64 allowed);
 /* Notes what XCR0 the vCPU has, which is this CPU's current one. */
 void hvm_sync_xcr0(struct vcpu *v);
 void hvm_set_tsc_aux(struct vcpu *v, u64 val);
