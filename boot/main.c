@@ -14,7 +14,6 @@
 #include "drivers/power.h"
 #include "drivers/uart.h"
 #include "lib/cmdline.h"
-#include "lib/printf.h"
 #include "lib/string.h"
 #include "mm/memory_map.h"
 #include "mm/page.h"
@@ -26,10 +25,11 @@
 #include "vmm/dom0/dom0.h"
 #include "vmm/exits.h"
 #include "vmm/hypercall.h"
-#include "vmm/dom0/io_policy.h"
+#include "vmm/dom0/ports.h"
 #include "vmm/dom0/irq.h"
 #include "vmm/domain/record.h"
 #include "vmm/hypercall/version.h"
+#include "vmm/share/evtchn.h"
 
 #define AP_TRAMPOLINE    0x8000u        /* dom0's RAM later */
 #define DOM0_MEM_MIN     MiB(512)
@@ -59,7 +59,7 @@ static void init_console(void)
 	u16 port = options.console == CONSOLE_COM1 ? UART_COM1 : UART_COM2;
 
 	if (options.console != CONSOLE_NONE && console_init(port, options.baud))
-		io_policy_hide_uart(port);
+		dom0_hide_uart(port);
 	console_set_level(options.log_level);
 	panic_reboots = !options.noreboot;
 	traps_set_panic_hooks(console_emergency, record_dump);
@@ -215,8 +215,8 @@ static void init_platform(void)
 	if (!acpi_info.has_madt)
 		panic("the firmware has no list of CPUs (ACPI MADT)");
 	power_init(&acpi_info);
-	io_policy_reserve(lapic_init(), PAGE_SIZE);
-	io_policy_reserve(MESSAGES, MESSAGES_SIZE);
+	dom0_reserve(lapic_init(), PAGE_SIZE);
+	dom0_reserve(MESSAGES, MESSAGES_SIZE);
 	percpu[0].apic_id = lapic_id();
 	time_init(acpi_info.pm_timer);
 	why = hvm_select(!options.no_speculation_guards);

@@ -50,6 +50,18 @@ typedef u64 paddr_t;
 #define __noreturn   __attribute__((noreturn))
 #define __unused     __attribute__((unused))
 
+/*
+ * A guest-controlled index after its bounds check: 0 if speculation ran past the check (index >= size).
+ * The empty asm keeps the compiler from using the check's outcome to drop the mask.
+ */
+static inline u64 array_index_nospec(u64 index, u64 size)
+{
+	u64 mask;
+
+	__asm__ volatile("cmp %2, %1; sbb %0, %0" : "=r"(mask) : "r"(index), "r"(size) : "cc");
+	return index & mask;
+}
+
 /* Errors travel as negative Linux errno numbers, which is also what guests see in RAX. */
 enum {
 	EPERM = 1, ENOENT = 2, ESRCH = 3, E2BIG = 7, EAGAIN = 11, ENOMEM = 12, EACCES = 13, EFAULT = 14,

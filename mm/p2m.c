@@ -4,6 +4,8 @@
  * until the flush a guest may still write through the old one.
  */
 #include "mm/p2m.h"
+#include "mm/page.h"
+#include "mm/pt.h"
 #include <asm/hvm_flush.h>
 #include "lib/string.h"
 
@@ -164,6 +166,17 @@ static enum p2m_type lookup(const struct p2m *p2m, gfn_t gfn, mfn_t *mfn)
 	if (mfn)
 		*mfn = TYPE(entry) == P2M_HOLE ? INVALID_MFN : frame(entry, level, gfn);
 	return TYPE(entry);
+}
+
+struct page *p2m_get_ram(struct p2m *p2m, gfn_t gfn)
+{
+	enum p2m_type type;
+	struct page *pg = p2m_get_page(p2m, gfn, &type, true);
+
+	if (!pg || type == P2M_RAM)
+		return pg;
+	page_put(pg);
+	return NULL;
 }
 
 enum p2m_type p2m_lookup(struct p2m *p2m, gfn_t gfn, mfn_t *mfn)

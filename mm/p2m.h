@@ -9,10 +9,11 @@
 #ifndef MM_P2M_H
 #define MM_P2M_H
 
-#include "mm/page.h"
-#include "mm/pt.h"
-#include <asm/cpu.h>
+#include "lib/base.h"
 #include <asm/spinlock.h>
+
+struct page;
+struct pt_format;
 
 enum p2m_type {
 	P2M_HOLE,           /* nothing there; the guest may see ones, by an entry of this type */
@@ -59,16 +60,7 @@ void p2m_destroy(struct p2m *p2m);
  */
 struct page *p2m_get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *type, bool write);
 /* The same for a frame of the domain's own RAM, for writing. */
-static inline struct page *p2m_get_ram(struct p2m *p2m, gfn_t gfn)
-{
-	enum p2m_type type;
-	struct page *pg = p2m_get_page(p2m, gfn, &type, true);
-
-	if (!pg || type == P2M_RAM)
-		return pg;
-	page_put(pg);
-	return NULL;
-}
+struct page *p2m_get_ram(struct p2m *p2m, gfn_t gfn);
 /* Type and frame, no reference: for information only. Locks as p2m_get_page. */
 enum p2m_type p2m_lookup(struct p2m *p2m, gfn_t gfn, mfn_t *mfn);
 /*

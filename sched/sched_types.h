@@ -1,4 +1,4 @@
-/* What the scheduler keeps inside each vCPU and each domain; the rules that move these fields are in sched.c. */
+/* What the scheduler and the timers keep inside each vCPU and each domain; the rules that move these fields are in sched.c and timer.c. */
 #ifndef SCHED_SCHED_TYPES_H
 #define SCHED_SCHED_TYPES_H
 
@@ -43,6 +43,15 @@ struct sched_entity {
 	u64 min_eligible;               /* [q] of the subtree */
 	u64 any_hard;                   /* [q] union of `hard` over the subtree */
 	u32 priority;                   /* [I] heap order of the tree: random, so that the tree is balanced */
+};
+
+/* One-shot; see sched/timer.h. */
+struct timer {
+	u64 expires;            /* [LOCK_TIMER] ns */
+	void (*fn)(void *arg);  /* [I] called without locks, on the CPU that armed the timer */
+	void *arg;              /* [I] */
+	u32 cpu;                /* [LOCK_TIMER] queue it is on */
+	u32 index;              /* [LOCK_TIMER] place in that queue's heap + 1, 0 if not armed */
 };
 
 #endif

@@ -2,15 +2,7 @@
 #ifndef SCHED_TIMER_H
 #define SCHED_TIMER_H
 
-#include "lib/base.h"
-
-struct timer {
-	u64 expires;            /* [LOCK_TIMER] ns */
-	void (*fn)(void *arg);  /* [I] called without locks, on the CPU that armed the timer */
-	void *arg;              /* [I] */
-	u32 cpu;                /* [LOCK_TIMER] queue it is on */
-	u32 index;              /* [LOCK_TIMER] place in that queue's heap + 1, 0 if not armed */
-};
+#include "sched/sched_types.h"
 
 /* Makes room for n more timers on every queue, so that timer_set can't fail: -ENOMEM. timer_release gives it back. */
 int timer_reserve(unsigned n);

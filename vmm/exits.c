@@ -1,21 +1,24 @@
 /* The exits of guests: each handled here, by policy, after the vendor has said what happened. */
 #include <xen/sched.h>
-#include <asm/insn.h>
+#include <asm/hvm.h>
+#include <asm/hvm_vcpu.h>
 #include <asm/mcheck.h>
 #include <asm/traps.h>
 #include "mm/memory_map.h"
-#include "vmm/hypercall/console_io.h"
+#include "vmm/cpu/cpu_policy.h"
+#include "vmm/cpu/vlapic.h"
 #include "vmm/domain.h"
+#include "vmm/dom0/watch.h"
+#include "vmm/device/io_port.h"
 #include "vmm/exits.h"
 #include "vmm/hypercall.h"
-#include "vmm/dom0/io_policy.h"
+#include "vmm/dom0/ports.h"
 #include "vmm/cpu/msr.h"
+#include "vmm/domain/guest_log.h"
+#include "vmm/life/life.h"
+#include "vmm/vcpu.h"
 
 enum { VECTOR_DB = 1, VECTOR_UD = 6, VECTOR_GP = 13, VECTOR_MC = 18 };
-
-static void (*fetch_watch)(struct vcpu *v);     /* [I] after the builder; cleared once used */
-
-void exits_watch_fetch(void (*fn)(struct vcpu *v)) { fetch_watch = fn; }
 
 static void inject_gp(struct vcpu *v) { hvm->inject_exception(v, VECTOR_GP, true, 0); }
 
@@ -34,7 +37,7 @@ static __noinline void exit_cpuid(struct vcpu *v, struct vm_exit *x)
 	r->rbx = out.b;
 	r->rcx = out.c;
 	r->rdx = out.d;
-	exit_complete(v, x->len);
+	hvm_complete(v, &v->hvm.regs, x->len);
 }
 
 static __noinline void exit_rdmsr(struct vcpu *v, struct vm_exit *x)
@@ -51,7 +54,7 @@ static __noinline void exit_rdmsr(struct vcpu *v, struct vm_exit *x)
 	}
 	r->rax = (u32)val;
 	r->rdx = val >> 32;
-	exit_complete(v, x->len);
+	hvm_complete(v, &v->hvm.regs, x->len);
 }
 
 static __noinline void exit_wrmsr(struct vcpu *v, struct vm_exit *x)
@@ -60,17 +63,11 @@ static __noinline void exit_wrmsr(struct vcpu *v, struct vm_exit *x)
 
 	x->msr.index = (u32)r->rcx;
 	x->msr.value = (u64)(u32)r->rdx << 32 | (u32)r->rax;
-	if (msr_write(v, x->msr.index, x->msr.value))
+	if (msr_write(v, x->msr.index, x->msr.value) &&
+	    (x->msr.index != MSR_HYPERCALL_PAGE || hypercall_page_write(v, x->msr.value)))
 		inject_gp(v);
 	else
-		exit_complete(v, x->len);
-}
-
-/* The service domain's kernel has ended before it was there. */
-static void unpacking_failed(struct vcpu *v)
-{
-	hvm->dump(v);
-	panic("the service domain's kernel can't unpack itself: its file is damaged; copy it again");
+		hvm_complete(v, &v->hvm.regs, x->len);
 }
 
 /*
@@ -79,14 +76,13 @@ static void unpacking_failed(struct vcpu *v)
  */
 static __noinline void exit_hlt(struct vcpu *v, const struct vm_exit *x)
 {
-	exit_complete(v, x->len);
+	hvm_complete(v, &v->hvm.regs, x->len);
 	if (v->hvm.regs.rflags & RFLAGS_TF)
 		return;
 	if (v->hvm.regs.rflags & RFLAGS_IF)
 		vcpu_block(v);
 	else if (!__atomic_load_n(&v->nmi_pending, __ATOMIC_RELAXED)) {
-		if (unlikely(fetch_watch != NULL))
-			unpacking_failed(v);
+		dom0_unpacking_failed(v);
 		vcpu_down(v);
 	}
 }
@@ -100,7 +96,7 @@ static __noinline void exit_xsetbv(struct vcpu *v, const struct vm_exit *x)
 	if (hvm->cpl(v) || (u32)r->rcx || hvm_set_xcr0(v, value, cpu_policy_xcr0(v->domain->policy)))
 		inject_gp(v);
 	else
-		exit_complete(v, x->len);
+		hvm_complete(v, &v->hvm.regs, x->len);
 }
 
 /* The APIC's priority, which VMX leaves to us. */
@@ -114,7 +110,7 @@ static __noinline void exit_cr8(struct vcpu *v, const struct vm_exit *x)
 		inject_gp(v);
 		return;
 	}
-	exit_complete(v, x->len);
+	hvm_complete(v, &v->hvm.regs, x->len);
 }
 
 /*
@@ -125,13 +121,13 @@ static bool map_device_memory(struct vcpu *v, u64 gpa)
 {
 	u64 gfn = gpa >> PAGE_SHIFT;
 
-	if (gpa >> hvm_phys_bits || memory_map_has_ram(gpa & PAGE_MASK, PAGE_SIZE) || !io_policy_dom0_device(gpa))
+	if (gpa >> hvm_phys_bits || memory_map_has_ram(gpa & PAGE_MASK, PAGE_SIZE) || !dom0_device_at(gpa))
 		return false;
 	return !p2m_map(&v->domain->p2m, GFN(gfn), MFN(gfn), 0, P2M_MMIO);
 }
 
 /* Nothing to do, or done. An entry that permits the access may have come while the fault was on its way. */
-static bool is_mapped_now(struct vcpu *v, const struct vm_exit *x)
+static bool resolve_fault(struct vcpu *v, const struct vm_exit *x)
 {
 	enum p2m_type type = p2m_lookup(&v->domain->p2m, GFN(x->npf.gpa >> PAGE_SHIFT), NULL);
 
@@ -143,15 +139,11 @@ static bool is_mapped_now(struct vcpu *v, const struct vm_exit *x)
 static __noinline void exit_npf(struct vcpu *v, const struct vm_exit *x)
 {
 	struct domain *d = v->domain;
-	void (*watch)(struct vcpu *) = fetch_watch;
 	gfn_t gfn = GFN(x->npf.gpa >> PAGE_SHIFT);
 
-	if (unlikely(watch && x->npf.fetch && p2m_is_nx(&d->p2m, gfn))) {
-		fetch_watch = NULL;
-		watch(v);
+	if (unlikely(x->npf.fetch) && dom0_watched(v, gfn))
 		return;
-	}
-	if (is_mapped_now(v, x))
+	if (resolve_fault(v, x))
 		return;
 	if (d->privileged) {
 		printk(LOG_WARN "d0v%u %s address %llx, which is not its own: #GP\n", v->id, x->npf.write ? "writes" : "reads",
@@ -196,8 +188,7 @@ static __noinline void exit_triple_fault(struct vcpu *v)
 	/* With CR4.MCE off, as AMD's CPUs let a guest have it, a machine check is the guest's shutdown. */
 	if (machine_check(v))
 		return;
-	if (unlikely(fetch_watch != NULL))
-		unpacking_failed(v);
+	dom0_unpacking_failed(v);
 	printk(LOG_WARN "d%uv%u triple fault\n", v->domain->domid, v->id);
 	hvm->dump(v);
 	domain_shutdown(v->domain, (u8)code);
@@ -219,7 +210,7 @@ static __noinline void exit_odd(struct vcpu *v, const struct vm_exit *x, bool re
 	bool tell;
 
 	spin_lock(&d->lock);
-	tell = domain_may_log(d);
+	tell = guest_log_allows(d);
 	spin_unlock(&d->lock);
 	if (tell && refused)
 		hvm->check(v, print_rule);

@@ -10,6 +10,11 @@
 struct vcpu;
 struct domain;
 
+/* The ABI that is spoken. Debian's tools are chosen by this number (abi.md L.28). */
+#define XEN_MAJOR   4
+#define XEN_MINOR   17
+#define XEN_VERSION ((u32)(XEN_MAJOR << 16 | XEN_MINOR))
+
 /* One call under way. */
 struct hypercall {
 	u64 a[6];               /* raw arguments: RDI RSI RDX R10 R8 R9; a handler that asks to go on later updates them */
@@ -21,12 +26,6 @@ struct hypercall {
 
 /* A handler returns its result, or HC_AGAIN: "leave RIP on the hypercall, come back with the updated a[]". */
 #define HC_AGAIN (-0x7fffffffl)
-
-/*
- * True if the current vCPU's exit has taken so long that interrupts should no longer wait: asked between two parts of a step, which go on
- * after HC_AGAIN. One part may take as long again.
- */
-bool step_over(void);
 
 /* `arg` is the row's structure, already copied in (zeroed for OUT) and copied out when the result is >= 0. */
 typedef long hypercall_fn(struct vcpu *v, struct hypercall *hc, void *arg);
@@ -55,12 +54,15 @@ void hypercall_dispatch(struct vcpu *v, struct vm_exit *x);
 /* One call with given arguments, as for a multicall entry or a test: returns the result or HC_AGAIN. */
 long hypercall_do(struct vcpu *v, u64 nr, struct hypercall *hc);
 
+/*
+ * Fills the page of stubs at guest-physical `val`, what the guest writes to MSR_HYPERCALL_PAGE: 0, or -EINVAL if that is no page of its RAM.
+ */
+enum { MSR_HYPERCALL_PAGE = 0x40000000 };
+int hypercall_page_write(struct vcpu *v, u64 val);
+
 /* Every handler named in the table. */
 #define HC(num, sub, name, type, dir, who, fn) hypercall_fn fn;
 #include "vmm/hypercall/hypercalls.def"
 #undef HC
-
-/* Maps a guest-named domid (DOMID_SELF included) to a domain with a reference: NULL if there is none. */
-struct domain *domain_get_target(struct vcpu *v, u16 domid);
 
 #endif

@@ -2,23 +2,20 @@
  * One loop per pCPU and no hypervisor threads: enter the guest, leave with an exit, handle it, and when asked run timers and the
  * scheduler. Reading it from top to bottom is reading what the hypervisor does all day.
  */
+#include <asm/hvm.h>
 #include <asm/hvm_flush.h>
 #include <asm/insn.h>
 #include <asm/time.h>
 #include <asm/traps.h>
 #include "sched/sched.h"
 #include "sched/timer.h"
+#include "vmm/cpu/vlapic.h"
 #include "vmm/domain.h"
 #include "vmm/exits.h"
 #include "vmm/hypercall.h"
 #include "vmm/domain/record.h"
-
-#define STEPS_PER_SECOND 25000u /* of 40 us each */
-
-bool step_over(void)
-{
-	return (u64)(rdtsc_low() - this_cpu()->last_exit->tsc_low) * (STEPS_PER_SECOND / 1000) > time_scale.tsc_khz;
-}
+#include "vmm/life/life.h"
+#include "vmm/vcpu.h"
 
 /* The vCPU goes on, or leaves this pCPU: its last exit is dealt with, at this cost. */
 static inline void end_exit(struct percpu *p, const struct vcpu *v)
@@ -53,8 +50,11 @@ static __noinline void attend(struct vcpu *v)
 {
 	if (v->polling)
 		vcpu_poll_end(v);
-	if (__atomic_load_n(&v->init_pending, __ATOMIC_RELAXED) || __atomic_load_n(&v->sipi, __ATOMIC_RELAXED))
-		vlapic_init_sipi(v);
+	/* INIT stops it. Down first, then a look for a SIPI: one that comes after the look finds it down and starts it. */
+	if (__atomic_load_n(&v->init_pending, __ATOMIC_RELAXED) && vlapic_take_init(v))
+		vcpu_down(v);
+	if (__atomic_load_n(&v->sipi, __ATOMIC_RELAXED))
+		vlapic_take_sipi(v);
 	/* One that comes meanwhile is one with the one that is taken. */
 	if (__atomic_load_n(&v->nmi_pending, __ATOMIC_RELAXED) && hvm->inject_nmi(v))
 		__atomic_store_n(&v->nmi_pending, false, __ATOMIC_RELAXED);

@@ -5,7 +5,7 @@
  */
 #include <asm/hvm.h>
 #include <asm/insn.h>
-#include "vmm/domain.h"
+#include "vmm/vcpu.h"
 
 enum { AR_L = 1 << 13, AR_D = 1 << 14 };
 

@@ -14,6 +14,7 @@
 #include "lib/string.h"
 #include "mm/heap.h"
 #include "vmm/domain.h"
+#include "vmm/vcpu.h"
 
 #define XSAVE_AREA_MAX 4096
 #define MSR_TSC_AUX 0xc0000103u

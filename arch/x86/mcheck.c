@@ -6,7 +6,6 @@
 #include <asm/cpu.h>
 #include <asm/insn.h>
 #include <asm/mcheck.h>
-#include "lib/printf.h"
 
 enum { MSR_MCG_CAP = 0x179, MSR_MCG_STATUS = 0x17a, MSR_MC0_STATUS = 0x401, MSRS_PER_BANK = 4 };
 #define MCG_RIPV  BIT(0)        /* what was interrupted can go on */

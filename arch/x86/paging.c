@@ -2,7 +2,6 @@
  * The hypervisor's own address space. The image is mapped as its sections ask (never both writable and executable), RAM once more in the
  * direct map, where the image's constant part is read-only; stacks have an unmapped page below them; device registers a window of their own.
  */
-#include <asm/cpu.h>
 #include <asm/insn.h>
 #include <asm/paging.h>
 #include <asm/stacks.h>

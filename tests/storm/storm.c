@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 #include <asm/time.h>
+#include "sched/sched.h"
 #include "sched/timer.h"
 #include "vmm/toolstack/control.h"
 #include "vmm/cpu/cpu_policy.h"

@@ -8,7 +8,10 @@
 #include "lib/base.h"
 #include <asm/cpu.h>
 #include <asm/hvm.h>
+#include "mm/page.h"
 #include "vmm/domain.h"
+#include "vmm/life/life.h"
+#include "vmm/vcpu.h"
 
 #define STORM_CPUS  4u
 #define DOM0_ORDER  3

@@ -6,6 +6,7 @@
 #include "mm/heap.h"
 #include "sched/cap.h"
 #include "vmm/memory/guest_access.h"
+#include "vmm/vcpu.h"
 
 struct domain *dom0;
 
@@ -60,7 +61,7 @@ u64 page_free_count(void)
 	return 1000;
 }
 
-__attribute__((weak)) bool domain_may_log(struct domain *d)
+__attribute__((weak)) bool guest_log_allows(struct domain *d)
 {
 	assert_int_equal(fake_locks_held(), 1);
 	return true;

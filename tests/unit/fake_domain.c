@@ -1,5 +1,7 @@
 /* The domains and vCPUs of unit tests: see fake_domain.h. */
 #include "tests/unit/fake_domain.h"
+#include "vmm/domain/record_layout.h"
+#include "vmm/vcpu.h"
 #include <stdlib.h>
 
 struct fake_vcpu {
@@ -78,7 +80,7 @@ void domain_put(struct domain *d)
 	spin_unlock(&domains_lock);
 }
 
-struct domain *domain_get_target(struct vcpu *v, u16 domid)
+struct domain *domain_resolve(struct vcpu *v, u16 domid)
 {
 	return domain_get(domid == DOMID_SELF ? v->domain->domid : domid);
 }

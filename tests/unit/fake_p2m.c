@@ -1,5 +1,6 @@
 /* The p2m of unit tests: see fake_p2m.h. */
 #include "tests/unit/fake_p2m.h"
+#include "mm/page.h"
 
 #define FAKE_P2MS 16
 

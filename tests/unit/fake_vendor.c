@@ -9,7 +9,8 @@
 #include <asm/traps.h>
 #include "mm/heap.h"
 #include "mm/page.h"
-#include "vmm/dom0/io_policy.h"
+#include "vmm/dom0/ports.h"
+#include "vmm/vcpu.h"
 
 static struct { u32 msr; u64 value; } msrs[64];
 static unsigned nr_msrs;

@@ -1,4 +1,4 @@
-/* units: drivers/console.c drivers/uart.c vmm/hypercall/console_io.c vmm/toolstack/control.c tests/unit/fake_domain.c tests/unit/fake_control.c */
+/* units: drivers/console.c drivers/uart.c vmm/hypercall/console_io.c vmm/domain/guest_log.c vmm/toolstack/control.c tests/unit/fake_domain.c tests/unit/fake_control.c */
 /* The console: a pretended UART under the real driver, printk, the log ring, input, and guests' words. */
 #include "tests/unit/fake_control.h"
 #include <stdio.h>
@@ -7,7 +7,8 @@
 #include <xen/sysctl.h>
 #include "drivers/console.h"
 #include "drivers/uart.h"
-#include "vmm/hypercall/console_io.h"
+#include "vmm/cpu/cpu_policy.h"
+#include "vmm/domain/guest_log.h"
 
 /*
  * A 16550 at COM1: what was sent, what is to be received, and whether it is there and its transmitter works. A slow one says that it has room
@@ -277,7 +278,7 @@ static void guests_wait_and_the_hypervisor_does_not(void **state)
 	for (; console_ready(); lines++)
 		printk(LOG_INFO "%0100u\n", lines);
 	assert_int_equal(hc_console_write(d->vcpu[0], &hc, NULL), HC_AGAIN);
-	assert_false(console_io_ready(d->vcpu[0]));
+	assert_false(guest_log_ready(d->vcpu[0]));
 	for (unsigned i = 0; i < 500; i++, lines++)
 		printk(LOG_INFO "%0100u\n", lines);
 	while (hc_console_write(d->vcpu[0], &hc, NULL) == HC_AGAIN)
@@ -532,7 +533,7 @@ static void guests_write_lines_and_not_too_many(void **state)
 	assert_string_equal(sent, "(bothy) d3: hi?there\r\n");
 	forget();
 	for (int i = 0; i < 500; i++)
-		domain_log_char(d, 'x');
+		guest_log_char(d, 'x');
 	assert_int_equal(sent_len, 4 * (12 + 120 + 2));
 	forget();
 	for (int i = 0; i < 10000; i++)

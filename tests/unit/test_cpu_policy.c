@@ -6,6 +6,7 @@
 #include "tests/unit/fake_control.h"
 #include <asm/insn.h>
 #include "vmm/cpu/cpu_policy_words.h"
+#include "vmm/vcpu.h"
 
 #define NO_SUB 0xffffffffu
 

@@ -1,5 +1,7 @@
-/* units: vmm/domain/domain.c mm/heap.c mm/buddy.c */
+/* units: vmm/domain/domain.c vmm/life/domain_life.c mm/heap.c mm/buddy.c */
 /* A domain's life: numbers, references, the account of its frames, and an end in steps that leaves nothing behind. */
+#include "mm/page.h"
+#include "sched/timer.h"
 #include "tests/unit/fake.h"
 #include <asm/hvm.h>
 #include <stdlib.h>
@@ -7,8 +9,12 @@
 #include <xen/sched.h>
 #include "drivers/power.h"
 #include "mm/heap.h"
+#include "vmm/cpu/cpu_policy.h"
 #include "vmm/domain.h"
 #include "vmm/cpu/msr.h"
+#include "vmm/domain/record_layout.h"
+#include "vmm/life/life.h"
+#include "vmm/vcpu.h"
 
 /* ---- what a domain is made of: each counts what is there, and one can be made to fail ---- */
 

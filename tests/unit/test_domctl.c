@@ -1,10 +1,12 @@
-/* units: vmm/toolstack/domctl.c vmm/toolstack/domctl_vcpu.c vmm/life/domctl_resume.c vmm/toolstack/control.c vmm/toolstack/refuse.c tests/unit/fake_domain.c tests/unit/fake_control.c */
+/* units: vmm/toolstack/domctl.c vmm/toolstack/domctl_vcpu.c vmm/life/domctl_resume.c vmm/toolstack/control.c vmm/life/control_lock.c vmm/domain/refuse.c tests/unit/fake_domain.c tests/unit/fake_control.c */
 /* domctl: each operation as xl issues it (abi.md I.7), then with arguments that nobody sane would pass. */
 #include "tests/unit/fake_control.h"
 #include <xen/domctl.h>
 #include <xen/hvm/save.h>
 #include "sched/cap.h"
+#include "vmm/life/life.h"
 #include "vmm/toolstack/control.h"
+#include "vmm/vcpu.h"
 
 static struct domain *d;    /* the target; dom0 calls */
 static struct vcpu *v;      /* dom0's */

@@ -1,6 +1,8 @@
-/* units: vmm/life/domctl_context.c vmm/toolstack/policy_ops.c vmm/toolstack/control.c vmm/cpu/cpu_policy.c vmm/cpu/cpu_policy_serial.c tests/unit/fake_domain.c tests/unit/fake_control.c */
+/* units: vmm/life/domctl_context.c vmm/toolstack/policy_ops.c vmm/toolstack/control.c vmm/life/control_lock.c vmm/cpu/cpu_policy.c vmm/cpu/cpu_policy_serial.c tests/unit/fake_domain.c tests/unit/fake_control.c */
 /* domctl: machine state and CPU policy of a domain being built, as xl sets them (abi.md I.5, I.9), and as nobody should. */
 #include "tests/unit/fake_control.h"
+#include "vmm/cpu/cpu_policy.h"
+#include "vmm/vcpu.h"
 #include <stdlib.h>
 #include <xen/domctl.h>
 #include <xen/hvm/save.h>

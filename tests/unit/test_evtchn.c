@@ -1,6 +1,9 @@
-/* units: vmm/share/evtchn.c vmm/share/evtchn_ring.c mm/heap.c mm/buddy.c tests/unit/fake_domain.c */
+/* units: vmm/share/evtchn.c vmm/share/evtchn_ring.c mm/heap.c mm/buddy.c tests/unit/fake_domain.c vmm/domain/permitted.c */
 /* Event channels: each operation's good and bad cases, and which bits, kicks and wakes a ring causes. */
+#include "mm/page.h"
 #include "tests/unit/fake_domain.h"
+#include "vmm/share/evtchn.h"
+#include "vmm/vcpu.h"
 #include <xen/event_channel.h>
 
 #define MAX_PORT 300    /* so that the table needs several chunks */

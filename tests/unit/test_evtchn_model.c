@@ -1,9 +1,12 @@
-/* units: vmm/share/evtchn.c vmm/share/evtchn_ring.c mm/heap.c mm/buddy.c tests/unit/fake_domain.c */
+/* units: vmm/share/evtchn.c vmm/share/evtchn_ring.c mm/heap.c mm/buddy.c tests/unit/fake_domain.c vmm/domain/permitted.c */
 /*
  * Event channels against a model: random operations of three domains, one of which dies and comes back now and then. The model
  * is the rules, written down plainly with no locks, chunks or references; after every step all that can be seen must agree.
  */
+#include "mm/page.h"
 #include "tests/unit/fake_domain.h"
+#include "vmm/share/evtchn.h"
+#include "vmm/vcpu.h"
 #include <xen/event_channel.h>
 
 #define STEPS   200000

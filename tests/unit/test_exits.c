@@ -1,7 +1,10 @@
-/* units: vmm/exits.c vmm/dom0/io_policy.c vmm/dom0/irq.c mm/memory_map.c arch/x86/complete.c */
+/* units: vmm/exits.c vmm/dom0/ports.c vmm/dom0/watch.c vmm/device/io_port.c vmm/dom0/irq.c mm/memory_map.c arch/x86/complete.c */
 /* What is done about an exit: the guest's end or its fault, ports, device memory, and interrupts that go straight through. */
+#include "mm/p2m.h"
 #include "tests/unit/fake.h"
 #include <asm/hvm.h>
+#include <asm/hvm_vcpu.h>
+#include <asm/insn.h>
 #include <asm/lapic.h>
 #include <asm/mcheck.h>
 #include <asm/traps.h>
@@ -10,12 +13,18 @@
 #include <xen/sched.h>
 #include "mm/memory_map.h"
 #include "mm/page.h"
-#include "vmm/hypercall/console_io.h"
+#include "vmm/cpu/cpu_policy.h"
+#include "vmm/domain.h"
+#include "vmm/domain/guest_log.h"
+#include "vmm/domain/record_layout.h"
+#include "vmm/dom0/watch.h"
 #include "vmm/exits.h"
+#include "vmm/hypercall.h"
 #include "vmm/memory/guest_access.h"
-#include "vmm/dom0/io_policy.h"
+#include "vmm/dom0/ports.h"
 #include "vmm/dom0/irq.h"
 #include "vmm/cpu/msr.h"
+#include "vmm/vcpu.h"
 
 static struct domain host = { .privileged = true, .max_vcpus = 1 }, guest = { .domid = 1 };
 static struct record_vcpu counters;
@@ -79,10 +88,10 @@ void domain_crash(struct domain *d, const char *fmt, ...)
 }
 
 static bool may_log;
-bool domain_may_log(struct domain *d) { return may_log; }
+bool guest_log_allows(struct domain *d) { return may_log; }
 void domain_shutdown(struct domain *d, u8 code) { shutdown_code = code; }
-bool console_io_ready(struct vcpu *v) { return !console_behind; }
-void domain_log_char(struct domain *d, char c) { logged[logged_len++] = c; }
+bool guest_log_ready(struct vcpu *v) { return !console_behind; }
+void guest_log_char(struct domain *d, char c) { logged[logged_len++] = c; }
 void vcpu_block(struct vcpu *v) { blocked++; }
 void vcpu_down(struct vcpu *v) { downs++; }
 void hypercall_dispatch(struct vcpu *v, struct vm_exit *e) { hypercalls++; }
@@ -91,6 +100,7 @@ int hvm_set_xcr0(struct vcpu *v, u64 xcr0, u64 allowed) { assert_int_equal(allow
 void hvm_sync_xcr0(struct vcpu *v) { }
 void cpu_policy_cpuid(const struct vcpu *v, u32 leaf, u32 sub, struct cpuid_regs *out) { *out = (struct cpuid_regs){ leaf, sub, 3, 4 }; }
 int msr_read(struct vcpu *v, u32 msr, u64 *val) { *val = 0x1122334455667788ull; return msr == 1 ? -EINVAL : 0; }
+int hypercall_page_write(struct vcpu *v, u64 val) { return val == 0x5000 ? 0 : -EINVAL; }
 int msr_write(struct vcpu *v, u32 msr, u64 val) { return val == 0x500000006ull ? 0 : -EINVAL; }
 enum p2m_type p2m_lookup(struct p2m *p2m, gfn_t gfn, mfn_t *mfn) { return there; }
 int p2m_fill_hole(struct p2m *p2m, gfn_t gfn) { filled = gfn.v; return fill_error; }
@@ -102,6 +112,13 @@ void interrupt_handle(u8 vector) { }
 void traps_set_device_handler(void (*fn)(u8 vector)) { device = fn; }
 int vlapic_write(struct vcpu *v, u32 msr, u64 val) { assert_int_equal(msr, 0x808); v->apic.tpr = (u32)val; return 0; }
 void vlapic_post(struct vcpu *v, u8 vector, bool level) { posted = vector; posted_level = level; }
+
+int p2m_set_nx(struct p2m *p2m, gfn_t gfn, u64 frames, bool nx)
+{
+	p2m->nx_gfn = gfn;
+	p2m->nx_frames = nx ? frames : 0;
+	return 0;
+}
 
 int p2m_map(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type)
 {
@@ -194,8 +211,8 @@ static void registers_of_ring_0_are_not_device_memory(void **state)
 	static const u64 refused[] = { 0xfee00000, 0xfee00fff, 0xfee01000, 0xfeefffff, 0xfed90000, 0xfed91fff };
 
 	memory_map_nr = 0;
-	io_policy_reserve(0xfee00000, MiB(1));
-	io_policy_reserve(0xfed90040, PAGE_SIZE);
+	dom0_reserve(0xfee00000, MiB(1));
+	dom0_reserve(0xfed90040, PAGE_SIZE);
 	for (unsigned i = 0; i < ARRAY_SIZE(refused); i++) {
 		npf(&hv, refused[i], i & 1, false);
 		assert_true(!mapped.calls && fault == 13);
@@ -250,9 +267,7 @@ static void note_fetch(struct vcpu *v) { fetched++; }
 /* The kernel that unpacks itself is caught at whatever frame of its image it first executes, once. */
 static void a_fetch_is_watched_for(void **state)
 {
-	host.p2m.nx_gfn = GFN(0x1000);
-	host.p2m.nx_frames = 0x3b00;
-	exits_watch_fetch(note_fetch);
+	dom0_watch(&host.p2m, 0x1000000, 0x4b00000, note_fetch);
 	memory_map_nr = 0;
 	npf(&hv, 0x1000123, false, false);
 	npf(&hv, 0x1000123, true, false);
@@ -264,10 +279,12 @@ static void a_fetch_is_watched_for(void **state)
 	assert_int_equal(fetched, 1);
 	npf(&hv, 0x39cee70, false, true);
 	assert_int_equal(fetched, 1);
-	exits_watch_fetch(note_fetch);
+	dom0_watch(&host.p2m, 0x1000000, 0x4b00000, note_fetch);
 	npf(&hv, 0x1000000, false, true);
 	assert_int_equal(fetched, 2);
-	host.p2m.nx_frames = 0;
+	dom0_watch(&host.p2m, 0, 0, NULL);
+	npf(&hv, 0x1000000, false, true);
+	assert_true(fetched == 2 && !host.p2m.nx_frames);
 }
 
 /* Another CPU has mapped it meanwhile: again. But what stays forbidden would fault for ever. */
@@ -319,6 +336,14 @@ static void registers_are_set_and_rip_moves(void **state)
 	r->rax = 7;
 	handle(&gv, EXIT_WRMSR);
 	assert_true(fault == 13 && fault_error && r->rip == 0x1006);
+	/* One that is not the CPU's: it makes the page that a guest calls through. */
+	fault = -1;
+	r->rcx = MSR_HYPERCALL_PAGE, r->rdx = 0, r->rax = 0x5000;
+	handle(&gv, EXIT_WRMSR);
+	assert_true(r->rip == 0x1008 && fault < 0);
+	r->rax = 0x5001;
+	handle(&gv, EXIT_WRMSR);
+	assert_true(fault == 13 && r->rip == 0x1008);
 	handle(&gv, EXIT_UNDEFINED);
 	assert_true(fault == 6 && !fault_error);
 }
@@ -684,15 +709,15 @@ static void the_service_domain_has_all_but_a_few(void **state)
 	unsigned closed = 0;
 
 	for (unsigned uart = 0; uart < 2; uart++) {
-		io_policy_hide_uart(uart ? 0x3f8 : 0);
+		dom0_hide_uart(uart ? 0x3f8 : 0);
 		closed = 0;
 		for (u32 port = 0; port < 0x10000; port++)
-			closed += !io_policy_dom0_open((u16)port);
+			closed += !dom0_port_open((u16)port);
 		assert_int_equal(closed, 2 + 4 + 2 + 1 + 8 * uart);
 	}
-	assert_false(io_policy_dom0_open(0x21) || io_policy_dom0_open(0xa0) || io_policy_dom0_open(0x43) || io_policy_dom0_open(0xe9));
-	assert_false(io_policy_dom0_open(0x3f8) || io_policy_dom0_open(0x3ff));
-	assert_true(io_policy_dom0_open(0x3f7) && io_policy_dom0_open(0x400) && io_policy_dom0_open(0x61));
+	assert_false(dom0_port_open(0x21) || dom0_port_open(0xa0) || dom0_port_open(0x43) || dom0_port_open(0xe9));
+	assert_false(dom0_port_open(0x3f8) || dom0_port_open(0x3ff));
+	assert_true(dom0_port_open(0x3f7) && dom0_port_open(0x400) && dom0_port_open(0x61));
 }
 
 /* ---- devices' interrupts ---- */

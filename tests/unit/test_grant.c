@@ -1,7 +1,9 @@
-/* units: vmm/share/grant.c vmm/share/grant_map.c vmm/share/grant_copy.c mm/heap.c mm/buddy.c tests/unit/fake_domain.c tests/unit/fake_p2m.c */
+/* units: vmm/share/grant.c vmm/share/grant_map.c vmm/share/grant_copy.c mm/heap.c mm/buddy.c tests/unit/fake_domain.c tests/unit/fake_p2m.c vmm/domain/permitted.c */
 /* Grants: each operation's good and bad cases, what the granter sees, and that every reference comes back. */
+#include "mm/page.h"
 #include "tests/unit/fake_domain.h"
 #include "tests/unit/fake_p2m.h"
+#include "vmm/share/grant.h"
 #include <xen/grant_table.h>
 
 #define RAM_GFN  8      /* the granter's frame in most tests */

@@ -1,10 +1,12 @@
-/* units: vmm/share/grant.c vmm/share/grant_map.c vmm/share/grant_copy.c mm/heap.c mm/buddy.c tests/unit/fake_domain.c tests/unit/fake_p2m.c */
+/* units: vmm/share/grant.c vmm/share/grant_map.c vmm/share/grant_copy.c mm/heap.c mm/buddy.c tests/unit/fake_domain.c tests/unit/fake_p2m.c vmm/domain/permitted.c */
 /*
  * Grants against a model: random operations of three domains that also scribble on their tables, give their memory away
  * while it is mapped, and die. The model counts what every entry, page and domain must show; all is compared after every step.
  */
+#include "mm/page.h"
 #include "tests/unit/fake_domain.h"
 #include "tests/unit/fake_p2m.h"
+#include "vmm/share/grant.h"
 #include <xen/grant_table.h>
 
 #define STEPS   100000

@@ -1,8 +1,11 @@
 /* units: vmm/memory/guest_access.c mm/p2m.c mm/pt.c mm/buddy.c */
 /* Walks of a guest's page tables in each paging mode, good and hostile, and copies through them. */
+#include "mm/p2m.h"
+#include "mm/page.h"
 #include "tests/unit/fake.h"
 #include "vmm/domain.h"
 #include "vmm/memory/guest_access.h"
+#include "vmm/vcpu.h"
 #include <asm/hvm.h>
 #include <asm/hvm_flush.h>
 

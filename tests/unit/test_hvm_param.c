@@ -1,4 +1,4 @@
-/* units: vmm/hypercall/hvm_param.c vmm/toolstack/refuse.c tests/unit/fake_domain.c tests/unit/fake_control.c */
+/* units: vmm/hypercall/hvm_param.c vmm/domain/refuse.c tests/unit/fake_domain.c tests/unit/fake_control.c vmm/domain/permitted.c */
 /* HVM parameters: who may set and get each of the 39, by a table written from abi.md I.6 and not from the code. */
 #include "tests/unit/fake_control.h"
 #include <xen/hvm/hvm_op.h>

@@ -1,7 +1,8 @@
-/* units: vmm/hypercall/hypercall.c vmm/hypercall/compat.c vmm/toolstack/refuse.c tests/unit/fake_domain.c tests/unit/fake_control.c arch/x86/complete.c */
+/* units: vmm/hypercall/hypercall.c vmm/hypercall/compat.c vmm/domain/refuse.c tests/unit/fake_domain.c tests/unit/fake_control.c arch/x86/complete.c */
 /* The dispatcher over the whole table: who may call what, which bytes go in and out, and how long calls are continued. */
 #include "tests/unit/fake_control.h"
 #include <asm/hvm.h>
+#include <asm/hvm_vcpu.h>
 #include <xen/domctl.h>
 #include <xen/grant_table.h>
 #include <xen/memory.h>
@@ -10,12 +11,15 @@
 #include <xen/sched.h>
 #include <xen/sysctl.h>
 #include <xen/arch-x86/xen-mca.h>
+#include "vmm/domain.h"
+#include "vmm/domain/record_layout.h"
 #include "vmm/exits.h"
 
 /* Every handler is this one, but for those that the units have. */
 long any_handler(struct vcpu *v, struct hypercall *hc, void *arg);
 #define HC(num, sub, name, type, dir, who, fn) __asm__(".weak " #fn "\n.set " #fn ", any_handler\n");
 #include "vmm/hypercall/hypercalls.def"
+#include "vmm/vcpu.h"
 #undef HC
 
 unsigned hvm_phys_bits = 40;

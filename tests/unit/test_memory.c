@@ -1,11 +1,13 @@
-/* units: vmm/memory/memory.c vmm/memory/physmap.c vmm/toolstack/refuse.c vmm/domain/record.c mm/p2m.c mm/pt.c mm/buddy.c mm/heap.c */
+/* units: vmm/memory/memory.c vmm/memory/physmap.c vmm/domain/refuse.c vmm/domain/record.c mm/p2m.c mm/pt.c mm/buddy.c mm/heap.c vmm/domain/permitted.c */
 /* The memory hypercalls over a real p2m and allocator: counts, permissions, continuations, and no frame lost. */
+#include "mm/page.h"
 #include "tests/unit/fake.h"
 #include "mm/heap.h"
 #include "vmm/domain.h"
 #include "vmm/memory/guest_access.h"
 #include "vmm/hypercall.h"
 #include "vmm/domain/record.h"
+#include "vmm/vcpu.h"
 #include <asm/hvm_flush.h>
 #include <xen/memory.h>
 
@@ -19,9 +21,9 @@ static struct { unsigned calls; struct domain *d; u32 idx; u64 gfn; } grant_mapp
 static u64 free_at_start;
 struct domain *dom0 = &domains[DOM0];
 
-bool domain_may_log(struct domain *d) { return true; }
+bool guest_log_allows(struct domain *d) { return true; }
 
-struct domain *domain_get_target(struct vcpu *v, u16 domid)
+struct domain *domain_resolve(struct vcpu *v, u16 domid)
 {
 	struct domain *d = domid == DOMID_SELF ? v->domain : domid < NR_DOMAINS ? &domains[domid] : NULL;
 

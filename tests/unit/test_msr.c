@@ -1,15 +1,17 @@
-/* units: vmm/cpu/msr.c vmm/cpu/cpu_policy.c */
+/* units: vmm/cpu/msr.c vmm/cpu/cpu_policy.c vmm/hypercall/hypercall_page.c */
 /* MSR policy: what is the guest's own, what is constant, and which values are refused before they can reach a control block. */
 #include "tests/unit/fake.h"
 #include <asm/hvm.h>
 #include <asm/insn.h>
 #include "vmm/cpu/cpu_policy_words.h"
 #include "vmm/domain.h"
+#include "vmm/hypercall.h"
 #include "vmm/memory/guest_access.h"
 #include "vmm/cpu/msr.h"
+#include "vmm/vcpu.h"
 
 enum { PAT = 0x277, MTRRCAP = 0xfe, MTRR_BASE0 = 0x200, MTRR_MASK7 = 0x20f, MTRR_DEF = 0x2ff, FIX64K = 0x250, FIX16K = 0x258, FIX4K = 0x268,
-       EFER = 0xc0000080, TSC_AUX = 0xc0000103, HYPERCALL_PAGE = 0x40000000, APIC_BASE = 0x1b };
+       EFER = 0xc0000080, TSC_AUX = 0xc0000103, APIC_BASE = 0x1b };
 
 static struct cpu_policy policy;
 static struct domain d = { .domid = 1, .policy = &policy };
@@ -176,12 +178,12 @@ static void the_hypercall_page_is_whole(void **state)
 {
 	const u8 *stub = (const u8 *)page;
 
-	assert_int_equal(msr_write(&v, HYPERCALL_PAGE, page_at + 32), -EINVAL);
-	assert_int_equal(msr_write(&v, HYPERCALL_PAGE, page_at + 1), -EINVAL);
-	assert_int_equal(msr_write(&v, HYPERCALL_PAGE, page_at + 2 * PAGE_SIZE), -EINVAL);
+	assert_int_equal(hypercall_page_write(&v, page_at + 32), -EINVAL);
+	assert_int_equal(hypercall_page_write(&v, page_at + 1), -EINVAL);
+	assert_int_equal(hypercall_page_write(&v, page_at + 2 * PAGE_SIZE), -EINVAL);
 	for (unsigned i = 0; i < ARRAY_SIZE(page); i++)
 		assert_int_equal(page[i], 0);
-	assert_int_equal(msr_write(&v, HYPERCALL_PAGE, page_at), 0);
+	assert_int_equal(hypercall_page_write(&v, page_at), 0);
 	for (unsigned n = 0; n < 128; n++, stub += 32) {
 		const u8 want[] = { 0xb8, (u8)n, 0, 0, 0, 0x0f, 0x01, 0xd9, 0xc3, 0xcc };
 

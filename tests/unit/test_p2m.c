@@ -1,5 +1,6 @@
 /* units: mm/p2m.c mm/pt.c mm/buddy.c */
 /* The p2m: who holds which frame, what is flushed before what, and a random model that counts every reference. */
+#include "mm/pt.h"
 #include "tests/unit/fake.h"
 #include "mm/page.h"
 #include "mm/p2m.h"

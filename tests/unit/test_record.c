@@ -4,6 +4,7 @@
 #include "mm/page.h"
 #include "vmm/domain.h"
 #include "vmm/domain/record.h"
+#include "vmm/vcpu.h"
 
 static u64 tsc = 1;
 u64 rdtsc(void) { return tsc; }

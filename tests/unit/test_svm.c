@@ -5,6 +5,7 @@
 #include "arch/x86/svm/svm.h"
 #include "arch/x86/svm/vmcb.h"
 #include "mm/page.h"
+#include "vmm/vcpu.h"
 
 const struct hvm_ops vmx_ops = { .name = "none" };
 char svm_after_vmrun_plain[1], svm_after_vmrun_guarded[1];

@@ -1,12 +1,14 @@
-/* units: vmm/toolstack/sysctl.c vmm/toolstack/debug_keys.c vmm/toolstack/platform.c vmm/hypercall/later_kernels.c vmm/toolstack/policy_ops.c vmm/toolstack/control.c vmm/toolstack/refuse.c vmm/cpu/cpu_policy.c vmm/cpu/cpu_policy_serial.c tests/unit/fake_domain.c tests/unit/fake_control.c */
+/* units: vmm/toolstack/sysctl.c vmm/toolstack/debug_keys.c vmm/toolstack/platform.c vmm/hypercall/later_kernels.c vmm/toolstack/policy_ops.c vmm/toolstack/control.c vmm/life/control_lock.c vmm/domain/refuse.c vmm/cpu/cpu_policy.c vmm/cpu/cpu_policy_serial.c tests/unit/fake_domain.c tests/unit/fake_control.c */
 /* sysctl and platform_op: what xl asks the machine, in the order it asks, and the same with bad handles and sizes. */
+#include "mm/page.h"
 #include "tests/unit/fake_control.h"
 #include <xen/domctl.h>
 #include <xen/platform.h>
 #include <xen/sysctl.h>
 #include <xen/arch-x86/xen-mca.h>
 #include <asm/insn.h>
-#include "vmm/hypercall/console_io.h"
+#include "vmm/cpu/cpu_policy.h"
+#include "vmm/domain/guest_log.h"
 
 void cpuid_count(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d) { machine_cpuid_count(leaf, sub, a, b, c, d); }
 u8 inb(u16 port) { return 0xff; }
@@ -16,7 +18,7 @@ static u64 wall_sec, wall_system;
 void time_set_wallclock(u64 sec, u32 nsec, u64 system_time) { wall_sec = sec; wall_system = system_time; }
 
 static bool console_behind;
-bool console_io_ready(struct vcpu *by) { return !console_behind; }
+bool guest_log_ready(struct vcpu *by) { return !console_behind; }
 static unsigned resets;
 void record_longest_reset(void) { resets++; }
 

@@ -1,5 +1,7 @@
-/* units: vmm/domain/vcpu.c vmm/hypercall/vcpu_op.c */
+/* units: vmm/domain/vcpu.c vmm/life/vcpu_life.c vmm/hypercall/vcpu_op.c */
 /* vCPUs: what stops and wakes them, the areas of guest memory that they keep, polls and timers. Scheduler and tables are the test's. */
+#include "mm/page.h"
+#include "sched/timer.h"
 #include "tests/unit/fake.h"
 #include <asm/hvm.h>
 #include <stdlib.h>
@@ -7,8 +9,11 @@
 #include <xen/vcpu.h>
 #include "mm/heap.h"
 #include "vmm/domain.h"
+#include "vmm/domain/record_layout.h"
+#include "vmm/life/life.h"
 #include "vmm/memory/guest_access.h"
 #include "vmm/hypercall.h"
+#include "vmm/vcpu.h"
 
 enum { VCPUS = 34, FRAMES = 8, RAM_GFN = 4, LENT_GFN = 5 };
 
@@ -40,7 +45,7 @@ void cpu_kick(unsigned cpu) { kicked |= 1u << cpu; }
 
 struct domain *dom0;
 void domain_shutdown(struct domain *of, u8 code) { shutdown++; powered_off += code == SHUTDOWN_poweroff; }
-struct domain *domain_get_target(struct vcpu *by, u16 domid) { return domid == d->domid ? d : NULL; }
+struct domain *domain_resolve(struct vcpu *by, u16 domid) { return domid == d->domid ? d : NULL; }
 void domain_put(struct domain *of) { }
 void record_event(enum record_kind kind, const struct domain *of, const struct vcpu *w, u64 a, u64 b) { }
 struct record_vcpu *record_vcpu_alloc(u64 who) { return calloc(1, sizeof(struct record_vcpu)); }
@@ -74,6 +79,16 @@ struct page *p2m_get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *type, bool 
 	*type = gfn.v == LENT_GFN ? P2M_GRANT_RW : P2M_RAM;
 	assert_true(page_get(frame(gfn.v)));
 	return frame(gfn.v);
+}
+
+struct page *p2m_get_ram(struct p2m *p2m, gfn_t gfn)
+{
+	enum p2m_type type;
+	struct page *pg = p2m_get_page(p2m, gfn, &type, true);
+
+	if (pg && type != P2M_RAM)
+		page_put(pg);
+	return pg && type == P2M_RAM ? pg : NULL;
 }
 
 int guest_translate(struct vcpu *w, u64 gva, bool write, u64 *gpa)

@@ -4,7 +4,6 @@
  * (abi.md I.9). Hence one walk in one place, which visits the leaves in that order.
  */
 #include <xen/xen.h>
-#include <asm/cpu.h>
 #include "mm/heap.h"
 #include "vmm/cpu/cpu_policy.h"
 #include "vmm/cpu/cpu_policy_words.h"

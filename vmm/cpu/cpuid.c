@@ -1,11 +1,13 @@
 /* The answer to a guest's CPUID: a look-up in its policy, and the few bits that depend on the vCPU. One of the hottest exits. */
 #include <xen/arch-x86/cpuid.h>
+#include <asm/hvm.h>
 #include <asm/insn.h>
 #include <asm/time.h>
 #include "lib/bits.h"
 #include "vmm/cpu/cpu_policy_words.h"
 #include "vmm/domain.h"
-#include "vmm/hypercall/version.h"
+#include "vmm/hypercall.h"
+#include "vmm/vcpu.h"
 
 #define OSXSAVE            BIT(27)  /* 1.ECX: CR4.OSXSAVE */
 #define OSPKE              BIT(4)   /* 7.0.ECX: CR4.PKE */

@@ -2,18 +2,20 @@
  * MSR policy. A guest's own state is kept; a few registers that stock kernels read without a net answer with a constant; anything else is
  * #GP, which kernels expect of registers they only probe (abi.md G.4, H.1).
  */
+#include <asm/hvm.h>
 #include <asm/insn.h>
 #include <asm/time.h>
 #include "lib/string.h"
 #include "vmm/cpu/cpu_policy_words.h"
+#include "vmm/cpu/vlapic.h"
 #include "vmm/domain.h"
-#include "vmm/memory/guest_access.h"
 #include "vmm/cpu/msr.h"
+#include "vmm/vcpu.h"
 
 enum {
 	MSR_TSC = 0x10, MSR_PATCH_LEVEL = 0x8b, MSR_MTRRCAP = 0xfe, MSR_MCG_CAP = 0x179, MSR_MCG_STATUS = 0x17a, MSR_MTRR_PHYS = 0x200, MSR_MTRR_DEF = 0x2ff,
 	MSR_MTRR_FIX64K = 0x250, MSR_MTRR_FIX16K = 0x258, MSR_MTRR_FIX4K = 0x268,
-	MSR_DEBUGCTL = 0x1d9, MSR_HYPERCALL_PAGE = 0x40000000,
+	MSR_DEBUGCTL = 0x1d9,
 };
 #define MSR_TSC_AUX 0xc0000103u
 
@@ -79,28 +81,6 @@ static int set_efer(struct vcpu *v, u64 val)
 	return 0;
 }
 
-/* Stub n, at n * 32: mov $n, %eax; the vendor's call; ret. The rest is #BP. abi.md A.6. */
-static int write_hypercall_page(struct vcpu *v, u64 val)
-{
-	u8 stub[32];
-
-	if (val & ~PAGE_MASK)
-		return -EINVAL;
-	for (u32 n = 0; n < 128; n++) {
-		for (unsigned i = 0; i < sizeof(stub); i++)
-			stub[i] = 0xcc;
-		stub[0] = 0xb8;
-		stub[1] = (u8)n;
-		stub[2] = stub[3] = stub[4] = 0;
-		for (unsigned i = 0; i < 3; i++)
-			stub[5 + i] = hvm->hypercall_insn[i];
-		stub[8] = 0xc3;
-		if (copy_to_gpa(v->domain, val + n * sizeof(stub), stub, sizeof(stub)))
-			return -EINVAL;
-	}
-	return 0;
-}
-
 int msr_read(struct vcpu *v, u32 msr, u64 *val)
 {
 	const u64 *known;
@@ -144,7 +124,6 @@ int msr_write(struct vcpu *v, u32 msr, u64 val)
 			return -EINVAL;
 		hvm_set_tsc_aux(v, val);
 		return 0;
-	case MSR_HYPERCALL_PAGE: return write_hypercall_page(v, val);
 	}
 	slot = mtrr_slot(v->domain, msr);
 	if (slot) {

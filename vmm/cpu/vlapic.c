@@ -4,6 +4,8 @@
  */
 #include "vmm/cpu/vlapic.h"
 #include "vmm/domain.h"
+#include "vmm/vcpu.h"
+#include <asm/hvm.h>
 #include <asm/lapic.h>
 
 enum {
@@ -254,18 +256,20 @@ int vlapic_write(struct vcpu *v, u32 msr, u64 val)
 	}
 }
 
-void vlapic_init_sipi(struct vcpu *v)
+bool vlapic_take_init(struct vcpu *v)
 {
-	u32 sipi;
+	if (!__atomic_exchange_n(&v->init_pending, false, __ATOMIC_SEQ_CST))
+		return false;
+	vlapic_reset(v);
+	hvm_reset(v);
+	v->wait_for_sipi = true;
+	return true;
+}
 
-	/* INIT stops it. Down first, then a look for a SIPI: one that comes after the look finds it down and starts it. */
-	if (__atomic_exchange_n(&v->init_pending, false, __ATOMIC_SEQ_CST)) {
-		vlapic_reset(v);
-		hvm_reset(v);
-		v->wait_for_sipi = true;
-		vcpu_down(v);
-	}
-	sipi = __atomic_exchange_n(&v->sipi, 0, __ATOMIC_SEQ_CST);
+void vlapic_take_sipi(struct vcpu *v)
+{
+	u32 sipi = __atomic_exchange_n(&v->sipi, 0, __ATOMIC_SEQ_CST);
+
 	if (sipi && v->wait_for_sipi) {
 		v->wait_for_sipi = false;
 		hvm_start_sipi(v, (u8)sipi);

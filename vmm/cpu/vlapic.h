@@ -40,7 +40,8 @@ int vlapic_next(struct vcpu *v);
  */
 void vlapic_offer(struct vcpu *v, u8 vector);
 void vlapic_end_offer(struct vcpu *v, u8 vector, bool taken);
-/* A pending INIT or SIPI is carried out: called by the run loop, on the vCPU itself before it runs. */
-void vlapic_init_sipi(struct vcpu *v);
+/* A pending INIT or SIPI is carried out, on the vCPU itself before it runs. True: an INIT has reset it, and the caller stops it. */
+bool vlapic_take_init(struct vcpu *v);
+void vlapic_take_sipi(struct vcpu *v);
 
 #endif

@@ -4,16 +4,22 @@
  * unpacked image, and the vCPU starts again at the PVH entry (docs/boot.md; abi.md A).
  */
 #include <xen/arch-x86/hvm/start_info.h>
+#include <asm/cpu.h>
+#include <asm/hvm.h>
 #include <asm/insn.h>
+#include <asm/page.h>
 #include "drivers/acpi.h"
 #include "lib/elf.h"
 #include "lib/printf.h"
 #include "lib/string.h"
+#include "mm/page.h"
 #include "vmm/dom0/bzimage.h"
 #include "vmm/domain.h"
 #include "vmm/dom0/dom0.h"
-#include "vmm/dom0/io_policy.h"
-#include "vmm/exits.h"
+#include "vmm/dom0/ports.h"
+#include "vmm/dom0/watch.h"
+#include "vmm/life/life.h"
+#include "vmm/vcpu.h"
 
 /* The block of tables that the kernel is handed, marked as ACPI memory in its map: one page each, then the ACPI tables. */
 enum { BLOCK_START_INFO = 0, BLOCK_CMDLINE = 0x1000, BLOCK_MEMMAP = 0x2000, BLOCK_BOOT_PARAMS = 0x4000, BLOCK_ACPI = 0x5000, BLOCK_SIZE = 0x10000 };
@@ -273,15 +279,6 @@ static void take_frames_back(struct domain *d)
 	}
 }
 
-/* A fetch from there calls `fn`; what was watched before is left alone. */
-static void watch(struct p2m *p2m, paddr_t start, paddr_t end, void (*fn)(struct vcpu *v))
-{
-	if ((p2m->nx_frames && p2m_set_nx(p2m, p2m->nx_gfn, p2m->nx_frames, false)) ||
-	    (fn && p2m_set_nx(p2m, GFN(start >> PAGE_SHIFT), (end - start) >> PAGE_SHIFT, true)))
-		panic("no memory to start the service domain");
-	exits_watch_fetch(fn);
-}
-
 /* The kernel has unpacked itself and jumps to its first instruction, wherever that is. */
 static void unpacked(struct vcpu *v)
 {
@@ -290,7 +287,7 @@ static void unpacked(struct vcpu *v)
 	if (!elf_find_xen_note(phys_to_virt(layout.kernel), layout.kernel_end - layout.kernel, ELF_NOTE_XEN_PHYS32_ENTRY, &entry) ||
 	    entry < layout.kernel || entry >= layout.kernel_end)
 		panic("the service domain's kernel has no PVH entry: it needs CONFIG_XEN_PVH");
-	watch(&v->domain->p2m, 0, 0, NULL);
+	dom0_watch(&v->domain->p2m, 0, 0, NULL);
 	take_frames_back(v->domain);
 	start_pvh(v, entry);
 }
@@ -298,7 +295,7 @@ static void unpacked(struct vcpu *v)
 /* The decompressor has moved itself behind what it will write. From where it was before, nothing runs any more. */
 static void moved(struct vcpu *v)
 {
-	watch(&v->domain->p2m, layout.kernel, layout.unpacked_end, unpacked);
+	dom0_watch(&v->domain->p2m, layout.kernel, layout.unpacked_end, unpacked);
 }
 
 void dom0_build(const struct dom0_config *c)
@@ -311,7 +308,7 @@ void dom0_build(const struct dom0_config *c)
 
 	if (compressed && bzimage_open(&bz, c->kernel, c->kernel_size, &why))
 		panic("the service domain's kernel can't be used: %s", why);
-	if (hvm->init(io_policy_dom0_open) || domain_create(0, c->vcpus, EVTCHN_MAX_PORTS - 1, -1, -1, &dom0))
+	if (hvm->init(dom0_port_open) || domain_create(0, c->vcpus, EVTCHN_MAX_PORTS - 1, -1, -1, &dom0))
 		panic("no memory for the service domain");
 	if (compressed) {
 		layout.kernel = bz.start;
@@ -333,7 +330,7 @@ void dom0_build(const struct dom0_config *c)
 	if (compressed) {
 		load_compressed(dom0, &bz);
 		bzimage_zero_page(&bz, layout.block + BLOCK_BOOT_PARAMS, layout.low_end);
-		watch(&dom0->p2m, layout.unpacked_end, layout.kernel_end, moved);
+		dom0_watch(&dom0->p2m, layout.unpacked_end, layout.kernel_end, moved);
 		hvm_start_flat32(dom0->vcpu[0], BZIMAGE_LOAD, 0, (u32)(layout.block + BLOCK_BOOT_PARAMS));
 	} else {
 		start_pvh(dom0->vcpu[0], entry);

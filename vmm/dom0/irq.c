@@ -2,10 +2,13 @@
  * Device interrupts go straight through: vector v taken on pCPU p becomes v in dom0's vCPU p, which lives there (abi.md H.3). Edge is
  * acknowledged at once; level when dom0 acknowledges, or the line would fire again before dom0 has silenced the device.
  */
+#include <asm/cpu.h>
 #include <asm/lapic.h>
 #include <asm/traps.h>
+#include "vmm/cpu/vlapic.h"
 #include "vmm/domain.h"
 #include "vmm/dom0/irq.h"
+#include "vmm/vcpu.h"
 
 static void device_interrupt(u8 vector)
 {

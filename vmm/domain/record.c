@@ -5,10 +5,13 @@
  */
 #include "vmm/domain/record.h"
 #include <asm/insn.h>
+#include <asm/page.h>
 #include <asm/spinlock.h>
 #include <asm/time.h>
 #include "lib/string.h"
+#include "mm/page.h"
 #include "vmm/domain.h"
+#include "vmm/vcpu.h"
 
 #define RING_ORDER  6u
 #define RING_FRAMES BIT(RING_ORDER)

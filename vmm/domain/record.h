@@ -3,7 +3,6 @@
 #define VMM_RECORD_H
 
 #include <asm/cpu.h>
-#include "mm/page.h"
 #include "vmm/domain/record_layout.h"
 
 struct vcpu;
@@ -45,6 +44,11 @@ static inline void record_irqs_on(struct percpu *p, u64 ticks)
 		record_longest(p);
 }
 
+/*
+ * True if the current vCPU's exit has taken so long that interrupts should no longer wait: asked between two parts of a step, which go on
+ * after HC_AGAIN. One part may take as long again.
+ */
+bool step_over(void);
 /* The vCPU leaves the pCPU: what comes next is no vCPU's exit, but the time goes on. */
 void record_leave(struct percpu *p);
 /* A time begins now, without an exit; there is no current vCPU. */

@@ -1,96 +1,14 @@
-/* vCPUs: what stops and wakes them, and the two areas of guest memory that each keeps up to date (info and runstate). */
-#include <xen/sched.h>
+/* vCPUs: what stops and wakes them, and the time that each spends in its states, which the guest may look at. */
 #include <asm/time.h>
 #include "lib/string.h"
-#include "mm/heap.h"
+#include "mm/page.h"
+#include "sched/sched.h"
+#include "sched/timer.h"
 #include "vmm/domain.h"
-#include "vmm/memory/guest_access.h"
+#include "vmm/domain/record.h"
+#include "vmm/vcpu.h"
 
-_Static_assert(sizeof(struct vcpu_info) == 64 && offsetof(struct vcpu_info, time) == 32, "abi.md N");
 _Static_assert(sizeof(struct vcpu_runstate_info) == 48, "abi.md N");
-
-static void timer_fired(void *arg)
-{
-	evtchn_raise_virq(arg, VIRQ_TIMER);
-}
-
-/* vCPU i of dom0 lives on pCPU i for good: that is where its device interrupts arrive (abi.md H.3). */
-static void place(struct vcpu *v)
-{
-	unsigned cpu = v->domain->privileged ? v->id : (v->id + v->domain->domid) % nr_cpus;
-	cpumask_t all = nr_cpus >= 64 ? ~0ull : BIT(nr_cpus) - 1;
-
-	sched_entity_init(&v->sched, &v->domain->group, cpu, v->domain->privileged ? BIT(cpu) : all, all);
-	v->apic_id = v->domain->privileged ? percpu[cpu].apic_id : v->id * 2;
-}
-
-static void count_runstate(struct vcpu *v)
-{
-	v->counters->state = (u64)v->runstate.state;
-	v->counters->since = v->runstate.state_entry_time;
-	memcpy(v->counters->time, v->runstate.time, sizeof(v->runstate.time));
-}
-
-/* The triple never changes: the TSC is taken to be invariant, so one write serves for good (abi.md F.1). */
-static void write_time(struct vcpu_time_info *t)
-{
-	u32 version = (t->version | 1) + 2;
-
-	__atomic_store_n(&t->version, version, __ATOMIC_SEQ_CST);
-	t->tsc_timestamp = time_scale.tsc_base;
-	t->system_time = 0;
-	t->tsc_to_system_mul = time_scale.mul;
-	t->tsc_shift = time_scale.shift;
-	t->flags = 0;
-	/* Release: even again only after the fields. */
-	__atomic_store_n(&t->version, version + 1, __ATOMIC_RELEASE);
-}
-
-/* pvclock of one vCPU, also in shared_info. */
-static void update_time(struct vcpu *v)
-{
-	write_time((struct vcpu_time_info *)&v->info->time);
-	if (v->id < XEN_LEGACY_MAX_VCPUS)
-		write_time(&v->domain->shared->vcpu_info[v->id].time);
-}
-
-int vcpu_create(struct domain *d, u32 id)
-{
-	struct vcpu *v;
-
-	if (id >= d->max_vcpus || d->vcpu[id])
-		return -EINVAL;
-	v = kzalloc(sizeof(*v));
-	if (!v || timer_reserve(TIMERS_PER_VCPU)) {
-		kfree(v);
-		return -ENOMEM;
-	}
-	v->domain = d;
-	v->id = id;
-	v->who = d->domid | (u64)id << 16;
-	v->counters = record_vcpu_alloc(v->who);
-	v->pause_flags = VCPU_DOWN;
-	v->wait_for_sipi = true;
-	v->runstate.state = RUNSTATE_offline;
-	v->runstate.state_entry_time = time_now();
-	v->info = id < XEN_LEGACY_MAX_VCPUS ? (struct vcpu_info *)&d->shared->vcpu_info[id] : &v->dummy_info;
-	timer_init(&v->timer, timer_fired, v);
-	timer_init(&v->poll_timer, vcpu_poll_timeout, v);
-	place(v);
-	if (!v->counters || hvm_vcpu_init(v)) {
-		record_vcpu_free(v->counters);
-		sched_entity_destroy(&v->sched);
-		timer_release(TIMERS_PER_VCPU);
-		kfree(v);
-		return -ENOMEM;
-	}
-	vlapic_reset(v);
-	update_time(v);
-	count_runstate(v);
-	/* Release: the vCPU is whole before others can find it. */
-	__atomic_store_n(&d->vcpu[id], v, __ATOMIC_RELEASE);
-	return 0;
-}
 
 bool vcpu_runnable(const struct vcpu *v)
 {
@@ -168,23 +86,6 @@ void vcpu_kick(struct vcpu *v)
 		cpu_kick(cpu);
 }
 
-static bool has_event(struct vcpu *v)
-{
-	return (evtchn_upcall_pending(v) && v->domain->callback_vector) || __atomic_load_n(&v->nmi_pending, __ATOMIC_RELAXED) ||
-	       __atomic_load_n(&v->init_pending, __ATOMIC_RELAXED) || vlapic_next(v) >= 0;
-}
-
-void vcpu_block(struct vcpu *v)
-{
-	__atomic_or_fetch(&v->pause_flags, VCPU_BLOCKED, __ATOMIC_SEQ_CST);
-	/* Blocked first, then a look: whoever raises an event after the look sees the flag and wakes. */
-	if (has_event(v)) {
-		__atomic_and_fetch(&v->pause_flags, ~(u32)VCPU_BLOCKED, __ATOMIC_SEQ_CST);
-		return;
-	}
-	vcpu_sync(v);
-}
-
 void vcpu_up(struct vcpu *v)
 {
 	__atomic_and_fetch(&v->pause_flags, ~(u32)VCPU_DOWN, __ATOMIC_SEQ_CST);
@@ -197,105 +98,24 @@ void vcpu_start(struct vcpu *v)
 		vcpu_up(v);
 }
 
-void vcpu_down(struct vcpu *v)
+void vcpu_poll_timeout(void *arg)
 {
-	struct domain *d = v->domain;
-	const struct vcpu *other;
+	struct vcpu *v = arg;
 
-	__atomic_or_fetch(&v->pause_flags, VCPU_DOWN, __ATOMIC_SEQ_CST);
-	vcpu_sync(v);
-	for_each_vcpu(other, d)
-		if (!(__atomic_load_n(&other->pause_flags, __ATOMIC_SEQ_CST) & VCPU_DOWN))
-			return;
-	domain_shutdown(d, SHUTDOWN_poweroff);
+	__atomic_store_n(&v->poll_port, 0, __ATOMIC_SEQ_CST);
+	vcpu_wake(v);
 }
 
-/* ---- time ---- */
-
-void domain_update_wallclock(struct domain *d)
+/* It runs again: the poll is over, whatever ended it. */
+void vcpu_poll_end(struct vcpu *v)
 {
-	struct shared_info *s = d->shared;
-	u64 sec;
-	u32 nsec, version = (s->wc_version | 1) + 2;
-
-	time_wallclock(&sec, &nsec);
-	sec += (u64)d->time_offset;
-	__atomic_store_n(&s->wc_version, version, __ATOMIC_SEQ_CST);
-	s->wc_sec = (u32)sec;
-	s->wc_sec_hi = (u32)(sec >> 32);
-	s->wc_nsec = nsec;
-	__atomic_store_n(&s->wc_version, version + 1, __ATOMIC_RELEASE);
+	v->polling = false;
+	__atomic_store_n(&v->poll_port, 0, __ATOMIC_SEQ_CST);
+	__atomic_sub_fetch(&v->domain->pollers, 1, __ATOMIC_SEQ_CST);
+	timer_cancel(&v->poll_timer);
 }
 
-/* ---- the guest's copies ---- */
-
-int vcpu_register_info(struct vcpu *v, u64 gfn, u32 offset)
-{
-	struct vcpu_info *old = v->info, *new;
-	enum p2m_type type;
-	struct page *pg;
-
-	if (v->info_page || offset & 7 || offset > PAGE_SIZE - sizeof(*new))
-		return -EINVAL;
-	pg = p2m_get_page(&v->domain->p2m, GFN(gfn), &type, true);
-	if (!pg)
-		return -EFAULT;
-	if (type != P2M_RAM) {
-		page_put(pg);
-		return -EINVAL;
-	}
-	new = (struct vcpu_info *)((char *)page_to_virt(pg) + offset);
-	memcpy(new, old, sizeof(*new));
-	v->info_page = pg;
-	__atomic_store_n(&v->info, new, __ATOMIC_SEQ_CST);
-	update_time(v);
-	evtchn_vcpu_info_moved(v);
-	return 0;
-}
-
-/*
- * The area's address is virtual, in page tables that may not be the current ones at the next switch (KPTI): it is translated now, for
- * good, and its frames are held.
- */
-int vcpu_register_runstate(struct vcpu *v, u64 gva)
-{
-	u64 last = gva + sizeof(v->runstate) - 1, gpa[2];
-	struct page *pg[2] = { NULL, NULL };
-	bool crosses = gva >> PAGE_SHIFT != last >> PAGE_SHIFT;
-
-	if (gva & 7 || guest_translate(v, gva, true, &gpa[0]) || (crosses && guest_translate(v, last & PAGE_MASK, true, &gpa[1])))
-		return -EFAULT;
-	/* We write there for good; a page that was only lent goes back to its owner. */
-	for (int i = 0; i <= crosses; i++)
-		pg[i] = p2m_get_ram(&v->domain->p2m, GFN(gpa[i] >> PAGE_SHIFT));
-	if (!pg[0] || (crosses && !pg[1])) {
-		for (int i = 0; i < 2; i++)
-			if (pg[i])
-				page_put(pg[i]);
-		return -EFAULT;
-	}
-	for (int i = 0; i < 2; i++) {
-		if (v->runstate_page[i])
-			page_put(v->runstate_page[i]);
-		v->runstate_page[i] = pg[i];
-	}
-	v->runstate_offset = gva & ~PAGE_MASK;
-	vcpu_set_runstate(v, RUNSTATE_running, time_now());
-	return 0;
-}
-
-void vcpu_release_areas(struct vcpu *v)
-{
-	for (int i = 0; i < 2; i++) {
-		if (v->runstate_page[i])
-			page_put(v->runstate_page[i]);
-		v->runstate_page[i] = NULL;
-	}
-	__atomic_store_n(&v->info, &v->dummy_info, __ATOMIC_SEQ_CST);
-	if (v->info_page)
-		page_put(v->info_page);
-	v->info_page = NULL;
-}
+/* ---- runstate ---- */
 
 /* The n-th 64-bit word of the guest's runstate area, which is 8-byte aligned, so words don't cross a page. */
 static u64 *runstate_word(const struct vcpu *v, unsigned n)
@@ -318,6 +138,13 @@ static void copy_runstate(struct vcpu *v)
 		if (n != 1)
 			*runstate_word(v, n) = from[n];
 	__atomic_store_n(runstate_word(v, 1), from[1], __ATOMIC_RELEASE);
+}
+
+static void count_runstate(struct vcpu *v)
+{
+	v->counters->state = (u64)v->runstate.state;
+	v->counters->since = v->runstate.state_entry_time;
+	memcpy(v->counters->time, v->runstate.time, sizeof(v->runstate.time));
 }
 
 void vcpu_set_runstate(struct vcpu *v, int state, u64 now)

@@ -4,12 +4,12 @@
  */
 #include <xen/memory.h>
 #include <xen/sched.h>
-#include "lib/string.h"
-#include "vmm/hypercall/compat.h"
-#include "vmm/domain.h"
-#include "vmm/exits.h"
+#include <asm/hvm.h>
+#include <asm/hvm_vcpu.h>
+#include "vmm/hypercall/dispatch.h"
 #include "vmm/memory/guest_access.h"
 #include "vmm/hypercall.h"
+#include "vmm/vcpu.h"
 
 /* Layouts of the 32-bit ABI (natural alignment of i386: u64 on 4 bytes where not stated otherwise). */
 struct compat_add_to_physmap { u16 domid, size; u32 space, idx, gpfn; };
@@ -100,5 +100,5 @@ void hypercall_dispatch_compat(struct vcpu *v, struct vm_exit *x)
 		return;
 	}
 	r->rax = (u32)ret;
-	exit_complete(v, x->len);
+	hvm_complete(v, &v->hvm.regs, x->len);
 }

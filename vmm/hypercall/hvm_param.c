@@ -1,8 +1,10 @@
 /* HVM parameters: 39 numbers through which toolstack and guest tell each other where things are (abi.md I.6). */
 #include <xen/hvm/hvm_op.h>
 #include <xen/sched.h>
-#include "vmm/toolstack/refuse.h"
-#include "vmm/target.h"
+#include "vmm/domain.h"
+#include "vmm/domain/refuse.h"
+#include "vmm/hypercall.h"
+#include "vmm/vcpu.h"
 
 _Static_assert(sizeof(struct xen_hvm_param) == 16, "abi.md N");
 _Static_assert(HVM_NR_PARAMS == 39, "abi.md I.6");
@@ -90,7 +92,7 @@ static long set_param(struct domain *d, u32 index, u64 value, u8 need)
 static long find(struct vcpu *v, const struct xen_hvm_param *p, struct domain **d, u32 *index)
 {
 	*index = (u32)array_index_nospec(p->index, HVM_NR_PARAMS);
-	return p->index < HVM_NR_PARAMS ? target_get(v, p->domid, d) : -EINVAL;
+	return p->index < HVM_NR_PARAMS ? domain_get_permitted(v, p->domid, d) : -EINVAL;
 }
 
 long hc_hvm_set_param(struct vcpu *v, struct hypercall *hc __unused, void *arg)

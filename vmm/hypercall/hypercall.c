@@ -13,14 +13,17 @@
 #include <xen/sysctl.h>
 #include <xen/domctl.h>
 #include <xen/arch-x86/xen-mca.h>
-#include <asm/time.h>
+#include <asm/hvm.h>
+#include <asm/hvm_vcpu.h>
 #include "lib/string.h"
-#include "vmm/hypercall/compat.h"
+#include "vmm/domain/record.h"
+#include "vmm/domain/record_layout.h"
+#include "vmm/hypercall/dispatch.h"
 #include "vmm/domain.h"
-#include "vmm/exits.h"
 #include "vmm/memory/guest_access.h"
 #include "vmm/hypercall.h"
-#include "vmm/toolstack/refuse.h"
+#include "vmm/vcpu.h"
+#include "vmm/domain/refuse.h"
 
 #define NR_HYPERCALLS 64u
 #define NR_CMDS       128u
@@ -155,7 +158,7 @@ static __noinline long call_control(struct vcpu *v, u64 nr, struct hypercall *hc
 	hc->progress = progress;
 	hc->target = NULL;
 	if (nr == __HYPERVISOR_domctl && row->cmd != XEN_DOMCTL_createdomain && row->cmd != XEN_DOMCTL_getdomaininfo) {
-		hc->target = domain_get_target(v, op.dom.domain);
+		hc->target = domain_resolve(v, op.dom.domain);
 		if (!hc->target)
 			return -ESRCH;
 		if (__atomic_load_n(&hc->target->dying, __ATOMIC_RELAXED) && row->cmd != XEN_DOMCTL_destroydomain) {
@@ -245,7 +248,7 @@ void hypercall_dispatch(struct vcpu *v, struct vm_exit *x)
 		hc.op = (u32)r->rax;
 		hypercall_note(v, x, &hc, -EPERM);
 		r->rax = (u64)-EPERM;
-		exit_complete(v, x->len);
+		hvm_complete(v, &v->hvm.regs, x->len);
 		return;
 	}
 	if (unlikely(!x->call.long_mode)) {
@@ -264,7 +267,7 @@ void hypercall_dispatch(struct vcpu *v, struct vm_exit *x)
 		return;
 	}
 	r->rax = (u64)ret;
-	exit_complete(v, x->len);
+	hvm_complete(v, &v->hvm.regs, x->len);
 }
 
 /* One entry of a multicall; HC_AGAIN: its arguments are updated in the guest's memory. */

@@ -1,9 +1,8 @@
 /* Small calls of the service domain's kernel without which later Linux complains at its start, though it needs nothing of them. */
 #include <xen/platform.h>
 #include <xen/arch-x86/xen-mca.h>
-#include "vmm/toolstack/control.h"
+#include <asm/cpu.h>
 #include "vmm/cpu/cpu_policy.h"
-#include "vmm/domain.h"
 #include "vmm/memory/guest_access.h"
 #include "vmm/hypercall.h"
 

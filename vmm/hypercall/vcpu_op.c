@@ -1,11 +1,17 @@
 /* What a vCPU asks about itself and its siblings: vcpu_op, sched_op and timers (abi.md B.5, B.6, F.4). */
 #include <xen/sched.h>
 #include <asm/time.h>
+#include "sched/sched.h"
+#include "sched/timer.h"
 #include "vmm/domain.h"
+#include "vmm/life/life.h"
 #include "vmm/memory/guest_access.h"
 #include "vmm/hypercall.h"
+#include "vmm/share/evtchn.h"
+#include "vmm/vcpu.h"
 
 #define ETIME 62
+#define POLL_PORTS_MAX 128
 
 long hc_vcpu_up(struct vcpu *v, struct hypercall *hc, void *arg __unused)
 {
@@ -166,7 +172,7 @@ long hc_sched_remote_shutdown(struct vcpu *v, struct hypercall *hc __unused, voi
 
 	if (s->reason > SHUTDOWN_MAX || s->domain_id == v->domain->domid)
 		return -EINVAL;
-	d = domain_get_target(v, s->domain_id);
+	d = domain_resolve(v, s->domain_id);
 	if (!d)
 		return -ESRCH;
 	if (d == v->domain) {
@@ -176,23 +182,6 @@ long hc_sched_remote_shutdown(struct vcpu *v, struct hypercall *hc __unused, voi
 	domain_shutdown(d, (u8)s->reason);
 	domain_put(d);
 	return 0;
-}
-
-void vcpu_poll_timeout(void *arg)
-{
-	struct vcpu *v = arg;
-
-	__atomic_store_n(&v->poll_port, 0, __ATOMIC_SEQ_CST);
-	vcpu_wake(v);
-}
-
-/* It runs again: the poll is over, whatever ended it. */
-void vcpu_poll_end(struct vcpu *v)
-{
-	v->polling = false;
-	__atomic_store_n(&v->poll_port, 0, __ATOMIC_SEQ_CST);
-	__atomic_sub_fetch(&v->domain->pollers, 1, __ATOMIC_SEQ_CST);
-	timer_cancel(&v->poll_timer);
 }
 
 static bool any_pending(struct vcpu *v, const u32 *ports, u32 nr)
@@ -210,7 +199,7 @@ long hc_sched_poll(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 
 	if (poll->nr_ports > POLL_PORTS_MAX)
 		return -EINVAL;
-	if (copy_from_guest(v, ports, (u64)poll->ports.p, poll->nr_ports * sizeof(ports[0])))
+	if (copy_from_guest(v, ports, HANDLE(poll->ports), poll->nr_ports * sizeof(ports[0])))
 		return -EFAULT;
 	for (u32 i = 0; i < poll->nr_ports; i++)
 		if (ports[i] >= v->domain->evtchn.max_port + 1)

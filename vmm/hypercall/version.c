@@ -5,6 +5,7 @@
 #include "lib/string.h"
 #include "vmm/domain.h"
 #include "vmm/hypercall.h"
+#include "vmm/vcpu.h"
 
 _Static_assert(sizeof(xen_extraversion_t) == 16, "abi.md N");
 _Static_assert(sizeof(struct xen_compile_info) == 144, "abi.md N");

@@ -4,15 +4,18 @@
  */
 #include <xen/domctl.h>
 #include <xen/hvm/save.h>
+#include <asm/hvm.h>
 #include <asm/time.h>
 #include "lib/string.h"
 #include "mm/heap.h"
-#include "vmm/toolstack/control.h"
+#include "vmm/cpu/cpu_policy.h"
+#include "vmm/domain/record.h"
+#include "vmm/life/life.h"
 #include "vmm/domain.h"
 #include "vmm/memory/guest_access.h"
 #include "vmm/hypercall.h"
 #include "vmm/cpu/msr.h"
-#include "vmm/hypercall/version.h"
+#include "vmm/vcpu.h"
 
 _Static_assert(sizeof(struct xen_domctl_hvmcontext) == 16, "abi.md N");
 _Static_assert(sizeof(struct hvm_save_descriptor) == 8, "abi.md N");

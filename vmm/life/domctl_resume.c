@@ -1,12 +1,14 @@
 /* domctl: a save that is taken back, and a vCPU's registers, in the structure that PV guests were started with: cores have them too. */
 #include <xen/domctl.h>
 #include <xen/hvm/save.h>
+#include <asm/hvm.h>
 #include "lib/string.h"
 #include "mm/heap.h"
-#include "vmm/toolstack/control.h"
+#include "vmm/life/life.h"
 #include "vmm/domain.h"
 #include "vmm/memory/guest_access.h"
 #include "vmm/hypercall.h"
+#include "vmm/vcpu.h"
 
 _Static_assert(sizeof(struct xen_domctl_vcpucontext) == 16, "abi.md N");
 _Static_assert(sizeof(struct vcpu_guest_context) == 5168, "abi.md N");

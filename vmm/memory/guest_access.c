@@ -4,8 +4,12 @@
  * only with a reference held. What is remembered from one call to the next is compared with the tables before it is believed.
  */
 #include "vmm/memory/guest_access.h"
+#include "mm/page.h"
+#include "mm/pt.h"
 #include "vmm/domain.h"
 #include "lib/string.h"
+#include "vmm/vcpu.h"
+#include <asm/hvm.h>
 #include <asm/insn.h>
 
 #define PTE_P    BIT(0)

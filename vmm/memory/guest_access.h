@@ -8,24 +8,12 @@
 
 #include "lib/base.h"
 
+/* The guest-virtual address in a handle; the C pointer in it is never followed. */
+#define HANDLE(h) ((u64)(uintptr_t)(h).p)
+
 struct vcpu;
 struct domain;
 struct page;
-
-/*
- * A walk that led to `target`, and all that it depended on. It may be used again when the p2m's generation, CR3 and every entry on
- * the way are compared and found the same, so a guest that changes its tables is never shown an old answer.
- */
-struct guest_walk {
-	u64 generation;         /* of the p2m, before the walk; 0: unused */
-	u64 cr3, page;          /* what was asked: CR3 and the address's page number */
-	bool write;             /* the walk was for a write, and serves reads too */
-	const u64 *slot[4];     /* the guest's entries and what they were; short walks repeat the last */
-	u64 entry[4];
-	struct page *target;
-};
-
-#define GUEST_WALKS 8           /* remembered by a vCPU, by the low bits of the page number */
 
 /* 0 or -EFAULT (some bytes may have been copied). Crosses pages. v must be the current vCPU. */
 int copy_from_guest(struct vcpu *v, void *dst, u64 gva, size_t len);

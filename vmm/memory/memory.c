@@ -2,12 +2,17 @@
  * The memory hypercalls that give and take a domain's RAM, and the small ones that report or note something. Mapping of
  * things that are not the domain's own RAM is in vmm/memory/physmap.c. Semantics: abi.md B.2 and E.
  */
-#include "vmm/target.h"
+#include <asm/page.h>
+#include "mm/p2m.h"
+#include "mm/page.h"
+#include "vmm/domain.h"
+#include "vmm/domain/record.h"
 #include "vmm/memory/guest_access.h"
 #include "vmm/memory/memory.h"
-#include "vmm/toolstack/refuse.h"
+#include "vmm/domain/refuse.h"
 #include "mm/heap.h"
 #include "lib/string.h"
+#include "vmm/vcpu.h"
 #include <xen/memory.h>
 
 /* Larger extents are refused: the tools then fall back to smaller ones. */
@@ -49,7 +54,7 @@ static long each_extent(struct vcpu *v, struct hypercall *hc, const struct xen_m
 	while (done < stop && !over) {
 		u64 n = MIN(CHUNK, stop - done);
 
-		if (copy_from_guest(v, gfn, (u64)r->extent_start.p + done * sizeof(*gfn), n * sizeof(*gfn)))
+		if (copy_from_guest(v, gfn, HANDLE(r->extent_start) + done * sizeof(*gfn), n * sizeof(*gfn)))
 			return done ? (long)done : -EFAULT;
 		for (u64 i = 0; i < n && !over; i++) {
 			enum extent_result result = fn(d, gfn[i], r->extent_order, begun, data);
@@ -217,7 +222,7 @@ static long reserve(struct vcpu *v, struct hypercall *hc, const struct xen_memor
 {
 	struct reservation r;
 	struct domain *d;
-	long rc = target_get(v, op->domid, &d);
+	long rc = domain_get_permitted(v, op->domid, &d);
 
 	if (rc)
 		return rc;
@@ -250,7 +255,7 @@ long hc_claim_pages(struct vcpu *v, struct hypercall *hc, void *arg)
 
 	if (r->extent_order || r->mem_flags || r->extent_start.p)
 		return -EINVAL;
-	rc = target_get(v, r->domid, &d);
+	rc = domain_get_permitted(v, r->domid, &d);
 	if (rc)
 		return rc;
 	tot = __atomic_load_n(&d->tot_pages, __ATOMIC_RELAXED);
@@ -276,7 +281,7 @@ long hc_maximum_ram_page(struct vcpu *v, struct hypercall *hc, void *arg)
 static long domain_field(struct vcpu *v, const struct xen_memory_domain *m, size_t offset)
 {
 	struct domain *d;
-	long rc = target_get(v, m->domid, &d);
+	long rc = domain_get_permitted(v, m->domid, &d);
 
 	if (rc)
 		return rc;
@@ -305,7 +310,7 @@ long hc_get_pod_target(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_pod_target *t = arg;
 	struct domain *d;
-	long rc = target_get(v, t->domid, &d);
+	long rc = domain_get_permitted(v, t->domid, &d);
 
 	if (rc)
 		return rc;
@@ -321,7 +326,7 @@ long hc_set_pod_target(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_pod_target *t = arg;
 	struct domain *d;
-	long rc = target_get(v, t->domid, &d);
+	long rc = domain_get_permitted(v, t->domid, &d);
 
 	if (rc)
 		return rc;
@@ -344,7 +349,7 @@ long hc_set_memory_map(struct vcpu *v, struct hypercall *hc, void *arg)
 
 	if (nr > DOMAIN_E820_MAX)
 		return -EINVAL;
-	rc = target_get(v, m->domid, &d);
+	rc = domain_get_permitted(v, m->domid, &d);
 	if (rc)
 		return rc;
 	rc = -ENOMEM;
@@ -352,7 +357,7 @@ long hc_set_memory_map(struct vcpu *v, struct hypercall *hc, void *arg)
 	if (!entries)
 		goto put;
 	rc = -EFAULT;
-	if (copy_from_guest(v, entries, (u64)m->map.buffer.p, (size_t)nr * E820_ENTRY))
+	if (copy_from_guest(v, entries, HANDLE(m->map.buffer), (size_t)nr * E820_ENTRY))
 		goto free;
 	spin_lock(&d->lock);
 	memcpy(d->e820, entries, (size_t)nr * E820_ENTRY);
@@ -383,7 +388,7 @@ long hc_memory_map(struct vcpu *v, struct hypercall *hc, void *arg)
 	spin_unlock(&d->lock);
 	if (nr) {
 		m->nr_entries = MIN(m->nr_entries, nr);
-		rc = copy_to_guest(v, (u64)m->buffer.p, entries, (size_t)m->nr_entries * E820_ENTRY);
+		rc = copy_to_guest(v, HANDLE(m->buffer), entries, (size_t)m->nr_entries * E820_ENTRY);
 	}
 	kfree(entries);
 	return rc;

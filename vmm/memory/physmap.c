@@ -2,10 +2,14 @@
  * The hypercalls that put something other than fresh RAM at a guest frame: shared_info, grant table frames, RAM from another
  * place, and frames of other domains. The last is how the tools build a guest, one page per call, so its path is short.
  */
-#include "vmm/target.h"
+#include "mm/p2m.h"
+#include "mm/page.h"
+#include "vmm/domain.h"
 #include "vmm/memory/guest_access.h"
 #include "vmm/memory/memory.h"
 #include "vmm/domain/record.h"
+#include "vmm/share/grant.h"
+#include "vmm/vcpu.h"
 #include <xen/memory.h>
 
 /* Entries of a batch fetched at a time, and done in one step. */
@@ -94,7 +98,7 @@ long hc_add_to_physmap(struct vcpu *v, struct hypercall *hc, void *arg)
 	struct xen_add_to_physmap *a = arg;
 	struct p2m_retired r;
 	struct domain *d;
-	long rc = target_get(v, a->domid, &d);
+	long rc = domain_get_permitted(v, a->domid, &d);
 
 	if (rc)
 		return rc;
@@ -112,14 +116,14 @@ static long add_chunk(struct vcpu *v, const struct xen_add_to_physmap_batch *b, 
 	struct p2m_retired r;
 	int err[CHUNK];
 
-	if (copy_from_guest(v, idx, (u64)b->idxs.p + done * sizeof(*idx), n * sizeof(*idx)) ||
-	    copy_from_guest(v, gfn, (u64)b->gpfns.p + done * sizeof(*gfn), n * sizeof(*gfn)))
+	if (copy_from_guest(v, idx, HANDLE(b->idxs) + done * sizeof(*idx), n * sizeof(*idx)) ||
+	    copy_from_guest(v, gfn, HANDLE(b->gpfns) + done * sizeof(*gfn), n * sizeof(*gfn)))
 		return -EFAULT;
 	p2m_nothing_retired(&r);
 	for (u64 i = 0; i < n; i++)
 		err[i] = (int)add_page(d, b->space, idx[i], gfn[i], other, &r);
 	p2m_retire(&d->p2m, &r);
-	return copy_to_guest(v, (u64)b->errs.p + done * sizeof(*err), err, n * sizeof(*err));
+	return copy_to_guest(v, HANDLE(b->errs) + done * sizeof(*err), err, n * sizeof(*err));
 }
 
 static long add_batch(struct vcpu *v, struct hypercall *hc, const struct xen_add_to_physmap_batch *b, struct domain *d, struct domain *other)
@@ -149,7 +153,7 @@ static struct domain *foreign_target(struct vcpu *v, const struct domain *d, u16
 	*error = -EPERM;
 	if (!v->domain->privileged)
 		return NULL;
-	other = domain_get_target(v, domid);
+	other = domain_resolve(v, domid);
 	*error = -ESRCH;
 	if (other == d) {
 		*error = -EINVAL;
@@ -164,7 +168,7 @@ long hc_add_to_physmap_batch(struct vcpu *v, struct hypercall *hc, void *arg)
 	struct xen_add_to_physmap_batch *b = arg;
 	struct domain *other = NULL;
 	struct domain *d;
-	long rc = target_get(v, b->domid, &d);
+	long rc = domain_get_permitted(v, b->domid, &d);
 
 	if (rc)
 		return rc;
@@ -185,7 +189,7 @@ long hc_remove_from_physmap(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_remove_from_physmap *r = arg;
 	struct domain *d;
-	long rc = target_get(v, r->domid, &d);
+	long rc = domain_get_permitted(v, r->domid, &d);
 
 	if (rc)
 		return rc;
@@ -257,7 +261,7 @@ static long acquire(struct vcpu *v, struct domain *d, struct xen_mem_acquire_res
 		return -E2BIG;
 	if (r->frame > frames || r->nr_frames > frames - r->frame)
 		return -EINVAL;
-	if (copy_from_guest(v, gfn, (u64)r->frame_list.p, r->nr_frames * sizeof(*gfn)))
+	if (copy_from_guest(v, gfn, HANDLE(r->frame_list), r->nr_frames * sizeof(*gfn)))
 		return -EFAULT;
 	return map_resource(v->domain, d, r, gfn);
 }
@@ -278,7 +282,7 @@ long hc_acquire_resource(struct vcpu *v, struct hypercall *hc, void *arg)
 		return -EOPNOTSUPP;
 	if (r->id != XENMEM_resource_grant_table_id_shared)
 		return -EINVAL;
-	rc = target_get(v, r->domid, &d);
+	rc = domain_get_permitted(v, r->domid, &d);
 	if (rc)
 		return rc;
 	rc = d == v->domain ? -EPERM : acquire(v, d, r);

@@ -2,10 +2,12 @@
  * Event channels: numbered bells between domains, and from the hypervisor to a domain. Here ports are opened, linked, looked at
  * and closed; evtchn_port.h says what holds the two ends of a link together.
  */
+#include "vmm/share/evtchn.h"
+#include "vmm/hypercall.h"
 #include "vmm/share/evtchn_port.h"
 #include <xen/event_channel.h>
 #include "mm/heap.h"
-#include "vmm/target.h"
+#include "vmm/vcpu.h"
 
 #define CLOSE_STEP 128u     /* ports closed in one step of a reset or a domain's end */
 
@@ -55,7 +57,7 @@ long hc_alloc_unbound(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 {
 	evtchn_alloc_unbound_t *op = arg;
 	struct domain *d;
-	long port = target_get(v, op->dom, &d);
+	long port = domain_get_permitted(v, op->dom, &d);
 
 	if (port < 0)
 		return port;
@@ -165,7 +167,7 @@ static long link_ports(struct domain *d, struct domain *r, u32 remote_port)
 long hc_bind_interdomain(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 {
 	evtchn_bind_interdomain_t *op = arg;
-	struct domain *d = v->domain, *r = domain_get_target(v, op->remote_dom);
+	struct domain *d = v->domain, *r = domain_resolve(v, op->remote_dom);
 	long port;
 
 	if (!r)
@@ -294,7 +296,7 @@ long hc_evtchn_close(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 long hc_evtchn_reset(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 {
 	struct domain *d;
-	long err = target_get(v, ((evtchn_reset_t *)arg)->dom, &d);
+	long err = domain_get_permitted(v, ((evtchn_reset_t *)arg)->dom, &d);
 
 	if (err)
 		return err;
@@ -340,7 +342,7 @@ long hc_evtchn_status(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 {
 	evtchn_status_t *op = arg;
 	struct domain *d;
-	long err = target_get(v, op->dom, &d);
+	long err = domain_get_permitted(v, op->dom, &d);
 
 	if (err)
 		return err;

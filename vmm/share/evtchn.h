@@ -2,32 +2,10 @@
 #ifndef VMM_EVTCHN_H
 #define VMM_EVTCHN_H
 
-#include <asm/spinlock.h>
-
-#define EVTCHN_MAX_PORTS 4096   /* 64 words of 64 bits */
+#include "vmm/share/tables.h"
 
 struct domain;
 struct vcpu;
-
-enum evtchn_state { EVTCHN_FREE, EVTCHN_UNBOUND, EVTCHN_INTERDOMAIN, EVTCHN_VIRQ, EVTCHN_IPI };
-
-struct evtchn {
-	u8 state;               /* all fields [LOCK_EVTCHN of the owning domain]; a link between two domains changes under both */
-	u8 virq;
-	u16 remote_domid;       /* UNBOUND: who may bind */
-	u32 notify_vcpu;        /* [a] for reading: the other end's sender reads it under its own lock alone */
-	u32 remote_port;
-	struct domain *remote;  /* INTERDOMAIN: with a reference */
-};
-
-struct evtchn_table {
-	spinlock_t lock;            /* LOCK_EVTCHN; two at once in domid order */
-	u32 max_port;               /* [I] highest port number that may be allocated */
-	bool dying;                 /* [LOCK_EVTCHN] */
-	u32 closing;                /* [LOCK_EVTCHN] the port before which all were closed, by the one who closes all; 0: nobody does */
-	struct evtchn *chunk[EVTCHN_MAX_PORTS / 128];   /* 128 ports each, allocated as needed */
-	u16 global_virq[32];        /* [LOCK_EVTCHN] port of a global VIRQ or 0 */
-};
 
 void evtchn_init(struct domain *d, u32 max_port);
 /*

@@ -11,6 +11,7 @@
 #include "lib/base.h"
 #include <xen/xen.h>
 #include "vmm/domain.h"
+#include "vmm/vcpu.h"
 
 #define EVTCHN_CHUNK_PORTS 128
 

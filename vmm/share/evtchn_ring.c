@@ -2,9 +2,11 @@
  * Ringing event channels: the path that every notification takes, so it is short, and takes one lock. All it does to a guest
  * is set bits in shared_info and vcpu_info with locked instructions, and kick the vCPU whose flag it was the first to set.
  */
+#include "vmm/share/evtchn.h"
 #include "vmm/share/evtchn_port.h"
 #include <xen/event_channel.h>
 #include "vmm/hypercall.h"
+#include "vmm/vcpu.h"
 
 _Static_assert(EVTCHN_MAX_PORTS == sizeof(((struct shared_info *)0)->evtchn_pending) * 8, "one pending bit for each port");
 _Static_assert(offsetof(struct shared_info, evtchn_pending) == 2048, "ABI");

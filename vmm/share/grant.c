@@ -2,10 +2,11 @@
  * Grant tables: pages of entries in which a domain says who may use which of its frames. The domain writes these pages whenever
  * it likes, so an entry is read once, judged by what was read, and claimed by a compare-and-exchange of just that.
  */
+#include "vmm/hypercall.h"
+#include "vmm/share/grant.h"
 #include "vmm/share/grant_pin.h"
 #include <xen/grant_table.h>
 #include "mm/heap.h"
-#include "vmm/target.h"
 
 #define FRAMES_DEFAULT    64
 #define FRAMES_MAX        1024
@@ -257,7 +258,7 @@ long hc_grant_query_size(struct vcpu *v, struct hypercall *hc __unused, void *ar
 {
 	gnttab_query_size_t *op = arg;
 	struct domain *d;
-	int err = target_get(v, op->dom, &d);
+	int err = domain_get_permitted(v, op->dom, &d);
 
 	if (err) {
 		op->status = err == -EPERM ? GNTST_permission_denied : GNTST_bad_domain;
@@ -286,7 +287,7 @@ long hc_grant_get_version(struct vcpu *v, struct hypercall *hc __unused, void *a
 {
 	gnttab_get_version_t *op = arg;
 	struct domain *d;
-	int err = target_get(v, op->dom, &d);
+	int err = domain_get_permitted(v, op->dom, &d);
 
 	if (err)
 		return err;

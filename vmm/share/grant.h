@@ -2,32 +2,11 @@
 #ifndef VMM_GRANT_H
 #define VMM_GRANT_H
 
-#include "mm/page.h"
-#include <asm/spinlock.h>
+#include "vmm/share/tables.h"
 
 struct domain;
+struct page;
 struct p2m_retired;
-struct grant_active;    /* granter's side: how often each entry is pinned */
-struct maptrack;        /* mapper's side: what each handle maps */
-
-/* A shared frame of a table. */
-struct grant_frame {
-	struct page *page;              /* PAGE_HEAP, one reference by the table */
-	u64 gfn;                        /* where it is mapped in the owner's p2m, ~0 if nowhere */
-	struct grant_active *active;    /* one for each of its 512 entries */
-};
-
-struct grant_table {
-	spinlock_t lock;            /* LOCK_GRANT */
-	u32 max_frames;             /* [I] at most 64 by default */
-	u32 max_maptrack_frames;    /* [I] */
-	u32 nr_frames;              /* [LOCK_GRANT] shared frames that exist; at least 1 */
-	struct grant_frame *frames; /* [LOCK_GRANT] max_frames entries */
-	struct maptrack **maptrack; /* [LOCK_GRANT] one page of entries each */
-	u32 nr_maptrack;            /* [LOCK_GRANT] handles that exist */
-	u32 maptrack_free;          /* [LOCK_GRANT] head of the free list of handles, ~0 if empty */
-	u32 maps;                   /* [LOCK_GRANT] handles in use */
-};
 
 /* In frames; -1 (xl's default) means 64 and 1024, and 1024 and 16384 are the most. -ENOMEM. Frame 0 exists at once. */
 int grant_init(struct domain *d, s32 max_frames, s32 max_maptrack);

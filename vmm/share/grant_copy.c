@@ -6,6 +6,7 @@
 #include <xen/grant_table.h>
 #include "lib/string.h"
 #include "vmm/hypercall.h"
+#include "vmm/vcpu.h"
 
 /* One end of a copy while it is held. */
 struct end {
@@ -34,7 +35,7 @@ static int hold_end(struct vcpu *v, const struct gnttab_copy_ptr *ptr, struct en
 {
 	int status;
 
-	end->domain = domain_get_target(v, ptr->domid);
+	end->domain = domain_resolve(v, ptr->domid);
 	if (!end->domain)
 		return GNTST_bad_domain;
 	if (end->granted) {

@@ -6,10 +6,12 @@
  * A handle is busy while a map or unmap is at work on it, and only live ones can be unmapped: so of two CPUs that unmap the
  * same handle one finds it busy, and nobody unmaps what isn't mapped yet.
  */
+#include "vmm/share/grant.h"
 #include "vmm/share/grant_pin.h"
 #include <xen/grant_table.h>
 #include "mm/heap.h"
 #include "vmm/hypercall.h"
+#include "vmm/vcpu.h"
 
 enum { HANDLE_FREE, HANDLE_BUSY, HANDLE_LIVE };
 
@@ -144,7 +146,7 @@ static int map(struct vcpu *v, gnttab_map_grant_ref_t *op, struct p2m_retired *r
 	/* The other kinds are for guests without nested paging. */
 	if ((op->flags & ~GNTMAP_readonly) != GNTMAP_host_map)
 		return GNTST_general_error;
-	held.granter = domain_get_target(v, op->dom);
+	held.granter = domain_resolve(v, op->dom);
 	if (!held.granter)
 		return GNTST_bad_domain;
 	handle = open_handle(&d->grant);

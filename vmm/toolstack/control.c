@@ -2,16 +2,15 @@
 #include "vmm/toolstack/control.h"
 #include <asm/time.h>
 #include "lib/string.h"
+#include "sched/sched.h"
 #include "vmm/domain.h"
 #include "vmm/memory/guest_access.h"
-#include "vmm/hypercall.h"
+#include "vmm/vcpu.h"
 
 _Static_assert(sizeof(struct xen_domctl_getdomaininfo) == 112, "abi.md N");
 _Static_assert(sizeof(struct xenctl_bitmap) == 16, "abi.md N");
 
 #define BITMAP_BYTES_MAX 16u
-
-spinlock_t control_lock = SPINLOCK(LOCK_CONTROL);
 
 static u32 bitmap_bytes(const struct xenctl_bitmap *map)
 {
@@ -33,13 +32,6 @@ int bitmap_to_guest(struct vcpu *v, const struct xenctl_bitmap *map, u64 bits)
 	u64 words[BITMAP_BYTES_MAX / 8] = { bits };
 
 	return copy_to_guest(v, HANDLE(map->bitmap), words, bitmap_bytes(map));
-}
-
-long domain_check_stopped(struct domain *d)
-{
-	if (!__atomic_load_n(&d->pause_count, __ATOMIC_SEQ_CST))
-		return -EINVAL;
-	return domain_is_stopped(d) ? 0 : HC_AGAIN;
 }
 
 /* What the domain's vCPUs do, together: it is blocked if all are, and runs if one does. */

@@ -5,13 +5,16 @@
 #include "lib/base.h"
 #include <xen/sysctl.h>
 #include <asm/cpu.h>
+#include <asm/hvm.h>
 #include <asm/time.h>
 #include "mm/page.h"
-#include "vmm/hypercall/console_io.h"
+#include "sched/sched.h"
+#include "vmm/domain/record.h"
+#include "vmm/domain/guest_log.h"
 #include "vmm/domain.h"
-#include "vmm/toolstack/control.h"
 #include "vmm/memory/guest_access.h"
 #include "vmm/hypercall.h"
+#include "vmm/vcpu.h"
 
 #define KEYS_MAX 16
 #define DONE     (~0u)
@@ -124,7 +127,7 @@ long hc_debug_keys(struct vcpu *v, struct hypercall *hc, void *arg)
 	u32 n = hc->progress >> 24, at = hc->progress & 0xffffff, nr = MIN(op->nr_keys, (u32)KEYS_MAX);
 	char pressed[KEYS_MAX];
 
-	if (!console_io_ready(v))
+	if (!guest_log_ready(v))
 		return HC_AGAIN;
 	if (copy_from_guest(v, pressed, HANDLE(op->keys), nr))
 		return -EFAULT;

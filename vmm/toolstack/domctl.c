@@ -2,10 +2,13 @@
 #include <xen/domctl.h>
 #include <asm/time.h>
 #include "lib/string.h"
+#include "vmm/domain/record.h"
+#include "vmm/life/life.h"
 #include "vmm/toolstack/control.h"
 #include "vmm/domain.h"
 #include "vmm/hypercall.h"
-#include "vmm/toolstack/refuse.h"
+#include "vmm/domain/refuse.h"
+#include "vmm/vcpu.h"
 
 _Static_assert(sizeof(struct xen_domctl_createdomain) == 64, "abi.md N");
 _Static_assert(sizeof(struct xen_domctl_tsc_info) == 24, "abi.md N");

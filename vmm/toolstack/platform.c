@@ -1,8 +1,11 @@
 /* platform_op: what dom0 tells the machine, and asks of it. */
 #include <xen/platform.h>
+#include <asm/cpu.h>
 #include <asm/time.h>
 #include "vmm/domain.h"
+#include "vmm/domain/record.h"
 #include "vmm/hypercall.h"
+#include "vmm/life/life.h"
 
 _Static_assert(sizeof(struct xenpf_pcpuinfo) == 20, "abi.md N");
 

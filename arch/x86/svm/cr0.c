@@ -10,7 +10,7 @@
 #include <asm/insn.h>
 #include "arch/x86/svm/svm.h"
 #include "arch/x86/svm/vmcb.h"
-#include "vmm/domain.h"
+#include "vmm/vcpu.h"
 
 #define CR0_CACHING (CR0_CD | CR0_NW)
 

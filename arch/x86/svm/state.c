@@ -3,7 +3,7 @@
 #include <asm/insn.h>
 #include "arch/x86/svm/svm.h"
 #include "arch/x86/svm/vmcb.h"
-#include "vmm/domain.h"
+#include "vmm/vcpu.h"
 
 /* The VMCB packs the attribute word: its bits 11:8 are the descriptor's 55:52 (APM 15.5.1), which struct hvm_segment keeps in 15:12. */
 static struct hvm_segment unpack(const struct vmcb_seg *s)

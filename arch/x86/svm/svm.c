@@ -2,14 +2,14 @@
 #include <asm/cpu.h>
 #include <asm/hvm.h>
 #include <asm/insn.h>
+#include <asm/page.h>
 #include <asm/speculation.h>
 #include <asm/time.h>
-#include <asm/traps.h>
 #include "arch/x86/svm/svm.h"
 #include "arch/x86/svm/vmcb.h"
-#include "lib/string.h"
-#include "mm/heap.h"
+#include "mm/page.h"
 #include "vmm/domain.h"
+#include "vmm/vcpu.h"
 
 #define MSR_VM_CR       0xc0010114u
 #define MSR_VM_HSAVE_PA 0xc0010117u

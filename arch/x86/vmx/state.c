@@ -5,7 +5,7 @@
 #include <asm/vmx_insn.h>
 #include "arch/x86/vmx/vmcs.h"
 #include "arch/x86/vmx/vmx.h"
-#include "vmm/domain.h"
+#include "vmm/vcpu.h"
 
 static struct vmx_vcpu *vmx_of(const struct vcpu *v) { return v->hvm.vendor; }
 static bool is_loaded(const struct vcpu *v) { return current_vcpu() == v; }

@@ -2,14 +2,15 @@
 #include <asm/cpu.h>
 #include <asm/hvm.h>
 #include <asm/insn.h>
+#include <asm/page.h>
 #include <asm/speculation.h>
 #include <asm/time.h>
 #include <asm/traps.h>
 #include <asm/vmx_insn.h>
 #include "arch/x86/vmx/vmcs.h"
 #include "arch/x86/vmx/vmx.h"
-#include "mm/heap.h"
 #include "vmm/domain.h"
+#include "vmm/vcpu.h"
 
 enum { VECTOR_DB = 1, VECTOR_AC = 17, VECTOR_MC = 18 };
 

@@ -1,12 +1,17 @@
 /* Intel VMX behind the vendor contract: VMCSs, entry, and the translation of exit reasons. SDM volume 3, chapters 24 to 29. */
 #include <asm/cpu.h>
 #include <asm/hvm.h>
+#include <asm/hvm_vcpu.h>
 #include <asm/insn.h>
+#include <asm/page.h>
 #include <asm/speculation.h>
 #include <asm/vmx_insn.h>
 #include "arch/x86/vmx/vmcs.h"
 #include "arch/x86/vmx/vmx.h"
+#include "mm/page.h"
+#include "mm/pt.h"
 #include "vmm/domain.h"
+#include "vmm/vcpu.h"
 
 enum { VECTOR_DB = 1, VECTOR_NMI = 2, VECTOR_GP = 13 };
 

@@ -41,6 +41,9 @@ struct percpu {
 extern struct percpu percpu[NR_CPUS];
 extern unsigned nr_cpus;        /* [I] after bring-up: CPUs online, numbered 0..nr_cpus-1 */
 
+/* All CPUs that run. */
+static inline cpumask_t cpus_online(void) { return nr_cpus >= NR_CPUS ? ~0ull : BIT(nr_cpus) - 1; }
+
 static inline struct percpu *this_cpu(void)
 {
 	struct percpu *p;
@@ -56,18 +59,6 @@ static inline void cpu_tries(const char *what) { *(const char *volatile *)&this_
 static inline void cpu_relax(void) { __asm__ volatile("pause" ::: "memory"); }
 static inline void barrier(void) { __asm__ volatile("" ::: "memory"); }
 static inline void smp_mb(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
-
-/*
- * A guest-controlled index after its bounds check: 0 if speculation ran past the check (index >= size).
- * The empty asm keeps the compiler from using the check's outcome to drop the mask.
- */
-static inline u64 array_index_nospec(u64 index, u64 size)
-{
-	u64 mask;
-
-	__asm__ volatile("cmp %2, %1; sbb %0, %0" : "=r"(mask) : "r"(index), "r"(size) : "cc");
-	return index & mask;
-}
 
 /* Makes pCPU `cpu` leave guest mode (or idle) soon and look at need_resched; harmless if it is elsewhere. */
 void cpu_kick(unsigned cpu);

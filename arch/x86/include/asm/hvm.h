@@ -7,7 +7,6 @@
 
 #include "lib/base.h"
 #include <asm/hvm_vcpu.h>
-#include <asm/insn.h>
 
 struct vcpu;
 struct domain;

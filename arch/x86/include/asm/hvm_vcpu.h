@@ -11,6 +11,14 @@ struct cpu_regs {
 	u64 rflags;
 };
 
+/* Bits of rflags. */
+#define RFLAGS_TF    BIT(8)
+#define RFLAGS_IF    BIT(9)
+#define RFLAGS_RF    BIT(16)
+#define RFLAGS_VM    BIT(17)
+#define RFLAGS_ONE   BIT(1)             /* always 1 */
+#define RFLAGS_KNOWN ((u64)0x3f7fd7)    /* the others are always 0 */
+
 struct hvm_vcpu {
 	struct cpu_regs regs;
 	void *control;              /* [I] VMCB or VMCS, a page, */

@@ -144,13 +144,6 @@ static inline void xsetbv(u64 v)
 #define CR4_OSXSAVE    BIT(18)
 #define CR4_PKE        BIT(22)
 
-#define RFLAGS_TF    BIT(8)
-#define RFLAGS_IF    BIT(9)
-#define RFLAGS_RF    BIT(16)
-#define RFLAGS_VM    BIT(17)
-#define RFLAGS_ONE   BIT(1)             /* always 1 */
-#define RFLAGS_KNOWN ((u64)0x3f7fd7)    /* the others are always 0 */
-
 #define DR6_BS BIT(14)
 #define DR7_GD BIT(13)
 

@@ -1,46 +1,14 @@
-/* Port I/O: what dom0 may touch, and what happens with accesses that nobody answers. */
+/* Port accesses that nobody answers: what reads see, and the lines that a guest writes to port 0xE9. */
 #include <xen/hvm/ioreq.h>
+#include <asm/hvm.h>
+#include <asm/hvm_vcpu.h>
 #include "lib/string.h"
-#include "vmm/hypercall/console_io.h"
-#include "vmm/domain.h"
-#include "vmm/exits.h"
+#include "vmm/domain/guest_log.h"
 #include "vmm/memory/guest_access.h"
-#include "vmm/dom0/io_policy.h"
+#include "vmm/device/io_port.h"
+#include "vmm/vcpu.h"
 
-#define PORT_DEBUG 0xe9
 #define STRING_CHUNK 256u       /* bytes of a string instruction done in one exit */
-
-/* abi.md H.1: no 8259 and no 8254, so that Linux looks for neither; the rest of the machine is dom0's. */
-static const struct { u16 first, last; } closed[] = { { 0x20, 0x21 }, { 0x40, 0x43 }, { 0xa0, 0xa1 }, { PORT_DEBUG, PORT_DEBUG } };
-static u16 uart;
-static struct { paddr_t start, end; } reserved[16];     /* [I] registers of ring 0's own, */
-static unsigned nr_reserved;                            /* [I] so many */
-
-void io_policy_hide_uart(u16 base) { uart = base; }
-
-bool io_policy_dom0_open(u16 port)
-{
-	for (unsigned i = 0; i < ARRAY_SIZE(closed); i++)
-		if (port >= closed[i].first && port <= closed[i].last)
-			return false;
-	return !uart || port < uart || port > uart + 7;
-}
-
-void io_policy_reserve(paddr_t start, u64 size)
-{
-	if (nr_reserved == ARRAY_SIZE(reserved))
-		panic("there are more devices than the hypervisor can keep for itself");
-	reserved[nr_reserved].start = start & PAGE_MASK;
-	reserved[nr_reserved++].end = ROUND_UP(start + size, PAGE_SIZE);
-}
-
-bool io_policy_dom0_device(paddr_t pa)
-{
-	for (unsigned i = 0; i < nr_reserved; i++)
-		if (pa >= reserved[i].start && pa < reserved[i].end)
-			return false;
-	return true;
-}
 
 /*
  * OUTS and INS move n elements from or to ES/DS:[e]SI/DI. 64-bit code has flat segments; in other modes the base is taken as 0, which
@@ -55,7 +23,7 @@ static __noinline void string_io(struct vcpu *v, const struct vm_exit *x)
 	bool down = r->rflags & BIT(10), log = !x->io.in && x->io.port == PORT_DEBUG && x->io.size == 1;
 	char buf[STRING_CHUNK];
 
-	if (log && !console_io_ready(v))
+	if (log && !guest_log_ready(v))
 		return;
 	if (down || r->rflags & RFLAGS_TF)
 		n = MIN(n, 1);
@@ -68,7 +36,7 @@ static __noinline void string_io(struct vcpu *v, const struct vm_exit *x)
 	} else if (log) {
 		if (!copy_from_guest(v, buf, *index, n))
 			for (u64 i = 0; i < n; i++)
-				domain_log_char(v->domain, buf[i]);
+				guest_log_char(v->domain, buf[i]);
 	} else {
 		n = want;
 	}
@@ -76,7 +44,7 @@ static __noinline void string_io(struct vcpu *v, const struct vm_exit *x)
 	if (x->io.rep)
 		r->rcx -= n;
 	/* Single-stepping stops after each element. */
-	exit_complete(v, n == want ? x->len : 0);
+	hvm_complete(v, &v->hvm.regs, n == want ? x->len : 0);
 }
 
 enum { PIT_FIRST = 0x40, PIT_LAST = 0x42, GPE_FIRST = ACPI_GPE0_BLK_ADDRESS_V1, GPE_LAST = GPE_FIRST + ACPI_GPE0_BLK_LEN_V1 - 1 };
@@ -112,9 +80,9 @@ void io_exit(struct vcpu *v, const struct vm_exit *x)
 		else
 			r->rax = value;
 	} else if (x->io.port == PORT_DEBUG) {
-		if (!console_io_ready(v))
+		if (!guest_log_ready(v))
 			return;
-		domain_log_char(v->domain, (char)r->rax);
+		guest_log_char(v->domain, (char)r->rax);
 	}
-	exit_complete(v, x->len);
+	hvm_complete(v, &v->hvm.regs, x->len);
 }

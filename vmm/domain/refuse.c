@@ -1,13 +1,13 @@
 /*
  * xl passes most refusals on as a bare error number. So each one that an operator can meet is a row of
- * vmm/toolstack/refusals.def: when it applies, its error, and the line in the log.
+ * vmm/domain/refusals.def: when it applies, its error, and the line in the log.
  */
-#include "vmm/toolstack/refuse.h"
+#include "vmm/domain/refuse.h"
 #include <xen/domctl.h>
 #include <xen/sysctl.h>
 #include <xen/physdev.h>
 #include "lib/printf.h"
-#include "vmm/hypercall/console_io.h"
+#include "vmm/domain/guest_log.h"
 #include "vmm/domain.h"
 
 /* What createdomain may have in its flags. */
@@ -33,7 +33,7 @@ static const struct refusal {
 	{ .nr = __HYPERVISOR_sysctl, .cmd = XEN_SYSCTL_##op, .error = (err), .text = (why) },
 #define PHYSDEV(op, err, why) \
 	{ .nr = __HYPERVISOR_physdev_op, .cmd = PHYSDEVOP_##op, .error = (err), .text = (why) },
-#include "vmm/toolstack/refusals.def"
+#include "vmm/domain/refusals.def"
 };
 
 static bool applies(const struct refusal *r, const void *op)
@@ -54,7 +54,7 @@ long refuse_say(long error, const char *fmt, ...)
 	va_end(ap);
 	/* On the service domain's own account: its programs asked. */
 	spin_lock(&dom0->lock);
-	ok = domain_may_log(dom0);
+	ok = guest_log_allows(dom0);
 	spin_unlock(&dom0->lock);
 	if (ok)
 		printk(LOG_WARN "refused: %s\n", text);

@@ -1,0 +1,35 @@
+/* What of the machine the service domain reaches directly: ports without an exit, and registers as device memory. */
+#include "vmm/device/io_port.h"
+#include "vmm/dom0/ports.h"
+
+/* abi.md H.1: no 8259 and no 8254, so that Linux looks for neither; the rest of the machine is dom0's. */
+static const struct { u16 first, last; } closed[] = { { 0x20, 0x21 }, { 0x40, 0x43 }, { 0xa0, 0xa1 }, { PORT_DEBUG, PORT_DEBUG } };
+static u16 uart;
+static struct { paddr_t start, end; } reserved[16];     /* [I] registers of ring 0's own, */
+static unsigned nr_reserved;                            /* [I] so many */
+
+void dom0_hide_uart(u16 base) { uart = base; }
+
+bool dom0_port_open(u16 port)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(closed); i++)
+		if (port >= closed[i].first && port <= closed[i].last)
+			return false;
+	return !uart || port < uart || port > uart + 7;
+}
+
+void dom0_reserve(paddr_t start, u64 size)
+{
+	if (nr_reserved == ARRAY_SIZE(reserved))
+		panic("there are more devices than the hypervisor can keep for itself");
+	reserved[nr_reserved].start = start & PAGE_MASK;
+	reserved[nr_reserved++].end = ROUND_UP(start + size, PAGE_SIZE);
+}
+
+bool dom0_device_at(paddr_t pa)
+{
+	for (unsigned i = 0; i < nr_reserved; i++)
+		if (pa >= reserved[i].start && pa < reserved[i].end)
+			return false;
+	return true;
+}

@@ -1,0 +1,22 @@
+/* What the two ways into the table share: 64-bit code, and 32-bit code for the few calls that boot loaders and firmware make. */
+#ifndef VMM_HYPERCALL_DISPATCH_H
+#define VMM_HYPERCALL_DISPATCH_H
+
+#include <asm/hvm.h>
+#include "vmm/domain/record.h"
+#include "vmm/hypercall.h"
+#include "vmm/vcpu.h"
+
+/* As hypercall_dispatch, for a vCPU outside long mode. */
+void hypercall_dispatch_compat(struct vcpu *v, struct vm_exit *x);
+/* For the record and the counters: which hypercall the exit was, and its result. */
+static inline void hypercall_note(struct vcpu *v, struct vm_exit *x, const struct hypercall *hc, long result)
+{
+	x->call.row = (u16)hc->row;
+	if (unlikely(!hc->row))
+		x->call.op = hc->op;
+	x->call.result = (u64)result;
+	v->counters->calls[hc->row]++;
+}
+
+#endif
