@@ -56,7 +56,7 @@ include tests/storm/storm.mk
 -include efi/efi.mk
 -include tests/guest/guest.mk
 
-.PHONY: help efi demo check bench iso install uninstall size docs setup system clean FORCE
+.PHONY: help efi demo check mutate bench iso install uninstall size docs setup system clean FORCE
 help:           ## this list
 	@echo "Targets:"
 	@sed -n 's/^\([a-z-]*\):.*[^#]## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
@@ -72,6 +72,9 @@ demo: system    ## boot the whole system in an emulator, with a Debian guest, an
 
 check:          ## run every test; the last line counts them
 	@tools/check
+
+mutate:         ## break FILES="FILE[:LINE] ..." one token or statement at a time, and see which unit tests notice (SEED=N, N=places)
+	@tools/mutate $(if $(SEED),--seed $(SEED)) $(if $(N),--sites $(N)) $(or $(FILES),$(error FILES= names the sources, for example FILES=vmm/exits.c))
 
 bench:          ## what operations, guests and the whole system cost, compared with Debian's Xen in the same emulator (PART=micro: 5 minutes)
 	@$(MAKE) --no-print-directory system
@@ -105,4 +108,4 @@ setup:          ## install the packages that building and testing need
 	@tools/setup
 
 clean:          ## remove all that was built, except the service domain's image, the guests' disk and downloads
-	@rm -rf $(OBJ) $(IMAGE) $(BUILD)/bothy.debug $(BUILD)/bothy.efi $(BUILD)/efi $(BUILD)/bothy.iso $(BUILD)/clang $(BUILD)/check $(BUILD)/tests $(BUILD)/run
+	@rm -rf $(OBJ) $(IMAGE) $(BUILD)/bothy.debug $(BUILD)/bothy.efi $(BUILD)/efi $(BUILD)/bothy.iso $(BUILD)/clang $(BUILD)/check $(BUILD)/tests $(BUILD)/mutate $(BUILD)/run
