@@ -2,8 +2,6 @@
 #ifndef BOOT_MULTIBOOT2_H
 #define BOOT_MULTIBOOT2_H
 
-#include "lib/base.h"
-
 #define BOOT_MAX_MODULES 8
 #define BOOT_MAX_MEMMAP  128
 

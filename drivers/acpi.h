@@ -5,7 +5,6 @@
 #ifndef DRIVERS_ACPI_H
 #define DRIVERS_ACPI_H
 
-#include "lib/base.h"
 #include "drivers/acpi_tables.h"
 
 /* Makes [pa, pa + len) readable, for good: a pointer to it, or NULL if that can't be. */

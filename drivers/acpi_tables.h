@@ -2,8 +2,6 @@
 #ifndef DRIVERS_ACPI_TABLES_H
 #define DRIVERS_ACPI_TABLES_H
 
-#include "lib/base.h"
-
 /* 5.2.5.3 */
 struct acpi_rsdp {
 	char signature[8];      /* "RSD PTR " */

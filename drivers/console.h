@@ -5,8 +5,6 @@
 #ifndef DRIVERS_CONSOLE_H
 #define DRIVERS_CONSOLE_H
 
-#include "lib/base.h"
-
 /* Opens the UART at this I/O address: false if there is none. The log works in any case, also before this is called. */
 bool console_init(u16 port, u32 baud);
 /* Lines above this level (0 errors .. 3 debug, default 2) are dropped. */

@@ -2,8 +2,6 @@
 #ifndef DRIVERS_POWER_H
 #define DRIVERS_POWER_H
 
-#include "lib/base.h"
-
 struct acpi_info;
 
 /* Remembers the ports. Before this, restarting uses the chipset's reset alone. */

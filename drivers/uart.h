@@ -2,8 +2,6 @@
 #ifndef DRIVERS_UART_H
 #define DRIVERS_UART_H
 
-#include "lib/base.h"
-
 #define UART_COM1 0x3f8
 #define UART_COM2 0x2f8
 

@@ -1,4 +1,4 @@
-/* The words every file uses: fixed-width integers, typed frame numbers, bounds and the two kinds of wrong. */
+/* The words of every file, which the compiler line includes: fixed-width integers, typed frame numbers, bounds and the two kinds of wrong. */
 #ifndef LIB_BASE_H
 #define LIB_BASE_H
 

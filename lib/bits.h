@@ -2,8 +2,6 @@
 #ifndef LIB_BITS_H
 #define LIB_BITS_H
 
-#include "lib/base.h"
-
 /* Index of the lowest bit that is set; x must not be 0. */
 static inline unsigned lowest_bit(u64 x) { return (unsigned)__builtin_ctzll(x); }
 

@@ -2,8 +2,6 @@
 #ifndef LIB_CMDLINE_H
 #define LIB_CMDLINE_H
 
-#include "lib/base.h"
-
 enum console_port { CONSOLE_COM1, CONSOLE_COM2, CONSOLE_NONE };
 
 struct cmdline {

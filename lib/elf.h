@@ -5,8 +5,6 @@
 #ifndef LIB_ELF_H
 #define LIB_ELF_H
 
-#include "lib/base.h"
-
 /* Types of Xen notes (xen/elfnote.h has them all). */
 #define ELF_NOTE_XEN_PHYS32_ENTRY 18
 

@@ -3,7 +3,6 @@
 #define LIB_PRINTF_H
 
 #include <stdarg.h>
-#include "lib/base.h"
 
 /*
  * As in the C standard, for d u x s c %, lengths l ll z, flags - 0 #, a width, and for s a precision, which

@@ -2,8 +2,6 @@
 #ifndef LIB_STRING_H
 #define LIB_STRING_H
 
-#include "lib/base.h"
-
 /* As in the C standard. */
 void *memcpy(void *dst, const void *src, size_t n);
 void *memmove(void *dst, const void *src, size_t n);

@@ -2,8 +2,6 @@
 #ifndef MM_HEAP_H
 #define MM_HEAP_H
 
-#include "lib/base.h"
-
 void *kzalloc(size_t size);             /* zeroed, 16-byte aligned (page-aligned from 4096 up), NULL if there is no memory */
 void kfree(void *p);                    /* NULL is fine; size is remembered */
 

@@ -2,8 +2,6 @@
 #ifndef MM_MEMORY_MAP_H
 #define MM_MEMORY_MAP_H
 
-#include "lib/base.h"
-
 #define MEMORY_MAP_MAX 128
 
 enum { MEMORY_RAM = 1, MEMORY_RESERVED = 2, MEMORY_ACPI = 3, MEMORY_NVS = 4, MEMORY_UNUSABLE = 5 };

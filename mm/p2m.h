@@ -9,7 +9,6 @@
 #ifndef MM_P2M_H
 #define MM_P2M_H
 
-#include "lib/base.h"
 #include <asm/spinlock.h>
 
 struct page;

@@ -2,7 +2,6 @@
 #ifndef VMM_DOMAIN_H
 #define VMM_DOMAIN_H
 
-#include "lib/base.h"
 #include <xen/xen.h>
 #include <xen/hvm/params.h>
 #include <asm/spinlock.h>

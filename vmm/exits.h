@@ -2,8 +2,6 @@
 #ifndef VMM_EXITS_H
 #define VMM_EXITS_H
 
-#include "lib/base.h"
-
 struct vcpu;
 struct vm_exit;
 

@@ -5,8 +5,6 @@
 #ifndef VMM_HYPERCALL_H
 #define VMM_HYPERCALL_H
 
-#include "lib/base.h"
-
 struct vcpu;
 struct domain;
 

@@ -2,7 +2,6 @@
 #ifndef VMM_VCPU_H
 #define VMM_VCPU_H
 
-#include "lib/base.h"
 #include <xen/xen.h>
 #include <xen/vcpu.h>
 #include <asm/hvm_vcpu.h>

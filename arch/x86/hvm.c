@@ -1,5 +1,4 @@
 /* What both vendors share: choosing one, FPU state, the states a vCPU can be put into, and remote TLB flushes. */
-#include "lib/base.h"
 #include <xen/xen.h>
 #include <xen/hvm/save.h>
 #include <asm/cpu.h>

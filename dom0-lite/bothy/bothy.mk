@@ -3,7 +3,7 @@
 CLI         := build/dom0/bothy
 CLI_SOURCES := $(wildcard dom0-lite/bothy/*.c)
 CLI_CFLAGS  := -std=gnu11 -O2 -g -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes -Wshadow -Wvla -Wno-unused-parameter \
-	-ffile-prefix-map=$(CURDIR)=. -D__XEN_TOOLS__ -I. -Iarch/x86/include -idirafter /usr/include
+	-ffile-prefix-map=$(CURDIR)=. -D__XEN_TOOLS__ -I. -Iarch/x86/include -idirafter /usr/include -include lib/base.h
 CLI_LIBS    := -lxenforeignmemory -lxencall -lxenstore -lncursesw -ltinfo
 
 # For tools/run.

@@ -5,8 +5,6 @@
 #ifndef VMM_CPU_POLICY_H
 #define VMM_CPU_POLICY_H
 
-#include "lib/base.h"
-
 struct vcpu;
 struct cpuid_regs { u32 a, b, c, d; };
 

@@ -2,8 +2,6 @@
 #ifndef VMM_MSR_H
 #define VMM_MSR_H
 
-#include "lib/base.h"
-
 struct vcpu;
 struct domain;
 

@@ -5,8 +5,6 @@
 #ifndef VMM_VLAPIC_H
 #define VMM_VLAPIC_H
 
-#include "lib/base.h"
-
 struct vcpu;
 
 enum { MSR_X2APIC_FIRST = 0x800, MSR_X2APIC_TPR = 0x808, MSR_X2APIC_LAST = 0x8ff };

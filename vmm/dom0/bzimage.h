@@ -2,8 +2,6 @@
 #ifndef VMM_BZIMAGE_H
 #define VMM_BZIMAGE_H
 
-#include "lib/base.h"
-
 /* Where the compressed kernel is put. The unpacked one may start within it: the first it does is to move itself out of the way. */
 #define BZIMAGE_LOAD 0x100000u
 

@@ -5,8 +5,6 @@
 #ifndef VMM_DOM0_PORTS_H
 #define VMM_DOM0_PORTS_H
 
-#include "lib/base.h"
-
 /* The ports of the hypervisor's own UART are taken away; 0 if it has none. Before the first domain. */
 void dom0_hide_uart(u16 base);
 bool dom0_port_open(u16 port);

@@ -2,8 +2,6 @@
 #ifndef VMM_DOM0_WATCH_H
 #define VMM_DOM0_WATCH_H
 
-#include "lib/base.h"
-
 struct p2m;
 struct vcpu;
 

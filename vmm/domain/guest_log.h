@@ -2,8 +2,6 @@
 #ifndef VMM_DOMAIN_GUEST_LOG_H
 #define VMM_DOMAIN_GUEST_LOG_H
 
-#include "lib/base.h"
-
 struct domain;
 struct vcpu;
 

@@ -2,8 +2,6 @@
 #ifndef VMM_REFUSE_H
 #define VMM_REFUSE_H
 
-#include "lib/base.h"
-
 /*
  * Looks `op` up in the table of refusals: a domctl or sysctl (`nr`) as the caller gave it, or the u32 of another
  * hypercall's sub-operation. If a row applies, says in the log why, and returns the row's error; else 0. Locks: none

@@ -6,8 +6,6 @@
 #ifndef VMM_GUEST_ACCESS_H
 #define VMM_GUEST_ACCESS_H
 
-#include "lib/base.h"
-
 /* The guest-virtual address in a handle; the C pointer in it is never followed. */
 #define HANDLE(h) ((u64)(uintptr_t)(h).p)
 

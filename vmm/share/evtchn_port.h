@@ -8,7 +8,6 @@
 #ifndef VMM_EVTCHN_PORT_H
 #define VMM_EVTCHN_PORT_H
 
-#include "lib/base.h"
 #include <xen/xen.h>
 #include "vmm/domain.h"
 #include "vmm/vcpu.h"

@@ -2,7 +2,6 @@
 #ifndef VMM_CONTROL_H
 #define VMM_CONTROL_H
 
-#include "lib/base.h"
 #include <xen/xen.h>
 #include <xen/domctl.h>
 

@@ -2,8 +2,6 @@
 #ifndef SVM_VMCB_H
 #define SVM_VMCB_H
 
-#include "lib/base.h"
-
 struct vmcb_seg { u16 sel, attr; u32 limit; u64 base; };
 
 struct vmcb {

@@ -3,7 +3,6 @@
 #define VMX_VMX_H
 
 #include <asm/hvm.h>
-#include "lib/base.h"
 
 struct vcpu;
 struct domain;

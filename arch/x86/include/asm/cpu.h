@@ -2,8 +2,6 @@
 #ifndef ASM_CPU_H
 #define ASM_CPU_H
 
-#include "lib/base.h"
-
 #define NR_CPUS 64
 
 typedef u64 cpumask_t;  /* bit n is pCPU n */

@@ -2,8 +2,6 @@
 #ifndef ASM_ENTRY_CHECK_H
 #define ASM_ENTRY_CHECK_H
 
-#include "lib/base.h"
-
 struct check { void (*broken)(const char *rule); unsigned count; };
 
 static inline void rule(struct check *c, bool holds, const char *text)

@@ -5,7 +5,6 @@
 #ifndef ASM_HVM_H
 #define ASM_HVM_H
 
-#include "lib/base.h"
 #include <asm/hvm_vcpu.h>
 
 struct vcpu;

@@ -2,7 +2,6 @@
 #ifndef ASM_HVM_FLUSH_H
 #define ASM_HVM_FLUSH_H
 
-#include "lib/base.h"
 #include <asm/cpu.h>
 
 struct p2m;

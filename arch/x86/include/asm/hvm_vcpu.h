@@ -2,8 +2,6 @@
 #ifndef ASM_HVM_VCPU_H
 #define ASM_HVM_VCPU_H
 
-#include "lib/base.h"
-
 /* In the order of the x86 register numbers, so that exit information can index them. */
 struct cpu_regs {
 	u64 rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15;

@@ -2,8 +2,6 @@
 #ifndef ASM_INSN_H
 #define ASM_INSN_H
 
-#include "lib/base.h"
-
 static inline void cpuid_count(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d)
 {
 	__asm__ volatile("cpuid" : "=a"(*a), "=b"(*b), "=c"(*c), "=d"(*d) : "a"(leaf), "c"(sub));

@@ -2,8 +2,6 @@
 #ifndef ASM_LAPIC_H
 #define ASM_LAPIC_H
 
-#include "lib/base.h"
-
 /* Boot CPU: finds the mode and maps the registers. Returns their page, which is in use in xAPIC mode alone. The other CPUs only enable theirs. */
 paddr_t lapic_init(void);
 void lapic_enable(void);

@@ -2,8 +2,6 @@
 #ifndef ASM_MCHECK_H
 #define ASM_MCHECK_H
 
-#include "lib/base.h"
-
 enum mcheck {
 	MCHECK_NONE,            /* there was none */
 	MCHECK_ELSEWHERE,       /* another CPU's: whatever ran here can go on */

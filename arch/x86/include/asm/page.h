@@ -2,8 +2,6 @@
 #ifndef ASM_PAGE_H
 #define ASM_PAGE_H
 
-#include "lib/base.h"
-
 #define DIRECTMAP_BASE  0xffff800000000000ull
 #define FRAME_TABLE_BASE 0xffffc00000000000ull /* struct page of each frame */
 #define IMAGE_BASE      0xffffffff80000000ull  /* link address of the image */

@@ -2,7 +2,6 @@
 #ifndef ASM_PAGING_H
 #define ASM_PAGING_H
 
-#include "lib/base.h"
 #include <asm/page.h>
 
 extern paddr_t image_phys;      /* [I] where GRUB put the image */

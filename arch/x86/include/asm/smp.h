@@ -2,8 +2,6 @@
 #ifndef ASM_SMP_H
 #define ASM_SMP_H
 
-#include "lib/base.h"
-
 /* The boot CPU becomes pCPU 0. */
 void smp_init_boot_cpu(u32 apic_id);
 /*

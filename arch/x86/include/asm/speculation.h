@@ -2,7 +2,6 @@
 #ifndef ASM_SPECULATION_H
 #define ASM_SPECULATION_H
 
-#include "lib/base.h"
 #include <asm/speculation_bits.h>
 
 #define MSR_SPEC_CTRL 0x48u

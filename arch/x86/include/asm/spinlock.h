@@ -6,8 +6,6 @@
 #ifndef ASM_SPINLOCK_H
 #define ASM_SPINLOCK_H
 
-#include "lib/base.h"
-
 enum lock_level {
 	LOCK_CONTROL = 1,   /* one domctl or sysctl that changes the set of domains at a time */
 	LOCK_DOMAINS,       /* the table of domains */

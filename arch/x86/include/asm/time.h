@@ -2,8 +2,6 @@
 #ifndef ASM_TIME_H
 #define ASM_TIME_H
 
-#include "lib/base.h"
-
 /* ns = ((tsc - tsc_base) shifted by `shift`) * mul >> 32: the triple that pvclock pages carry too. */
 struct time_scale {
 	u64 tsc_base;   /* [I] TSC at system time 0 */

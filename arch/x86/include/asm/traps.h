@@ -2,8 +2,6 @@
 #ifndef ASM_TRAPS_H
 #define ASM_TRAPS_H
 
-#include "lib/base.h"
-
 struct trap_frame {
 	u64 r15, r14, r13, r12, r11, r10, r9, r8, rdi, rsi, rbp, rbx, rdx, rcx, rax;
 	u64 vector, error;

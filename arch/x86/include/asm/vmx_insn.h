@@ -2,8 +2,6 @@
 #ifndef ASM_VMX_INSN_H
 #define ASM_VMX_INSN_H
 
-#include "lib/base.h"
-
 /* True if it succeeded. VMfailInvalid sets CF, VMfailValid ZF: both are "not above". */
 #define VMX_INSN(insn) \
 	static inline bool insn(u64 pa) \
