@@ -9,28 +9,34 @@ struct item {
 	struct list link;
 };
 
+/* From the front to the back along `next`, and the same way home along `prev`. */
+static void assert_values(struct list *head, const int *value, int n)
+{
+	struct list *l = head->next;
+
+	for (int i = 0; i < n; i++, l = l->next)
+		assert_int_equal(container_of(l, struct item, link)->value, value[i]);
+	assert_ptr_equal(l, head);
+	for (int i = n; i-- > 0; ) {
+		l = l->prev;
+		assert_int_equal(container_of(l, struct item, link)->value, value[i]);
+	}
+	assert_ptr_equal(l->prev, head);
+}
+
 static void list_keeps_order_and_survives_removal(void **state)
 {
-	struct list head = LIST_INIT(head);
-	struct item item[4] = { { .value = 0 }, { .value = 1 }, { .value = 2 }, { .value = 3 } }, *i;
-	int expected = 0;
+	struct item item[4] = { { .value = 0 }, { .value = 1 }, { .value = 2 }, { .value = 3 } };
+	struct list head;
 
+	list_init(&head);
 	assert_null(list_first(&head, struct item, link));
-	list_add_tail(&head, &item[1].link);
-	list_add(&head, &item[0].link);
-	list_add_tail(&head, &item[3].link);
-	list_add_tail(&item[3].link, &item[2].link);
-	list_for_each(i, &head, link)
-		assert_int_equal(i->value, expected++);
-	assert_int_equal(expected, 4);
+	for (int i = 4; i-- > 0; )
+		list_add(&head, &item[i].link);
+	assert_values(&head, (const int[]){ 0, 1, 2, 3 }, 4);
 	list_remove(&item[1].link);
 	list_remove(&item[3].link);
-	expected = 0;
-	list_for_each(i, &head, link) {
-		assert_int_equal(i->value, expected);
-		expected += 2;
-	}
-	assert_int_equal(expected, 4);
+	assert_values(&head, (const int[]){ 0, 2 }, 2);
 	assert_true(list_empty(&item[1].link));
 	list_remove(&item[1].link);
 	assert_ptr_equal(list_first(&head, struct item, link), &item[0]);
