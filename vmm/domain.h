@@ -52,7 +52,7 @@ struct domain {
 	struct domain *next;            /* [LOCK_DOMAINS] destroyed or dead: see vmm/domain/domain.c */
 	u32 pollers;                    /* [a] vCPUs in SCHEDOP_poll */
 	struct { char line[120]; u32 len; u64 window, count; } log;     /* [LOCK_DOMAIN] see vmm/domain/guest_log.c */
-	struct { u64 def_type, variable[16], fixed[11]; } mtrr; /* [a] shadow of the MTRR MSRs: see vmm/cpu/msr.c */
+	struct mtrrs { u64 def_type, variable[16], fixed[11]; } mtrr;   /* [a] as the guest set them: see vmm/cpu/mtrr.c */
 };
 
 extern struct domain *dom0;

@@ -69,7 +69,7 @@ static void check_host(struct check *c)
 	for (unsigned i = 0; i < ARRAY_SIZE(selectors); i++)
 		rule(c, clear(vmread(selectors[i]), 7), "host: a selector has a table or privilege bit");
 	rule(c, vmread(HOST_CS) && vmread(HOST_TR), "host: CS or TR is null");
-	rule(c, hvm_valid_types(vmread(HOST_PAT), 8, 7), "host PAT");
+	rule(c, hvm_valid_pat(vmread(HOST_PAT)), "host PAT");
 	rule(c, (vmread(HOST_EFER) & (EFER_LME | EFER_LMA)) == (EFER_LME | EFER_LMA), "host EFER is not in long mode");
 }
 

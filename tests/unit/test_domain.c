@@ -43,7 +43,7 @@ bool grant_release_maps(struct domain *d, unsigned budget) { return true; }
 void evtchn_init(struct domain *d, u32 max_port) { pieces++; }
 bool evtchn_destroy(struct domain *d) { pieces--; return true; }
 void evtchn_raise_global_virq(struct domain *d, unsigned virq) { assert_int_equal(virq, VIRQ_DOM_EXC); virqs++; }
-void msr_init_domain(struct domain *d) { }
+void mtrr_init_domain(struct domain *d) { }
 void sched_group_init(struct sched_group *g) { }
 void sched_entity_destroy(struct sched_entity *e) { }
 bool vcpu_is_off(struct vcpu *v) { return !running; }

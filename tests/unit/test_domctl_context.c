@@ -1,7 +1,8 @@
-/* units: vmm/life/domctl_context.c vmm/toolstack/policy_ops.c vmm/toolstack/control.c vmm/life/control_lock.c vmm/cpu/cpu_policy.c vmm/cpu/cpu_policy_serial.c tests/unit/fake_domain.c tests/unit/fake_control.c */
+/* units: vmm/life/domctl_context.c vmm/cpu/msr.c vmm/cpu/mtrr.c vmm/toolstack/policy_ops.c vmm/toolstack/control.c vmm/life/control_lock.c vmm/cpu/cpu_policy.c vmm/cpu/cpu_policy_serial.c tests/unit/fake_domain.c tests/unit/fake_control.c */
 /* domctl: machine state and CPU policy of a domain being built, as xl sets them (abi.md I.5, I.9), and as nobody should. */
 #include "tests/unit/fake_control.h"
 #include "vmm/cpu/cpu_policy.h"
+#include "vmm/cpu/msr.h"
 #include "vmm/vcpu.h"
 #include <stdlib.h>
 #include <xen/domctl.h>
@@ -63,7 +64,7 @@ static void record(u16 type, u16 instance, u32 length, const void *data)
 
 static const struct hvm_save_header header = { .magic = HVM_FILE_MAGIC, .version = 1 };
 static struct hvm_hw_cpu cpu = { .rip = 0x1000850, .cr0 = 0x11 };
-static struct hvm_hw_mtrr mtrr = { .msr_pat_cr = 0x0007040600070406, .msr_mtrr_def_type = 0x806, .msr_mtrr_fixed[10] = 7 };
+static struct hvm_hw_mtrr mtrr = { .msr_pat_cr = 0x0007040600070406, .msr_mtrr_def_type = 0x806, .msr_mtrr_fixed[10] = 5 };
 
 static long set_context(void)
 {
@@ -100,7 +101,7 @@ static void context_as_xl_uses_it(void **state)
 		assert_int_equal(set_context(), 0);
 	}
 	assert_int_equal(d->mtrr.def_type, 0x806);
-	assert_int_equal(d->mtrr.fixed[10], 7);
+	assert_int_equal(d->mtrr.fixed[10], 5);
 	at = 0;
 	record(1, 0, 24, &header);
 	record(2, 0, 1032, &cpu);
@@ -255,6 +256,58 @@ static void a_state_that_cannot_be_entered_stays_down(void **state)
 	assert_int_equal(d->vcpu[0]->pause_flags, VCPU_DOWN);
 }
 
+void hvm_set_tsc_aux(struct vcpu *w, u64 val) { }
+bool rdmsr_safe(u32 msr, u64 *val) { return false; }
+int vlapic_read(struct vcpu *w, u32 msr, u64 *val) { return -EINVAL; }
+int vlapic_write(struct vcpu *w, u32 msr, u64 val) { return -EINVAL; }
+
+/* Eight types, some of which don't exist, or one and a few bits, any of which may be reserved. */
+static u64 random_types(void)
+{
+	u64 val = fake_random() % 8, width = fake_random() % 2 ? 12 : 64;
+
+	if (fake_random() % 2)
+		return val | BIT(fake_random() % width) | BIT(fake_random() % width);
+	for (unsigned i = 0; i < 7; i++)
+		val = val << 8 | (fake_random() % 16 ? 6 : fake_random() % 9);
+	return val;
+}
+
+/* What a guest may write to each register, and only that, may the toolstack load: the same for the default, variable and fixed ones, and PAT. */
+static void types_are_judged_alike(void **state)
+{
+	struct hvm_hw_mtrr m;
+	const struct { u32 msr, nr; u64 *value; } regs[] = {
+		{ 0x200, 16, (u64 *)m.msr_mtrr_var }, { 0x250, 1, &m.msr_mtrr_fixed[0] }, { 0x258, 2, &m.msr_mtrr_fixed[1] },
+		{ 0x268, 8, &m.msr_mtrr_fixed[3] }, { 0x2ff, 1, &m.msr_mtrr_def_type }, { 0x277, 1, &m.msr_pat_cr },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(regs); i++)
+		for (u32 n = 0; n < regs[i].nr; n++) {
+			u32 took = 0, refused = 0;
+			u64 read;
+
+			for (unsigned round = 0; round < 2000; round++) {
+				u64 val = random_types();
+				int rc = msr_write(d->vcpu[1], regs[i].msr + n, val);
+
+				m = mtrr;
+				regs[i].value[n] = val;
+				at = 0;
+				record(1, 0, 24, &header);
+				record(14, 0, 240, &m);
+				record(0, 0, 0, NULL);
+				assert_int_equal(set_context(), rc);
+				assert_true(rc == 0 || rc == -EINVAL);
+				took += rc == 0;
+				refused += rc != 0;
+				assert_int_equal(msr_read(d->vcpu[0], regs[i].msr + n, &read), 0);
+				assert_true(rc || read == val);
+			}
+			assert_true(took > 10 && refused > 10);
+		}
+}
+
 /* Streams cut and flipped at random: the sanitisers watch. */
 static void random_streams(void **state)
 {
@@ -360,6 +413,7 @@ int main(void)
 		TEST(contexts_need_a_standing_domain),
 		TEST(bad_streams_change_nothing),
 		TEST(a_state_that_cannot_be_entered_stays_down),
+		TEST(types_are_judged_alike),
 		TEST(random_streams),
 		TEST(policies_go_around),
 		TEST(policies_are_refused),

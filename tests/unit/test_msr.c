@@ -1,4 +1,4 @@
-/* units: vmm/cpu/msr.c vmm/cpu/cpu_policy.c vmm/hypercall/hypercall_page.c */
+/* units: vmm/cpu/msr.c vmm/cpu/mtrr.c vmm/cpu/cpu_policy.c vmm/hypercall/hypercall_page.c */
 /* MSR policy: what is the guest's own, what is constant, and which values are refused before they can reach a control block. */
 #include "tests/unit/fake.h"
 #include <asm/hvm.h>
@@ -44,7 +44,7 @@ int copy_to_gpa(struct domain *of, u64 gpa, const void *src, size_t len)
 static int set_up(void **state)
 {
 	memset(&d.mtrr, 0, sizeof(d.mtrr));
-	msr_init_domain(&d);
+	mtrr_init_domain(&d);
 	cr0 = BIT(31) | 1;
 	efer = BIT(8) | BIT(10) | BIT(11);
 	return 0;

@@ -53,7 +53,7 @@ int domain_create(u16 domid, u32 max_vcpus, u32 max_evtchn_port, s32 grant_frame
 	d->params[HVM_PARAM_TRIPLE_FAULT_REASON] = SHUTDOWN_reboot;
 	spin_init(&d->lock, LOCK_DOMAIN);
 	sched_group_init(&d->group);
-	msr_init_domain(d);
+	mtrr_init_domain(d);
 
 	d->vcpu = kzalloc(max_vcpus * sizeof(d->vcpu[0]));
 	d->policy = kzalloc(sizeof(*d->policy));

@@ -28,8 +28,6 @@ enum { RECORD_END = 0, RECORD_HEADER = 1, RECORD_CPU = 2, RECORD_MTRR = 14 };
 /* Every vCPU of the largest domain with each record that there is. */
 #define STREAM_MAX     (MAX_VCPUS * 4096u)
 
-#define MTRR_DEF_TYPE_MASK 0xcffull     /* type, FE, E */
-
 _Static_assert(sizeof((struct domain){ 0 }.mtrr.variable) == sizeof((struct hvm_hw_mtrr){ 0 }.msr_mtrr_var) &&
 	       sizeof((struct domain){ 0 }.mtrr.fixed) == NUM_FIXED_MSR * sizeof(u64), "all MTRRs have a place");
 
@@ -151,11 +149,20 @@ struct stream_in {
 	};
 };
 
+static struct mtrrs mtrrs_of(const struct hvm_hw_mtrr *m)
+{
+	struct mtrrs all = { .def_type = m->msr_mtrr_def_type };
+
+	memcpy(all.variable, m->msr_mtrr_var, sizeof(all.variable));
+	memcpy(all.fixed, m->msr_mtrr_fixed, sizeof(all.fixed));
+	return all;
+}
+
 static int check_mtrr(const struct hvm_hw_mtrr *m)
 {
-	if (m->msr_mtrr_def_type & ~MTRR_DEF_TYPE_MASK || !hvm_valid_types(m->msr_mtrr_def_type, 1, 6))
-		return -EINVAL;
-	return hvm_valid_types(m->msr_pat_cr, 8, 7) ? 0 : -EINVAL;
+	struct mtrrs all = mtrrs_of(m);
+
+	return hvm_valid_pat(m->msr_pat_cr) && mtrrs_valid(&all) ? 0 : -EINVAL;
 }
 
 /* The record at s->at, which moves behind it. The first is the header, and there is no other. */
@@ -187,14 +194,9 @@ static int next_record(struct stream_in *s, struct domain *d)
 
 static void load_mtrr(struct vcpu *v, const struct hvm_hw_mtrr *m)
 {
-	struct domain *d = v->domain;
-
 	v->hvm.pat = m->msr_pat_cr;
 	hvm->set_pat(v, m->msr_pat_cr);
-	/* Nothing but the guest reads them: nested paging decides the types. */
-	d->mtrr.def_type = m->msr_mtrr_def_type;
-	memcpy(d->mtrr.variable, m->msr_mtrr_var, sizeof(m->msr_mtrr_var));
-	memcpy(d->mtrr.fixed, m->msr_mtrr_fixed, sizeof(m->msr_mtrr_fixed));
+	v->domain->mtrr = mtrrs_of(m);
 }
 
 static void all_down(struct domain *d)

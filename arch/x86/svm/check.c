@@ -55,7 +55,7 @@ unsigned svm_check_entry(const struct vmcb *b, void (*broken)(const char *rule))
 	rule(&c, !(b->cr4 >> 32), "CR4: upper half");
 	rule(&c, !(b->cr4 & ~known_cr4()), "CR4: reserved bits");
 	rule(&c, !(b->dr6 >> 32) && !(b->dr7 >> 32), "DR6 or DR7: upper half");
-	rule(&c, hvm_valid_types(b->g_pat, 8, 7), "PAT");
+	rule(&c, hvm_valid_pat(b->g_pat), "PAT");
 	rule(&c, !long_mode || b->cr4 & CR4_PAE, "long mode without PAE");
 	rule(&c, !long_mode || b->cr0 & CR0_PE, "long mode without protection");
 	rule(&c, !long_mode || (b->cs.attr & (cs_l | cs_d)) != (cs_l | cs_d), "long mode with L and D in CS");

@@ -52,7 +52,7 @@ static void check_control_registers(struct check *c, u64 cr0, u64 cr4, u64 efer,
 	rule(c, !(vmread(GUEST_CR3) >> hvm_phys_bits), "CR3: beyond the CPU's addresses");
 	rule(c, !(vmread(GUEST_DR7) >> 32), "DR7: upper half");
 	rule(c, canonical(vmread(GUEST_SYSENTER_ESP)) && canonical(vmread(GUEST_SYSENTER_EIP)), "SYSENTER: an address is not canonical");
-	rule(c, hvm_valid_types(vmread(GUEST_PAT), 8, 7), "PAT");
+	rule(c, hvm_valid_pat(vmread(GUEST_PAT)), "PAT");
 	rule(c, clear(efer, ~(u64)(EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)), "EFER: reserved bits");
 	rule(c, long_mode == !!(efer & EFER_LMA), "EFER: LMA unlike the mode that is entered");
 	rule(c, !(cr0 & CR0_PG) || !(efer & EFER_LMA) == !(efer & EFER_LME), "EFER: LMA unlike LME with paging on");

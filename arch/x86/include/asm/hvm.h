@@ -116,6 +116,7 @@ static inline bool hvm_valid_types(u64 v, unsigned n, u8 most)
 			return false;
 	return true;
 }
+static inline bool hvm_valid_pat(u64 pat) { return hvm_valid_types(pat, 8, 7); }
 
 /*
  * The one place where RIP moves on, over `len` bytes; r are the registers of v. The lower half is

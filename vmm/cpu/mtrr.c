@@ -1,0 +1,67 @@
+/*
+ * MTRRs and what they may hold. Nothing but the guest reads its own: nested paging decides the types. The values are checked all the same, by the
+ * same rules whether the guest or the toolstack gives them, so that a domain can only be given a state that it could have made itself.
+ */
+#include <asm/hvm.h>
+#include <asm/insn.h>
+#include "lib/string.h"
+#include "vmm/cpu/msr.h"
+#include "vmm/domain.h"
+
+enum { MSR_MTRR_PHYS = 0x200, MSR_MTRR_FIX64K = 0x250, MSR_MTRR_FIX16K = 0x258, MSR_MTRR_FIX4K = 0x268, MSR_MTRR_DEF = 0x2ff };
+
+#define PLACE(field)   (offsetof(struct mtrrs, field) / sizeof(u64))
+#define BEYOND_ADDRESS (~(BIT(48) - 1))
+
+/*
+ * By number: where each lies, how many of its first bytes are types, and which bits are reserved (SDM vol. 3, 'Memory Type Range Registers', 12.11.2).
+ * The second of each two is apart, because variable ones come in pairs: a base with a type, a mask with a bit that makes the pair valid.
+ */
+static const struct row { u32 msr, nr, place, types[2]; u64 reserved[2]; } rows[] = {
+	{ MSR_MTRR_PHYS, 16, PLACE(variable), { 1, 0 }, { BEYOND_ADDRESS | 0xf00, BEYOND_ADDRESS | 0x7ff } },
+	{ MSR_MTRR_FIX64K, 1, PLACE(fixed[0]), { 8, 8 }, { 0, 0 } },
+	{ MSR_MTRR_FIX16K, 2, PLACE(fixed[1]), { 8, 8 }, { 0, 0 } },
+	{ MSR_MTRR_FIX4K, 8, PLACE(fixed[3]), { 8, 8 }, { 0, 0 } },
+	{ MSR_MTRR_DEF, 1, PLACE(def_type), { 1, 1 }, { ~0xcffull, ~0xcffull } },      /* the two bits enable the MTRRs and the fixed ones */
+};
+
+static const struct row *find(u32 msr)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(rows); i++)
+		if (msr - rows[i].msr < rows[i].nr)
+			return &rows[i];
+	return NULL;
+}
+
+u64 *mtrr_slot(struct mtrrs *m, u32 msr)
+{
+	const struct row *r = find(msr);
+
+	return r ? (u64 *)m + r->place + (msr - r->msr) : NULL;
+}
+
+bool mtrr_allows(u32 msr, u64 val)
+{
+	const struct row *r = find(msr);
+	u32 i = r ? (msr - r->msr) % 2 : 0;
+
+	return r && !(val & r->reserved[i]) && hvm_valid_types(val, r->types[i], 6);
+}
+
+bool mtrrs_valid(struct mtrrs *m)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(rows); i++)
+		for (u32 msr = rows[i].msr; msr < rows[i].msr + rows[i].nr; msr++)
+			if (!mtrr_allows(msr, *mtrr_slot(m, msr)))
+				return false;
+	return true;
+}
+
+void mtrr_init_domain(struct domain *d)
+{
+	d->mtrr.def_type = 0xc06;     /* enabled, fixed ranges too, default write-back */
+	memset(d->mtrr.fixed, 6, sizeof(d->mtrr.fixed));
+	for (u32 i = 0; d->privileged && i < ARRAY_SIZE(rows); i++)
+		for (u32 msr = rows[i].msr; msr < rows[i].msr + rows[i].nr; msr++)
+			rdmsr_safe(msr, mtrr_slot(&d->mtrr, msr));  /* nothing changes where the machine has none */
+}
