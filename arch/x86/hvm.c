@@ -51,7 +51,7 @@ static const char *find_features(void)
 	if (!(c & 1u << 26))
 		return "the CPU has no XSAVE (CPUID 1 ECX bit 26)";
 	cpuid_count(0xd, 0, &a, &b, &c, &d);
-	hvm_xcr0_mask = ((u64)d << 32 | a) & (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512 | XCR0_PKRU);
+	hvm_xcr0_mask = ((u64)d << 32 | a) & XCR0_SWITCHED;
 	/* It takes CR4.OSXSAVE for a reserved bit then, and at those it stops for good, without an exception. */
 	cpuid_count(0xd, 1, &a, &b, &c, &d);
 	if (!a && hvm_runs_on_tcg())
@@ -197,11 +197,7 @@ void hvm_vcpu_save(struct vcpu *v)
 
 int hvm_set_xcr0(struct vcpu *v, u64 xcr0, u64 allowed)
 {
-	u64 avx512 = xcr0 & XCR0_AVX512;
-
-	/* SDM 2.6: x87 always, AVX needs SSE, the AVX-512 parts come together and need AVX. */
-	if (!(xcr0 & XCR0_X87) || xcr0 & ~allowed ||
-	    (xcr0 & XCR0_AVX && !(xcr0 & XCR0_SSE)) || (avx512 && (avx512 != XCR0_AVX512 || !(xcr0 & XCR0_AVX))))
+	if (!xcr0 || xcr0 & ~allowed || xcr0 != xcr0_consistent(xcr0))
 		return -EINVAL;
 	v->hvm.xcr0 = xcr0;
 	set_xcr0(xcr0);

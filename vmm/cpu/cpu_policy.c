@@ -12,9 +12,6 @@ struct cpu_policy cpu_policy_raw, cpu_policy_host, cpu_policy_max, cpu_policy_de
 #define EXTD_MAX  0x80000021u
 #define EXTD_MIN  0x80000008u       /* what any 64-bit kernel reads */
 
-/* States that the hypervisor switches: arch/x86 allocates the XSAVE area for these. */
-#define XCR0_SWITCHED (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512 | XCR0_PKRU)
-
 /* Bits of 1.EDX that AMD repeats in 80000001.EDX: APM volume 3 appendix E.4.2. */
 #define AMD_COMMON_1D 0x0183f3ffu
 
@@ -95,18 +92,6 @@ static void set_feature(struct cpu_policy *p, enum feature f, bool on)
 u64 cpu_policy_xcr0(const struct cpu_policy *p)
 {
 	return cpu_policy_has(p, FEAT_XSAVE) ? (u64)p->xstate[0].d << 32 | p->xstate[0].a : 0;
-}
-
-/* The part of `want` that XSETBV would accept: SDM volume 1 13.3. */
-static u64 consistent_xcr0(u64 want)
-{
-	if (!(want & XCR0_X87))
-		return 0;
-	if (!(want & XCR0_SSE))
-		return XCR0_X87;
-	if (!(want & XCR0_AVX) || (want & XCR0_AVX512) != XCR0_AVX512)
-		want &= ~XCR0_AVX512;
-	return want;
 }
 
 static bool is_amd(const struct cpu_policy *p)
@@ -203,7 +188,7 @@ void cpu_policy_clamp(struct cpu_policy *p, const struct cpu_policy *max)
 	if (is_amd(p))
 		*e1d |= *cpu_policy_word(p, WORD_1D) & AMD_COMMON_1D;
 	p->basic[6].a = ARAT;
-	xcr0 = consistent_xcr0(cpu_policy_xcr0(p) & cpu_policy_xcr0(max));
+	xcr0 = xcr0_consistent(cpu_policy_xcr0(p) & cpu_policy_xcr0(max));
 	set_xstate(p, max, xcr0);
 	drop_stateless_features(p, xcr0);
 	p->msr_platform_info = 0;
@@ -273,7 +258,7 @@ static void derive_host(struct cpu_policy *p)
 	/* Nested tables have four levels, so neither physical nor linear addresses go beyond 48 bits. */
 	width = MIN(p->extd[8].a & 0xff, 48u);
 	p->extd[8].a = width | MIN(p->extd[8].a & 0xff00, 48u << 8);
-	set_xstate(p, &cpu_policy_raw, consistent_xcr0(cpu_policy_xcr0(p) & XCR0_SWITCHED));
+	set_xstate(p, &cpu_policy_raw, xcr0_consistent(cpu_policy_xcr0(p) & XCR0_SWITCHED));
 }
 
 /* The most that the guests in `who` may see of the host. */

@@ -114,6 +114,17 @@ static inline void xsetbv(u64 v)
 #define XCR0_AVX    BIT(2)
 #define XCR0_AVX512 (BIT(5) | BIT(6) | BIT(7))
 #define XCR0_PKRU   BIT(9)
+#define XCR0_SWITCHED (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512 | XCR0_PKRU)        /* the states that the XSAVE areas of vCPUs hold */
+
+/* The part of `want` that XSETBV accepts (SDM vol. 1 13.3): x87 always, AVX needs SSE, the AVX-512 parts come together and need AVX. */
+static inline u64 xcr0_consistent(u64 want)
+{
+	if (!(want & XCR0_SSE))
+		want &= ~XCR0_AVX;
+	if (!(want & XCR0_AVX) || (want & XCR0_AVX512) != XCR0_AVX512)
+		want &= ~XCR0_AVX512;
+	return want & XCR0_X87 ? want : 0;
+}
 
 #define EFER_SCE   BIT(0)
 #define EFER_LME   BIT(8)
