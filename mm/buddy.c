@@ -57,10 +57,7 @@ static bool is_free_block(u64 frame, unsigned order)
 	return __atomic_load_n((kind_t *)&frame_table[frame].owner, __ATOMIC_RELAXED) == KIND(0, PAGE_FREE, order);
 }
 
-static struct part *part_of(u64 frame)
-{
-	return frame < home_end ? &home : &common;
-}
+static struct part *part_of(u64 frame) { return frame < home_end ? &home : &common; }
 
 static void check_links(u64 frame)
 {
@@ -146,10 +143,7 @@ void page_add_range(paddr_t start, paddr_t end)
 	}
 }
 
-void page_set_home(u64 end)
-{
-	home_end = end;
-}
+void page_set_home(u64 end) { home_end = end; }
 
 /* Where to take 2^order frames from, or NULL. A domain leaves some of the common part alone while there is another. */
 static struct part *choose_part(unsigned order, bool for_domain)
@@ -193,10 +187,7 @@ static struct page *alloc(unsigned order, bool for_domain)
 	return pg;
 }
 
-struct page *page_alloc(unsigned order)
-{
-	return alloc(order, false);
-}
+struct page *page_alloc(unsigned order) { return alloc(order, false); }
 
 struct page *page_alloc_domain(unsigned order, u16 owner)
 {
@@ -217,10 +208,7 @@ void *page_alloc_zeroed(void)
 	return page_to_virt(pg);
 }
 
-void page_free_virt(void *va)
-{
-	page_free(mfn_to_page(virt_to_mfn(va)), 0);
-}
+void page_free_virt(void *va) { page_free(mfn_to_page(virt_to_mfn(va)), 0); }
 
 void page_free(struct page *pg, unsigned order)
 {
@@ -323,12 +311,6 @@ void page_release(struct page *pg, u32 before)
 	free_block(page_to_mfn(pg).v, order);
 }
 
-void page_set_release(void (*fn)(u16 owner))
-{
-	release = fn;
-}
+void page_set_release(void (*fn)(u16 owner)) { release = fn; }
 
-u64 page_free_count(void)
-{
-	return __atomic_load_n(&pages_free, __ATOMIC_RELAXED);
-}
+u64 page_free_count(void) { return __atomic_load_n(&pages_free, __ATOMIC_RELAXED); }

@@ -215,10 +215,7 @@ void p2m_retire(struct p2m *p2m, struct p2m_retired *r)
 	drop_runs(r);
 }
 
-static bool full(const struct p2m_retired *r)
-{
-	return r->nr == ARRAY_SIZE(r->run);
-}
+static bool full(const struct p2m_retired *r) { return r->nr == ARRAY_SIZE(r->run); }
 
 /* `entry` goes: it needs a flush, and after that its references go. The caller has seen that there is room. */
 static void retire_entry(struct p2m_retired *r, u64 entry, unsigned level)

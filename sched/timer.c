@@ -116,10 +116,7 @@ int timer_reserve(unsigned n)
 }
 
 /* The arrays stay: the next domain needs them. */
-void timer_release(unsigned n)
-{
-	__atomic_sub_fetch(&reserved, n, __ATOMIC_RELAXED);
-}
+void timer_release(unsigned n) { __atomic_sub_fetch(&reserved, n, __ATOMIC_RELAXED); }
 
 void timer_cpu_init(unsigned cpu)
 {
@@ -245,7 +242,4 @@ u64 timer_run(unsigned cpu, u64 now)
 	return timer_next(cpu);
 }
 
-u64 timer_next(unsigned cpu)
-{
-	return __atomic_load_n(&queues[cpu].next, __ATOMIC_RELAXED);
-}
+u64 timer_next(unsigned cpu) { return __atomic_load_n(&queues[cpu].next, __ATOMIC_RELAXED); }

@@ -81,10 +81,7 @@ int vlapic_next(struct vcpu *v)
 	return vector;
 }
 
-void vlapic_offer(struct vcpu *v, u8 vector)
-{
-	bitmap_clear_atomic(v->apic.irr, vector);
-}
+void vlapic_offer(struct vcpu *v, u8 vector) { bitmap_clear_atomic(v->apic.irr, vector); }
 
 void vlapic_end_offer(struct vcpu *v, u8 vector, bool taken)
 {

@@ -28,7 +28,4 @@ static void device_interrupt(u8 vector)
 	vlapic_post(v, vector, level);
 }
 
-void irq_init(void)
-{
-	traps_set_device_handler(device_interrupt);
-}
+void irq_init(void) { traps_set_device_handler(device_interrupt); }

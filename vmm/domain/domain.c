@@ -124,10 +124,7 @@ void domain_uncharge(struct domain *d, u64 n)
 }
 
 /* Until it is uncharged, a frame keeps its owner in the table. */
-static void frame_released(u16 owner)
-{
-	domain_uncharge(table[owner], 1);
-}
+static void frame_released(u16 owner) { domain_uncharge(table[owner], 1); }
 
 /* Frames may outlive their domain while others map them; when the last is gone a destroyed domain leaves. One of these, or NULL. */
 static struct domain *leave_table(void)

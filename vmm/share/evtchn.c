@@ -12,10 +12,7 @@
 #define CLOSE_STEP 128u     /* ports closed in one step of a reset or a domain's end */
 
 /* One more reference to a domain that can't go away now, because a reference held elsewhere can't be dropped. */
-static void hold(struct domain *d)
-{
-	__atomic_fetch_add(&d->refs, 1, __ATOMIC_RELAXED);
-}
+static void hold(struct domain *d) { __atomic_fetch_add(&d->refs, 1, __ATOMIC_RELAXED); }
 
 /* ---- opening ports ---- */
 

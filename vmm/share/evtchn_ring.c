@@ -108,10 +108,7 @@ static void raise_virq(struct domain *d, u32 virq, u32 id)
 	spin_unlock(&d->evtchn.lock);
 }
 
-void evtchn_raise_virq(struct vcpu *v, unsigned virq)
-{
-	raise_virq(v->domain, virq, v->id);
-}
+void evtchn_raise_virq(struct vcpu *v, unsigned virq) { raise_virq(v->domain, virq, v->id); }
 
 void evtchn_raise_global_virq(struct domain *d, unsigned virq)
 {
