@@ -63,11 +63,12 @@ struct domain *domain_resolve(struct vcpu *v, u16 domid)
 	return domain_get(domid);
 }
 
-/* domains_lock is held. */
 static void push(struct domain **list, struct domain *d)
 {
+	spin_lock(&domains_lock);
 	d->next = *list;
 	*list = d;
+	spin_unlock(&domains_lock);
 }
 
 static void want_reap(void)
@@ -85,9 +86,7 @@ void domain_put(struct domain *d)
 	if (__atomic_sub_fetch(&d->refs, 1, __ATOMIC_ACQ_REL))
 		return;
 	BUG_ON(table[d->domid] == d);
-	spin_lock(&domains_lock);
 	push(&dead, d);
-	spin_unlock(&domains_lock);
 	want_reap();
 }
 
@@ -164,19 +163,12 @@ bool domain_next_to_go(struct domain **left, struct domain **gone)
 	return true;
 }
 
-void domain_not_gone(struct domain *d)
-{
-	spin_lock(&domains_lock);
-	push(&dead, d);
-	spin_unlock(&domains_lock);
-}
+void domain_not_gone(struct domain *d) { push(&dead, d); }
 
 void domain_may_leave(struct domain *d)
 {
 	__atomic_store_n(&d->dying, 2, __ATOMIC_SEQ_CST);
-	spin_lock(&domains_lock);
 	push(&ending, d);
-	spin_unlock(&domains_lock);
 	want_reap();
 }
 
