@@ -109,12 +109,6 @@ static void load_elf(const struct elf *elf)
 	}
 }
 
-static void move_initrd(const struct dom0_config *c)
-{
-	if (c->initrd_size)
-		memmove(phys_to_virt(layout.initrd), phys_to_virt(c->initrd), c->initrd_size);
-}
-
 /* ISA interrupts that the firmware has made level-triggered: PCI's are routed to these. 0 without such a register, and it reads as ones. */
 static u16 level_interrupts(void)
 {
@@ -318,7 +312,7 @@ void dom0_build(const struct dom0_config *c)
 		entry = open_elf(c, &elf, &end);
 	}
 	plan(c, end);
-	move_initrd(c);
+	memmove(phys_to_virt(layout.initrd), phys_to_virt(c->initrd), c->initrd_size);
 	if (!compressed)
 		load_elf(&elf);
 	build_start_info(c);

@@ -352,21 +352,15 @@ long hc_set_memory_map(struct vcpu *v, struct hypercall *hc, void *arg)
 	rc = domain_get_permitted(v, m->domid, &d);
 	if (rc)
 		return rc;
-	rc = -ENOMEM;
 	entries = kzalloc(sizeof(d->e820));
-	if (!entries)
-		goto put;
-	rc = -EFAULT;
-	if (copy_from_guest(v, entries, HANDLE(m->map.buffer), (size_t)nr * E820_ENTRY))
-		goto free;
-	spin_lock(&d->lock);
-	memcpy(d->e820, entries, (size_t)nr * E820_ENTRY);
-	d->e820_nr = nr;
-	spin_unlock(&d->lock);
-	rc = 0;
-free:
+	rc = entries ? copy_from_guest(v, entries, HANDLE(m->map.buffer), (size_t)nr * E820_ENTRY) : -ENOMEM;
+	if (!rc) {
+		spin_lock(&d->lock);
+		memcpy(d->e820, entries, (size_t)nr * E820_ENTRY);
+		d->e820_nr = nr;
+		spin_unlock(&d->lock);
+	}
 	kfree(entries);
-put:
 	domain_put(d);
 	return rc;
 }

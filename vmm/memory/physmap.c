@@ -145,22 +145,13 @@ static long add_batch(struct vcpu *v, struct hypercall *hc, const struct xen_add
 	return memory_again(hc, done, b->size) ? HC_AGAIN : 0;
 }
 
-/* Whose frames gmfn_foreign means, with a reference. Only the service domain sees other domains' memory. */
-static struct domain *foreign_target(struct vcpu *v, const struct domain *d, u16 domid, long *error)
+/* Whose frames gmfn_foreign means: in *other with a reference, also on error. Only the service domain sees other domains' memory. */
+static long foreign_target(struct vcpu *v, const struct domain *d, u16 domid, struct domain **other)
 {
-	struct domain *other;
-
-	*error = -EPERM;
 	if (!v->domain->privileged)
-		return NULL;
-	other = domain_resolve(v, domid);
-	*error = -ESRCH;
-	if (other == d) {
-		*error = -EINVAL;
-		domain_put(other);
-		return NULL;
-	}
-	return other;
+		return -EPERM;
+	*other = domain_resolve(v, domid);
+	return !*other ? -ESRCH : *other == d ? -EINVAL : 0;
 }
 
 long hc_add_to_physmap_batch(struct vcpu *v, struct hypercall *hc, void *arg)
@@ -172,15 +163,12 @@ long hc_add_to_physmap_batch(struct vcpu *v, struct hypercall *hc, void *arg)
 
 	if (rc)
 		return rc;
-	if (b->space == XENMAPSPACE_gmfn_foreign) {
-		other = foreign_target(v, d, b->u.foreign_domid, &rc);
-		if (!other)
-			goto put;
-	}
-	rc = add_batch(v, hc, b, d, other);
+	if (b->space == XENMAPSPACE_gmfn_foreign)
+		rc = foreign_target(v, d, b->u.foreign_domid, &other);
+	if (!rc)
+		rc = add_batch(v, hc, b, d, other);
 	if (other)
 		domain_put(other);
-put:
 	domain_put(d);
 	return rc;
 }

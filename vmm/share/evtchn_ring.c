@@ -26,11 +26,12 @@ static void notify(struct vcpu *v, u32 word)
 }
 
 /* Ends the SCHEDOP_poll of each vCPU that waits for this port (or for several, which looks again itself). */
-static void __attribute__((noinline)) wake_pollers(struct domain *d, u32 port)
+static __noinline void wake_pollers(struct domain *d, u32 port)
 {
-	for (u32 i = 0; i < d->max_vcpus; i++) {
-		struct vcpu *v = domain_vcpu(d, i);
-		u32 polled = v ? __atomic_load_n(&v->poll_port, __ATOMIC_SEQ_CST) : 0;
+	struct vcpu *v;
+
+	for_each_vcpu(v, d) {
+		u32 polled = __atomic_load_n(&v->poll_port, __ATOMIC_SEQ_CST);
 
 		if (polled != port && polled != ~0u)
 			continue;
