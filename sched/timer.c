@@ -27,16 +27,11 @@ static void put(struct timer_queue *q, u32 i, struct timer *t)
 	t->index = i + 1;
 }
 
-/* Puts t at i, or as far up from there as it belongs. */
-static void sift_up(struct timer_queue *q, u32 i, struct timer *t)
+/* Puts t at i, which is free, or as far up or down from there as it belongs. */
+static void place(struct timer_queue *q, u32 i, struct timer *t)
 {
 	for (; i && q->heap[(i - 1) / 2]->expires > t->expires; i = (i - 1) / 2)
 		put(q, i, q->heap[(i - 1) / 2]);
-	put(q, i, t);
-}
-
-static void sift_down(struct timer_queue *q, u32 i, struct timer *t)
-{
 	for (;;) {
 		u32 child = 2 * i + 1;
 
@@ -48,15 +43,6 @@ static void sift_down(struct timer_queue *q, u32 i, struct timer *t)
 		i = child;
 	}
 	put(q, i, t);
-}
-
-/* Puts t at i, which is free, or where it belongs. */
-static void place(struct timer_queue *q, u32 i, struct timer *t)
-{
-	if (i && q->heap[(i - 1) / 2]->expires > t->expires)
-		sift_up(q, i, t);
-	else
-		sift_down(q, i, t);
 }
 
 static void take_out(struct timer_queue *q, struct timer *t)
