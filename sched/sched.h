@@ -32,7 +32,6 @@ void sched_sleep(struct sched_entity *e, u64 now);
 void sched_wake_boost(struct sched_entity *e, u64 now);
 /* Ends e's turn if somebody else is eligible. */
 void sched_give_way(struct sched_entity *e, u64 now);
-#define sched_yield sched_give_way      /* the host's C library has a sched_yield, which the tests must not replace */
 
 /*
  * Scheduling point of this pCPU, called with no locks held: charges the entity that ran, and returns the one to run until *until (system time;

@@ -19,7 +19,6 @@
 #include "vmm/exits.h"
 #include "vmm/domain/record.h"
 
-#undef sched_yield      /* the hypervisor's own */
 
 u8 storm_memory[STORM_MEMORY] __aligned(MiB(2));
 struct percpu percpu[NR_CPUS];

@@ -139,7 +139,7 @@ long hc_set_timer_op(struct vcpu *v, struct hypercall *hc, void *arg __unused)
 
 long hc_sched_yield(struct vcpu *v, struct hypercall *hc __unused, void *arg __unused)
 {
-	sched_yield(&v->sched, time_now());
+	sched_give_way(&v->sched, time_now());
 	__atomic_store_n(&this_cpu()->need_resched, 1, __ATOMIC_RELAXED);
 	return 0;
 }
