@@ -256,7 +256,7 @@ static u64 fake_get_cr(const struct vcpu *v, int which)
 	return which == HVM_CR4 ? fake_cr4 : 0;
 }
 
-static void fake_set_pat(struct vcpu *v, u64 pat) { }
+static void fake_set_pat(struct vcpu *v, u64 pat) { fake_calls.pat = pat; }
 
 static const struct hvm_ops fake_ops = { .name = "fake", .get_cr = fake_get_cr, .set_pat = fake_set_pat };
 const struct hvm_ops *hvm = &fake_ops;

@@ -29,7 +29,7 @@ long fake_control(struct vcpu *v, hypercall_fn *fn, struct domain *target, void 
 extern struct fake_calls {
 	unsigned pauses, unpauses, resumes, creates, destroys, vcpus, ups, wallclocks, contexts_set, syncs;
 	u32 affinity_calls;
-	u64 context_rip;
+	u64 context_rip, pat;
 	struct hvm_hw_cpu registers;    /* as hvm_set_registers was given them */
 	u32 create_domid, create_vcpus;
 } fake_calls;

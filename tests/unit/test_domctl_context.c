@@ -123,6 +123,41 @@ static void context_as_xl_uses_it(void **state)
 	assert_int_equal(fake_calls.context_rip, 0x1234);
 }
 
+/* Memory types are the guest's own, and come back as they went in: the domain's MTRRs, and a PAT for each vCPU. */
+static void memory_types_go_both_ways(void **state)
+{
+	struct hvm_hw_mtrr m[2] = { mtrr, mtrr }, got;
+	u32 behind_header = 8 + 24;
+
+	m[1].msr_pat_cr = 0x0001040500070406;
+	for (u32 i = 0; i < ARRAY_SIZE(m[1].msr_mtrr_var); i++)
+		m[1].msr_mtrr_var[i] = (u64)(i + 1) << 12;
+	m[1].msr_mtrr_def_type = 0xc00;
+	for (u32 i = 0; i < ARRAY_SIZE(m[1].msr_mtrr_fixed); i++)
+		m[1].msr_mtrr_fixed[i] = 0x0606060606060600 | i % 2;
+	at = 0;
+	record(1, 0, 24, &header);
+	record(14, 0, 240, &m[0]);
+	record(14, 1, 240, &m[1]);
+	record(0, 0, 0, NULL);
+	assert_int_equal(set_context(), 0);
+	assert_int_equal(d->vcpu[0]->hvm.pat, m[0].msr_pat_cr);
+	assert_int_equal(d->vcpu[1]->hvm.pat, m[1].msr_pat_cr);
+	assert_int_equal(fake_calls.pat, m[1].msr_pat_cr);
+	assert_int_equal(d->mtrr.def_type, 0xc00);
+	assert_memory_equal(d->mtrr.variable, m[1].msr_mtrr_var, sizeof(m[1].msr_mtrr_var));
+	assert_memory_equal(d->mtrr.fixed, m[1].msr_mtrr_fixed, sizeof(m[1].msr_mtrr_fixed));
+	memset(fake_memory, 0x77, sizeof(fake_memory));
+	assert_int_equal(get_context(FAKE_MEMORY, FAKE_HANDLE(0)), 0);
+	for (u32 i = 0; i < 2; i++) {
+		memcpy(&got, fake_memory + behind_header + i * (8 + sizeof(got)) + 8, sizeof(got));
+		assert_int_equal(got.msr_pat_cr, m[i].msr_pat_cr);
+		assert_int_equal(got.msr_mtrr_def_type, 0xc00);
+		assert_memory_equal(got.msr_mtrr_var, m[1].msr_mtrr_var, sizeof(got.msr_mtrr_var));
+		assert_memory_equal(got.msr_mtrr_fixed, m[1].msr_mtrr_fixed, sizeof(got.msr_mtrr_fixed));
+	}
+}
+
 /*
  * For 128 vCPUs a get took 104,000 instructions in one step though none was up, and a set would have taken as long to copy the stream alone. Both go
  * on between any two records; what comes out is the same.
@@ -408,6 +443,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 		TEST(context_as_xl_uses_it),
+		TEST(memory_types_go_both_ways),
 		TEST(contexts_go_in_steps),
 		TEST(a_stream_that_changes_is_checked_again),
 		TEST(contexts_need_a_standing_domain),

@@ -325,13 +325,15 @@ static void registers_are_set_and_rip_moves(void **state)
 	assert_true(r->rax == 7 && r->rbx == 9 && r->rcx == 3 && r->rdx == 4 && r->rip == 0x1002);
 	r->rcx = 2;
 	handle(&gv, EXIT_RDMSR);
-	assert_true(r->rax == 0x55667788 && r->rdx == 0x11223344 && r->rip == 0x1004 && x.msr.value == 0x1122334455667788ull);
+	assert_true(r->rax == 0x55667788 && r->rdx == 0x11223344 && r->rip == 0x1004 && x.msr.index == 2 && x.msr.value == 0x1122334455667788ull);
 	r->rcx = 1;
 	handle(&gv, EXIT_RDMSR);
 	assert_true(fault == 13 && r->rip == 0x1004);
-	r->rax = 0xffffffff00000006, r->rdx = 0xffffffff00000005;
+	r->rax = 0xffffffff00000006, r->rdx = 0xffffffff00000005, r->rcx = 0xffffffffc0000080;
 	handle(&gv, EXIT_WRMSR);
 	assert_int_equal(r->rip, 0x1006);
+	/* The record of the exit says what was written where. */
+	assert_true(x.msr.index == 0xc0000080 && x.msr.value == 0x500000006ull);
 	fault = -1;
 	r->rax = 7;
 	handle(&gv, EXIT_WRMSR);
@@ -627,6 +629,7 @@ static void a_guest_has_no_ports(void **state)
 	gv.hvm.regs.rax = 'a';
 	x = (struct vm_exit){ .len = 1, .io = { .port = 0xe9, .size = 1 } };
 	handle(&gv, EXIT_IO);
+	gv.hvm.regs.rax = 'b';
 	x.io.port = 0x80;
 	handle(&gv, EXIT_IO);
 	assert_true(logged_len == 1 && logged[0] == 'a' && gv.hvm.regs.rip == 0x100f);

@@ -607,6 +607,26 @@ static void frames_grow_to_the_limit(void **state)
 	assert_int_equal(map(a, 1, 64 * 512, GNTMAP_host_map, MAP_GFN + 1, &h), GNTST_bad_gntref);
 }
 
+/* A frame takes two pages. Without the second the first goes back, or each try of a guest's would lose one. */
+static void half_a_frame_is_given_back(void **state)
+{
+	static struct page *taken[4096];
+	struct page *pg;
+	u32 nr = 0;
+
+	while ((taken[nr] = page_alloc(0)))
+		nr++;
+	page_free(taken[--nr], 0);
+	assert_int_equal(grant_get_frame(b, 1, &pg), -ENOMEM);
+	assert_int_equal(b->grant.nr_frames, 1);
+	assert_int_equal(page_free_count(), 1);
+	while (nr)
+		page_free(taken[--nr], 0);
+	assert_int_equal(grant_get_frame(b, 1, &pg), 0);
+	assert_int_equal(b->grant.nr_frames, 2);
+	page_put(pg);
+}
+
 static void limits_are_clamped(void **state)
 {
 	static const struct { s32 wanted; u32 got; } cases[] = {
@@ -719,6 +739,7 @@ int main(void)
 		TEST(copies_between_grants_and_within_a_page),
 		TEST(bad_copies_change_nothing),
 		TEST(frames_grow_to_the_limit),
+		TEST(half_a_frame_is_given_back),
 		TEST(limits_are_clamped),
 		TEST(frames_move_in_their_owners_memory),
 		TEST(sizes_are_for_the_owner_and_the_service_domain),

@@ -111,8 +111,26 @@ static void mtrrs(void **state)
 	keeps(MTRR_DEF, 0xc06);
 	refuses(MTRR_DEF, 0x1c06);
 	refuses(MTRR_DEF, 0xc02);
-	refuses(MTRR_BASE0, 0x100);
-	refuses(MTRR_BASE0, BIT(48));
+	/* Of a base: its type, and the address from bit 12 on; of a mask: the valid bit, and the address (SDM 11.11.2.3). */
+	for (u32 bit = 0; bit < 64; bit++) {
+		if (bit >= 12 && bit < 48) {
+			keeps(MTRR_BASE0 + 14, BIT(bit) | 6);
+			keeps(MTRR_MASK7, BIT(bit) | 0x800);
+		} else if (bit >= 8) {
+			refuses(MTRR_BASE0 + 14, BIT(bit) | 6);
+		}
+		if (bit != 11 && (bit < 12 || bit >= 48))
+			refuses(MTRR_MASK7, BIT(bit) | 0x800);
+	}
+	for (u32 type = 0; type < 8; type++)
+		if (type == 2 || type == 3 || type == 7) {
+			refuses(MTRR_BASE0, type);
+			refuses(FIX64K, 0x0606060606060600ull | type);
+			refuses(FIX4K + 7, (u64)type << 56);
+		} else {
+			keeps(MTRR_BASE0, type);
+			keeps(FIX4K + 7, (u64)type << 56);
+		}
 	refuses(MTRR_BASE0 + 1, 0x400);
 	keeps(MTRR_BASE0 + 1, 0x800);
 }

@@ -420,6 +420,7 @@ static void uncounted(void **state)
 
 static void no_memory(void **state)
 {
+	struct p2m none;
 	static struct page *taken[65536];
 	u64 nr = 0;
 	struct page *pg = ram(0);
@@ -432,6 +433,7 @@ static void no_memory(void **state)
 	assert_int_equal(p2m_remove(&p2m, GFN(512), INVALID_MFN), -ENOMEM);
 	assert_int_equal(p2m_set_nx(&p2m, GFN(512), 1, true), -ENOMEM);
 	assert_int_equal(p2m_lookup(&p2m, GFN(512), NULL), P2M_RAM);
+	assert_int_equal(p2m_init(&none), -ENOMEM);
 	assert_int_equal(flushes, 0);
 	assert_int_equal(pg->count, 1);
 	page_put(pg);

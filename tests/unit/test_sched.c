@@ -382,6 +382,30 @@ static void a_heavy_queue_pushes(void **state)
 	assert_in_range(ran(&task[8]) - before, 190 * MS, 260 * MS);
 }
 
+/* A look at the others' queues takes two locks and moves what has its cache here: so one in 20 ms, not one with each turn. */
+static void a_heavy_queue_pushes_at_intervals(void **state)
+{
+	unsigned there = 0;
+
+	start(2);
+	for (unsigned i = 0; i < 8; i++)
+		hog(&task[i], &group[0], BIT(0));
+	hog(&task[8], &group[0], BIT(1));
+	sim_run(10 * MS);
+	for (unsigned i = 0; i < 8; i++)
+		assert_int_equal(sched_set_affinity(&task[i].e, ALL, ALL, sim.now), 0);
+	for (unsigned t = 0; t < 4; t++) {
+		unsigned before = there;
+
+		sim_run(20 * MS);
+		there = 0;
+		for (unsigned i = 0; i < 8; i++)
+			there += task[i].e.cpu == 1;
+		assert_in_range(there - before, 0, 1);
+	}
+	assert_in_range(there, 2, 4);
+}
+
 static void a_waking_sleeper_preempts_soon(void **state)
 {
 	start(1);
@@ -430,9 +454,15 @@ static void yield_lets_the_others_run(void **state)
 	}
 	assert_ptr_equal(sched_pick(0, sim.now, &until), &task[0].e);
 	sched_switched(0);
+	/* Only the one that has the CPU can give it away, and only to another. */
+	sched_give_way(&task[1].e, sim.now);
+	assert_false(task[1].e.yielded);
 	sched_give_way(&task[0].e, sim.now + 100 * US);
 	assert_ptr_equal(sched_pick(0, sim.now + 100 * US, &until), &task[1].e);
 	sched_switched(0);
+	sched_sleep(&task[0].e, sim.now + 100 * US);
+	sched_give_way(&task[1].e, sim.now + 100 * US);
+	assert_false(task[1].e.yielded);
 }
 
 /* State still in registers: who is woken before it was saved may run on that pCPU only. */
@@ -528,6 +558,7 @@ int main(void)
 		cmocka_unit_test(soft_affinity_is_preferred),
 		cmocka_unit_test(idle_pcpus_steal),
 		cmocka_unit_test(a_heavy_queue_pushes),
+		cmocka_unit_test(a_heavy_queue_pushes_at_intervals),
 		cmocka_unit_test(a_waking_sleeper_preempts_soon),
 		cmocka_unit_test(a_boosted_wake_runs_at_once),
 		cmocka_unit_test(boosts_keep_the_debt),

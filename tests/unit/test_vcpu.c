@@ -4,6 +4,7 @@
 #include "sched/timer.h"
 #include "tests/unit/fake.h"
 #include <asm/hvm.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <xen/sched.h>
 #include <xen/vcpu.h>
@@ -165,6 +166,8 @@ static void a_new_one_is_down(void **state)
 	assert_ptr_equal(d->vcpu[32]->info, &d->vcpu[32]->dummy_info);
 	assert_int_equal(d->vcpu[2]->apic_id, 4);
 	assert_int_equal(d->vcpu[2]->sched.cpu, (2 + 3) % 4);
+	/* Records name it by domain and number. */
+	assert_int_equal(d->vcpu[33]->who, 33 << 16 | 3);
 }
 
 /* ---- stopping and waking ---- */
@@ -253,10 +256,102 @@ static void the_last_one_down_is_the_end(void **state)
 static void a_start_up_ipi_starts_who_waits(void **state)
 {
 	vcpu_start(d->vcpu[1]);
-	assert_false(d->vcpu[1]->pause_flags);
+	assert_true(!d->vcpu[1]->pause_flags && d->vcpu[1]->sched.runnable);
 	d->vcpu[2]->wait_for_sipi = false;
 	vcpu_start(d->vcpu[2]);
 	assert_true(d->vcpu[2]->pause_flags & VCPU_DOWN);
+}
+
+/* ---- the clock ---- */
+
+/* abi.md F.1: even when it is whole, and another number each time it is written. */
+static void assert_clock(const struct vcpu_time_info *t, u32 older)
+{
+	assert_true(t->version && !(t->version & 1) && t->version != older);
+	assert_int_equal(t->tsc_timestamp, time_scale.tsc_base);
+	assert_int_equal(t->tsc_to_system_mul, time_scale.mul);
+	assert_int_equal(t->tsc_shift, time_scale.shift);
+	assert_true(!t->system_time && !t->flags);
+}
+
+static void each_vcpu_has_the_clock(void **state)
+{
+	struct vcpu_register_vcpu_info at = { .mfn = RAM_GFN };
+	struct vcpu_info *moved = phys_to_virt(RAM_GFN * PAGE_SIZE);
+	u32 older;
+
+	assert_clock((struct vcpu_time_info *)&d->shared->vcpu_info[31].time, 0);
+	assert_clock((struct vcpu_time_info *)&d->vcpu[32]->dummy_info.time, 0);
+	/* The area's new home has it even if the guest spoilt the old one's; and shared_info has it too. */
+	memset(&v->info->time, 0x77, sizeof(v->info->time));
+	older = v->info->time.version;
+	assert_int_equal(call(v, hc_register_vcpu_info, 0, 0, &at), 0);
+	assert_ptr_equal(v->info, moved);
+	assert_clock((struct vcpu_time_info *)&moved->time, older);
+	assert_clock((struct vcpu_time_info *)&d->shared->vcpu_info[0].time, older);
+	memset(&d->vcpu[32]->info->time, 0, sizeof(d->vcpu[32]->info->time));
+	at.offset = 64;
+	assert_int_equal(call(v, hc_register_vcpu_info, 0, 32, &at), 0);
+	assert_clock((struct vcpu_time_info *)&d->vcpu[32]->info->time, 0);
+}
+
+static u64 wall_sec;
+static u32 wall_nsec = 789;
+void time_wallclock(u64 *sec, u32 *nsec) { *sec = wall_sec, *nsec = wall_nsec; }
+
+static void the_wall_clock_is_even_and_new(void **state)
+{
+	struct shared_info *s = d->shared;
+	u32 older = 0;
+
+	wall_sec = 2 * BIT(32) + 1000;
+	d->time_offset = -2000;
+	for (unsigned i = 0; i < 3; i++) {
+		domain_update_wallclock(d);
+		assert_true(s->wc_version && !(s->wc_version & 1) && s->wc_version != older);
+		older = s->wc_version;
+		assert_true(s->wc_sec == (u32)-1000 && s->wc_sec_hi == 1 && s->wc_nsec == 789);
+		/* A guest that leaves it odd gets it even again. */
+		if (i == 1)
+			older = s->wc_version |= 1;
+	}
+}
+
+static bool reader_ends;
+
+/* A guest's vCPU that reads while Bothy writes: two equal even versions around the fields say that these belong together. */
+static void *read_wall_clock(void *arg)
+{
+	volatile struct shared_info *s = d->shared;
+	unsigned long torn = 0;
+
+	while (!__atomic_load_n(&reader_ends, __ATOMIC_ACQUIRE)) {
+		u32 before = __atomic_load_n(&s->wc_version, __ATOMIC_ACQUIRE);
+		u32 sec = s->wc_sec, nsec = s->wc_nsec;
+
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		torn += !(before & 1) && before == s->wc_version && sec != nsec;
+	}
+	return (void *)torn;
+}
+
+static void the_wall_clock_is_never_half_written(void **state)
+{
+	pthread_t reader;
+	void *torn;
+
+	wall_sec = wall_nsec = 0;
+	domain_update_wallclock(d);
+	reader_ends = false;
+	assert_int_equal(pthread_create(&reader, NULL, read_wall_clock, NULL), 0);
+	for (u32 i = 0; i < 1000000; i++) {
+		wall_sec = wall_nsec = i;
+		domain_update_wallclock(d);
+	}
+	__atomic_store_n(&reader_ends, true, __ATOMIC_RELEASE);
+	pthread_join(reader, &torn);
+	wall_nsec = 789;
+	assert_int_equal((unsigned long)torn, 0);
 }
 
 /* ---- areas ---- */
@@ -527,6 +622,9 @@ int main(void)
 		TEST(the_last_word_counts),
 		TEST(the_last_one_down_is_the_end),
 		TEST(a_start_up_ipi_starts_who_waits),
+		TEST(each_vcpu_has_the_clock),
+		TEST(the_wall_clock_is_even_and_new),
+		TEST(the_wall_clock_is_never_half_written),
 		TEST(info_moves_once_and_fits),
 		TEST(info_moves_when_no_cpu_uses_it),
 		TEST(off_means_that_the_scheduler_knows),

@@ -6,7 +6,7 @@
 #include "vmm/cpu/vlapic.h"
 #include "vmm/vcpu.h"
 
-enum { MSR_TPR = 0x808, MSR_PPR = 0x80a, MSR_EOI = 0x80b, MSR_SVR = 0x80f, MSR_ICR = 0x830, MSR_SELF_IPI = 0x83f };
+enum { MSR_TPR = 0x808, MSR_PPR = 0x80a, MSR_EOI = 0x80b, MSR_SVR = 0x80f, MSR_TMR = 0x818, MSR_ICR = 0x830, MSR_DCR = 0x83e, MSR_SELF_IPI = 0x83f };
 
 static struct domain d;
 static struct vcpu v = { .domain = &d };
@@ -189,6 +189,36 @@ static void what_was_edge_leaves_no_trace(void **state)
 	assert_int_equal(last_eoi, 0x31);
 }
 
+static void registers_are_read_as_they_were_written(void **state)
+{
+	static const u32 unknown[] = { 0x800, 0x804, 0x80c, 0x831, 0x83a, 0x840, 0x8ff };
+	u64 val;
+
+	/* Level-triggered vectors, 32 in each of eight registers (SDM 10.8.4). */
+	vlapic_post(&v, 0x31, true);
+	vlapic_post(&v, 0xf4, true);
+	vlapic_post(&v, 0x52, false);
+	for (u32 i = 0; i < 8; i++) {
+		val = ~0ull;
+		assert_int_equal(vlapic_read(&v, MSR_TMR + i, &val), 0);
+		assert_int_equal(val, i == 1 ? BIT(0x31 % 32) : i == 7 ? BIT(0xf4 % 32) : 0);
+	}
+	/* The timer's divider is kept, although there is no timer: Linux writes it and looks. */
+	assert_int_equal(vlapic_write(&v, MSR_DCR, 0xb), 0);
+	val = 0;
+	assert_int_equal(vlapic_read(&v, MSR_DCR, &val), 0);
+	assert_int_equal(val, 0xb);
+	/* The whole of the priority's byte, and no more. */
+	assert_int_equal(vlapic_write(&v, MSR_TPR, 0xff), 0);
+	assert_int_equal(vlapic_write(&v, MSR_TPR, 0x100), -EINVAL);
+	assert_int_equal(vlapic_read(&v, MSR_TPR, &val), 0);
+	assert_int_equal(val, 0xff);
+	for (unsigned i = 0; i < ARRAY_SIZE(unknown); i++) {
+		assert_int_equal(vlapic_read(&v, unknown[i], &val), -EINVAL);
+		assert_int_equal(vlapic_write(&v, unknown[i], 0), -EINVAL);
+	}
+}
+
 /* ---- IPIs among four vCPUs ---- */
 
 static struct vcpu others[3], *all[4] = { &v, &others[0], &others[1], &others[2] };
@@ -243,6 +273,8 @@ static void ipis_reach_whom_they_name(void **state)
 	assert_int_equal(ipi(ALL, 15), 0);
 	assert_int_equal(ipi(ALL, 16), 15);
 	assert_int_equal(vlapic_write(&v, MSR_ICR, BIT(13)), -EINVAL);
+	assert_int_equal(vlapic_write(&v, MSR_SELF_IPI, 0xff), 0);
+	assert_int_equal(have(0xff), 1);
 	assert_int_equal(vlapic_write(&v, MSR_SELF_IPI, 0x100), -EINVAL);
 	assert_int_equal(vlapic_write(&v, MSR_EOI, 1), -EINVAL);
 	assert_int_equal(vlapic_write(&v, MSR_TPR, BIT(32)), -EINVAL);
@@ -333,6 +365,7 @@ int main(void)
 		cmocka_unit_test_setup(reset_leaves_nothing_in_service, set_up),
 		cmocka_unit_test_setup(the_higher_class_is_the_priority, set_up),
 		cmocka_unit_test_setup(what_was_edge_leaves_no_trace, set_up),
+		cmocka_unit_test_setup(registers_are_read_as_they_were_written, set_up),
 		cmocka_unit_test_setup(ipis_reach_whom_they_name, four),
 		cmocka_unit_test_setup(init_and_start_up, four),
 		cmocka_unit_test_setup(in_any_order, set_up),
