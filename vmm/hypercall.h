@@ -19,8 +19,12 @@ struct hypercall {
 	u32 row, op;            /* which it was: in hypercall_rows, from 1; if there is none, number and sub-operation << 8 */
 	u32 progress;           /* of a control operation: 0 at first; where a handler that asks to go on wants to be told to */
 	u32 count;              /* of a row with an array: elements at `arg` */
+	struct control_head *head;  /* of a control operation: what stands before its argument */
 	struct domain *target;  /* domctl: the domain named in the header, with a reference that the dispatcher drops */
 };
+
+/* The structures of domctl, sysctl, platform_op and mca begin so, and go on with a union of the operations' arguments. */
+struct control_head { u32 cmd, version; u16 domain; /* of domctl alone, the others have their union here */ };
 
 /* A handler returns its result, or HC_AGAIN: "leave RIP on the hypercall, come back with the updated a[]". */
 #define HC_AGAIN (-0x7fffffffl)

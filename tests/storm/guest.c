@@ -259,8 +259,8 @@ static bool changes_tables(u8 nr)
 static void any_row(struct vcpu *v, struct vm_exit *x)
 {
 	const struct hypercall_row *row = &hypercall_rows[vcpu_dice(v, hypercall_nr_rows)];
-	u64 words[HC_ARG_MAX / 8], n = MIN((row->size + 7u) / 8, 64u);
 	bool control = row->nr == __HYPERVISOR_domctl || row->nr == __HYPERVISOR_sysctl || row->nr == __HYPERVISOR_platform_op;
+	u64 words[HC_ARG_MAX / 8], n = control ? sizeof(struct xen_domctl) / 8 : MIN((row->size + 7u) / 8, 64u);
 
 	/* The end of the guest comes by itself. */
 	if ((!is_hostile(v) && changes_tables(row->nr)) || (row->nr == __HYPERVISOR_sched_op && vcpu_dice(v, 64)))

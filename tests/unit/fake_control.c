@@ -79,10 +79,10 @@ bool fake_stopped = true;
 int fake_destroy_result, fake_context_result;
 u64 fake_cr4, fake_run_time;
 
-long fake_control(struct vcpu *v, hypercall_fn *fn, struct domain *target, void *arg)
+long fake_control_at(struct vcpu *v, hypercall_fn *fn, struct domain *target, void *head, void *arg)
 {
 	static u32 progress;
-	struct hypercall hc = { .target = target, .progress = progress };
+	struct hypercall hc = { .target = target, .head = head, .progress = progress };
 	int allocs = fake_allocs;
 	long rc = fn(v, &hc, arg);
 

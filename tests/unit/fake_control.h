@@ -22,8 +22,9 @@ extern unsigned fake_alloc_fails;
 /* Allocations that were not freed. */
 extern int fake_allocs;
 
-/* A call of fn by v on `target`, or its continuation if it answered HC_AGAIN before; a[] as given, checks that no lock stays held. */
-long fake_control(struct vcpu *v, hypercall_fn *fn, struct domain *target, void *arg);
+/* A call of fn by v on `target` with the structure *op, or its continuation if it answered HC_AGAIN before; checks that no lock stays held. */
+#define fake_control(v, fn, target, op) fake_control_at(v, fn, target, op, &(op)->u)
+long fake_control_at(struct vcpu *v, hypercall_fn *fn, struct domain *target, void *head, void *arg);
 
 /* What the fakes were asked. */
 extern struct fake_calls {

@@ -1,6 +1,7 @@
-/* units: vmm/hypercall/hypercall.c vmm/hypercall/compat.c vmm/domain/refuse.c tests/unit/fake_domain.c tests/unit/fake_control.c arch/x86/complete.c */
+/* units: vmm/hypercall/hypercall.c vmm/hypercall/compat.c vmm/domain/permitted.c vmm/domain/refuse.c tests/unit/fake_domain.c tests/unit/fake_control.c arch/x86/complete.c */
 /* The dispatcher over the whole table: who may call what, which bytes go in and out, and how long calls are continued. */
 #include "tests/unit/fake_control.h"
+#include <sys/mman.h>
 #include <asm/hvm.h>
 #include <asm/hvm_vcpu.h>
 #include <xen/domctl.h>
@@ -127,6 +128,15 @@ static long call(struct domain *by, const struct hypercall_row *row)
 #define EACH_ROW(row) (const struct hypercall_row *row = hypercall_rows; row < hypercall_rows + hypercall_nr_rows; row++) \
 	if (row->nr != __HYPERVISOR_multicall)
 
+static const struct hypercall_row *find(unsigned nr, unsigned cmd)
+{
+	for EACH_ROW(row)
+		if (row->nr == nr && row->cmd == cmd)
+			return row;
+	fail_msg("no row %u %u", nr, cmd);
+	return NULL;
+}
+
 static void only_the_service_domain_has_all(void **state)
 {
 	for EACH_ROW(row) {
@@ -137,10 +147,70 @@ static void only_the_service_domain_has_all(void **state)
 		assert_int_equal(call(host, row), 0);
 		assert_ptr_equal(seen.row, row);
 	}
-	/* Whatever the table says of them. */
-	for EACH_ROW(row)
-		if (is_control(row->nr))
-			assert_int_equal(row->who, HC_PRIV);
+}
+
+/* Where its argument is in the caller's structure. */
+static unsigned argument_at(const struct hypercall_row *row)
+{
+	return !is_control(row->nr) ? 0 : row->nr == __HYPERVISOR_domctl ? offsetof(struct xen_domctl, u) : offsetof(struct xen_sysctl, u);
+}
+
+/* The table is constant; a test may write to it. */
+static struct hypercall_row *writable(const struct hypercall_row *row)
+{
+	uintptr_t first = (uintptr_t)row & ~4095ul, end = (uintptr_t)(row + 1);
+
+	assert_int_equal(mprotect((void *)first, end - first, PROT_READ | PROT_WRITE), 0);
+	return (struct hypercall_row *)(uintptr_t)row;
+}
+
+/* Of control operations too: who may call, and which way the argument goes, is what the row says. */
+static void the_table_decides(void **state)
+{
+	for EACH_ROW(row) {
+		struct hypercall_row *changed, was = *row;
+		unsigned at = argument_at(row);
+
+		if (!is_control(row->nr))
+			continue;
+		assert_int_equal(row->who, HC_PRIV);
+		changed = writable(row);
+		changed->who = HC_ANY;
+		changed->size = 8;
+		for (u8 dir = HC_NONE; dir <= HC_INOUT; dir++) {
+			changed->dir = dir;
+			pattern();
+			registers(row);
+			seen.calls = 0;
+			seen.target = NULL;
+			assert_int_equal(call(guest, row), 0);
+			assert_int_equal(seen.calls, 1);
+			assert_int_equal(seen.no_arg, dir == HC_NONE);
+			if (row->nr == __HYPERVISOR_domctl && row->cmd != XEN_DOMCTL_createdomain && row->cmd != XEN_DOMCTL_getdomaininfo)
+				assert_ptr_equal(seen.target, guest);
+			if (dir != HC_NONE)
+				assert_int_equal(seen.arg[0], dir == HC_OUT ? 0 : (u8)(at * 7 + 1));
+			assert_int_equal(fake_memory[at], dir >= HC_OUT ? 0x77 : (u8)(at * 7 + 1));
+			assert_int_equal(fake_memory[at + 7], dir >= HC_OUT ? 0x77 : (u8)((at + 7) * 7 + 1));
+			assert_int_equal(fake_memory[at + 8], (u8)((at + 8) * 7 + 1));
+		}
+		*changed = was;
+	}
+}
+
+/* A domctl that were open to guests would still be for themselves only. */
+static void a_guest_names_only_itself(void **state)
+{
+	const struct hypercall_row *row = find(__HYPERVISOR_domctl, XEN_DOMCTL_max_mem);
+	struct hypercall hc = registers(row);
+
+	writable(row)->who = HC_ANY;
+	((u16 *)fake_memory)[4] = 0;
+	assert_int_equal(hypercall_do(guest->vcpu[0], row->nr, &hc), -EPERM);
+	assert_int_equal(seen.calls, 0);
+	((u16 *)fake_memory)[4] = DOMID_SELF;
+	assert_int_equal(hypercall_do(guest->vcpu[0], row->nr, &hc), 0);
+	writable(row)->who = HC_PRIV;
 }
 
 static void arguments_go_in_and_out_once(void **state)
@@ -148,6 +218,7 @@ static void arguments_go_in_and_out_once(void **state)
 	for (int fails = 0; fails < 2; fails++)
 		for EACH_ROW(row) {
 			u8 before[2 * HC_ARG_MAX];
+			unsigned at = argument_at(row);
 
 			pattern();
 			registers(row);
@@ -158,14 +229,14 @@ static void arguments_go_in_and_out_once(void **state)
 			assert_int_equal(call(host, row), seen.result);
 			assert_int_equal(seen.no_arg, row->dir == HC_NONE);
 			if (row->dir == HC_OUT)
-				memset(before, 0, row->size);
+				memset(before + at, 0, row->size);
 			if (row->dir != HC_NONE)
-				assert_memory_equal(seen.arg, before, row->size);
+				assert_memory_equal(seen.arg, before + at, row->size);
 			/* What a handler did to its copy is seen only if the row says so, and not if it failed. */
 			for (unsigned i = 0; i < sizeof(before); i++)
-				if (i < row->size && row->dir >= HC_OUT && !fails)
+				if (i >= at && i < at + row->size && row->dir >= HC_OUT && !fails)
 					assert_int_equal(fake_memory[i], 0x77);
-				else if (row->dir != HC_OUT)
+				else if (row->dir != HC_OUT || i < at)
 					assert_int_equal(fake_memory[i], before[i]);
 				else
 					assert_int_equal(fake_memory[i], (u8)(i * 7 + 1));
@@ -185,7 +256,7 @@ static void pointers_into_nothing_are_faults(void **state)
 		seen.calls = 0;
 		row_now = row;
 		assert_int_equal(hypercall_do(host->vcpu[0], row->nr, &hc), -EFAULT);
-		assert_int_equal(seen.calls, row->dir == HC_OUT);
+		assert_int_equal(seen.calls, row->dir == HC_OUT && !is_control(row->nr));
 	}
 }
 
@@ -206,15 +277,6 @@ static void unknown_numbers_are_enosys(void **state)
 			assert_int_equal(hc.op & 0xff, nr);
 		}
 	assert_int_equal(seen.calls, 0);
-}
-
-static const struct hypercall_row *find(unsigned nr, unsigned cmd)
-{
-	for EACH_ROW(row)
-		if (row->nr == nr && row->cmd == cmd)
-			return row;
-	fail_msg("no row %u %u", nr, cmd);
-	return NULL;
 }
 
 static void control_calls_name_their_version_and_domain(void **state)
@@ -500,6 +562,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 		TEST(only_the_service_domain_has_all),
+		TEST(the_table_decides),
+		TEST(a_guest_names_only_itself),
 		TEST(arguments_go_in_and_out_once),
 		TEST(pointers_into_nothing_are_faults),
 		TEST(unknown_numbers_are_enosys),

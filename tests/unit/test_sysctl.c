@@ -381,29 +381,29 @@ static void platform(void **state)
 
 	p.u.settime64.secs = 1000;
 	p.u.settime64.system_time = 77;
-	assert_int_equal(fake_control(v, hc_settime, NULL, &p), 0);
+	assert_int_equal(fake_control(v, hc_settime64, NULL, &p), 0);
 	assert_true(wall_sec == 1000 && wall_system == 77);
 	assert_int_equal(fake_calls.wallclocks, 2);
 	/* In steps every domain has it once; the machine's clock is set by the first. */
 	fake_steps = 1;
-	assert_int_equal(fake_control(v, hc_settime, NULL, &p), HC_AGAIN);
+	assert_int_equal(fake_control(v, hc_settime64, NULL, &p), HC_AGAIN);
 	assert_int_equal(fake_calls.wallclocks, 3);
 	wall_sec = 0;
-	assert_int_equal(fake_control(v, hc_settime, NULL, &p), HC_AGAIN);
-	assert_int_equal(fake_control(v, hc_settime, NULL, &p), 0);
+	assert_int_equal(fake_control(v, hc_settime64, NULL, &p), HC_AGAIN);
+	assert_int_equal(fake_control(v, hc_settime64, NULL, &p), 0);
 	fake_steps = 0;
 	assert_int_equal(fake_calls.wallclocks, 4);
 	assert_int_equal(wall_sec, 0);
 	p.u.settime64.mbz = 1;
-	assert_int_equal(fake_control(v, hc_settime, NULL, &p), -EINVAL);
+	assert_int_equal(fake_control(v, hc_settime64, NULL, &p), -EINVAL);
 	p.u.settime64.mbz = 0;
 	p.u.settime64.nsecs = 1000000000;
-	assert_int_equal(fake_control(v, hc_settime, NULL, &p), -EINVAL);
+	assert_int_equal(fake_control(v, hc_settime64, NULL, &p), -EINVAL);
 	memset(&p, 0, sizeof(p));
 	p.cmd = XENPF_settime32;
 	p.u.settime32.secs = 2000;
 	p.u.settime32.system_time = 78;
-	assert_int_equal(fake_control(v, hc_settime, NULL, &p), 0);
+	assert_int_equal(fake_control(v, hc_settime32, NULL, &p), 0);
 	assert_true(wall_sec == 2000 && wall_system == 78);
 	memset(&p, 0, sizeof(p));
 	p.u.pcpu_info.xen_cpuid = 3;

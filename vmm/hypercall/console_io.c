@@ -46,7 +46,7 @@ long hc_console_read(struct vcpu *v, struct hypercall *hc, void *arg __unused)
 /* `xl dmesg`: the log from `index` on if the reader keeps one (xenconsoled), else from where it was last cleared. */
 long hc_readconsole(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 {
-	struct xen_sysctl_readconsole *op = &((struct xen_sysctl *)arg)->u.readconsole;
+	struct xen_sysctl_readconsole *op = arg;
 	u32 pos = op->incremental ? op->index : console_log_start();
 	u32 done = 0;
 	char buf[READ_CHUNK];

@@ -31,10 +31,16 @@
 #define ARRAY_BATCH   64u       /* elements done before the guest gets its interrupts, or fewer if they take long */
 
 _Static_assert(sizeof(struct xen_domctl) == 144 && sizeof(struct xen_sysctl) == 136 && sizeof(struct xen_platform_op) == 136, "abi.md N");
+_Static_assert(sizeof(struct xen_mc) <= HC_ARG_MAX && offsetof(struct xen_domctl, domain) == offsetof(struct control_head, domain), "call_control");
 _Static_assert(sizeof(struct multicall_entry) == 64, "abi.md B.3");
 
 /* A row without an argument says `void`; sizeof(void) is 1 to the compiler and 0 to us. */
 #define ARG_SIZE(type) (__builtin_types_compatible_p(type, void) ? 0 : sizeof(type))
+/* A control operation's argument is a member of its structure. */
+#define domctl(member)      __typeof__((struct xen_domctl){ 0 }.u.member)
+#define sysctl(member)      __typeof__((struct xen_sysctl){ 0 }.u.member)
+#define platform_op(member) __typeof__((struct xen_platform_op){ 0 }.u.member)
+#define mca(member)         __typeof__((struct xen_mc){ 0 }.u.member)
 
 const struct hypercall_row hypercall_rows[] = {
 #define HC(num, sub, label, type, d, w, f) \
@@ -54,8 +60,10 @@ enum form {
 	FORM_CONTROL,   /* a structure at RDI that starts with sub-operation and interface version */
 };
 
-static const struct { u8 form; u16 size; u32 version; u64 cmd; } forms[NR_HYPERCALLS] = {
-	[__HYPERVISOR_platform_op]      = { FORM_CONTROL, sizeof(struct xen_platform_op), XENPF_INTERFACE_VERSION, 0 },
+#define CONTROL(type, v) { FORM_CONTROL, offsetof(type, u), sizeof(type), v, 0 }
+
+static const struct { u8 form, arg; u16 size; u32 version; u64 cmd; } forms[NR_HYPERCALLS] = {
+	[__HYPERVISOR_platform_op]      = CONTROL(struct xen_platform_op, XENPF_INTERFACE_VERSION),
 	[__HYPERVISOR_memory_op]        = { .form = FORM_ARG1, .cmd = 63 },     /* above it: how far a long operation has come */
 	[__HYPERVISOR_multicall]        = { .form = FORM_PLAIN },
 	[__HYPERVISOR_set_timer_op]     = { .form = FORM_PLAIN },
@@ -68,9 +76,9 @@ static const struct { u8 form; u16 size; u32 version; u64 cmd; } forms[NR_HYPERC
 	[__HYPERVISOR_event_channel_op] = { .form = FORM_ARG1, .cmd = ANY_CMD },
 	[__HYPERVISOR_physdev_op]       = { .form = FORM_ARG1, .cmd = ANY_CMD },
 	[__HYPERVISOR_hvm_op]           = { .form = FORM_ARG1, .cmd = ANY_CMD },
-	[__HYPERVISOR_sysctl]           = { FORM_CONTROL, sizeof(struct xen_sysctl), XEN_SYSCTL_INTERFACE_VERSION, 0 },
-	[__HYPERVISOR_mca]              = { FORM_CONTROL, sizeof(struct xen_mc), XEN_MCA_INTERFACE_VERSION, 0 },
-	[__HYPERVISOR_domctl]           = { FORM_CONTROL, sizeof(struct xen_domctl), XEN_DOMCTL_INTERFACE_VERSION, 0 },
+	[__HYPERVISOR_sysctl]           = CONTROL(struct xen_sysctl, XEN_SYSCTL_INTERFACE_VERSION),
+	[__HYPERVISOR_mca]              = CONTROL(struct xen_mc, XEN_MCA_INTERFACE_VERSION),
+	[__HYPERVISOR_domctl]           = CONTROL(struct xen_domctl, XEN_DOMCTL_INTERFACE_VERSION),
 };
 
 /* Row + 1 of each sub-operation, 0 for none. */
@@ -134,50 +142,68 @@ static __noinline long call_array(struct vcpu *v, const struct hypercall_row *ro
 	return hc->a[2] ? HC_AGAIN : 0;
 }
 
+/* The service domain's programs are told why. */
+static __noinline long absent(struct vcpu *v, u64 nr, u32 cmd)
+{
+	return (v->domain->privileged ? refuse((u8)nr, &cmd) : 0) ?: -ENOSYS;
+}
+
+/* Reads a control operation's structure: its row is then in hc->row. */
+static long read_control(struct vcpu *v, u64 nr, struct hypercall *hc)
+{
+	if (copy_from_guest(v, hc->head, hc->a[0], forms[nr].size))
+		return -EFAULT;
+	if (hc->head->version != forms[nr].version)
+		return -EACCES;
+	return find_row(nr, hc->head->cmd, hc) ? 0 : absent(v, nr, hc->head->cmd);
+}
+
+/* The domain that a domctl is for: but for these two it is there, and while it is being destroyed only that may be asked. */
+static long find_target(struct vcpu *v, struct hypercall *hc, u32 cmd)
+{
+	long rc;
+
+	if (cmd == XEN_DOMCTL_createdomain || cmd == XEN_DOMCTL_getdomaininfo)
+		return 0;
+	rc = domain_get_permitted(v, hc->head->domain, &hc->target);
+	if (rc || !__atomic_load_n(&hc->target->dying, __ATOMIC_RELAXED) || cmd == XEN_DOMCTL_destroydomain)
+		return rc;
+	domain_put(hc->target);
+	return -ESRCH;
+}
+
 /*
- * domctl, sysctl, platform_op: the sub-operation is only known once the structure is in. One that goes on has its progress in the upper half of
+ * domctl, sysctl, platform_op, mca: the sub-operation is only known once the structure is in. One that goes on has its progress in the upper half of
  * the hypercall's number, which is 0 in a first call: no other register is surely so, and the structure is the caller's.
  */
 static __noinline long call_control(struct vcpu *v, u64 nr, struct hypercall *hc, u32 progress)
 {
-	union { struct xen_domctl dom; u32 head[2]; u64 raw[HC_ARG_MAX / 8]; } op;
+	u64 buf[HC_ARG_MAX / 8];
+	u8 *arg = (u8 *)buf + forms[nr].arg;
 	const struct hypercall_row *row;
 	long ret;
 
 	hc->row = 0;
 	hc->op = (u32)nr;
-	if (!v->domain->privileged)
-		return -EPERM;
-	if (copy_from_guest(v, &op, hc->a[0], forms[nr].size))
-		return -EFAULT;
-	if (op.head[1] != forms[nr].version)
-		return -EACCES;
-	row = find_row(nr, op.head[0], hc);
-	if (!row)
-		return refuse((u8)nr, &op) ?: -ENOSYS;
 	hc->progress = progress;
+	hc->head = (struct control_head *)buf;
 	hc->target = NULL;
-	if (nr == __HYPERVISOR_domctl && row->cmd != XEN_DOMCTL_createdomain && row->cmd != XEN_DOMCTL_getdomaininfo) {
-		hc->target = domain_resolve(v, op.dom.domain);
-		if (!hc->target)
-			return -ESRCH;
-		if (__atomic_load_n(&hc->target->dying, __ATOMIC_RELAXED) && row->cmd != XEN_DOMCTL_destroydomain) {
-			domain_put(hc->target);
-			return -ESRCH;
-		}
-	}
-	ret = row->fn(v, hc, &op);
+	ret = read_control(v, nr, hc);
+	row = ret ? NULL : &hypercall_rows[hc->row - 1];
+	/* A guest doesn't learn what there is. */
+	if (!row || !may(v, row))
+		return v->domain->privileged ? ret : -EPERM;
+	ret = nr == __HYPERVISOR_domctl ? find_target(v, hc, row->cmd) : 0;
+	if (ret)
+		return ret;
+	if (row->dir == HC_OUT)
+		memset(arg, 0, row->size);
+	ret = row->fn(v, hc, row->dir == HC_NONE ? NULL : arg);
 	if (hc->target)
 		domain_put(hc->target);
-	if (ret >= 0 && copy_to_guest(v, hc->a[0], &op, forms[nr].size))
+	if (ret >= 0 && row->dir >= HC_OUT && copy_to_guest(v, hc->a[0], buf, forms[nr].arg + row->size))
 		return -EFAULT;
 	return ret;
-}
-
-/* The service domain's programs are told why; there is no sub-operation in memory yet. */
-static __noinline long absent(struct vcpu *v, u64 nr, u32 cmd)
-{
-	return (v->domain->privileged ? refuse((u8)nr, &cmd) : 0) ?: -ENOSYS;
 }
 
 static bool is_control(u64 nr)

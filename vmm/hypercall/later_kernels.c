@@ -16,7 +16,7 @@
  */
 long hc_set_pminfo(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 {
-	const struct xenpf_set_processor_pminfo *op = &((struct xen_platform_op *)arg)->u.set_pminfo;
+	const struct xenpf_set_processor_pminfo *op = arg;
 	u32 pdc[3];     /* revision, number of words that follow, capabilities */
 
 	if (op->type != XEN_PM_PDC)
@@ -32,7 +32,7 @@ long hc_set_pminfo(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 /* HYPERVISOR_mca: the CPUs, by which Linux's xen_mcelog would know a machine check's place; it starts only if it has them. */
 long hc_mc_physcpuinfo(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 {
-	struct xen_mc_physcpuinfo *op = &((struct xen_mc *)arg)->u.mc_physcpuinfo;
+	struct xen_mc_physcpuinfo *op = arg;
 	u32 signature = cpu_policy_raw.basic[1].a, n = HANDLE(op->info) ? MIN(op->ncpus, nr_cpus) : 0;
 
 	for (u32 i = 0; i < n; i++) {

@@ -116,7 +116,7 @@ static int put_stream(struct stream_out *s, struct domain *d)
 
 long hc_gethvmcontext(struct vcpu *v, struct hypercall *hc, void *arg)
 {
-	struct xen_domctl_hvmcontext *op = &((struct xen_domctl *)arg)->u.hvmcontext;
+	struct xen_domctl_hvmcontext *op = arg;
 	struct stream_out count = { .caller = v };
 	struct stream_out out = { .caller = v, .gva = HANDLE(op->buffer), .there = hc->progress };
 	long rc;
@@ -259,7 +259,7 @@ static long set_some(struct stream_in *s, struct domain *d, u32 *progress)
 
 long hc_sethvmcontext(struct vcpu *v, struct hypercall *hc, void *arg)
 {
-	const struct xen_domctl_hvmcontext *op = &((struct xen_domctl *)arg)->u.hvmcontext;
+	const struct xen_domctl_hvmcontext *op = arg;
 	struct stream_in *s;
 	long rc;
 

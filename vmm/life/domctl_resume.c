@@ -86,10 +86,9 @@ static long replace_registers(struct vcpu *v, struct context *c)
 
 long hc_vcpucontext(struct vcpu *caller, struct hypercall *hc, void *arg)
 {
-	const struct xen_domctl *op = arg;
-	const struct xen_domctl_vcpucontext *vc = &op->u.vcpucontext;
+	const struct xen_domctl_vcpucontext *vc = arg;
 	struct vcpu *v = domain_vcpu(hc->target, vc->vcpu);
-	bool set = op->cmd == XEN_DOMCTL_setvcpucontext;
+	bool set = hc->head->cmd == XEN_DOMCTL_setvcpucontext;
 	struct context *c;
 	long rc;
 

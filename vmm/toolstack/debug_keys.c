@@ -122,7 +122,7 @@ _Static_assert(KEYS_MAX <= 256 && (DOMID_FIRST_RESERVED << 8) >> 24 == 0, "hc->p
 
 long hc_debug_keys(struct vcpu *v, struct hypercall *hc, void *arg)
 {
-	const struct xen_sysctl_debug_keys *op = &((struct xen_sysctl *)arg)->u.debug_keys;
+	const struct xen_sysctl_debug_keys *op = arg;
 	u32 n = hc->progress >> 24, at = hc->progress & 0xffffff, nr = MIN(op->nr_keys, (u32)KEYS_MAX);
 	char pressed[KEYS_MAX];
 

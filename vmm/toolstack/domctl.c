@@ -22,11 +22,10 @@ enum { TSC_DEFAULT, TSC_ALWAYS_EMULATE, TSC_NATIVE, TSC_NATIVE_PARAVIRT };
 
 long hc_createdomain(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
 {
-	struct xen_domctl *op = arg;
-	const struct xen_domctl_createdomain *c = &op->u.createdomain;
-	u16 domid = op->domain == 0 || op->domain >= DOMID_FIRST_RESERVED ? ROVING_DOMID : op->domain;
+	const struct xen_domctl_createdomain *c = arg;
+	u16 domid = hc->head->domain == 0 || hc->head->domain >= DOMID_FIRST_RESERVED ? ROVING_DOMID : hc->head->domain;
 	struct domain *d;
-	long rc = refuse(__HYPERVISOR_domctl, op);
+	long rc = refuse(__HYPERVISOR_domctl, hc->head);
 
 	if (rc)
 		return rc;
@@ -38,7 +37,7 @@ long hc_createdomain(struct vcpu *v __unused, struct hypercall *hc __unused, voi
 		memcpy(d->handle, c->handle, sizeof(d->handle));
 		d->create_flags = c->flags;
 		spin_unlock(&d->lock);
-		op->domain = d->domid;
+		hc->head->domain = d->domid;
 	}
 	spin_unlock(&control_lock);
 	return rc;
@@ -97,25 +96,21 @@ long hc_unpausedomain(struct vcpu *v __unused, struct hypercall *hc, void *arg _
 /* The first domain with this id or a higher one: the tools walk all domains so. */
 long hc_getdomaininfo(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
 {
-	struct xen_domctl *op = arg;
-	struct domain *d;
+	struct domain *d = hc->head->domain < DOMID_FIRST_RESERVED ? domain_get_next(hc->head->domain) : NULL;
 
-	if (op->domain >= DOMID_FIRST_RESERVED)
-		return -EINVAL;
-	d = domain_get_next(op->domain);
 	if (!d)
-		return -ESRCH;
-	domain_describe(d, &op->u.getdomaininfo);
-	op->domain = d->domid;
+		return hc->head->domain < DOMID_FIRST_RESERVED ? -ESRCH : -EINVAL;
+	domain_describe(d, arg);
+	hc->head->domain = d->domid;
 	domain_put(d);
 	return 0;
 }
 
 long hc_max_mem(struct vcpu *v __unused, struct hypercall *hc, void *arg)
 {
-	const struct xen_domctl *op = arg;
+	const struct xen_domctl_max_mem *op = arg;
 	struct domain *d = hc->target;
-	u64 max = op->u.max_mem.max_memkb >> (PAGE_SHIFT - 10);
+	u64 max = op->max_memkb >> (PAGE_SHIFT - 10);
 	u64 tot = __atomic_load_n(&d->tot_pages, __ATOMIC_RELAXED);
 	u64 beyond = __atomic_load_n(&d->beyond, __ATOMIC_RELAXED);
 
@@ -147,10 +142,10 @@ static long create_vcpus(struct domain *d)
 
 long hc_max_vcpus(struct vcpu *v __unused, struct hypercall *hc, void *arg)
 {
-	const struct xen_domctl *op = arg;
+	const struct xen_domctl_max_vcpus *op = arg;
 	long rc;
 
-	if (op->u.max_vcpus.max != hc->target->max_vcpus)
+	if (op->max != hc->target->max_vcpus)
 		return -EINVAL;
 	spin_lock(&control_lock);
 	rc = create_vcpus(hc->target);
@@ -160,36 +155,34 @@ long hc_max_vcpus(struct vcpu *v __unused, struct hypercall *hc, void *arg)
 
 long hc_settimeoffset(struct vcpu *v __unused, struct hypercall *hc, void *arg)
 {
-	const struct xen_domctl *op = arg;
+	const struct xen_domctl_settimeoffset *op = arg;
 
-	__atomic_store_n(&hc->target->time_offset, op->u.settimeoffset.time_offset_seconds, __ATOMIC_RELAXED);
+	__atomic_store_n(&hc->target->time_offset, op->time_offset_seconds, __ATOMIC_RELAXED);
 	domain_update_wallclock(hc->target);
 	return 0;
 }
 
 long hc_get_address_size(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
 {
-	struct xen_domctl *op = arg;
+	struct xen_domctl_address_size *op = arg;
 
-	op->u.address_size.size = 64;
+	op->size = 64;
 	return 0;
 }
 
 /* The TSC is the machine's and nobody emulates it. */
 long hc_settscinfo(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
 {
-	const struct xen_domctl *op = arg;
+	const struct xen_domctl_tsc_info *op = arg;
 
-	if (op->u.tsc_info.tsc_mode == TSC_ALWAYS_EMULATE)
-		return refuse(__HYPERVISOR_domctl, op);
-	return op->u.tsc_info.tsc_mode <= TSC_NATIVE_PARAVIRT ? 0 : -EINVAL;
+	if (op->tsc_mode == TSC_ALWAYS_EMULATE)
+		return refuse(__HYPERVISOR_domctl, hc->head);
+	return op->tsc_mode <= TSC_NATIVE_PARAVIRT ? 0 : -EINVAL;
 }
 
 long hc_gettscinfo(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
 {
-	struct xen_domctl *op = arg;
-
-	op->u.tsc_info = (struct xen_domctl_tsc_info){
+	*(struct xen_domctl_tsc_info *)arg = (struct xen_domctl_tsc_info){
 		.tsc_mode = TSC_DEFAULT,
 		.gtsc_khz = time_scale.tsc_khz,
 		.elapsed_nsec = time_now(),
@@ -199,22 +192,22 @@ long hc_gettscinfo(struct vcpu *v __unused, struct hypercall *hc __unused, void 
 
 long hc_getnodeaffinity(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 {
-	struct xen_domctl *op = arg;
+	struct xen_domctl_nodeaffinity *op = arg;
 
-	return bitmap_to_guest(v, &op->u.nodeaffinity.nodemap, BIT(0));
+	return bitmap_to_guest(v, &op->nodemap, BIT(0));
 }
 
 /* The p2m's tables come from the heap as they are needed, but not more than that. */
 long hc_paging_mempool(struct vcpu *v __unused, struct hypercall *hc, void *arg)
 {
-	struct xen_domctl *op = arg;
+	struct xen_domctl_paging_mempool *op = arg;
 	u64 *size = &hc->target->p2m.mempool;
 
-	if (op->cmd == XEN_DOMCTL_get_paging_mempool_size)
-		op->u.paging_mempool.size = __atomic_load_n(size, __ATOMIC_RELAXED);
-	else if (op->u.paging_mempool.size % PAGE_SIZE)
+	if (hc->head->cmd == XEN_DOMCTL_get_paging_mempool_size)
+		op->size = __atomic_load_n(size, __ATOMIC_RELAXED);
+	else if (op->size % PAGE_SIZE)
 		return -EINVAL;
 	else
-		__atomic_store_n(size, op->u.paging_mempool.size, __ATOMIC_RELAXED);
+		__atomic_store_n(size, op->size, __ATOMIC_RELAXED);
 	return 0;
 }

@@ -15,9 +15,8 @@ _Static_assert(sizeof(struct xen_domctl_scheduler_op) == 24, "abi.md N");
 
 #define AFFINITY_FLAGS (XEN_VCPUAFFINITY_HARD | XEN_VCPUAFFINITY_SOFT)
 
-static long set_affinity(struct vcpu *caller, struct vcpu *v, struct xen_domctl *op)
+static long set_affinity(struct vcpu *caller, struct vcpu *v, struct hypercall *hc, struct xen_domctl_vcpuaffinity *a)
 {
-	struct xen_domctl_vcpuaffinity *a = &op->u.vcpuaffinity;
 	cpumask_t was = __atomic_load_n(&v->sched.hard, __ATOMIC_RELAXED), hard = was, soft = __atomic_load_n(&v->sched.soft, __ATOMIC_RELAXED);
 	bool set_hard = a->flags & XEN_VCPUAFFINITY_HARD, set_soft = a->flags & XEN_VCPUAFFINITY_SOFT;
 	int rc;
@@ -31,7 +30,7 @@ static long set_affinity(struct vcpu *caller, struct vcpu *v, struct xen_domctl 
 		return refuse_say(-EINVAL, "cpus= or xl vcpu-pin: the CPUs are 0 to %u", nr_cpus - 1);
 	/* dom0's vCPUs take the interrupts of their pCPUs and have the APIC ids of these: they can't move. */
 	if (v->domain == dom0 && hard != was)
-		return refuse(__HYPERVISOR_domctl, op);
+		return refuse(__HYPERVISOR_domctl, hc->head);
 	rc = sched_set_affinity(&v->sched, hard, soft, time_now());
 	if (rc)
 		return rc;
@@ -55,8 +54,7 @@ static long get_affinity(struct vcpu *caller, const struct vcpu *v, struct xen_d
 
 long hc_vcpuaffinity(struct vcpu *caller, struct hypercall *hc, void *arg)
 {
-	struct xen_domctl *op = arg;
-	struct xen_domctl_vcpuaffinity *a = &op->u.vcpuaffinity;
+	struct xen_domctl_vcpuaffinity *a = arg;
 	struct vcpu *v;
 
 	/* "Force" undoes a temporary pinning, which we never do. */
@@ -65,12 +63,12 @@ long hc_vcpuaffinity(struct vcpu *caller, struct hypercall *hc, void *arg)
 	v = domain_vcpu(hc->target, a->vcpu);
 	if (!v)
 		return -ESRCH;
-	return op->cmd == XEN_DOMCTL_setvcpuaffinity ? set_affinity(caller, v, op) : get_affinity(caller, v, a);
+	return hc->head->cmd == XEN_DOMCTL_setvcpuaffinity ? set_affinity(caller, v, hc, a) : get_affinity(caller, v, a);
 }
 
 long hc_getvcpuinfo(struct vcpu *caller __unused, struct hypercall *hc, void *arg)
 {
-	struct xen_domctl_getvcpuinfo *info = &((struct xen_domctl *)arg)->u.getvcpuinfo;
+	struct xen_domctl_getvcpuinfo *info = arg;
 	struct vcpu *v = domain_vcpu(hc->target, info->vcpu);
 	u32 pause;
 
@@ -91,7 +89,7 @@ long hc_getvcpuinfo(struct vcpu *caller __unused, struct hypercall *hc, void *ar
 /* Weight and cap of a domain, in the clothes of credit2. */
 long hc_domctl_scheduler(struct vcpu *caller __unused, struct hypercall *hc, void *arg)
 {
-	struct xen_domctl_scheduler_op *op = &((struct xen_domctl *)arg)->u.scheduler_op;
+	struct xen_domctl_scheduler_op *op = arg;
 	struct sched_group *g = &hc->target->group;
 
 	if (op->sched_id != XEN_SCHEDULER_CREDIT2)
@@ -110,15 +108,14 @@ long hc_domctl_scheduler(struct vcpu *caller __unused, struct hypercall *hc, voi
 
 long hc_sendtrigger(struct vcpu *caller __unused, struct hypercall *hc, void *arg)
 {
-	const struct xen_domctl *op = arg;
-	const struct xen_domctl_sendtrigger *t = &op->u.sendtrigger;
+	const struct xen_domctl_sendtrigger *t = arg;
 	struct vcpu *v = domain_vcpu(hc->target, t->vcpu);
 
 	if (!v)
 		return -ESRCH;
 	/* The others are buttons of a machine that PVH guests don't have. */
 	if (t->trigger != XEN_DOMCTL_SENDTRIGGER_NMI)
-		return t->trigger <= XEN_DOMCTL_SENDTRIGGER_SLEEP ? refuse(__HYPERVISOR_domctl, op) : -EINVAL;
+		return t->trigger <= XEN_DOMCTL_SENDTRIGGER_SLEEP ? refuse(__HYPERVISOR_domctl, hc->head) : -EINVAL;
 	__atomic_store_n(&v->nmi_pending, true, __ATOMIC_RELEASE);
 	vcpu_kick(v);
 	return 0;

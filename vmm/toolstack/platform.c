@@ -12,20 +12,14 @@ _Static_assert(sizeof(struct xenpf_pcpuinfo) == 20, "abi.md N");
 #define NSEC_PER_SEC 1000000000u
 
 /* dom0 has set its clock: the wall clock of all domains follows, of as many as one step does. The next step knows from which id on. */
-long hc_settime(struct vcpu *v __unused, struct hypercall *hc, void *arg)
+static long set_time(struct hypercall *hc, u64 sec, u32 nsec, u64 system_time)
 {
-	const struct xen_platform_op *op = arg;
-	const struct xenpf_settime64 *t64 = &op->u.settime64;
-	const struct xenpf_settime32 *t32 = &op->u.settime32;
-	bool wide = op->cmd == XENPF_settime64;
-	u64 sec = wide ? t64->secs : t32->secs;
-	u32 nsec = wide ? t64->nsecs : t32->nsecs;
 	struct domain *d;
 
-	if ((wide && t64->mbz) || nsec >= NSEC_PER_SEC)
+	if (nsec >= NSEC_PER_SEC)
 		return -EINVAL;
 	if (!hc->progress)
-		time_set_wallclock(sec, nsec, wide ? t64->system_time : t32->system_time);
+		time_set_wallclock(sec, nsec, system_time);
 	for (u32 id = hc->progress; id < DOMID_FIRST_RESERVED && (d = domain_get_next((u16)id)); ) {
 		id = d->domid + 1u;
 		domain_update_wallclock(d);
@@ -38,9 +32,23 @@ long hc_settime(struct vcpu *v __unused, struct hypercall *hc, void *arg)
 	return 0;
 }
 
+long hc_settime64(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	const struct xenpf_settime64 *t = arg;
+
+	return t->mbz ? -EINVAL : set_time(hc, t->secs, t->nsecs, t->system_time);
+}
+
+long hc_settime32(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	const struct xenpf_settime32 *t = arg;
+
+	return set_time(hc, t->secs, t->nsecs, t->system_time);
+}
+
 long hc_get_pcpuinfo(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
 {
-	struct xenpf_pcpuinfo *info = &((struct xen_platform_op *)arg)->u.pcpu_info;
+	struct xenpf_pcpuinfo *info = arg;
 	u32 cpu = info->xen_cpuid;
 
 	info->max_present = nr_cpus - 1;

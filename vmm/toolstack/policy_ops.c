@@ -167,10 +167,7 @@ static long set_policy(struct vcpu *v, struct domain *d, struct xen_domctl_cpu_p
 
 long hc_domctl_cpu_policy(struct vcpu *v, struct hypercall *hc, void *arg)
 {
-	struct xen_domctl *op = arg;
-
-	return op->cmd == XEN_DOMCTL_get_cpu_policy ? get_policy(v, hc->target, &op->u.cpu_policy)
-						    : set_policy(v, hc->target, &op->u.cpu_policy);
+	return (hc->head->cmd == XEN_DOMCTL_get_cpu_policy ? get_policy : set_policy)(v, hc->target, arg);
 }
 
 /* The policies by sysctl's numbers; there are none for PV guests. */
@@ -195,7 +192,7 @@ static const struct cpu_policy *pick(const struct cpu_policy *const *table, u32 
 
 long hc_sysctl_cpu_policy(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 {
-	struct xen_sysctl_cpu_policy *op = &((struct xen_sysctl *)arg)->u.cpu_policy;
+	struct xen_sysctl_cpu_policy *op = arg;
 	const struct cpu_policy *p;
 
 	if (op->_rsvd || op->index >= ARRAY_SIZE(system_policies))
@@ -213,7 +210,7 @@ long hc_sysctl_cpu_policy(struct vcpu *v, struct hypercall *hc __unused, void *a
 /* A caller with fewer words than we have gets those and -ENOBUFS: libxc knows. */
 long hc_get_cpu_featureset(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 {
-	struct xen_sysctl_cpu_featureset *op = &((struct xen_sysctl *)arg)->u.cpu_featureset;
+	struct xen_sysctl_cpu_featureset *op = arg;
 	u32 words[POLICY_FEATURE_WORDS];
 	u32 room = op->nr_features;
 	const struct cpu_policy *p;

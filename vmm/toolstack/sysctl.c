@@ -58,7 +58,7 @@ static u32 count_same(u32 shift)
 
 long hc_physinfo(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
 {
-	struct xen_sysctl_physinfo *info = &((struct xen_sysctl *)arg)->u.physinfo;
+	struct xen_sysctl_physinfo *info = arg;
 	struct topology t = read_topology();
 	u32 words[POLICY_FEATURE_WORDS];
 
@@ -81,7 +81,7 @@ long hc_physinfo(struct vcpu *v __unused, struct hypercall *hc __unused, void *a
 
 long hc_sched_id(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
 {
-	((struct xen_sysctl *)arg)->u.sched_id.sched_id = XEN_SCHEDULER_CREDIT2;
+	*(u32 *)arg = XEN_SCHEDULER_CREDIT2;
 	return 0;
 }
 
@@ -92,7 +92,7 @@ _Static_assert(DOMID_FIRST_RESERVED < 0x8000, "LIST_NEXT");
 
 long hc_getdomaininfolist(struct vcpu *v, struct hypercall *hc, void *arg)
 {
-	struct xen_sysctl_getdomaininfolist *op = &((struct xen_sysctl *)arg)->u.getdomaininfolist;
+	struct xen_sysctl_getdomaininfolist *op = arg;
 	u32 id = hc->progress ? LIST_NEXT(hc->progress) : op->first_domain, n = LIST_DONE(hc->progress);
 	struct domain *d;
 
@@ -116,7 +116,7 @@ long hc_getdomaininfolist(struct vcpu *v, struct hypercall *hc, void *arg)
 
 long hc_getcpuinfo(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 {
-	struct xen_sysctl_getcpuinfo *op = &((struct xen_sysctl *)arg)->u.getcpuinfo;
+	struct xen_sysctl_getcpuinfo *op = arg;
 	u32 n = MIN(op->max_cpus, nr_cpus);
 
 	for (u32 i = 0; i < n; i++) {
@@ -131,7 +131,7 @@ long hc_getcpuinfo(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 
 long hc_availheap(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
 {
-	struct xen_sysctl_availheap *op = &((struct xen_sysctl *)arg)->u.availheap;
+	struct xen_sysctl_availheap *op = arg;
 
 	if (op->node < -1)
 		return -EINVAL;
@@ -141,7 +141,7 @@ long hc_availheap(struct vcpu *v __unused, struct hypercall *hc __unused, void *
 
 long hc_cputopoinfo(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 {
-	struct xen_sysctl_cputopoinfo *op = &((struct xen_sysctl *)arg)->u.cputopoinfo;
+	struct xen_sysctl_cputopoinfo *op = arg;
 	struct topology t = read_topology();
 	u32 n = HANDLE(op->cputopo) ? MIN(op->num_cpus, nr_cpus) : 0;
 
@@ -162,7 +162,7 @@ long hc_cputopoinfo(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 /* As if all devices were on the one node. As many at a time as a step may have; the tools come back for the rest. */
 long hc_pcitopoinfo(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 {
-	struct xen_sysctl_pcitopoinfo *op = &((struct xen_sysctl *)arg)->u.pcitopoinfo;
+	struct xen_sysctl_pcitopoinfo *op = arg;
 	static const u32 nodes[64];
 
 	op->num_devs = MIN(op->num_devs, (u32)ARRAY_SIZE(nodes));
@@ -172,7 +172,7 @@ long hc_pcitopoinfo(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 /* One node, whatever the machine has. */
 long hc_numainfo(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 {
-	struct xen_sysctl_numainfo *op = &((struct xen_sysctl *)arg)->u.numainfo;
+	struct xen_sysctl_numainfo *op = arg;
 	struct xen_sysctl_meminfo mem = { total_pages << PAGE_SHIFT, page_free_count() << PAGE_SHIFT };
 	u32 distance = NODE_DISTANCE_LOCAL;
 	bool room = op->num_nodes != 0;
@@ -188,7 +188,7 @@ long hc_numainfo(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 /* There is one pool with everything in it. */
 long hc_cpupool(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 {
-	struct xen_sysctl_cpupool_op *op = &((struct xen_sysctl *)arg)->u.cpupool_op;
+	struct xen_sysctl_cpupool_op *op = arg;
 
 	switch (op->op) {
 	case XEN_SYSCTL_CPUPOOL_OP_INFO:
@@ -200,20 +200,20 @@ long hc_cpupool(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 	case XEN_SYSCTL_CPUPOOL_OP_FREEINFO:
 		return bitmap_to_guest(v, &op->cpumap, 0);
 	default:
-		return refuse(__HYPERVISOR_sysctl, arg);
+		return refuse(__HYPERVISOR_sysctl, hc->head);
 	}
 }
 
 long hc_sysctl_scheduler(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
 {
-	struct xen_sysctl_scheduler_op *op = &((struct xen_sysctl *)arg)->u.scheduler_op;
+	struct xen_sysctl_scheduler_op *op = arg;
 
 	if (op->sched_id != XEN_SCHEDULER_CREDIT2)
 		return -EINVAL;
 	if (op->cpupool_id)
 		return -ESRCH;
 	if (op->cmd != XEN_SYSCTL_SCHEDOP_getinfo)
-		return op->cmd == XEN_SYSCTL_SCHEDOP_putinfo ? refuse(__HYPERVISOR_sysctl, arg) : -EINVAL;
+		return op->cmd == XEN_SYSCTL_SCHEDOP_putinfo ? refuse(__HYPERVISOR_sysctl, hc->head) : -EINVAL;
 	op->u.sched_credit2.ratelimit_us = RATELIMIT_US;
 	return 0;
 }
