@@ -129,10 +129,8 @@ int hvm_vcpu_init(struct vcpu *v)
 	v->hvm.xsave = kzalloc(XSAVE_AREA_MAX);
 	v->hvm.control = kzalloc(PAGE_SIZE);
 	v->hvm.vendor = kzalloc(hvm->vcpu_size);
-	if (!v->hvm.xsave || !v->hvm.control || !v->hvm.vendor) {
-		hvm_vcpu_destroy(v);
+	if (!v->hvm.xsave || !v->hvm.control || !v->hvm.vendor)
 		return -ENOMEM;
-	}
 	hvm->vcpu_init(v);
 	hvm_reset(v);
 	return 0;

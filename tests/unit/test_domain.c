@@ -45,12 +45,9 @@ bool evtchn_destroy(struct domain *d) { pieces--; return true; }
 void evtchn_raise_global_virq(struct domain *d, unsigned virq) { assert_int_equal(virq, VIRQ_DOM_EXC); virqs++; }
 void mtrr_init_domain(struct domain *d) { }
 void sched_group_init(struct sched_group *g) { }
-void sched_entity_destroy(struct sched_entity *e) { }
 bool vcpu_is_off(struct vcpu *v) { return !running; }
 void timer_cancel_sync(struct timer *t) { releases++; }
-void timer_release(unsigned n) { releases += n; }
-void hvm_vcpu_destroy(struct vcpu *v) { vcpus_freed++; }
-void record_vcpu_free(struct record_vcpu *c) { }
+void vcpu_free(struct vcpu *v) { vcpus_freed++; kfree(v); }
 static struct domain *resumed_at_once;  /* another CPU takes its end back as soon as the end can be seen */
 void record_event(enum record_kind kind, const struct domain *d, const struct vcpu *v, u64 a, u64 b)
 {
@@ -275,7 +272,7 @@ static void an_end_comes_in_steps(void **state)
 	running = false;
 	/* Memory goes in five; its vCPUs, ports, maps and grants in one each, before that. */
 	assert_int_equal(destroy(d), 11);
-	assert_true(!exists(7) && released_areas == 1 && releases == 2 + TIMERS_PER_VCPU && vcpus_freed == 1 && virqs == 2);
+	assert_true(!exists(7) && released_areas == 1 && releases == 2 && vcpus_freed == 1 && virqs == 2);
 	assert_int_equal(pieces, 0);
 }
 

@@ -46,12 +46,15 @@ void cpu_kick(unsigned cpu) { kicked |= 1u << cpu; }
 
 struct domain *dom0;
 void domain_shutdown(struct domain *of, u8 code) { shutdown++; powered_off += code == SHUTDOWN_poweroff; }
-struct domain *domain_resolve(struct vcpu *by, u16 domid) { return domid == d->domid ? d : NULL; }
+struct domain *domain_get(u16 domid) { return domid == d->domid ? d : NULL; }
 void domain_put(struct domain *of) { }
 void record_event(enum record_kind kind, const struct domain *of, const struct vcpu *w, u64 a, u64 b) { }
 struct record_vcpu *record_vcpu_alloc(u64 who) { return calloc(1, sizeof(struct record_vcpu)); }
 void record_vcpu_free(struct record_vcpu *c) { free(c); }
-int hvm_vcpu_init(struct vcpu *w) { return 0; }
+static int init_result;
+static unsigned destroyed;
+int hvm_vcpu_init(struct vcpu *w) { return init_result; }
+void hvm_vcpu_destroy(struct vcpu *w) { destroyed++; }
 void vlapic_reset(struct vcpu *w) { }
 int vlapic_next(struct vcpu *w) { return (int)vector - 1; }
 void evtchn_raise_virq(struct vcpu *w, unsigned virq) { assert_int_equal(virq, VIRQ_TIMER); raised++; }
@@ -59,10 +62,11 @@ void evtchn_vcpu_info_moved(struct vcpu *w) { w->info->evtchn_upcall_pending = 1
 bool evtchn_port_pending(struct domain *of, u32 port) { return of->shared->evtchn_pending[port / 64] & BIT(port % 64); }
 bool evtchn_upcall_pending(const struct vcpu *w) { return w->info->evtchn_upcall_pending; }
 void *kzalloc(size_t size) { allocs++; return calloc(1, size); }
-void kfree(void *p) { free(p); }
+void kfree(void *p) { allocs -= p != NULL; free(p); }
 
-int timer_reserve(unsigned n) { return 0; }
-void timer_release(unsigned n) { }
+static int reserved;
+int timer_reserve(unsigned n) { reserved += (int)n; return 0; }
+void timer_release(unsigned n) { reserved -= (int)n; }
 void timer_init(struct timer *t, void (*fn)(void *arg), void *arg) { *t = (struct timer){ .fn = fn, .arg = arg }; }
 void timer_set(struct timer *t, unsigned cpu, u64 expires) { t->index = 1; t->expires = expires; }
 void timer_cancel(struct timer *t) { t->index = 0; }
@@ -114,6 +118,7 @@ static int set_up(void **state)
 	for (unsigned i = 0; i <= FRAMES; i++)
 		pages[i] = (struct page){ .count = 1, .state = PAGE_DOMAIN };
 	sleeps = wakes = boosts = kicked = raised = shutdown = powered_off = vector = 0;
+	destroyed = 0;
 	when_told = NULL;
 	fake_time = 1000;
 	fake_armed = ~0ull;
@@ -612,6 +617,23 @@ static void shutdowns(void **state)
 	assert_int_equal(shutdown, 3);
 }
 
+static void a_vcpu_without_memory_leaves_nothing(void **state)
+{
+	int allocs_before = (int)allocs, reserved_before = reserved;
+
+	d->max_vcpus = VCPUS + 1;
+	d->vcpu = realloc(d->vcpu, (VCPUS + 1) * sizeof(*d->vcpu));
+	d->vcpu[VCPUS] = NULL;
+	init_result = -ENOMEM;
+	assert_int_equal(vcpu_create(d, VCPUS), -ENOMEM);
+	init_result = 0;
+	assert_null(d->vcpu[VCPUS]);
+	assert_int_equal(destroyed, 1);
+	assert_int_equal(allocs, allocs_before);
+	assert_int_equal(reserved, reserved_before);
+	d->max_vcpus = VCPUS;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -634,6 +656,7 @@ int main(void)
 		TEST(polls_end),
 		TEST(wrong_polls_are_refused),
 		TEST(shutdowns),
+		TEST(a_vcpu_without_memory_leaves_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,5 @@
 /* A domain's life: made of its parts in order, ended by its own doing or the toolstack's, taken apart in steps, and freed. */
 #include <xen/sched.h>
-#include <asm/page.h>
 #include "drivers/power.h"
 #include "lib/printf.h"
 #include "mm/heap.h"
@@ -171,20 +170,9 @@ static bool release_vcpus(struct domain *d)
 	return true;
 }
 
-static bool release_maps(struct domain *d)
-{
-	return grant_release_maps(d, GRANT_STEP);
-}
-
-static bool free_grants(struct domain *d)
-{
-	return grant_destroy(d, GRANT_STEP);
-}
-
-static bool free_memory(struct domain *d)
-{
-	return p2m_relinquish(&d->p2m, &d->end_next, RELINQUISH_STEP);
-}
+static bool release_maps(struct domain *d) { return grant_release_maps(d, GRANT_STEP); }
+static bool free_grants(struct domain *d) { return grant_destroy(d, GRANT_STEP); }
+static bool free_memory(struct domain *d) { return p2m_relinquish(&d->p2m, &d->end_next, RELINQUISH_STEP); }
 
 /* Frames that others still map keep the domain in the table, as dying, until they let go. */
 static bool leave(struct domain *d)
@@ -219,22 +207,12 @@ int domain_destroy(struct domain *d)
 
 /* ---- the last reference is gone ---- */
 
-static void free_vcpu(struct vcpu *v)
-{
-	if (!v)
-		return;
-	sched_entity_destroy(&v->sched);
-	hvm_vcpu_destroy(v);
-	record_vcpu_free(v->counters);
-	timer_release(TIMERS_PER_VCPU);
-	kfree(v);
-}
-
 /* One step in freeing a domain that nobody refers to; true when it is gone. Its end has left the vCPUs and little more. */
 static bool free_some(struct domain *d)
 {
 	for (u32 n = 0; n < VCPU_STEP && d->max_vcpus; n++)
-		free_vcpu(d->vcpu[--d->max_vcpus]);
+		if (d->vcpu[--d->max_vcpus])
+			vcpu_free(d->vcpu[d->max_vcpus]);
 	if (d->max_vcpus)
 		return false;
 	p2m_destroy(&d->p2m);

@@ -36,6 +36,7 @@ void domain_update_wallclock(struct domain *d);
 
 /* vCPU `id` of d, down. The domain is paused. */
 int vcpu_create(struct domain *d, u32 id);
+void vcpu_free(struct vcpu *v);         /* one that was made, or not all of it */
 void vcpu_block(struct vcpu *v);        /* current vCPU; undone at once if an event is pending */
 void vcpu_down(struct vcpu *v);         /* the last one down means power-off */
 /* The guest's area for the runstate at guest-virtual `gva`: 0, or -EFAULT. v is current. */

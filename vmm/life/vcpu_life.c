@@ -6,7 +6,6 @@
 #include "mm/page.h"
 #include "sched/sched.h"
 #include "sched/timer.h"
-#include "vmm/cpu/vlapic.h"
 #include "vmm/domain.h"
 #include "vmm/domain/record.h"
 #include "vmm/life/life.h"
@@ -54,6 +53,15 @@ static void update_time(struct vcpu *v)
 		write_time(&v->domain->shared->vcpu_info[v->id].time);
 }
 
+void vcpu_free(struct vcpu *v)
+{
+	sched_entity_destroy(&v->sched);
+	hvm_vcpu_destroy(v);
+	record_vcpu_free(v->counters);
+	timer_release(TIMERS_PER_VCPU);
+	kfree(v);
+}
+
 int vcpu_create(struct domain *d, u32 id)
 {
 	u64 now = time_now();
@@ -78,10 +86,7 @@ int vcpu_create(struct domain *d, u32 id)
 	timer_init(&v->poll_timer, vcpu_poll_timeout, v);
 	place(v);
 	if (!v->counters || hvm_vcpu_init(v)) {
-		record_vcpu_free(v->counters);
-		sched_entity_destroy(&v->sched);
-		timer_release(TIMERS_PER_VCPU);
-		kfree(v);
+		vcpu_free(v);
 		return -ENOMEM;
 	}
 	vlapic_reset(v);
@@ -111,15 +116,14 @@ void vcpu_block(struct vcpu *v)
 
 void vcpu_down(struct vcpu *v)
 {
-	struct domain *d = v->domain;
 	const struct vcpu *other;
 
 	__atomic_or_fetch(&v->pause_flags, VCPU_DOWN, __ATOMIC_SEQ_CST);
 	vcpu_sync(v);
-	for_each_vcpu(other, d)
+	for_each_vcpu(other, v->domain)
 		if (!(__atomic_load_n(&other->pause_flags, __ATOMIC_SEQ_CST) & VCPU_DOWN))
 			return;
-	domain_shutdown(d, SHUTDOWN_poweroff);
+	domain_shutdown(v->domain, SHUTDOWN_poweroff);
 }
 
 /* ---- time ---- */
@@ -165,6 +169,14 @@ int vcpu_register_info(struct vcpu *v, u64 gfn, u32 offset)
 	return 0;
 }
 
+/* The frames of an area, one or two or none. */
+static void put_pages(struct page *pg[2])
+{
+	for (int i = 0; i < 2; pg[i++] = NULL)
+		if (pg[i])
+			page_put(pg[i]);
+}
+
 /*
  * The area's address is virtual, in page tables that may not be the current ones at the next switch (KPTI): it is translated now, for
  * good, and its frames are held.
@@ -181,16 +193,11 @@ int vcpu_register_runstate(struct vcpu *v, u64 gva)
 	for (int i = 0; i <= crosses; i++)
 		pg[i] = p2m_get_ram(&v->domain->p2m, GFN(gpa[i] >> PAGE_SHIFT));
 	if (!pg[0] || (crosses && !pg[1])) {
-		for (int i = 0; i < 2; i++)
-			if (pg[i])
-				page_put(pg[i]);
+		put_pages(pg);
 		return -EFAULT;
 	}
-	for (int i = 0; i < 2; i++) {
-		if (v->runstate_page[i])
-			page_put(v->runstate_page[i]);
-		v->runstate_page[i] = pg[i];
-	}
+	put_pages(v->runstate_page);
+	memcpy(v->runstate_page, pg, sizeof(pg));
 	v->runstate_offset = gva & ~PAGE_MASK;
 	vcpu_set_runstate(v, RUNSTATE_running, time_now());
 	return 0;
@@ -198,11 +205,7 @@ int vcpu_register_runstate(struct vcpu *v, u64 gva)
 
 void vcpu_release_areas(struct vcpu *v)
 {
-	for (int i = 0; i < 2; i++) {
-		if (v->runstate_page[i])
-			page_put(v->runstate_page[i]);
-		v->runstate_page[i] = NULL;
-	}
+	put_pages(v->runstate_page);
 	__atomic_store_n(&v->info, &v->dummy_info, __ATOMIC_SEQ_CST);
 	if (v->info_page)
 		page_put(v->info_page);

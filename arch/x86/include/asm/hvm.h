@@ -158,7 +158,7 @@ extern unsigned hvm_phys_bits;          /* [I] width of machine addresses */
 extern u64 hvm_xcr0_mask;               /* [I] XSAVE states that vCPUs can have */
 /* Virtualization on, on this pCPU. Panics without memory. */
 void hvm_cpu_enable(void);
-/* FPU and other state common to both vendors, allocated with the vCPU; -ENOMEM. */
+/* FPU and other state common to both vendors, allocated with the vCPU. -ENOMEM: hvm_vcpu_destroy is due then, too. */
 int hvm_vcpu_init(struct vcpu *v);
 void hvm_vcpu_destroy(struct vcpu *v);
 void hvm_vcpu_load(struct vcpu *v);
