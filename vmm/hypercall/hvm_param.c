@@ -61,15 +61,16 @@ static bool zero_only(u32 index)
 static void set_callback(struct domain *d, u64 value)
 {
 	u8 vector = (u8)value;
+	struct vcpu *v;
 
 	if (value >> 56 != HVM_PARAM_CALLBACK_TYPE_VECTOR || vector < 16)
 		vector = 0;
 	if (!vector && d->privileged)
 		printk(LOG_WARN "The service domain has switched off its event callback (%llx): it hears of no event any more.\n", (unsigned long long)value);
 	__atomic_store_n(&d->callback_vector, vector, __ATOMIC_RELEASE);
-	for (u32 i = 0; vector && i < d->max_vcpus; i++)
-		if (d->vcpu[i])
-			vcpu_kick(d->vcpu[i]);
+	for_each_vcpu(v, d)
+		if (vector)
+			vcpu_kick(v);
 }
 
 static long set_param(struct domain *d, u32 index, u64 value, u8 need)
@@ -88,40 +89,24 @@ static long set_param(struct domain *d, u32 index, u64 value, u8 need)
 	return 0;
 }
 
-/* The domain that is meant, with a reference, and the index, which is made safe. */
-static long find(struct vcpu *v, const struct xen_hvm_param *p, struct domain **d, u32 *index)
+/* Sets or gets a parameter of the domain that is meant. */
+static long use_param(struct vcpu *v, struct xen_hvm_param *p, bool set)
 {
-	*index = (u32)array_index_nospec(p->index, HVM_NR_PARAMS);
-	return p->index < HVM_NR_PARAMS ? domain_get_permitted(v, p->domid, d) : -EINVAL;
-}
-
-long hc_hvm_set_param(struct vcpu *v, struct hypercall *hc __unused, void *arg)
-{
-	struct xen_hvm_param *p = arg;
+	u32 index = (u32)array_index_nospec(p->index, HVM_NR_PARAMS);
 	struct domain *d;
-	u32 index;
-	long rc = find(v, p, &d, &index);
+	long rc = p->index < HVM_NR_PARAMS ? domain_get_permitted(v, p->domid, &d) : -EINVAL;
 
 	if (rc)
 		return rc;
-	rc = set_param(d, index, p->value, d == v->domain ? GUEST_SET : TOOLS_SET);
-	domain_put(d);
-	return rc;
-}
-
-long hc_hvm_get_param(struct vcpu *v, struct hypercall *hc __unused, void *arg)
-{
-	struct xen_hvm_param *p = arg;
-	struct domain *d;
-	u32 index;
-	long rc = find(v, p, &d, &index);
-
-	if (rc)
-		return rc;
-	if (d == v->domain && !(rule[index].who & GUEST_GET))
+	if (set)
+		rc = set_param(d, index, p->value, d == v->domain ? GUEST_SET : TOOLS_SET);
+	else if (d == v->domain && !(rule[index].who & GUEST_GET))
 		rc = -EPERM;
 	else
 		p->value = __atomic_load_n(&d->params[index], __ATOMIC_RELAXED);
 	domain_put(d);
 	return rc;
 }
+
+long hc_hvm_set_param(struct vcpu *v, struct hypercall *hc, void *arg) { return use_param(v, arg, true); }
+long hc_hvm_get_param(struct vcpu *v, struct hypercall *hc, void *arg) { return use_param(v, arg, false); }

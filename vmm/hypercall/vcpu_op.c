@@ -170,15 +170,11 @@ long hc_sched_remote_shutdown(struct vcpu *v, struct hypercall *hc __unused, voi
 	const struct sched_remote_shutdown *s = arg;
 	struct domain *d;
 
-	if (s->reason > SHUTDOWN_MAX || s->domain_id == v->domain->domid)
+	if (s->reason > SHUTDOWN_MAX || s->domain_id == v->domain->domid || s->domain_id == DOMID_SELF)
 		return -EINVAL;
-	d = domain_resolve(v, s->domain_id);
+	d = domain_get(s->domain_id);
 	if (!d)
 		return -ESRCH;
-	if (d == v->domain) {
-		domain_put(d);
-		return -EINVAL;
-	}
 	domain_shutdown(d, (u8)s->reason);
 	domain_put(d);
 	return 0;

@@ -3,8 +3,6 @@
  * contents; the first is a header, the last is empty. A stream from outside is checked to its end before anything of it counts.
  */
 #include <xen/domctl.h>
-#include <xen/hvm/save.h>
-#include <asm/hvm.h>
 #include <asm/time.h>
 #include "lib/string.h"
 #include "mm/heap.h"
@@ -77,20 +75,18 @@ static int put_mtrr(struct stream_out *s, const struct vcpu *v)
 /* `scratch` holds one CPU record: too large for the stack. */
 static int put_vcpus(struct stream_out *s, struct domain *d, struct hvm_hw_cpu *scratch)
 {
+	struct vcpu *v;
 	int rc = 0;
 
-	for (u32 i = 0; i < d->max_vcpus && !rc; i++) {
-		struct vcpu *v = d->vcpu[i];
-
-		if (!v || (__atomic_load_n(&v->pause_flags, __ATOMIC_RELAXED) & VCPU_DOWN))
+	for_each_vcpu(v, d) {
+		if (rc || __atomic_load_n(&v->pause_flags, __ATOMIC_RELAXED) & VCPU_DOWN)
 			continue;
 		if (wanted(s))
 			hvm_get_context(v, scratch);
-		rc = put_record(s, RECORD_CPU, (u16)i, scratch, sizeof(*scratch));
+		rc = put_record(s, RECORD_CPU, (u16)v->id, scratch, sizeof(*scratch));
 	}
-	for (u32 i = 0; i < d->max_vcpus && !rc; i++)
-		if (d->vcpu[i])
-			rc = put_mtrr(s, d->vcpu[i]);
+	for_each_vcpu(v, d)
+		rc = rc ?: put_mtrr(s, v);
 	return rc;
 }
 
@@ -105,11 +101,8 @@ static int put_stream(struct stream_out *s, struct domain *d)
 
 	if (!scratch)
 		return -ENOMEM;
-	rc = put_record(s, RECORD_HEADER, 0, &header, sizeof(header));
-	if (!rc)
-		rc = put_vcpus(s, d, scratch);
-	if (!rc)
-		rc = put_record(s, RECORD_END, 0, NULL, 0);
+	rc = put_record(s, RECORD_HEADER, 0, &header, sizeof(header)) ?:
+	     put_vcpus(s, d, scratch) ?: put_record(s, RECORD_END, 0, NULL, 0);
 	kfree(scratch);
 	return rc;
 }
@@ -122,9 +115,7 @@ long hc_gethvmcontext(struct vcpu *v, struct hypercall *hc, void *arg)
 	long rc;
 
 	spin_lock(&control_lock);
-	rc = domain_check_stopped(hc->target);
-	if (!rc)
-		rc = put_stream(&count, hc->target);
+	rc = domain_check_stopped(hc->target) ?: put_stream(&count, hc->target);
 	if (!rc && out.gva)
 		rc = op->size < count.size ? -ENOSPC : put_stream(&out, hc->target);
 	spin_unlock(&control_lock);
@@ -225,11 +216,11 @@ static int load_record(struct domain *d, const struct stream_in *s)
 	if (s->desc.typecode != RECORD_CPU)
 		return 0;
 	rc = hvm_set_context(v, &s->cpu);
-	if (rc)
-		return rc;
-	v->wait_for_sipi = false;
-	vcpu_up(v);
-	return 0;
+	if (!rc) {
+		v->wait_for_sipi = false;
+		vcpu_up(v);
+	}
+	return rc;
 }
 
 /* In a step's progress: all is checked, and it is being loaded. The rest is where in the stream. */
@@ -260,21 +251,17 @@ static long set_some(struct stream_in *s, struct domain *d, u32 *progress)
 long hc_sethvmcontext(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	const struct xen_domctl_hvmcontext *op = arg;
-	struct stream_in *s;
+	struct stream_in *s;        /* too large for the stack */
 	long rc;
 
 	if (op->size == 0 || op->size > STREAM_MAX)
 		return -EINVAL;
-	s = kzalloc(sizeof(*s));    /* too large for the stack */
+	s = kzalloc(sizeof(*s));
 	if (!s)
 		return -ENOMEM;
-	s->caller = v;
-	s->gva = HANDLE(op->buffer);
-	s->size = op->size;
+	*s = (struct stream_in){ .caller = v, .gva = HANDLE(op->buffer), .size = op->size };
 	spin_lock(&control_lock);
-	rc = domain_check_stopped(hc->target);
-	if (!rc)
-		rc = set_some(s, hc->target, &hc->progress);
+	rc = domain_check_stopped(hc->target) ?: set_some(s, hc->target, &hc->progress);
 	spin_unlock(&control_lock);
 	kfree(s);
 	return rc;
