@@ -4,12 +4,8 @@
  */
 #include <xen/memory.h>
 #include <xen/sched.h>
-#include <asm/hvm.h>
-#include <asm/hvm_vcpu.h>
 #include "vmm/hypercall/dispatch.h"
 #include "vmm/memory/guest_access.h"
-#include "vmm/hypercall.h"
-#include "vmm/vcpu.h"
 
 /* Layouts of the 32-bit ABI (natural alignment of i386: u64 on 4 bytes where not stated otherwise). */
 struct compat_add_to_physmap { u16 domid, size; u32 space, idx, gpfn; };

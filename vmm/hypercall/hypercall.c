@@ -13,16 +13,10 @@
 #include <xen/sysctl.h>
 #include <xen/domctl.h>
 #include <xen/arch-x86/xen-mca.h>
-#include <asm/hvm.h>
-#include <asm/hvm_vcpu.h>
 #include "lib/string.h"
-#include "vmm/domain/record.h"
-#include "vmm/domain/record_layout.h"
 #include "vmm/hypercall/dispatch.h"
 #include "vmm/domain.h"
 #include "vmm/memory/guest_access.h"
-#include "vmm/hypercall.h"
-#include "vmm/vcpu.h"
 #include "vmm/domain/refuse.h"
 
 #define NR_HYPERCALLS 64u

@@ -1,6 +1,5 @@
 /* domctl: a save that is taken back, and a vCPU's registers, in the structure that PV guests were started with: cores have them too. */
 #include <xen/domctl.h>
-#include <xen/hvm/save.h>
 #include <asm/hvm.h>
 #include "lib/string.h"
 #include "mm/heap.h"

@@ -3,7 +3,6 @@
  * only while the console isn't behind.
  */
 #include <xen/sysctl.h>
-#include <asm/cpu.h>
 #include <asm/hvm.h>
 #include <asm/time.h>
 #include "mm/page.h"

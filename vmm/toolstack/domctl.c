@@ -1,5 +1,4 @@
 /* domctl: a domain's life, its limits and its settings. The vCPUs' part is in domctl_vcpu.c, their state in domctl_context.c. */
-#include <xen/domctl.h>
 #include <asm/time.h>
 #include "lib/string.h"
 #include "vmm/domain/record.h"

@@ -1,5 +1,4 @@
 /* domctl: where vCPUs run, how much of the machine they get, and what they are doing. */
-#include <xen/domctl.h>
 #include <asm/time.h>
 #include "sched/cap.h"
 #include "sched/sched.h"

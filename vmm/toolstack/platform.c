@@ -1,6 +1,5 @@
 /* platform_op: what dom0 tells the machine, and asks of it. */
 #include <xen/platform.h>
-#include <asm/cpu.h>
 #include <asm/time.h>
 #include "vmm/domain.h"
 #include "vmm/domain/record.h"
