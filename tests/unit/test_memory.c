@@ -272,6 +272,11 @@ static void long_calls(void **state)
 
 	r.extent_start.p = gfns;
 	assert_int_equal(hc_populate_physmap(&vcpus[GUEST], &hc, &r), -EINVAL);
+	/* Nor is there an extent to go on with behind the last: it was tried again without end. */
+	hc.a[0] = 6 | 7 << 6;
+	assert_int_equal(hc_populate_physmap(&vcpus[GUEST], &hc, &r), -EINVAL);
+	hc.a[0] = 6 | 6 << 6;
+	assert_int_equal(hc_populate_physmap(&vcpus[GUEST], &hc, &r), 3);
 }
 
 /*

@@ -46,7 +46,7 @@ static long each_extent(struct vcpu *v, struct hypercall *hc, const struct xen_m
 	u64 done = memory_start(hc) / 2, stop, gfn[CHUNK];
 	bool begun = memory_start(hc) % 2, over = false;
 
-	if (r->nr_extents > MEMORY_START_MAX / 2 || done > r->nr_extents)
+	if (r->nr_extents > MEMORY_START_MAX / 2 || 2 * done + begun > 2 * r->nr_extents)
 		return -EINVAL;
 	if (r->extent_order > EXTENT_ORDER_MAX)
 		return (long)done;
