@@ -13,7 +13,7 @@ enum { CALIBRATION_MS = 10, CALIBRATION_TRIES = 5, TSC_KHZ_MIN = 10000 };
 struct time_scale time_scale;
 
 static u64 apic_mul;            /* [I] APIC timer counts per ns, 32.32 fixed point */
-static spinlock_t wallclock_lock = SPINLOCK(LOCK_TIMER);
+static spinlock_t wallclock_lock = SPINLOCK(LOCK_WALLCLOCK);
 static u64 wallclock_sec;       /* [wallclock_lock] at system time 0 */
 static u32 wallclock_nsec;
 

@@ -28,7 +28,7 @@ static struct record_cpu *cpus;                             /* [I] the array; ea
 static struct record between[NR_CPUS] __aligned(64);
 static void *slots[SLOTS_MAX / IN_A_PAGE];                  /* [slots_lock] pages of counters, filled from the start */
 static struct record_vcpu *free_slots;                      /* [slots_lock] linked through `since` */
-static spinlock_t slots_lock = SPINLOCK(LOCK_HEAP);
+static spinlock_t slots_lock = SPINLOCK(LOCK_RECORD);
 
 static const char *const labels[RECORD_KINDS] = {
 #define EXIT(name, label, fields) [EXIT_##name] = label,

@@ -15,6 +15,8 @@ enum lock_level {
 	LOCK_P2M,           /* a domain's p2m */
 	LOCK_RQ,            /* a pCPU's run queue */
 	LOCK_TIMER,         /* a pCPU's timers */
+	LOCK_WALLCLOCK,
+	LOCK_RECORD,        /* slots of vCPUs' counters */
 	LOCK_HEAP,
 	LOCK_PAGE,          /* the buddy allocator */
 	LOCK_CONSOLE,
