@@ -15,10 +15,13 @@ struct vcpu;
 #define MAX_VCPUS 128
 #define DOMAIN_E820_MAX 128
 
+/* How far the end of a domain has come. */
+enum { DOMAIN_ALIVE, DOMAIN_ENDING, DOMAIN_LENDING /* only frames that others map are left */, DOMAIN_LEFT /* gone from the table */ };
+
 struct domain {
 	u16 domid;                      /* [I] */
 	bool privileged;                /* [I] dom0 */
-	u8 dying;                       /* [a] 0 alive, 1 being destroyed, 2 only frames that others map are left, 3 gone from the table */
+	u8 dying;                       /* [a] DOMAIN_*, only upwards */
 	u32 refs;                       /* [a] */
 	spinlock_t lock;                /* LOCK_DOMAIN */
 	xen_domain_handle_t handle;     /* [I] */

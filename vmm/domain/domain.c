@@ -131,11 +131,11 @@ static struct domain *leave_table(void)
 	struct domain *d;
 
 	for (struct domain **link = &ending; (d = *link) != NULL; link = &d->next) {
-		u8 dying = 2;
+		u8 dying = DOMAIN_LENDING;
 
 		/* In this order: whoever charges it for a frame then looks whether it dies. */
 		if (__atomic_load_n(&d->tot_pages, __ATOMIC_SEQ_CST) ||
-		    !__atomic_compare_exchange_n(&d->dying, &dying, 3, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		    !__atomic_compare_exchange_n(&d->dying, &dying, DOMAIN_LEFT, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 			continue;
 		*link = d->next;
 		table[d->domid] = NULL;
@@ -167,7 +167,7 @@ void domain_not_gone(struct domain *d) { push(&dead, d); }
 
 void domain_may_leave(struct domain *d)
 {
-	__atomic_store_n(&d->dying, 2, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&d->dying, DOMAIN_LENDING, __ATOMIC_SEQ_CST);
 	push(&ending, d);
 	want_reap();
 }

@@ -196,7 +196,7 @@ int domain_destroy(struct domain *d)
 	spin_lock(&d->lock);
 	first = !d->dying;
 	if (first)
-		__atomic_store_n(&d->dying, 1, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&d->dying, DOMAIN_ENDING, __ATOMIC_SEQ_CST);
 	spin_unlock(&d->lock);
 	if (first)
 		domain_pause(d);
