@@ -27,20 +27,21 @@ enum p2m_type {
 /* A block that is going to be mapped, when it is cleared: the caller's references, kept for it while it does other things. order 0: none. */
 struct p2m_part { mfn_t mfn; gfn_t gfn; unsigned order; u64 cleared; };
 
+/* Tags: vmm/domain.h. What moves with a domain are its frames and where they are; the tables are made anew. */
 struct p2m {
-	spinlock_t lock;    /* LOCK_P2M: all changes */
-	mfn_t root;         /* [I] top table of the nested page table */
-	u64 tlb_gen;        /* [a] raised by each change that takes rights away, after the entry and before the reference goes */
-	u64 max_gfn;        /* [LOCK_P2M] highest gfn ever mapped */
-	u64 table_pages;    /* [LOCK_P2M] frames used by tables */
-	u64 mempool;        /* [a] bytes that tables may take, as the tools set it; dom0: no limit */
-	gfn_t nx_gfn;       /* [LOCK_P2M] frames that must not be executed (self-unpacking dom0 kernel), */
-	u64 nx_frames;      /* [LOCK_P2M] and how many: 0 for none */
-	bool identity;      /* [I] dom0: RAM at GPA == HPA */
-	bool closed;        /* [LOCK_P2M] being relinquished: nothing more is mapped */
-	struct p2m_part part; /* [LOCK_P2M] one at a time */
-	mfn_t leaving;      /* p2m_relinquish's own: frames of a leaf that was taken out, whose references are still to be dropped */
-	u64 nr_leaving;
+	spinlock_t lock;    /* (t) LOCK_P2M: all changes */
+	mfn_t root;         /* [I] (d) top table of the nested page table */
+	u64 tlb_gen;        /* [a] (t) raised by each change that takes rights away, after the entry and before the reference goes */
+	u64 max_gfn;        /* [a] (d) highest gfn ever mapped; changed under LOCK_P2M */
+	u64 table_pages;    /* [LOCK_P2M] (d) frames used by tables */
+	u64 mempool;        /* [a] (d) bytes that tables may take, as the tools set it; dom0: no limit */
+	gfn_t nx_gfn;       /* [LOCK_P2M, or dom0's first vCPU, which alone changes it] (t) frames not to be executed, */
+	u64 nx_frames;      /* the same: how many of a kernel that unpacks itself, or 0 */
+	bool identity;      /* [I] (d) dom0: RAM at GPA == HPA */
+	bool closed;        /* [LOCK_P2M] (t) being relinquished: nothing more is mapped */
+	struct p2m_part part; /* [LOCK_P2M] (t) one at a time */
+	mfn_t leaving;      /* [LOCK_CONTROL] (t) p2m_relinquish's own: frames of a leaf that was taken out, whose references are still to be dropped */
+	u64 nr_leaving;     /* [LOCK_CONTROL] (t) */
 };
 
 #define P2M_MAX_GFN BIT(36)     /* four levels of nested paging */

@@ -18,44 +18,49 @@ struct vcpu;
 /* How far the end of a domain has come. */
 enum { DOMAIN_ALIVE, DOMAIN_ENDING, DOMAIN_LENDING /* only frames that others map are left */, DOMAIN_LEFT /* gone from the table */ };
 
+/*
+ * Each field has two tags. Who may touch it: [I] nobody changes it once others can see the domain; [a] everybody, by atomic instructions or whole
+ * words at a time; [LOCK_X] with that lock held. What becomes of it when the domain moves: (s) saved, it goes along; (d) derived, the new place
+ * makes it anew from its own resources and the configuration; (t) transient, it has no meaning elsewhere. Parts have theirs where they are declared.
+ */
 struct domain {
-	u16 domid;                      /* [I] */
-	bool privileged;                /* [I] dom0 */
-	u8 dying;                       /* [a] DOMAIN_*, only upwards */
-	u32 refs;                       /* [a] */
-	spinlock_t lock;                /* LOCK_DOMAIN */
-	xen_domain_handle_t handle;     /* [I] */
-	u32 create_flags;               /* [I] XEN_DOMCTL_CDF_* */
-	u32 max_vcpus;                  /* [I] length of vcpu[] */
-	struct vcpu **vcpu;             /* [I] after max_vcpus: entries may be NULL before */
+	u16 domid;                      /* [I] (d) */
+	bool privileged;                /* [I] (d) dom0, which doesn't move */
+	u8 dying;                       /* [a] (t) DOMAIN_*, only upwards */
+	u32 refs;                       /* [a] (t) */
+	spinlock_t lock;                /* (t) LOCK_DOMAIN */
+	xen_domain_handle_t handle;     /* [I] (d) */
+	u32 create_flags;               /* [I] (d) XEN_DOMCTL_CDF_* */
+	u32 max_vcpus;                  /* [I] (d) length of vcpu[] */
+	struct vcpu **vcpu;             /* [I] (d) each entry [a], from NULL to its vCPU once */
 	struct p2m p2m;
-	u64 tot_pages;                  /* [a] frames owned */
-	u64 max_pages;                  /* [a] */
-	u64 beyond;                     /* [a] frames that it may have besides, from its start until it gives some up */
-	u64 pod_target;                 /* [a] how many of those that it starts with are not `beyond` */
-	struct shared_info *shared;     /* [I] */
-	struct page *shared_page;       /* [I] one reference */
-	u64 shared_gfn;                 /* [a] where the guest has it, ~0 */
+	u64 tot_pages;                  /* [a] (d) frames owned */
+	u64 max_pages;                  /* [a] (d) */
+	u64 beyond;                     /* [a] (s) frames that it may have besides, from its start until it gives some up */
+	u64 pod_target;                 /* [a] (t) how many of those that it starts with are not `beyond` */
+	struct shared_info *shared;     /* [I] (s) its contents */
+	struct page *shared_page;       /* [I] (d) one reference */
+	u64 shared_gfn;                 /* [a] (s) where the guest has it, ~0 */
 	struct evtchn_table evtchn;
 	struct grant_table grant;
 	struct sched_group group;
-	u64 params[HVM_NR_PARAMS];      /* [a] */
-	u8 callback_vector;             /* [a] 0: none */
-	struct cpu_policy *policy;      /* [I] once running */
-	u32 pause_count;                /* [LOCK_DOMAIN] by domctl, shutdown and creation */
-	u32 controller_pauses;          /* [LOCK_DOMAIN] by domctl alone */
-	bool shutting_down;             /* [LOCK_DOMAIN] */
-	u8 shutdown_code;               /* [LOCK_DOMAIN] */
-	bool runstate_update_flag;      /* [a] vm_assist 5 */
-	s64 time_offset;                /* [a] seconds, for the wall clock */
-	u32 e820_nr;                    /* [LOCK_DOMAIN] */
-	u8 e820[DOMAIN_E820_MAX * 20];  /* [LOCK_DOMAIN] packed entries as given */
-	u32 end_step;                   /* [LOCK_CONTROL] of destruction */
-	u64 end_next;                   /* [LOCK_CONTROL] where that step goes on */
-	struct domain *next;            /* [LOCK_DOMAINS] destroyed or dead: see vmm/domain/domain.c */
-	u32 pollers;                    /* [a] vCPUs in SCHEDOP_poll */
-	struct { char line[120]; u32 len; u64 window, count; } log;     /* [LOCK_DOMAIN] see vmm/domain/guest_log.c */
-	struct mtrrs { u64 def_type, variable[16], fixed[11]; } mtrr;   /* [a] as the guest set them: see vmm/cpu/mtrr.c */
+	u64 params[HVM_NR_PARAMS];      /* [a] (s) */
+	u8 callback_vector;             /* [a] (d) from params, 0: none */
+	struct cpu_policy *policy;      /* [I] (s) once running; before, what it points to changes under LOCK_CONTROL */
+	u32 pause_count;                /* [a] (t) by domctl, shutdown and creation */
+	u32 controller_pauses;          /* [LOCK_DOMAIN] (t) by domctl alone */
+	bool shutting_down;             /* [LOCK_DOMAIN] (t) */
+	u8 shutdown_code;               /* [LOCK_DOMAIN] (t) */
+	bool runstate_update_flag;      /* [a] (s) vm_assist 5 */
+	s64 time_offset;                /* [a] (d) seconds, for the wall clock */
+	u32 e820_nr;                    /* [LOCK_DOMAIN] (s) */
+	u8 e820[DOMAIN_E820_MAX * 20];  /* [LOCK_DOMAIN] (s) packed entries as given */
+	u32 end_step;                   /* [LOCK_CONTROL] (t) of destruction */
+	u64 end_next;                   /* [LOCK_CONTROL] (t) where that step goes on */
+	struct domain *next;            /* [LOCK_DOMAINS] (t) destroyed or dead: see vmm/domain/domain.c */
+	u32 pollers;                    /* [a] (t) vCPUs in SCHEDOP_poll */
+	struct { char line[120]; u32 len; u64 window, count; } log;     /* [LOCK_DOMAIN] (t) see vmm/domain/guest_log.c */
+	struct mtrrs { u64 def_type, variable[16], fixed[11]; } mtrr;   /* [a] (s) as the guest set them: see vmm/cpu/mtrr.c */
 };
 
 extern struct domain *dom0;

@@ -34,40 +34,44 @@ enum {
 	VCPU_VIEWED  = 8,       /* the toolstack reads its registers: for a moment */
 };
 
+/*
+ * Tags as in vmm/domain.h, and [c]: only the CPU that the vCPU is on, or, while it can't run (vcpu_hold, a paused or dying domain), the one that
+ * sees to that.
+ */
 struct vcpu {
-	struct domain *domain;          /* [I] */
-	u32 id;                         /* [I] */
-	u32 apic_id;                    /* [I] */
-	struct hvm_vcpu hvm;            /* [c] registers and the vendor's state; others only while the vCPU can't run */
+	struct domain *domain;          /* [I] (d) */
+	u32 id;                         /* [I] (s) */
+	u32 apic_id;                    /* [I] (d) */
+	struct hvm_vcpu hvm;            /* [c] registers and the vendor's state */
 	struct vlapic apic;
 	struct sched_entity sched;
-	u32 pause_flags;                /* [a] VCPU_* */
+	u32 pause_flags;                /* [a] (s) VCPU_DOWN and VCPU_BLOCKED, (t) the others */
 	union {                         /* all of it is rare, so one look serves */
 		u64 attention;          /* [a] */
 		struct {
-			bool polling;   /* [c] in SCHEDOP_poll */
-			bool nmi_pending, init_pending; /* [a] */
-			bool bus_lock;  /* [c] with its last exit it locked the bus */
-			u32 sipi;       /* [a] 0x100 | vector: a start-up IPI waits */
+			bool polling;   /* [c] (t) in SCHEDOP_poll */
+			bool nmi_pending, init_pending; /* [a] (s) */
+			bool bus_lock;  /* [c] (t) with its last exit it locked the bus */
+			u32 sipi;       /* [a] (s) 0x100 | vector: a start-up IPI waits */
 		};
 	};
-	struct vcpu_info *info;         /* [a] in shared_info, a registered frame, or dummy_info */
-	struct page *info_page;         /* registered frame (with reference) or NULL */
-	struct vcpu_info dummy_info;    /* vCPUs >= 32 until they register one */
-	struct timer timer;             /* single-shot */
+	struct vcpu_info *info;         /* [a] (d) in shared_info, a registered frame, or dummy_info */
+	struct page *info_page;         /* [c] (s) where: registered frame (with reference) or NULL */
+	struct vcpu_info dummy_info;    /* [a] (s) vCPUs >= 32 until they register one */
+	struct timer timer;             /* (s) single-shot: when it expires */
 	/* Runstate (abi.md F.5): changed where the state changes, copied to the guest when scheduled in. */
-	struct vcpu_runstate_info runstate; /* [c] */
-	u64 wake_time;                  /* [a] when it last became runnable after blocking, ns */
-	struct page *runstate_page[2];  /* [c] the guest's area may cross a page; with references, NULL if there is none */
-	u32 runstate_offset;            /* [c] in the first page */
-	u64 who;                        /* [I] domid, id << 16: how records name it */
-	struct record_vcpu *counters;   /* [c] what it points to */
-	struct guest_walk walks[GUEST_WALKS]; /* [c] see vmm/memory/guest_access.c */
-	bool wait_for_sipi;             /* [c] reset by INIT, or never started */
+	struct vcpu_runstate_info runstate; /* [c] (s); siblings may read it, and find it half changed */
+	u64 wake_time;                  /* [a] (t) when it last became runnable after blocking, ns */
+	struct page *runstate_page[2];  /* [c] (s) where: the guest's area may cross a page; with references, NULL if there is none */
+	u32 runstate_offset;            /* [c] (s) in the first page */
+	u64 who;                        /* [I] (d) domid, id << 16: how records name it */
+	struct record_vcpu *counters;   /* [c] (t) what it points to */
+	struct guest_walk walks[GUEST_WALKS]; /* [c] (t) see vmm/memory/guest_access.c */
+	bool wait_for_sipi;             /* [c] (s) reset by INIT, or never started; siblings look, and may find the last state */
 	/* SCHEDOP_poll */
-	u32 poll_port;                  /* [a] single polled port, ~0 for several, 0 for none */
-	struct timer poll_timer;
-	u16 virq_port[8];               /* [LOCK_EVTCHN] port of each per-vCPU VIRQ, 0 if not bound */
+	u32 poll_port;                  /* [a] (t) single polled port, ~0 for several, 0 for none */
+	struct timer poll_timer;        /* (t) */
+	u16 virq_port[8];               /* [LOCK_EVTCHN] (s) port of each per-vCPU VIRQ, 0 if not bound */
 };
 
 /* vCPU state changes; callable from any pCPU. */

@@ -9,17 +9,18 @@ struct vcpu;
 
 enum { MSR_X2APIC_FIRST = 0x800, MSR_X2APIC_TPR = 0x808, MSR_X2APIC_LAST = 0x8ff };
 
+/* Tags: vmm/vcpu.h. All of it is saved when the domain moves (s), but for what only dom0 has (t). */
 struct vlapic {
 	u64 irr[4];         /* [a] requested */
 	u64 isr[4];         /* [c] in service */
 	u64 tmr[4];         /* [a] level-triggered */
-	u64 phys_level[4];  /* [c] dom0: in service in the physical APIC, EOI owed */
-	u64 phys_done[4];   /* [c] of these, the ones that dom0 has acknowledged */
+	u64 phys_level[4];  /* [c] (t) dom0: in service in the physical APIC, EOI owed */
+	u64 phys_done[4];   /* [c] (t) of these, the ones that dom0 has acknowledged */
 	u32 tpr, svr, esr; /* [c] */
 	u32 lvt[7];         /* [c] CMCI, timer, thermal, perf, LINT0, LINT1, error */
 	u64 icr;            /* [c] */
-	u32 timer_icr, timer_dcr;
-	u32 irr_pending;    /* [a] IRR may be non-empty */
+	u32 timer_icr, timer_dcr; /* [c] */
+	u32 irr_pending;    /* [a] (d) IRR may be non-empty */
 };
 
 void vlapic_reset(struct vcpu *v);
