@@ -246,10 +246,10 @@ static void start_cpus(void)
 	sched_cpu_init(0);
 	hvm_cpu_enable();
 	for (unsigned i = 0; i < acpi_info.nr_cpus; i++) {
-		struct acpi_cpu *c = &acpi_info.cpu[i];
+		u32 id = acpi_info.apic_id[i];
 
-		if (c->enabled && c->apic_id != percpu[0].apic_id && nr++ < ARRAY_SIZE(apic_id))
-			apic_id[nr - 1] = c->apic_id;
+		if (id != percpu[0].apic_id && nr++ < ARRAY_SIZE(apic_id))
+			apic_id[nr - 1] = id;
 	}
 	if (nr > ARRAY_SIZE(apic_id))
 		printk(LOG_WARN "%u CPUs are more than the %u that Bothy can use: the others stay off\n", nr + 1, NR_CPUS);

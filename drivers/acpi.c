@@ -113,16 +113,18 @@ const struct acpi_header *acpi_find(const struct acpi *acpi, const char signatur
 
 /* --- MADT: CPUs and interrupt controllers --------------------------------------------------------------------------------- */
 
-static void add_cpu(struct acpi_info *info, u32 apic_id, u32 uid, u32 flags)
+static void add_cpu(struct acpi_info *info, u32 apic_id, u32 flags)
 {
+	if (!(flags & ACPI_MADT_ENABLED))
+		return;
 	/* Some firmware has both kinds of entry for the same CPU; starting one that runs would stop it. */
 	for (unsigned i = 0; i < info->nr_cpus; i++)
-		if (info->cpu[i].apic_id == apic_id && info->cpu[i].enabled)
+		if (info->apic_id[i] == apic_id)
 			return;
 	if (info->nr_cpus == ACPI_MAX_CPUS)
 		info->too_many_cpus = true;
 	else
-		info->cpu[info->nr_cpus++] = (struct acpi_cpu){ apic_id, uid, flags & ACPI_MADT_ENABLED };
+		info->apic_id[info->nr_cpus++] = apic_id;
 }
 
 /* Bytes that an entry has at least, if it is one that is read. */
@@ -137,9 +139,9 @@ static void read_madt_entry(const struct acpi_madt_entry *e, struct acpi_info *i
 	const struct acpi_madt_x2apic *x2apic = (const void *)e;
 
 	if (e->type == ACPI_MADT_LAPIC && lapic->apic_id != 0xff)       /* a place holder of some firmware */
-		add_cpu(info, lapic->apic_id, lapic->uid, lapic->flags);
+		add_cpu(info, lapic->apic_id, lapic->flags);
 	else if (e->type == ACPI_MADT_X2APIC)
-		add_cpu(info, x2apic->apic_id, x2apic->uid, x2apic->flags);
+		add_cpu(info, x2apic->apic_id, x2apic->flags);
 }
 
 static void parse_madt(const struct acpi *acpi, struct acpi_info *info)
@@ -198,9 +200,8 @@ static void parse_fadt(const struct acpi *acpi, struct acpi_info *info)
 	info->pm1b_control = register_port(FADT_HAS(f, x_pm1b_control) ? &f->x_pm1b_control : NULL, f->pm1b_control);
 	info->pm_timer = register_port(FADT_HAS(f, x_pm_timer) ? &f->x_pm_timer : NULL, f->pm_timer);
 	info->dsdt = FADT_HAS(f, x_dsdt) && f->x_dsdt ? f->x_dsdt : f->dsdt;
-	if (FADT_HAS(f, reset_value) && (f->flags & ACPI_FADT_RESET) && f->reset.address) {
-		info->has_reset = true;
-		info->reset = f->reset;
+	if (FADT_HAS(f, reset_value) && f->flags & ACPI_FADT_RESET) {
+		info->reset = register_port(&f->reset, 0);
 		info->reset_value = f->reset_value;
 	}
 }

@@ -22,20 +22,17 @@ struct acpi {
 
 #define ACPI_MAX_CPUS      256
 
-struct acpi_cpu { u32 apic_id, uid; bool enabled; };
-
 /* What the tables say. A table that is missing or malformed leaves its fields 0. */
 struct acpi_info {
 	/* MADT */
 	bool has_madt;
 	unsigned nr_cpus;
-	struct acpi_cpu cpu[ACPI_MAX_CPUS];
+	u32 apic_id[ACPI_MAX_CPUS];     /* of the CPUs that are enabled */
 
 	/* FADT; ports, 0 if there is none */
 	u16 pm1a_control, pm1b_control;
 	u16 pm_timer;
-	bool has_reset;
-	struct acpi_gas reset;      /* writing reset_value here restarts the machine; memory, ports or PCI config space */
+	u16 reset;                  /* writing reset_value here restarts the machine */
 	u8 reset_value;
 	paddr_t dsdt;
 
@@ -43,7 +40,7 @@ struct acpi_info {
 	bool has_s5;
 	u8 slp_typ_a, slp_typ_b;
 
-	bool too_many_cpus;         /* for cpu[] */
+	bool too_many_cpus;         /* for apic_id[] */
 };
 
 /*

@@ -6,28 +6,17 @@
 
 enum { SLP_EN = 1 << 13, SLP_TYP_SHIFT = 10 };
 
-static struct { u16 pm1a, pm1b, reset; u8 typ_a, typ_b, reset_value; bool has_s5; } power;
+static const struct acpi_info *acpi;    /* [I] NULL before power_init */
 
-void power_init(const struct acpi_info *info)
-{
-	power.pm1a = info->pm1a_control;
-	power.pm1b = info->pm1b_control;
-	power.typ_a = info->slp_typ_a;
-	power.typ_b = info->slp_typ_b;
-	power.has_s5 = info->has_s5 && info->pm1a_control;
-	if (info->has_reset && info->reset.space == ACPI_SPACE_IO && info->reset.address < 0x10000) {
-		power.reset = (u16)info->reset.address;
-		power.reset_value = info->reset_value;
-	}
-}
+void power_init(const struct acpi_info *info) { acpi = info; }
 
 void machine_power_off(void)
 {
 	console_flush();
-	if (power.has_s5) {
-		outw(power.pm1a, (u16)(power.typ_a << SLP_TYP_SHIFT | SLP_EN));
-		if (power.pm1b)
-			outw(power.pm1b, (u16)(power.typ_b << SLP_TYP_SHIFT | SLP_EN));
+	if (acpi && acpi->has_s5 && acpi->pm1a_control) {
+		outw(acpi->pm1a_control, (u16)(acpi->slp_typ_a << SLP_TYP_SHIFT | SLP_EN));
+		if (acpi->pm1b_control)
+			outw(acpi->pm1b_control, (u16)(acpi->slp_typ_b << SLP_TYP_SHIFT | SLP_EN));
 	}
 	printk(LOG_INFO "It is safe to switch the machine off now.\n");
 	cli();
@@ -47,8 +36,8 @@ void machine_restart(void)
 
 	console_flush();
 	cli();
-	if (power.reset) {
-		outb(power.reset, power.reset_value);
+	if (acpi && acpi->reset) {
+		outb(acpi->reset, acpi->reset_value);
 		wait_a_moment();
 	}
 	outb(0xcf9, 0x06);      /* full reset of the chipset */

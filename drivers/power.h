@@ -4,7 +4,7 @@
 
 struct acpi_info;
 
-/* Remembers the ports. Before this, restarting uses the chipset's reset alone. */
+/* Uses the ports of *info, which has to stay. Before this, restarting uses the chipset's reset alone. */
 void power_init(const struct acpi_info *info);
 /* Neither returns. */
 void machine_restart(void) __noreturn;
