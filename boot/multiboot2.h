@@ -15,14 +15,10 @@ enum multiboot2_tag {
 	MULTIBOOT2_EFI_BOOT_SERVICES = 18, MULTIBOOT2_LOAD_BASE = 21,
 };
 
-enum boot_memory_type {     /* as in the firmware's memory map; others exist and mean "reserved" */
-	BOOT_MEMORY_RAM = 1, BOOT_MEMORY_RESERVED = 2, BOOT_MEMORY_ACPI = 3, BOOT_MEMORY_NVS = 4, BOOT_MEMORY_BAD = 5,
-};
-
 struct boot_memory {
 	paddr_t start;
 	u64 size;           /* bytes, never 0; start + size doesn't wrap */
-	u32 type;           /* enum boot_memory_type */
+	u32 type;           /* MEMORY_* (mm/memory_map.h); others exist and mean "reserved" */
 };
 
 struct boot_module {

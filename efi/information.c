@@ -2,6 +2,7 @@
 #include "boot/multiboot2.h"
 #include "efi/information.h"
 #include "lib/string.h"
+#include "mm/memory_map.h"
 
 static void put(struct information *i, const void *data, size_t len)
 {
@@ -52,9 +53,9 @@ static u32 type_of(const struct efi_memory *m)
 	enum { LOADER_CODE = 1, BOOT_SERVICES_DATA = 4, CONVENTIONAL = 7, UNUSABLE = 8, ACPI_RECLAIM = 9, ACPI_NVS = 10 };
 
 	if ((m->type >= LOADER_CODE && m->type <= BOOT_SERVICES_DATA) || m->type == CONVENTIONAL)
-		return BOOT_MEMORY_RAM;
-	return m->type == UNUSABLE ? BOOT_MEMORY_BAD : m->type == ACPI_RECLAIM ? BOOT_MEMORY_ACPI : m->type == ACPI_NVS ? BOOT_MEMORY_NVS :
-	       BOOT_MEMORY_RESERVED;
+		return MEMORY_RAM;
+	return m->type == UNUSABLE ? MEMORY_UNUSABLE : m->type == ACPI_RECLAIM ? MEMORY_ACPI : m->type == ACPI_NVS ? MEMORY_NVS :
+	       MEMORY_RESERVED;
 }
 
 /* By address; it comes nearly sorted. */

@@ -5,6 +5,7 @@
 #include "boot/multiboot2.h"
 #include "efi/config.h"
 #include "efi/information.h"
+#include "mm/memory_map.h"
 
 static struct config config;
 static unsigned line;
@@ -143,9 +144,9 @@ static size_t build(u8 *buf, size_t size)
 static void the_information_is_what_the_hypervisor_reads(void **state)
 {
 	static const struct boot_memory want[] = {
-		{ 0, 0xa0000, BOOT_MEMORY_RAM }, { MiB(1), MiB(9), BOOT_MEMORY_RAM }, { MiB(10), 0x1000, BOOT_MEMORY_ACPI },
-		{ MiB(10) + 0x1000, 0x1000, BOOT_MEMORY_NVS }, { MiB(10) + 0x2000, 0x2000, BOOT_MEMORY_RESERVED },
-		{ 0xffc00000, 0x400000, BOOT_MEMORY_RESERVED }, { GiB(4), GiB(1), BOOT_MEMORY_RAM },
+		{ 0, 0xa0000, MEMORY_RAM }, { MiB(1), MiB(9), MEMORY_RAM }, { MiB(10), 0x1000, MEMORY_ACPI },
+		{ MiB(10) + 0x1000, 0x1000, MEMORY_NVS }, { MiB(10) + 0x2000, 0x2000, MEMORY_RESERVED },
+		{ 0xffc00000, 0x400000, MEMORY_RESERVED }, { GiB(4), GiB(1), MEMORY_RAM },
 	};
 	static u8 buf[4096];
 	static struct boot_info info;

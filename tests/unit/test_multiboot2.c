@@ -2,6 +2,7 @@
 /* The boot loader's information: a complete one, then each way in which it can be wrong or cut. */
 #include "tests/unit/fake.h"
 #include "boot/multiboot2.h"
+#include "mm/memory_map.h"
 
 static u8 buf[16384];
 static size_t used;
@@ -108,7 +109,7 @@ static void everything_is_read(void **state)
 	assert_string_equal(info.module[1].cmdline, "");
 	assert_int_equal(info.nr_memory, 4);
 	assert_int_equal(info.memory[2].start, 0xf0000);
-	assert_int_equal(info.memory[2].type, BOOT_MEMORY_RESERVED);
+	assert_int_equal(info.memory[2].type, MEMORY_RESERVED);
 	assert_int_equal(info.memory[3].start, MiB(1));
 	assert_int_equal(info.memory[3].size, MiB(1) + GiB(8));
 	assert_int_equal(info.rsdp_size, 36);
