@@ -13,6 +13,8 @@ static const u32 open_msrs[] = {
 	0xc0000100, 0xc0000101, 0xc0000102,                     /* FS, GS, KERNEL_GS base */
 };
 
+struct hvm_maps hvm_maps;
+
 static u8 *alloc_ones(unsigned order)
 {
 	struct page *pg = page_alloc(order);
@@ -20,20 +22,19 @@ static u8 *alloc_ones(unsigned order)
 	return pg ? memset(page_to_virt(pg), 0xff, PAGE_SIZE << order) : NULL;
 }
 
-int hvm_make_maps(struct hvm_maps *maps, const struct hvm_map_orders *order, hvm_open_msr_fn *open_msr, hvm_port_fn *dom0_port)
+int hvm_make_maps(bool (*dom0_port)(u16 port))
 {
-	struct hvm_maps m;
+	struct hvm_maps *m = &hvm_maps;
 
-	m.closed_ports = alloc_ones(order->closed_ports);
-	m.dom0_ports = alloc_ones(order->dom0_ports);
-	m.msrs = alloc_ones(order->msrs);
-	if (!m.closed_ports || !m.dom0_ports || !m.msrs)
+	m->closed_ports = alloc_ones(hvm->orders.closed_ports);
+	m->dom0_ports = alloc_ones(hvm->orders.dom0_ports);
+	m->msrs = alloc_ones(hvm->orders.msrs);
+	if (!m->closed_ports || !m->dom0_ports || !m->msrs)
 		return -ENOMEM;
 	for (u32 port = 0; port < 0x10000; port++)
 		if (dom0_port((u16)port))
-			m.dom0_ports[port / 8] &= (u8)~(1u << port % 8);
+			m->dom0_ports[port / 8] &= (u8)~(1u << port % 8);
 	for (u32 i = 0; i < ARRAY_SIZE(open_msrs); i++)
-		open_msr(m.msrs, open_msrs[i]);
-	*maps = m;
+		hvm->open_msr(m->msrs, open_msrs[i]);
 	return 0;
 }

@@ -15,7 +15,7 @@
 
 static const char *probe(void) { return NULL; }
 static int cpu_enable(void) { return 0; }
-static int init(hvm_port_fn *dom0_port) { return 0; }
+static void open_msr(u8 *map, u32 msr) { }
 
 static void vcpu_init(struct vcpu *v) { storm_vcpu(v)->random = storm_random(); }
 
@@ -237,7 +237,7 @@ static void inject_step(struct vcpu *v) { }
 static unsigned check(const struct vcpu *v, void (*broken)(const char *rule)) { return 0; }
 
 #define STORM_OPS { .name = "storm", .hypercall_insn = { 0x0f, 0x01, 0xd9 }, .probe = probe, .cpu_enable = cpu_enable, \
-	.init = init, .vcpu_size = sizeof(struct storm_vcpu), .vcpu_init = vcpu_init, \
+	.open_msr = open_msr, .vcpu_size = sizeof(struct storm_vcpu), .vcpu_init = vcpu_init, \
 	.vcpu_load = vcpu_load, .vcpu_save = vcpu_save, \
 	.run = run, .offer_interrupt = offer_interrupt, .took_interrupt = took_interrupt, .inject_exception = inject_exception, \
 	.inject_nmi = inject_nmi, .get_cr = get_cr, .set_efer = set_efer, .set_pat = set_pat, .get_state = get_state, .set_state = set_state, \

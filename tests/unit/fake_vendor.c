@@ -106,7 +106,7 @@ struct vcpu *fake_vendor_vcpu(bool privileged)
 	d->p2m.tlb_gen = 1;
 	v->domain = d;
 	if (!ready)
-		assert_int_equal(hvm->init(dom0_port), 0);
+		assert_int_equal(hvm_make_maps(dom0_port), 0);
 	ready = true;
 	assert_int_equal(hvm_vcpu_init(v), 0);
 	return v;

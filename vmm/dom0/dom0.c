@@ -302,7 +302,7 @@ void dom0_build(const struct dom0_config *c)
 
 	if (compressed && bzimage_open(&bz, c->kernel, c->kernel_size, &why))
 		panic("the service domain's kernel can't be used: %s", why);
-	if (hvm->init(dom0_port_open) || domain_create(0, c->vcpus, EVTCHN_MAX_PORTS - 1, -1, -1, &dom0))
+	if (hvm_make_maps(dom0_port_open) || domain_create(0, c->vcpus, EVTCHN_MAX_PORTS - 1, -1, -1, &dom0))
 		panic("no memory for the service domain");
 	if (compressed) {
 		layout.kernel = bz.start;

@@ -104,6 +104,14 @@ static void set_intercepts(struct vmcb *b, bool privileged)
 	b->intercept_misc3 = has_bus_lock ? INT3_BUS_LOCK : 0;
 }
 
+/* APM 15.11: two bits an MSR. */
+static void svm_open_msr(u8 *map, u32 msr)
+{
+	u32 index = msr < 0x2000 ? msr : 0x2000 + (msr - 0xc0000000), bit = index * 2;
+
+	map[bit / 8] &= (u8)~(3u << bit % 8);
+}
+
 static void svm_vcpu_init(struct vcpu *v)
 {
 	struct svm_vcpu *s = svm_of(v);
@@ -111,8 +119,8 @@ static void svm_vcpu_init(struct vcpu *v)
 	s->vmcb = v->hvm.control;
 	s->pa = virt_to_phys(s->vmcb);
 	set_intercepts(s->vmcb, v->domain->privileged);
-	s->vmcb->iopm_pa = svm_iopm(v->domain);
-	s->vmcb->msrpm_pa = svm_msrpm();
+	s->vmcb->iopm_pa = virt_to_phys(v->domain->privileged ? hvm_maps.dom0_ports : hvm_maps.closed_ports);
+	s->vmcb->msrpm_pa = virt_to_phys(hvm_maps.msrs);
 	s->vmcb->v_masking = 1;
 	s->vmcb->np_enable = 1;
 	s->vmcb->n_cr3 = v->domain->p2m.root.v << PAGE_SHIFT;
@@ -421,6 +429,7 @@ const struct hvm_ops svm_ops = {
 	.name = "SVM",
 	.vcpu_size = sizeof(struct svm_vcpu),
 	.hypercall_insn = { 0x0f, 0x01, 0xd9 },
+	.orders = { .closed_ports = 2, .dom0_ports = 2, .msrs = 1 },    /* APM 15.10 and 15.11: 12 KiB and 8 KiB */
 	.constant_msrs = constant_msrs,
 #define X(ret, op, args) .op = svm_##op,
 	HVM_OPS(X)

@@ -21,10 +21,6 @@ struct svm_vcpu {
 	u64 shadow_rip;     /* for the instruction in the interrupt shadow: TCG only */
 };
 
-/* Permission maps: machine addresses for the VMCB. */
-int svm_init(hvm_port_fn *dom0_port);
-u64 svm_iopm(const struct domain *d);
-u64 svm_msrpm(void);
 void svm_get_state(const struct vcpu *v, struct hvm_state *s);
 void svm_set_state(struct vcpu *v, const struct hvm_state *s);
 /* CR0 as the guest sees it. */

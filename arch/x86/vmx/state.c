@@ -7,6 +7,10 @@
 #include "arch/x86/vmx/vmx.h"
 #include "vmm/vcpu.h"
 
+const u32 vmx_own_msrs[NR_OWN_MSRS] = {
+	[OWN_STAR] = 0xc0000081, [OWN_LSTAR] = 0xc0000082, [OWN_CSTAR] = 0xc0000083, [OWN_SFMASK] = 0xc0000084, [OWN_KERNEL_GS_BASE] = 0xc0000102,
+};
+
 static struct vmx_vcpu *vmx_of(const struct vcpu *v) { return v->hvm.vendor; }
 static bool is_loaded(const struct vcpu *v) { return current_vcpu() == v; }
 

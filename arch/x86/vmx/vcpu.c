@@ -56,7 +56,10 @@ static void set_controls(const struct vcpu *v)
 	vmwrite(CR4_MASK, CR4_OWNED);
 	vmwrite(VMCS_LINK_POINTER, ~0ull);
 	vmwrite(GUEST_DEBUGCTL, 0);
-	vmx_set_maps(v->domain);
+	/* A guest's two I/O bitmaps are alike, the service domain's two are neighbours. */
+	vmwrite(IO_BITMAP_A, virt_to_phys(privileged ? hvm_maps.dom0_ports : hvm_maps.closed_ports));
+	vmwrite(IO_BITMAP_B, virt_to_phys(privileged ? hvm_maps.dom0_ports + PAGE_SIZE : hvm_maps.closed_ports));
+	vmwrite(MSR_BITMAP, virt_to_phys(hvm_maps.msrs));
 }
 
 /* What is the same on every CPU. SYSENTER and the segments of user mode are of no use to the hypervisor. */

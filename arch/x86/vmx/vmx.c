@@ -46,6 +46,16 @@ static const char *vmx_probe(void)
 	return why;
 }
 
+/* SDM 25.6.9: reads of low and high MSRs have 1 KiB each, then writes. */
+static void vmx_open_msr(u8 *map, u32 msr)
+{
+	u32 byte = (msr >= 0xc0000000 ? 1024 : 0) + (msr & 0x1fff) / 8;
+	u8 others = (u8)~(1u << msr % 8);
+
+	map[byte] &= others;
+	map[2048 + byte] &= others;
+}
+
 static int vmx_cpu_enable(void)
 {
 	u32 *region = page_alloc_zeroed();
@@ -432,6 +442,7 @@ const struct hvm_ops vmx_ops = {
 	.name = "VMX",
 	.vcpu_size = sizeof(struct vmx_vcpu),
 	.hypercall_insn = { 0x0f, 0x01, 0xc1 },
+	.orders = { .closed_ports = 0, .dom0_ports = 1, .msrs = 0 },    /* SDM 25.6.4 and 25.6.9: pages */
 	.constant_msrs = constant_msrs,
 #define X(ret, op, args) .op = vmx_##op,
 	HVM_OPS(X)

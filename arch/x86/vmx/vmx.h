@@ -37,10 +37,6 @@ const char *vmx_find_capabilities(void);
 /* Allows VMXON on this CPU; false if the firmware forbids it for good. */
 bool vmx_unlock(void);
 
-/* Permission maps: machine addresses for the VMCS. */
-int vmx_init(hvm_port_fn *dom0_port);
-void vmx_set_maps(const struct domain *d);
-
 void vmx_vcpu_init(struct vcpu *v);
 void vmx_vcpu_load(struct vcpu *v);
 void vmx_vcpu_save(struct vcpu *v);

@@ -57,13 +57,10 @@ struct hvm_state {
 	u64 star, lstar, cstar, sfmask, kernel_gs_base, sysenter_cs, sysenter_esp, sysenter_eip;
 };
 
-/* May the service domain reach this port without an exit? */
-typedef bool hvm_port_fn(u16 port);
-
 #define HVM_OPS(X) \
 	X(const char *, probe, (void))                  /* NULL if usable, else what is missing */ \
 	X(int,  cpu_enable, (void))                     /* this pCPU; -ENOMEM */ \
-	X(int,  init, (hvm_port_fn *dom0_port))         /* once, before the first domain: the maps of ports and MSRs; -ENOMEM */ \
+	X(void, open_msr, (u8 *map, u32 msr))           /* in the map of MSRs, for reading and writing */ \
 	X(void, vcpu_init, (struct vcpu *v))            /* what belongs to it is there, zeroed */ \
 	X(void, vcpu_load, (struct vcpu *v))            /* state onto this pCPU, which then is its place */ \
 	X(void, vcpu_save, (struct vcpu *v)) \
@@ -90,6 +87,7 @@ struct hvm_ops {
 	const char *name;
 	size_t vcpu_size;       /* bytes at v->hvm.vendor */
 	u8 hypercall_insn[3];   /* VMMCALL or VMCALL */
+	struct { u8 closed_ports, dom0_ports, msrs; } orders;   /* of the maps: 2^order pages each */
 	const struct hvm_constant_msr *constant_msrs;   /* what only this vendor's CPUs have; ends with msr 0 */
 #define X(ret, op, args) ret (*op) args;
 	HVM_OPS(X)
@@ -100,13 +98,12 @@ extern const struct hvm_ops *hvm;       /* [I] the vendor of this machine */
 extern const struct hvm_ops svm_ops, vmx_ops;
 
 /*
- * For a vendor's init: makes the maps of ports and MSRs, of 2^order pages each. open_msr opens one MSR for reading and writing. Returns 0,
- * or -ENOMEM.
+ * The maps of ports and MSRs, where a set bit is an exit. Made once, before the first domain; `dom0_port` tells which ports the service
+ * domain reaches without one. Returns 0, or -ENOMEM.
  */
 struct hvm_maps { u8 *closed_ports, *dom0_ports, *msrs; };
-struct hvm_map_orders { unsigned closed_ports, dom0_ports, msrs; };
-typedef void hvm_open_msr_fn(u8 *map, u32 msr);
-int hvm_make_maps(struct hvm_maps *maps, const struct hvm_map_orders *order, hvm_open_msr_fn *open_msr, hvm_port_fn *dom0_port);
+extern struct hvm_maps hvm_maps;        /* [I] */
+int hvm_make_maps(bool (*dom0_port)(u16 port));
 
 /* Do the first n bytes of v name memory types (SDM 12.3), `most` at the most? PAT has 7, MTRRs don't. */
 static inline bool hvm_valid_types(u64 v, unsigned n, u8 most)
