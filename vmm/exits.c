@@ -3,6 +3,7 @@
 #include <asm/hvm.h>
 #include <asm/hvm_vcpu.h>
 #include <asm/mcheck.h>
+#include <asm/insn.h>
 #include <asm/traps.h>
 #include "mm/memory_map.h"
 #include "vmm/cpu/cpu_policy.h"
@@ -18,7 +19,6 @@
 #include "vmm/life/life.h"
 #include "vmm/vcpu.h"
 
-enum { VECTOR_DB = 1, VECTOR_UD = 6, VECTOR_GP = 13, VECTOR_MC = 18 };
 
 static void inject_gp(struct vcpu *v) { hvm->inject_exception(v, VECTOR_GP, true, 0); }
 

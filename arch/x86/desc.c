@@ -8,7 +8,7 @@ struct gate { u16 off_lo, sel; u8 ist, type; u16 off_mid; u32 off_hi, zero; };
 struct tss { u32 zero0; u64 rsp[3], zero1, ist[7], zero2; u16 zero3, iomap; } __packed;
 struct table_ptr { u16 limit; u64 base; } __packed;
 
-enum { GATE_INTERRUPT = 0x8e, VECTOR_NMI = 2, VECTOR_DF = 8, VECTOR_MC = 18 };
+enum { GATE_INTERRUPT = 0x8e };
 
 static struct gate idt[256];
 static struct tss tss[NR_CPUS];

@@ -16,7 +16,6 @@
 #include "vmm/vcpu.h"
 
 #define XSAVE_AREA_MAX 4096
-#define MSR_TSC_AUX 0xc0000103u
 
 const struct hvm_ops *hvm;
 u64 hvm_xcr0_mask;              /* [I] state that the CPU has and we keep per vCPU */

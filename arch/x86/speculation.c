@@ -7,7 +7,6 @@
 #include "lib/printf.h"
 #include "lib/string.h"
 
-enum { MSR_ARCH_CAPABILITIES = 0x10a };
 #define EFER_AIBRSE BIT(21)
 #define SPEC_CTRL_IBRS BIT(0)
 #define SPEC_CTRL_BHI_DIS_S BIT(10)

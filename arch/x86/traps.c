@@ -17,7 +17,7 @@ extern const struct ksym ksym_table[];
 extern const char ksym_names[];
 
 bool panic_reboots = true;
-enum { VECTOR_NMI = 2, VECTOR_MC = 18, VECTOR_SX = 30, SX_INIT = 1 };  /* APM 8.2 */
+enum { SX_INIT = 1 };   /* APM 8.2 */
 
 static void (*device_handler)(u8 vector);
 static void (*panic_console)(void), (*panic_dump)(void), (*panic_restart)(void);

@@ -14,7 +14,6 @@
 enum {
 	MSR_TSC = 0x10, MSR_PATCH_LEVEL = 0x8b, MSR_MCG_CAP = 0x179, MSR_MCG_STATUS = 0x17a, MSR_DEBUGCTL = 0x1d9,
 };
-#define MSR_TSC_AUX 0xc0000103u
 
 #define APIC_BASE_FIXED 0xfee00c00ull   /* enabled, x2APIC, at the usual place */
 

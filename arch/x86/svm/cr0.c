@@ -14,7 +14,6 @@
 
 #define CR0_CACHING (CR0_CD | CR0_NW)
 
-enum { VECTOR_DB = 1 };
 
 /* NW without CD the CPU doesn't let a guest have; QEMU's TCG 7.2 does, and VMRUN refuses it. */
 void svm_set_cr0(struct svm_vcpu *s, u64 cr0)

@@ -94,7 +94,7 @@ static int svm_cpu_enable(void)
 static void set_intercepts(struct vmcb *b, bool privileged)
 {
 	/* #DB and #AC can be raised without end by the guest's own tables: intercepted, so that no loop escapes us. #MC is the host's. */
-	b->intercept_exceptions = 1u << 1 | 1u << 17 | 1u << 18;
+	b->intercept_exceptions = 1u << VECTOR_DB | 1u << VECTOR_AC | 1u << VECTOR_MC;
 	b->intercept_misc1 = INT1_INTR | INT1_NMI | INT1_SMI | INT1_INIT | INT1_CR0_SEL_WRITE | INT1_RDPMC |
 			     INT1_CPUID | INT1_INVD | INT1_HLT | INT1_INVLPGA | INT1_IOIO | INT1_MSR | INT1_FERR |
 			     INT1_SHUTDOWN;
@@ -212,7 +212,7 @@ static void svm_inject_step(struct vcpu *v)
 
 	b->dr6 |= DR6_BS;
 	b->dr7 &= ~DR7_GD;
-	svm_inject_exception(v, 1, false, 0);
+	svm_inject_exception(v, VECTOR_DB, false, 0);
 }
 
 /* NMIs are blocked from one until its IRET, which is intercepted meanwhile (APM 15.21.9). */
@@ -222,7 +222,7 @@ static bool svm_inject_nmi(struct vcpu *v)
 
 	if (svm_of(v)->nmi_blocked || b->interrupt_shadow & 1 || b->eventinj & EVENT_VALID)
 		return false;
-	b->eventinj = EVENT_VALID | EVENT_NMI | 2;
+	b->eventinj = EVENT_VALID | EVENT_NMI | VECTOR_NMI;
 	svm_of(v)->nmi_blocked = true;
 	b->intercept_misc1 |= INT1_IRET;
 	return true;

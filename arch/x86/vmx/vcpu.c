@@ -12,7 +12,6 @@
 #include "vmm/domain.h"
 #include "vmm/vcpu.h"
 
-enum { VECTOR_DB = 1, VECTOR_AC = 17, VECTOR_MC = 18 };
 
 /*
  * The slice of time after which a guest's run ends and interrupts are taken. Interrupts end a run by themselves, but in Bochs 2.7 not while the

@@ -61,12 +61,9 @@ enum {
 #define EXIT_ENTRY_FAILED BIT(31)
 #define EXIT_BUS_LOCKED BIT(26)
 
-/* Interruption information, SDM 25.8.3, 25.9.2. */
-#define EVENT_VALID     BIT(31)
-#define EVENT_HAS_ERROR BIT(11)
-#define EVENT_TYPE      0x700ull
+/* Interruption information, SDM 25.8.3, 25.9.2: what SVM does not have (asm/hvm.h). */
 #define NMI_UNBLOCKED   BIT(12)         /* the IRET that exited had already unblocked NMIs: 28.2.3, and 28.2.1 for EPT violations */
-enum { EVENT_INTR = 0 << 8, EVENT_NMI = 2 << 8, EVENT_EXCEPTION = 3 << 8, EVENT_SOFT_INTR = 4 << 8, EVENT_ICEBP = 5 << 8, EVENT_SOFT_EXCEPTION = 6 << 8 };
+enum { EVENT_SOFT_INTR = 4 << 8, EVENT_ICEBP = 5 << 8, EVENT_SOFT_EXCEPTION = 6 << 8 };
 
 /*
  * Interruptibility and pending debug exceptions, SDM 25.4.2: below bit 12, which says that one of

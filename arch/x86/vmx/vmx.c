@@ -13,7 +13,6 @@
 #include "vmm/domain.h"
 #include "vmm/vcpu.h"
 
-enum { VECTOR_DB = 1, VECTOR_NMI = 2, VECTOR_GP = 13 };
 
 #define MAX_VPID 0xffffu
 

@@ -44,6 +44,12 @@ struct vm_exit {
 	};
 };
 
+/* Events that are injected, or were cut off, alike on both vendors' CPUs: APM 15.20, SDM 25.8.3 and 25.9.2. */
+#define EVENT_VALID     BIT(31)
+#define EVENT_HAS_ERROR BIT(11)
+#define EVENT_TYPE      0x700ull
+enum { EVENT_INTR = 0 << 8, EVENT_NMI = 2 << 8, EVENT_EXCEPTION = 3 << 8 };
+
 enum { HVM_CR0, HVM_CR3, HVM_CR4, HVM_EFER, HVM_CR2 };
 enum { HVM_SEG_ES, HVM_SEG_CS, HVM_SEG_SS, HVM_SEG_DS, HVM_SEG_FS, HVM_SEG_GS, HVM_SEG_TR, HVM_SEG_LDTR, HVM_SEG_GDTR, HVM_SEG_IDTR, HVM_NR_SEGS };
 

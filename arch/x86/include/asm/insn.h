@@ -104,9 +104,14 @@ static inline void xsetbv(u64 v)
 
 #define MSR_APIC_BASE       0x1bu
 #define MSR_TSC_ADJUST      0x3bu
+#define MSR_ARCH_CAPABILITIES 0x10au
 #define MSR_PAT             0x277u
 #define MSR_EFER            0xc0000080u
 #define MSR_GS_BASE         0xc0000101u
+#define MSR_TSC_AUX         0xc0000103u
+
+/* Exceptions, SDM 6.3.1 and APM 8.2. */
+enum { VECTOR_DB = 1, VECTOR_NMI = 2, VECTOR_UD = 6, VECTOR_DF = 8, VECTOR_GP = 13, VECTOR_AC = 17, VECTOR_MC = 18, VECTOR_SX = 30 };
 
 /* State components, SDM volume 1 13.1. */
 #define XCR0_X87    BIT(0)
