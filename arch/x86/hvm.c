@@ -17,6 +17,11 @@
 
 #define XSAVE_AREA_MAX 4096
 
+/* enter.S and regs.inc know the registers by eight times their numbers. */
+#define AT(reg, number) _Static_assert(offsetof(struct cpu_regs, reg) == 8 * number, #reg)
+AT(rax, 0); AT(rcx, 1); AT(rdx, 2); AT(rbx, 3); AT(rbp, 5); AT(rsi, 6); AT(rdi, 7); AT(r8, 8); AT(r15, 15);
+#undef AT
+
 const struct hvm_ops *hvm;
 u64 hvm_xcr0_mask;              /* [I] state that the CPU has and we keep per vCPU */
 unsigned hvm_phys_bits;         /* [I] */

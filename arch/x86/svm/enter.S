@@ -1,4 +1,5 @@
 #include <asm/guards.inc>
+#include <asm/regs.inc>
 /*
  * void svm_enter(u64 vmcb_pa, struct cpu_regs *regs, u64 host_pa): into the guest and back. APM 15.5.1. With guards or without.
  * GIF is off from CLGI to STGI, so an interrupt that arrives meanwhile waits, and ends the guest's run at once: with V_INTR_MASKING the
@@ -17,14 +18,8 @@
 	clgi
 	sti
 	movq %rdi, %rax
-	movq 8(%rsi), %rcx
-	movq 16(%rsi), %rdx
-	movq 24(%rsi), %rbx
-	movq 40(%rsi), %rbp
+	load_regs %rsi
 	movq 56(%rsi), %rdi
-	.irp n, 8, 9, 10, 11, 12, 13, 14, 15
-	movq 8 * \n(%rsi), %r\n
-	.endr
 	movq 48(%rsi), %rsi
 	vmload %rax
 	vmrun %rax
@@ -33,14 +28,8 @@
 	vmsave %rax
 	pushq %rsi
 	movq 8(%rsp), %rsi
-	movq %rcx, 8(%rsi)
-	movq %rdx, 16(%rsi)
-	movq %rbx, 24(%rsi)
-	movq %rbp, 40(%rsi)
+	save_regs %rsi
 	movq %rdi, 56(%rsi)
-	.irp n, 8, 9, 10, 11, 12, 13, 14, 15
-	movq %r\n, 8 * \n(%rsi)
-	.endr
 	popq 48(%rsi)
 	/* Values the guest left in registers must not steer our speculation; the others are popped below. */
 	.irp r, ecx, edx, edi, r8d, r9d, r10d, r11d

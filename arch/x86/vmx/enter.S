@@ -1,4 +1,5 @@
 #include <asm/guards.inc>
+#include <asm/regs.inc>
 /*
  * bool vmx_enter(struct cpu_regs *regs, bool launched): into the guest and back; false if the CPU refused to try (VMfail). SDM 27, 28.
  * With guards or without.
@@ -17,14 +18,8 @@
 	vmwrite %rsp, %rax
 	testl %esi, %esi
 	movq (%rdi), %rax
-	movq 8(%rdi), %rcx
-	movq 16(%rdi), %rdx
-	movq 24(%rdi), %rbx
-	movq 40(%rdi), %rbp
+	load_regs %rdi
 	movq 48(%rdi), %rsi
-	.irp n, 8, 9, 10, 11, 12, 13, 14, 15
-	movq 8 * \n(%rdi), %r\n
-	.endr
 	movq 56(%rdi), %rdi
 	jnz 7f
 	vmlaunch
@@ -39,14 +34,8 @@
 	pushq %rdi
 	movq 8(%rsp), %rdi
 	movq %rax, (%rdi)
-	movq %rcx, 8(%rdi)
-	movq %rdx, 16(%rdi)
-	movq %rbx, 24(%rdi)
-	movq %rbp, 40(%rdi)
+	save_regs %rdi
 	movq %rsi, 48(%rdi)
-	.irp n, 8, 9, 10, 11, 12, 13, 14, 15
-	movq %r\n, 8 * \n(%rdi)
-	.endr
 	popq 56(%rdi)
 	popq %rdi
 	/* Values the guest left in registers must not steer our speculation; the others are popped below. */
