@@ -261,7 +261,7 @@ static void start_cpus(void)
 
 /* ---- the service domain ---- */
 
-static void console_tick(void *arg __unused)
+static void console_tick(void *arg)
 {
 	u64 again = console_send();
 

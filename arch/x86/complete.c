@@ -28,7 +28,7 @@ void hvm_end_instruction(struct vcpu *v)
 		hvm->inject_step(v);
 }
 
-static void ignore(const char *rule __unused) { }
+static void ignore(const char *rule) { }
 
 /*
  * Setting the state takes away what only entry looks at: blocking, events to be injected, activity.

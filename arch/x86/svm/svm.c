@@ -127,8 +127,8 @@ static void svm_vcpu_init(struct vcpu *v)
 }
 
 /* All that a vCPU's place has is in the VMCB or in hvm.c. */
-static void svm_vcpu_load(struct vcpu *v __unused) { }
-static void svm_vcpu_save(struct vcpu *v __unused) { }
+static void svm_vcpu_load(struct vcpu *v) { }
+static void svm_vcpu_save(struct vcpu *v) { }
 
 /* A fresh ASID is a flush: no entry carries it. When they run out, all are flushed and start again (APM 15.16). */
 static void assign_asid(struct vcpu *v, struct vmcb *b)

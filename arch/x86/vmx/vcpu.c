@@ -35,6 +35,12 @@ void vmx_start_slice(struct vmx_vcpu *x)
 	vmwrite(PREEMPTION_TIMER, cycles >> vmx_timer_shift);
 }
 
+/* What is not used: lists of MSRs, guests' DebugCtl; SYSENTER and the segments of user mode are of no use to the hypervisor. */
+static const u16 zero_fields[] = {
+	CR3_TARGET_COUNT, EXIT_MSR_STORE_COUNT, EXIT_MSR_LOAD_COUNT, ENTRY_MSR_LOAD_COUNT, GUEST_DEBUGCTL,
+	HOST_FS, HOST_GS, HOST_FS_BASE, HOST_SYSENTER_CS, HOST_SYSENTER_ESP, HOST_SYSENTER_EIP,
+};
+
 static void set_controls(const struct vcpu *v)
 {
 	struct vmx_vcpu *x = vmx_of(v);
@@ -46,35 +52,24 @@ static void set_controls(const struct vcpu *v)
 	vmwrite(EXIT_CONTROLS, vmx_controls.exit);
 	/* As with SVM: #DB and #AC can be raised without end by the guest's own tables, #MC is the host's. */
 	vmwrite(EXCEPTION_BITMAP, 1u << VECTOR_DB | 1u << VECTOR_AC | 1u << VECTOR_MC);
-	vmwrite(CR3_TARGET_COUNT, 0);
-	vmwrite(EXIT_MSR_STORE_COUNT, 0);
-	vmwrite(EXIT_MSR_LOAD_COUNT, 0);
-	vmwrite(ENTRY_MSR_LOAD_COUNT, 0);
 	vmwrite(EPT_POINTER, x->eptp);
 	vmwrite(CR0_MASK, CR0_OWNED);
 	vmwrite(CR4_MASK, CR4_OWNED);
 	vmwrite(VMCS_LINK_POINTER, ~0ull);
-	vmwrite(GUEST_DEBUGCTL, 0);
 	/* A guest's two I/O bitmaps are alike, the service domain's two are neighbours. */
 	vmwrite(IO_BITMAP_A, virt_to_phys(privileged ? hvm_maps.dom0_ports : hvm_maps.closed_ports));
 	vmwrite(IO_BITMAP_B, virt_to_phys(privileged ? hvm_maps.dom0_ports + PAGE_SIZE : hvm_maps.closed_ports));
 	vmwrite(MSR_BITMAP, virt_to_phys(hvm_maps.msrs));
 }
 
-/* What is the same on every CPU. SYSENTER and the segments of user mode are of no use to the hypervisor. */
+/* What is the same on every CPU. */
 static void set_host_state(void)
 {
 	vmwrite(HOST_CS, SEL_CODE);
 	vmwrite(HOST_SS, SEL_DATA);
 	vmwrite(HOST_DS, SEL_DATA);
 	vmwrite(HOST_ES, SEL_DATA);
-	vmwrite(HOST_FS, 0);
-	vmwrite(HOST_GS, 0);
 	vmwrite(HOST_TR, SEL_TSS);
-	vmwrite(HOST_FS_BASE, 0);
-	vmwrite(HOST_SYSENTER_CS, 0);
-	vmwrite(HOST_SYSENTER_ESP, 0);
-	vmwrite(HOST_SYSENTER_EIP, 0);
 	vmwrite(HOST_PAT, rdmsr(MSR_PAT));
 	vmwrite(HOST_EFER, rdmsr(MSR_EFER));
 	vmwrite(HOST_RIP, (u64)(speculation & SPEC_GUARDS ? vmx_exit_guarded : vmx_exit_plain));
@@ -108,6 +103,8 @@ void vmx_vcpu_init(struct vcpu *v)
 	borrowed = vmx_borrow(v);
 	set_controls(v);
 	set_host_state();
+	for (unsigned i = 0; i < ARRAY_SIZE(zero_fields); i++)
+		vmwrite(zero_fields[i], 0);
 	vmx_give_back(v, borrowed);
 }
 

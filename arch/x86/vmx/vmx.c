@@ -398,7 +398,7 @@ static void vmx_run(struct vcpu *v, struct vm_exit *x)
 	decode(v, vx, reason, x);
 }
 
-static void vmx_set_efer(struct vcpu *v __unused, u64 efer)
+static void vmx_set_efer(struct vcpu *v, u64 efer)
 {
 	vmwrite(GUEST_EFER, efer);
 }
@@ -411,7 +411,7 @@ static void vmx_set_pat(struct vcpu *v, u64 pat)
 	vmx_give_back(v, borrowed);
 }
 
-static int vmx_cpl(const struct vcpu *v __unused) { return ACCESS_DPL(vmread(SEG_FIELD(GUEST_ACCESS, SEG_SS))); }
+static int vmx_cpl(const struct vcpu *v) { return ACCESS_DPL(vmread(SEG_FIELD(GUEST_ACCESS, SEG_SS))); }
 
 static void vmx_dump(const struct vcpu *v)
 {
