@@ -155,18 +155,15 @@ static void keep_listed(struct cpu_policy *p, const struct cpu_policy *max)
 static void clamp_limits(struct cpu_policy *p, const struct cpu_policy *max)
 {
 	u32 width = MIN(p->extd[8].a & 0xff, max->extd[8].a & 0xff);
+	u32 basic = MIN(p->basic[0].a, max->basic[0].a), extd = MAX(MIN(p->extd[0].a, max->extd[0].a), EXTD_MIN);
 
-	p->basic[0].a = MIN(p->basic[0].a, max->basic[0].a);
 	p->feat[0].a = MIN(p->feat[0].a, max->feat[0].a);
-	p->extd[0].a = MAX(MIN(p->extd[0].a, max->extd[0].a), EXTD_MIN);
 	p->extd[8].a = MAX(width, 32u) | (max->extd[8].a & 0xff00);
 	/* The vendor decides between VMCALL and VMMCALL in every kernel: it can't be another. */
-	p->basic[0].b = max->basic[0].b;
-	p->basic[0].c = max->basic[0].c;
-	p->basic[0].d = max->basic[0].d;
-	p->extd[0].b = max->extd[0].b;
-	p->extd[0].c = max->extd[0].c;
-	p->extd[0].d = max->extd[0].d;
+	p->basic[0] = max->basic[0];
+	p->basic[0].a = basic;
+	p->extd[0] = max->extd[0];
+	p->extd[0].a = extd;
 }
 
 void cpu_policy_clamp(struct cpu_policy *p, const struct cpu_policy *max)

@@ -39,7 +39,6 @@ u32 domain_count(void) { return __atomic_load_n(&nr_used, __ATOMIC_RELAXED); }
 struct domain *domain_get_next(u16 domid)
 {
 	struct domain *d = NULL;
-
 	size_t id;
 
 	spin_lock(&domains_lock);

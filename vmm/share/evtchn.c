@@ -80,10 +80,9 @@ long hc_bind_ipi(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 	spin_lock(&d->evtchn.lock);
 	port = open_port(d, EVTCHN_IPI, op->vcpu);
 	spin_unlock(&d->evtchn.lock);
-	if (port < 0)
-		return port;
-	op->port = (u32)port;
-	return 0;
+	if (port > 0)
+		op->port = (u32)port;
+	return MIN(port, 0);
 }
 
 long hc_bind_virq(struct vcpu *v, struct hypercall *hc __unused, void *arg)
@@ -343,16 +342,15 @@ long hc_evtchn_status(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 
 	if (err)
 		return err;
-	/* The end of the table is an error, so that a tool which lists all ports knows when to stop. */
-	if (op->port > d->evtchn.max_port) {
-		domain_put(d);
-		return -EINVAL;
-	}
 	spin_lock(&d->evtchn.lock);
-	describe(evtchn_find(d, op->port), op);
+	/* The end of the table is an error, so that a tool which lists all ports knows when to stop. */
+	if (op->port > d->evtchn.max_port)
+		err = -EINVAL;
+	else
+		describe(evtchn_find(d, op->port), op);
 	spin_unlock(&d->evtchn.lock);
 	domain_put(d);
-	return 0;
+	return err;
 }
 
 long hc_bind_vcpu(struct vcpu *v, struct hypercall *hc __unused, void *arg)

@@ -278,9 +278,7 @@ long hc_grant_set_version(struct vcpu *v __unused, struct hypercall *hc __unused
 	gnttab_set_version_t *op = arg;
 
 	/* Version 2 exists, but not here; Linux then stays with version 1. */
-	if (op->version == 2)
-		return -ENOSYS;
-	return op->version == 1 ? 0 : -EINVAL;
+	return op->version == 2 ? -ENOSYS : op->version == 1 ? 0 : -EINVAL;
 }
 
 long hc_grant_get_version(struct vcpu *v, struct hypercall *hc __unused, void *arg)
