@@ -327,6 +327,24 @@ int p2m_enter(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_ty
 	return rc;
 }
 
+int p2m_clear(struct p2m *p2m, gfn_t gfn, unsigned order, struct p2m_retired *r)
+{
+	unsigned level;
+	int rc = -ENOMEM;
+	u64 entry;
+	bool split;
+
+	spin_lock(&p2m->lock);
+	find(p2m, gfn, &entry, &level);
+	/* A large page goes as small ones: it has too many references for one time. */
+	split = level && TYPE(entry) != P2M_HOLE;
+	level = 0;
+	if (!split || slot_for(p2m, gfn, &level))
+		rc = clear_range(p2m, gfn, BIT(order), r) ? 0 : -EAGAIN;
+	spin_unlock(&p2m->lock);
+	return rc;
+}
+
 int p2m_map(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type)
 {
 	struct p2m_retired r;

@@ -99,6 +99,11 @@ static inline void p2m_nothing_retired(struct p2m_retired *r) { r->nr = 0; r->fl
 int p2m_enter(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type, struct p2m_retired *r);
 int p2m_take(struct p2m *p2m, gfn_t gfn, mfn_t expect, struct p2m_retired *r);
 void p2m_retire(struct p2m *p2m, struct p2m_retired *r);
+/*
+ * Makes holes of the 2^order frames at gfn (order 0 to 9), so that p2m_enter finds nothing to replace there. -EAGAIN: *r has room for no more; after
+ * p2m_retire the rest. -ENOMEM if a superpage could not be split.
+ */
+int p2m_clear(struct p2m *p2m, gfn_t gfn, unsigned order, struct p2m_retired *r);
 
 /* Keeps the block for a later step; false, and it is still the caller's, if there is one already or the p2m is closed. */
 bool p2m_keep_part(struct p2m *p2m, const struct p2m_part *part);

@@ -9,6 +9,7 @@
 #define TABLE_GFN  (HOLE_GFN + 0x100)
 #define MAP_GFN    (HOLE_GFN + 0x200)
 #define BIG_GFN    (HOLE_GFN + 0x400)   /* at a multiple of 2 MiB */
+#define NEW_GFN    (HOLE_GFN + 0x600)   /* so is this, and nothing has been there */
 #define MANY       512u
 #define GRANTS     64u
 #define LENT_REF   8u
@@ -77,6 +78,26 @@ static void balloon(void)
 		reserve(XENMEM_populate_physmap, from, MANY, 0);
 		reserve(XENMEM_populate_physmap, to, MANY, 0);
 	}
+}
+
+/* Blocks of 2 MiB where frames are, as many as fit in one, and where another block is. */
+static void blocks(void)
+{
+	xen_pfn_t big = BIG_GFN, new = NEW_GFN;
+
+	fill_lists();
+	reserve(XENMEM_decrease_reservation, from, MANY, 0);
+	reserve(XENMEM_decrease_reservation, to, MANY, 0);
+	for (u32 i = 0; i < MANY; i++)
+		from[i] = BIG_GFN + i;
+	for (u32 round = 0; round < 4; round++) {
+		check(reserve(XENMEM_populate_physmap, from, MANY, 0) == MANY, "frames");
+		check(reserve(XENMEM_populate_physmap, &big, 1, 9) == 1, "a block over frames");
+		check(reserve(XENMEM_decrease_reservation, from, MANY, 0) == MANY, "and back");
+	}
+	check(reserve(XENMEM_populate_physmap, &new, 1, 9) == 1, "a block");
+	check(reserve(XENMEM_populate_physmap, &new, 1, 9) == 1, "a block over a block");
+	check(reserve(XENMEM_decrease_reservation, &new, 1, 9) == 1, "and back");
 }
 
 /* Short lines, long ones and nothing but newlines, by port and by hypercall. */
@@ -152,7 +173,7 @@ static void triple_fault(void)
 	__asm__ volatile("lidt %0; int3" :: "m"(none));
 }
 
-static void (*const games[])(void) = { tables, batches, balloon, flood, grants, multicall, ports, triple_fault };
+static void (*const games[])(void) = { tables, batches, balloon, blocks, flood, grants, multicall, ports, triple_fault };
 
 void test_main(void)
 {

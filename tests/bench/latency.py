@@ -13,6 +13,7 @@ GAMES = [
     ("tables", "a guest's page tables, for one frame in each GiB, as many as 16 GiB may have: made and torn down"),
     ("batches", "512 frames moved over others, and populated over others, in one call"),
     ("balloon", "512 frames given back and taken; a block of 2 MiB too"),
+    ("blocks", "blocks of 2 MiB, over frames and over another block"),
     ("flood", "lines to the log, by port and by hypercall"),
     ("grants", "64 grants mapped, unmapped, copied in one call"),
     ("multicall", "512 calls with 64 copies each in one"),

@@ -50,7 +50,7 @@ print() { dmesg >/dev/hvc0; }
 
 measure idle sleep 2
 game=0
-for what in tables batches balloon flood grants multicall ports triple_fault; do
+for what in tables batches balloon blocks flood grants multicall ports triple_fault; do
 	# For the first, as much as the tools allow a guest of 16 GiB for its tables.
 	[[ $what == tables ]] && more="shadow_memory = 129" || more=
 	measure $what play $game "$more"

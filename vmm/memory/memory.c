@@ -145,26 +145,40 @@ static struct page *get_charged(struct domain *d, u64 gfn, unsigned order, bool 
 	return pg;
 }
 
-/* Clears a block's frames, before the guest can see them; false if a step's time didn't do for all. */
+/* Clears a block's frames, before the guest can see them; false if a step's time didn't do for more. */
 static bool clear_part(struct p2m_part *part)
 {
 	struct page *pg = mfn_to_page(part->mfn);
 
 	while (part->cleared < BIT(part->order)) {
 		clear_page(page_to_virt(pg + part->cleared++));
-		if (part->cleared % AT_ONCE == 0 && part->cleared < BIT(part->order) && step_over())
+		if (part->cleared % AT_ONCE == 0 && step_over())
 			return false;
 	}
 	return true;
 }
 
+/* Takes out what is where the block is to go. If there is something, the block is entered in the next step. */
+static enum extent_result vacate(struct p2m *p2m, const struct p2m_part *part, struct p2m_retired *r)
+{
+	int rc;
+
+	while ((rc = p2m_clear(p2m, part->gfn, part->order, r)) == -EAGAIN) {
+		p2m_retire(p2m, r);
+		if (step_over())
+			return EXTENT_BEGUN;
+	}
+	return rc ? EXTENT_FAILED : r->flush ? EXTENT_BEGUN : EXTENT_DONE;
+}
+
 /*
- * A block of 2 MiB takes more than a step to be cleared. Then it is kept in the p2m till the next. There is room for one: whoever populates
- * the same domain from two vCPUs at once may get fewer extents than there are.
+ * A block of 2 MiB takes more than a step to be cleared, and so may what it replaces. Meanwhile it is kept in the p2m. There is room for one: whoever
+ * populates the same domain from two vCPUs at once may get fewer extents than there are.
  */
 static enum extent_result populate_extent(struct domain *d, u64 gfn, unsigned order, bool begun __unused,
 					  struct reservation *r)
 {
+	enum extent_result result = EXTENT_BEGUN;
 	struct p2m_part part;
 	struct page *pg;
 
@@ -183,9 +197,11 @@ static enum extent_result populate_extent(struct domain *d, u64 gfn, unsigned or
 			return EXTENT_FAILED;
 		part = (struct p2m_part){ page_to_mfn(pg), GFN(gfn), order, 0 };
 	}
-	if (!clear_part(&part) && p2m_keep_part(&d->p2m, &part))
+	if (clear_part(&part))
+		result = order ? vacate(&d->p2m, &part, &r->retired) : EXTENT_DONE;
+	if (result == EXTENT_BEGUN && p2m_keep_part(&d->p2m, &part))
 		return EXTENT_BEGUN;
-	if (part.cleared == BIT(order) && !p2m_enter(&d->p2m, GFN(gfn), part.mfn, order, P2M_RAM, &r->retired))
+	if (result == EXTENT_DONE && !p2m_enter(&d->p2m, GFN(gfn), part.mfn, order, P2M_RAM, &r->retired))
 		return EXTENT_DONE;
 	drop_frames(mfn_to_page(part.mfn), order);
 	return EXTENT_FAILED;
