@@ -62,9 +62,11 @@ static void publish_next(struct timer_queue *q)
 
 /* ---- Room ---- */
 
+/* 1 if it grew, 0 if there was room, or -ENOMEM. */
 static int grow(struct timer_queue *q, u32 room)
 {
 	struct timer **old = NULL, **heap;
+	int rc = 0;
 
 	spin_lock(&q->lock);
 	if (q->room < room) {
@@ -80,25 +82,34 @@ static int grow(struct timer_queue *q, u32 room)
 		old = q->heap;
 		q->heap = heap;
 		q->room = room;
+		rc = 1;
 	}
 	spin_unlock(&q->lock);
 	kfree(old);
-	return 0;
+	return rc;
+}
+
+int timer_prepare(unsigned n)
+{
+	u32 room = __atomic_load_n(&reserved, __ATOMIC_RELAXED) + n;
+	int rc = 0;
+
+	for (unsigned cpu = 0; cpu < NR_CPUS && !rc; cpu++)
+		if (__atomic_load_n(&queues[cpu].online, __ATOMIC_ACQUIRE))
+			rc = grow(&queues[cpu], room);
+	return rc;
 }
 
 int timer_reserve(unsigned n)
 {
-	u32 room = __atomic_add_fetch(&reserved, n, __ATOMIC_RELAXED);
+	int rc;
 
-	for (unsigned cpu = 0; cpu < NR_CPUS; cpu++) {
-		struct timer_queue *q = &queues[cpu];
-
-		if (__atomic_load_n(&q->online, __ATOMIC_ACQUIRE) && grow(q, room)) {
-			timer_release(n);
-			return -ENOMEM;
-		}
-	}
-	return 0;
+	__atomic_add_fetch(&reserved, n, __ATOMIC_RELAXED);
+	while ((rc = timer_prepare(0)) > 0)
+		;
+	if (rc)
+		timer_release(n);
+	return rc;
 }
 
 /* The arrays stay: the next domain needs them. */
@@ -110,7 +121,7 @@ void timer_cpu_init(unsigned cpu)
 
 	*q = (struct timer_queue){ .next = NEVER };
 	spin_init(&q->lock, LOCK_TIMER);
-	if (grow(q, __atomic_load_n(&reserved, __ATOMIC_RELAXED)))
+	if (grow(q, __atomic_load_n(&reserved, __ATOMIC_RELAXED)) < 0)
 		panic("no memory for the timers of CPU %u", cpu);
 	/* Release: who sees it online sees it initialised. */
 	__atomic_store_n(&q->online, true, __ATOMIC_RELEASE);

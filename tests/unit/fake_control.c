@@ -5,6 +5,7 @@
 #include <asm/hvm.h>
 #include "mm/heap.h"
 #include "sched/cap.h"
+#include "vmm/life/life.h"
 #include "vmm/memory/guest_access.h"
 #include "vmm/vcpu.h"
 
@@ -78,6 +79,7 @@ struct fake_calls fake_calls;
 bool fake_stopped = true;
 int fake_destroy_result, fake_context_result;
 u64 fake_cr4, fake_run_time;
+unsigned fake_timer_queues;
 
 long fake_control_at(struct vcpu *v, hypercall_fn *fn, struct domain *target, void *head, void *arg)
 {
@@ -132,8 +134,15 @@ int domain_create(u16 domid, u32 max_vcpus, u32 max_evtchn_port, s32 grant_frame
 	return 0;
 }
 
+int timer_prepare(unsigned n)
+{
+	assert_int_equal(n, TIMERS_PER_VCPU);
+	return fake_timer_queues && fake_timer_queues--;
+}
+
 int vcpu_create(struct domain *d, u32 id)
 {
+	assert_int_equal(fake_timer_queues, 0);
 	fake_calls.vcpus++;
 	return 0;
 }

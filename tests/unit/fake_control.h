@@ -38,5 +38,6 @@ extern bool fake_stopped;       /* domain_is_stopped */
 extern int fake_destroy_result, fake_context_result;
 extern u64 fake_cr4;
 extern u64 fake_run_time;
+extern unsigned fake_timer_queues;  /* that are to grow before a vCPU is created */
 
 #endif

@@ -323,6 +323,15 @@ static void memory_and_vcpus(void **state)
 	assert_int_equal(fake_calls.vcpus, 1);
 	fake_steps = 0;
 	d->vcpu[1] = second;
+	/* Timers' queues of three CPUs grow for one that is made, each in a step of its own. */
+	d->vcpu[1] = NULL;
+	fake_timer_queues = 3;
+	for (u32 n = 0; n < 3; n++)
+		assert_int_equal(fake_control(v, hc_max_vcpus, d, &op), HC_AGAIN);
+	assert_int_equal(fake_calls.vcpus, 1);
+	assert_int_equal(fake_control(v, hc_max_vcpus, d, &op), 0);
+	assert_int_equal(fake_calls.vcpus, 2);
+	d->vcpu[1] = second;
 	d->dying = 1;
 	assert_int_equal(fake_control(v, hc_max_vcpus, d, &op), -EINVAL);
 }

@@ -4,6 +4,7 @@
 #include "vmm/domain/record.h"
 #include "vmm/life/life.h"
 #include "vmm/toolstack/control.h"
+#include "sched/timer.h"
 #include "vmm/domain.h"
 #include "vmm/hypercall.h"
 #include "vmm/domain/refuse.h"
@@ -129,11 +130,12 @@ static long create_vcpus(struct domain *d)
 
 		if (d->vcpu[i])
 			continue;
-		rc = vcpu_create(d, i);
-		if (rc)
+		/* First each CPU's queue may have to grow, in a step of its own. */
+		rc = timer_prepare(TIMERS_PER_VCPU) ?: vcpu_create(d, i);
+		if (rc < 0)
 			return rc;
 		/* Only after one: the time may be over when the lock is had, each time anew. */
-		if (step_over())
+		if (rc || step_over())
 			return HC_AGAIN;
 	}
 	return 0;
