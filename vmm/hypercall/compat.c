@@ -2,6 +2,7 @@
  * 32-bit callers pass arguments in EBX, ECX, EDX, ESI, EDI and use structures with 32-bit handles and alignment. Rather than a second
  * table, each structure that such callers use is widened into the 64-bit one and the same handler called.
  */
+#include <xen/grant_table.h>
 #include <xen/memory.h>
 #include <xen/sched.h>
 #include "vmm/hypercall/dispatch.h"
@@ -27,13 +28,12 @@ static long add_to_physmap(struct vcpu *v, struct hypercall *hc, u64 arg)
 static long memory_map(struct vcpu *v, struct hypercall *hc, u64 arg)
 {
 	struct compat_memory_map c;
-	struct xen_memory_map op = { 0 };
+	struct xen_memory_map op;
 	long ret;
 
 	if (copy_from_guest(v, &c, arg, sizeof(c)))
 		return -EFAULT;
-	op.nr_entries = c.nr_entries;
-	op.buffer.p = (void *)(u64)c.buffer;
+	op = (struct xen_memory_map){ .nr_entries = c.nr_entries, .buffer.p = (void *)(u64)c.buffer };
 	ret = hc_memory_map(v, hc, &op);
 	c.nr_entries = op.nr_entries;
 	return ret < 0 ? ret : copy_to_guest(v, arg, &c, sizeof(c)) ?: ret;
@@ -42,13 +42,13 @@ static long memory_map(struct vcpu *v, struct hypercall *hc, u64 arg)
 static long poll(struct vcpu *v, struct hypercall *hc, u64 arg)
 {
 	struct compat_poll c;
-	struct sched_poll op = { .nr_ports = 0 };
+	struct sched_poll op;
 
 	if (copy_from_guest(v, &c, arg, sizeof(c)))
 		return -EFAULT;
-	op.ports.p = (void *)(u64)c.ports;
-	op.nr_ports = c.nr_ports;
-	op.timeout = c.timeout;
+	op = (struct sched_poll){
+		.ports.p = (void *)(u64)c.ports, .nr_ports = c.nr_ports, .timeout = c.timeout,
+	};
 	return hc_sched_poll(v, hc, &op);
 }
 
@@ -72,8 +72,9 @@ static long call(struct vcpu *v, u32 nr, struct hypercall *hc)
 	case __HYPERVISOR_console_io:
 		return hypercall_do(v, nr, hc);
 	case __HYPERVISOR_grant_table_op:
-		/* query_size (16 bytes without pointers) is alike; map and copy are not and no such caller has them. */
-		return cmd == 6 || cmd == 8 || cmd == 10 ? hypercall_do(v, nr, hc) : -ENOSYS;
+		/* These have no pointers; map and copy differ, and no such caller has them. */
+		return cmd == GNTTABOP_query_size || cmd == GNTTABOP_set_version || cmd == GNTTABOP_get_version ?
+		       hypercall_do(v, nr, hc) : -ENOSYS;
 	default:
 		return -ENOSYS;
 	}
