@@ -14,7 +14,7 @@ _Static_assert(sizeof(struct xen_sysctl_readconsole) == 24, "abi.md N");
 #define READ_CHUNK 1024         /* the same for reading, which changes nothing */
 
 /* a[1] bytes from a[2]. Both are updated as we go, so the call can be continued. */
-long hc_console_write(struct vcpu *v, struct hypercall *hc, void *arg __unused)
+long hc_console_write(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	char buf[CHUNK];
 	size_t n = MIN(hc->a[1], sizeof(buf));
@@ -35,7 +35,7 @@ long hc_console_write(struct vcpu *v, struct hypercall *hc, void *arg __unused)
 }
 
 /* Returns how much was typed: up to a[1] bytes, to a[2]. */
-long hc_console_read(struct vcpu *v, struct hypercall *hc, void *arg __unused)
+long hc_console_read(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	char buf[CHUNK];
 	size_t n = console_read(buf, MIN(hc->a[1], sizeof(buf)));
@@ -44,7 +44,7 @@ long hc_console_read(struct vcpu *v, struct hypercall *hc, void *arg __unused)
 }
 
 /* `xl dmesg`: the log from `index` on if the reader keeps one (xenconsoled), else from where it was last cleared. */
-long hc_readconsole(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+long hc_readconsole(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_sysctl_readconsole *op = arg;
 	u32 pos = op->incremental ? op->index : console_log_start();

@@ -315,7 +315,7 @@ static long call_entry(struct vcpu *v, u64 at)
 	return copy_to_guest(v, at + offsetof(struct multicall_entry, result), &e.result, sizeof(e.result));
 }
 
-long hc_multicall(struct vcpu *v, struct hypercall *hc, void *arg __unused)
+long hc_multicall(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	while (hc->a[1]) {
 		long ret = call_entry(v, hc->a[0]);

@@ -14,7 +14,7 @@
  * Linux from 6.5 on shows what it will tell ACPI (_PDC) that it can do with C, P and T states. By ports it can; what goes by MSRs or MWAIT
  * ("fixed hardware") it can't, since those aren't its own. Other types of upload mean a hypervisor that drives these states itself.
  */
-long hc_set_pminfo(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+long hc_set_pminfo(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	const struct xenpf_set_processor_pminfo *op = arg;
 	u32 pdc[3];     /* revision, number of words that follow, capabilities */
@@ -30,7 +30,7 @@ long hc_set_pminfo(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 }
 
 /* HYPERVISOR_mca: the CPUs, by which Linux's xen_mcelog would know a machine check's place; it starts only if it has them. */
-long hc_mc_physcpuinfo(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+long hc_mc_physcpuinfo(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_mc_physcpuinfo *op = arg;
 	u32 signature = cpu_policy_raw.basic[1].a, n = HANDLE(op->info) ? MIN(op->ncpus, nr_cpus) : 0;

@@ -13,7 +13,7 @@
 #define ETIME 62
 #define POLL_PORTS_MAX 128
 
-long hc_vcpu_up(struct vcpu *v, struct hypercall *hc, void *arg __unused)
+long hc_vcpu_up(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct vcpu *to = domain_vcpu(v->domain, hc->a[1]);
 
@@ -26,7 +26,7 @@ long hc_vcpu_up(struct vcpu *v, struct hypercall *hc, void *arg __unused)
 	return 0;
 }
 
-long hc_vcpu_down(struct vcpu *v, struct hypercall *hc, void *arg __unused)
+long hc_vcpu_down(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct vcpu *to = domain_vcpu(v->domain, hc->a[1]);
 
@@ -36,7 +36,7 @@ long hc_vcpu_down(struct vcpu *v, struct hypercall *hc, void *arg __unused)
 	return 0;
 }
 
-long hc_vcpu_is_up(struct vcpu *v, struct hypercall *hc, void *arg __unused)
+long hc_vcpu_is_up(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct vcpu *to = domain_vcpu(v->domain, hc->a[1]);
 
@@ -82,7 +82,7 @@ long hc_register_vcpu_info(struct vcpu *v, struct hypercall *hc, void *arg)
 	return err;
 }
 
-long hc_vcpu_send_nmi(struct vcpu *v, struct hypercall *hc, void *arg __unused)
+long hc_vcpu_send_nmi(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct vcpu *to = domain_vcpu(v->domain, hc->a[1]);
 
@@ -118,7 +118,7 @@ long hc_set_singleshot_timer(struct vcpu *v, struct hypercall *hc, void *arg)
 	return 0;
 }
 
-long hc_stop_singleshot_timer(struct vcpu *v, struct hypercall *hc, void *arg __unused)
+long hc_stop_singleshot_timer(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	if (hc->a[1] != v->id)
 		return -EINVAL;
@@ -126,7 +126,7 @@ long hc_stop_singleshot_timer(struct vcpu *v, struct hypercall *hc, void *arg __
 	return 0;
 }
 
-long hc_set_timer_op(struct vcpu *v, struct hypercall *hc, void *arg __unused)
+long hc_set_timer_op(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	if (hc->a[0])
 		arm(v, hc->a[0]);
@@ -137,20 +137,20 @@ long hc_set_timer_op(struct vcpu *v, struct hypercall *hc, void *arg __unused)
 
 /* ---- sched_op ---- */
 
-long hc_sched_yield(struct vcpu *v, struct hypercall *hc __unused, void *arg __unused)
+long hc_sched_yield(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	sched_give_way(&v->sched, time_now());
 	__atomic_store_n(&this_cpu()->need_resched, 1, __ATOMIC_RELAXED);
 	return 0;
 }
 
-long hc_sched_block(struct vcpu *v, struct hypercall *hc __unused, void *arg __unused)
+long hc_sched_block(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	vcpu_block(v);
 	return 0;
 }
 
-long hc_sched_shutdown(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+long hc_sched_shutdown(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	u32 reason = ((struct sched_shutdown *)arg)->reason;
 
@@ -165,7 +165,7 @@ long hc_sched_shutdown(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 	return 0;
 }
 
-long hc_sched_remote_shutdown(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+long hc_sched_remote_shutdown(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	const struct sched_remote_shutdown *s = arg;
 	struct domain *d;
@@ -188,7 +188,7 @@ static bool any_pending(struct vcpu *v, const u32 *ports, u32 nr)
 	return evtchn_upcall_pending(v);
 }
 
-long hc_sched_poll(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+long hc_sched_poll(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	const struct sched_poll *poll = arg;
 	u32 ports[POLL_PORTS_MAX];

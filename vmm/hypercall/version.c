@@ -31,21 +31,15 @@ _Static_assert(sizeof(xen_commandline_t) == 1024, "abi.md N");
 
 static const char *cmdline = "";
 
-void version_set_cmdline(const char *s)
-{
-	cmdline = s;
-}
+void version_set_cmdline(const char *s) { cmdline = s; }
 
-long hc_zero(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg __unused)
-{
-	return 0;
-}
+long hc_zero(struct vcpu *v, struct hypercall *hc, void *arg) { return 0; }
 
 /*
  * The toolstack asks only before it saves or migrates a guest, and goes on if the guest has no virtual NUMA (-EOPNOTSUPP). It would come to
  * what isn't there with the guest suspended already, and xl's process that cleans up behind the guest gone. So it ends here.
  */
-long hc_get_vnumainfo(struct vcpu *v, struct hypercall *hc __unused, void *arg __unused)
+long hc_get_vnumainfo(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	if (!v->domain->privileged)
 		return -EOPNOTSUPP;
@@ -53,18 +47,15 @@ long hc_get_vnumainfo(struct vcpu *v, struct hypercall *hc __unused, void *arg _
 	return -ENOSYS;
 }
 
-long hc_version(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg __unused)
-{
-	return XEN_VERSION;
-}
+long hc_version(struct vcpu *v, struct hypercall *hc, void *arg) { return XEN_VERSION; }
 
-long hc_extraversion(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
+long hc_extraversion(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	strlcpy(arg, ".0-bothy", sizeof(xen_extraversion_t));
 	return 0;
 }
 
-long hc_compile_info(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
+long hc_compile_info(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_compile_info *info = arg;
 
@@ -74,19 +65,19 @@ long hc_compile_info(struct vcpu *v __unused, struct hypercall *hc __unused, voi
 	return 0;
 }
 
-long hc_capabilities(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
+long hc_capabilities(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	strlcpy(arg, CAPABILITIES, sizeof(xen_capabilities_info_t));
 	return 0;
 }
 
-long hc_changeset(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
+long hc_changeset(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	strlcpy(arg, "bothy", sizeof(xen_changeset_info_t));
 	return 0;
 }
 
-long hc_platform_parameters(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
+long hc_platform_parameters(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_platform_parameters *params = arg;
 
@@ -94,7 +85,7 @@ long hc_platform_parameters(struct vcpu *v __unused, struct hypercall *hc __unus
 	return 0;
 }
 
-long hc_get_features(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+long hc_get_features(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_feature_info *info = arg;
 
@@ -104,30 +95,27 @@ long hc_get_features(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 	return 0;
 }
 
-long hc_pagesize(struct vcpu *v __unused, struct hypercall *hc, void *arg __unused)
+long hc_pagesize(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	return hc->a[1] ? -EINVAL : (long)PAGE_SIZE;
 }
 
-long hc_guest_handle(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+long hc_guest_handle(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	memcpy(arg, v->domain->handle, sizeof(xen_domain_handle_t));
 	return 0;
 }
 
-long hc_commandline(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
+long hc_commandline(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	strlcpy(arg, cmdline, sizeof(xen_commandline_t));
 	return 0;
 }
 
-long hc_build_id(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg __unused)
-{
-	return -ENODATA;
-}
+long hc_build_id(struct vcpu *v, struct hypercall *hc, void *arg) { return -ENODATA; }
 
 /* a[0] enable or disable, a[1] what: only the update flag of the runstate area means anything to a PVH guest. */
-long hc_vm_assist(struct vcpu *v, struct hypercall *hc, void *arg __unused)
+long hc_vm_assist(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	if (hc->a[1] != VMASST_TYPE_runstate_update_flag)
 		return -EINVAL;

@@ -110,7 +110,7 @@ long hc_vcpucontext(struct vcpu *caller, struct hypercall *hc, void *arg)
 }
 
 /* After a save or a migration that failed, or that was a checkpoint. */
-long hc_resumedomain(struct vcpu *v __unused, struct hypercall *hc, void *arg __unused)
+long hc_resumedomain(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	/* Not while an operation relies on the domain's standing still. */
 	spin_lock(&control_lock);

@@ -78,13 +78,13 @@ static u32 print_cpus(u32 at)
 	return at + 1;
 }
 
-static u32 print_memory(u32 at __unused)
+static u32 print_memory(u32 at)
 {
 	printk(LOG_ERR "memory: %lu of %lu pages free\n", (unsigned long)page_free_count(), (unsigned long)total_pages);
 	return DONE;
 }
 
-static u32 forget_longest(u32 at __unused)
+static u32 forget_longest(u32 at)
 {
 	record_longest_reset();
 	return DONE;

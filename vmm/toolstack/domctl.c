@@ -20,7 +20,7 @@ _Static_assert(sizeof(struct xen_domctl_paging_mempool) == 8, "abi.md N");
 /* How a TSC may behave for a guest; the names are libxl's. */
 enum { TSC_DEFAULT, TSC_ALWAYS_EMULATE, TSC_NATIVE, TSC_NATIVE_PARAVIRT };
 
-long hc_createdomain(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
+long hc_createdomain(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	const struct xen_domctl_createdomain *c = arg;
 	u16 domid = hc->head->domain == 0 || hc->head->domain >= DOMID_FIRST_RESERVED ? ROVING_DOMID : hc->head->domain;
@@ -44,7 +44,7 @@ long hc_createdomain(struct vcpu *v __unused, struct hypercall *hc __unused, voi
 }
 
 /* A step at a time, by coming back to the hypercall: libxc 4.17 takes -EAGAIN for a failure, whatever abi.md A.6 says. */
-long hc_destroydomain(struct vcpu *v, struct hypercall *hc, void *arg __unused)
+long hc_destroydomain(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	long rc;
 
@@ -58,7 +58,7 @@ long hc_destroydomain(struct vcpu *v, struct hypercall *hc, void *arg __unused)
 	return rc == -EAGAIN ? HC_AGAIN : rc;
 }
 
-long hc_pausedomain(struct vcpu *v, struct hypercall *hc, void *arg __unused)
+long hc_pausedomain(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct domain *d = hc->target;
 	bool ok;
@@ -76,7 +76,7 @@ long hc_pausedomain(struct vcpu *v, struct hypercall *hc, void *arg __unused)
 	return ok ? 0 : -EINVAL;
 }
 
-long hc_unpausedomain(struct vcpu *v __unused, struct hypercall *hc, void *arg __unused)
+long hc_unpausedomain(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct domain *d = hc->target;
 	bool ok;
@@ -94,7 +94,7 @@ long hc_unpausedomain(struct vcpu *v __unused, struct hypercall *hc, void *arg _
 }
 
 /* The first domain with this id or a higher one: the tools walk all domains so. */
-long hc_getdomaininfo(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
+long hc_getdomaininfo(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct domain *d = hc->head->domain < DOMID_FIRST_RESERVED ? domain_get_next(hc->head->domain) : NULL;
 
@@ -106,7 +106,7 @@ long hc_getdomaininfo(struct vcpu *v __unused, struct hypercall *hc __unused, vo
 	return 0;
 }
 
-long hc_max_mem(struct vcpu *v __unused, struct hypercall *hc, void *arg)
+long hc_max_mem(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	const struct xen_domctl_max_mem *op = arg;
 	struct domain *d = hc->target;
@@ -141,7 +141,7 @@ static long create_vcpus(struct domain *d)
 	return 0;
 }
 
-long hc_max_vcpus(struct vcpu *v __unused, struct hypercall *hc, void *arg)
+long hc_max_vcpus(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	const struct xen_domctl_max_vcpus *op = arg;
 	long rc;
@@ -154,7 +154,7 @@ long hc_max_vcpus(struct vcpu *v __unused, struct hypercall *hc, void *arg)
 	return rc;
 }
 
-long hc_settimeoffset(struct vcpu *v __unused, struct hypercall *hc, void *arg)
+long hc_settimeoffset(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	const struct xen_domctl_settimeoffset *op = arg;
 
@@ -163,7 +163,7 @@ long hc_settimeoffset(struct vcpu *v __unused, struct hypercall *hc, void *arg)
 	return 0;
 }
 
-long hc_get_address_size(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
+long hc_get_address_size(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_domctl_address_size *op = arg;
 
@@ -172,7 +172,7 @@ long hc_get_address_size(struct vcpu *v __unused, struct hypercall *hc __unused,
 }
 
 /* The TSC is the machine's and nobody emulates it. */
-long hc_settscinfo(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
+long hc_settscinfo(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	const struct xen_domctl_tsc_info *op = arg;
 
@@ -181,7 +181,7 @@ long hc_settscinfo(struct vcpu *v __unused, struct hypercall *hc __unused, void 
 	return op->tsc_mode <= TSC_NATIVE_PARAVIRT ? 0 : -EINVAL;
 }
 
-long hc_gettscinfo(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
+long hc_gettscinfo(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	*(struct xen_domctl_tsc_info *)arg = (struct xen_domctl_tsc_info){
 		.tsc_mode = TSC_DEFAULT,
@@ -191,7 +191,7 @@ long hc_gettscinfo(struct vcpu *v __unused, struct hypercall *hc __unused, void 
 	return 0;
 }
 
-long hc_getnodeaffinity(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+long hc_getnodeaffinity(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_domctl_nodeaffinity *op = arg;
 
@@ -199,7 +199,7 @@ long hc_getnodeaffinity(struct vcpu *v, struct hypercall *hc __unused, void *arg
 }
 
 /* The p2m's tables come from the heap as they are needed, but not more than that. */
-long hc_paging_mempool(struct vcpu *v __unused, struct hypercall *hc, void *arg)
+long hc_paging_mempool(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_domctl_paging_mempool *op = arg;
 	u64 *size = &hc->target->p2m.mempool;

@@ -65,7 +65,7 @@ long hc_vcpuaffinity(struct vcpu *caller, struct hypercall *hc, void *arg)
 	return hc->head->cmd == XEN_DOMCTL_setvcpuaffinity ? set_affinity(caller, v, hc, a) : get_affinity(caller, v, a);
 }
 
-long hc_getvcpuinfo(struct vcpu *caller __unused, struct hypercall *hc, void *arg)
+long hc_getvcpuinfo(struct vcpu *caller, struct hypercall *hc, void *arg)
 {
 	struct xen_domctl_getvcpuinfo *info = arg;
 	struct vcpu *v = domain_vcpu(hc->target, info->vcpu);
@@ -86,7 +86,7 @@ long hc_getvcpuinfo(struct vcpu *caller __unused, struct hypercall *hc, void *ar
 }
 
 /* Weight and cap of a domain, in the clothes of credit2. */
-long hc_domctl_scheduler(struct vcpu *caller __unused, struct hypercall *hc, void *arg)
+long hc_domctl_scheduler(struct vcpu *caller, struct hypercall *hc, void *arg)
 {
 	struct xen_domctl_scheduler_op *op = arg;
 	struct sched_group *g = &hc->target->group;
@@ -105,7 +105,7 @@ long hc_domctl_scheduler(struct vcpu *caller __unused, struct hypercall *hc, voi
 	}
 }
 
-long hc_sendtrigger(struct vcpu *caller __unused, struct hypercall *hc, void *arg)
+long hc_sendtrigger(struct vcpu *caller, struct hypercall *hc, void *arg)
 {
 	const struct xen_domctl_sendtrigger *t = arg;
 	struct vcpu *v = domain_vcpu(hc->target, t->vcpu);

@@ -45,7 +45,7 @@ long hc_settime32(struct vcpu *v, struct hypercall *hc, void *arg)
 	return set_time(hc, t->secs, t->nsecs, t->system_time);
 }
 
-long hc_get_pcpuinfo(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
+long hc_get_pcpuinfo(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xenpf_pcpuinfo *info = arg;
 	u32 cpu = info->xen_cpuid;

@@ -190,7 +190,7 @@ static const struct cpu_policy *pick(const struct cpu_policy *const *table, u32 
 	return table[array_index_nospec(index, size)];
 }
 
-long hc_sysctl_cpu_policy(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+long hc_sysctl_cpu_policy(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_sysctl_cpu_policy *op = arg;
 	const struct cpu_policy *p;
@@ -208,7 +208,7 @@ long hc_sysctl_cpu_policy(struct vcpu *v, struct hypercall *hc __unused, void *a
 }
 
 /* A caller with fewer words than we have gets those and -ENOBUFS: libxc knows. */
-long hc_get_cpu_featureset(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+long hc_get_cpu_featureset(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_sysctl_cpu_featureset *op = arg;
 	u32 words[POLICY_FEATURE_WORDS];

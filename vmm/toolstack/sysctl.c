@@ -56,7 +56,7 @@ static u32 count_same(u32 shift)
 	return n;
 }
 
-long hc_physinfo(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
+long hc_physinfo(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_sysctl_physinfo *info = arg;
 	struct topology t = read_topology();
@@ -79,7 +79,7 @@ long hc_physinfo(struct vcpu *v __unused, struct hypercall *hc __unused, void *a
 	return 0;
 }
 
-long hc_sched_id(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
+long hc_sched_id(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	*(u32 *)arg = XEN_SCHEDULER_CREDIT2;
 	return 0;
@@ -114,7 +114,7 @@ long hc_getdomaininfolist(struct vcpu *v, struct hypercall *hc, void *arg)
 	return 0;
 }
 
-long hc_getcpuinfo(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+long hc_getcpuinfo(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_sysctl_getcpuinfo *op = arg;
 	u32 n = MIN(op->max_cpus, nr_cpus);
@@ -129,7 +129,7 @@ long hc_getcpuinfo(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 	return 0;
 }
 
-long hc_availheap(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
+long hc_availheap(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_sysctl_availheap *op = arg;
 
@@ -139,7 +139,7 @@ long hc_availheap(struct vcpu *v __unused, struct hypercall *hc __unused, void *
 	return 0;
 }
 
-long hc_cputopoinfo(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+long hc_cputopoinfo(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_sysctl_cputopoinfo *op = arg;
 	struct topology t = read_topology();
@@ -160,7 +160,7 @@ long hc_cputopoinfo(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 }
 
 /* As if all devices were on the one node. As many at a time as a step may have; the tools come back for the rest. */
-long hc_pcitopoinfo(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+long hc_pcitopoinfo(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_sysctl_pcitopoinfo *op = arg;
 	static const u32 nodes[64];
@@ -170,7 +170,7 @@ long hc_pcitopoinfo(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 }
 
 /* One node, whatever the machine has. */
-long hc_numainfo(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+long hc_numainfo(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_sysctl_numainfo *op = arg;
 	struct xen_sysctl_meminfo mem = { total_pages << PAGE_SHIFT, page_free_count() << PAGE_SHIFT };
@@ -186,7 +186,7 @@ long hc_numainfo(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 }
 
 /* There is one pool with everything in it. */
-long hc_cpupool(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+long hc_cpupool(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_sysctl_cpupool_op *op = arg;
 
@@ -204,7 +204,7 @@ long hc_cpupool(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 	}
 }
 
-long hc_sysctl_scheduler(struct vcpu *v __unused, struct hypercall *hc __unused, void *arg)
+long hc_sysctl_scheduler(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_sysctl_scheduler_op *op = arg;
 
