@@ -4,6 +4,9 @@
  */
 #include "tests/storm/storm.h"
 #include "lib/string.h"
+#include <xen/domctl.h>
+#include <xen/sysctl.h>
+#include <xen/platform.h>
 #include "vmm/hypercall.h"
 #include <asm/time.h>
 #include <xen/event_channel.h>

@@ -2,8 +2,8 @@
  * What CPUID shows: a policy is the set of leaves that libxc and the hypervisor exchange (abi.md I.9), plus the few values
  * that depend on the vCPU and are filled in when a guest asks.
  */
-#ifndef VMM_CPU_POLICY_H
-#define VMM_CPU_POLICY_H
+#ifndef VMM_CPU_CPU_POLICY_H
+#define VMM_CPU_CPU_POLICY_H
 
 struct vcpu;
 struct cpuid_regs { u32 a, b, c, d; };

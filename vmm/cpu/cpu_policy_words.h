@@ -1,6 +1,6 @@
 /* The feature words that libxc and the hypervisor number alike (abi.md I.9), and where each sits in a policy. */
-#ifndef VMM_CPU_POLICY_WORDS_H
-#define VMM_CPU_POLICY_WORDS_H
+#ifndef VMM_CPU_CPU_POLICY_WORDS_H
+#define VMM_CPU_CPU_POLICY_WORDS_H
 
 #include "vmm/cpu/cpu_policy.h"
 

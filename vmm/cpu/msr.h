@@ -1,6 +1,6 @@
 /* Model-specific registers as guests see them: what the vendor doesn't open is decided here. */
-#ifndef VMM_MSR_H
-#define VMM_MSR_H
+#ifndef VMM_CPU_MSR_H
+#define VMM_CPU_MSR_H
 
 struct vcpu;
 struct domain;

@@ -2,8 +2,8 @@
  * The guest's local APIC, always in x2APIC mode: registers are MSRs 0x800-0x8FF, so there is no MMIO page and no instruction
  * decoder. Interrupts reach a vCPU through IRR from any pCPU; the rest belongs to the pCPU that runs it.
  */
-#ifndef VMM_VLAPIC_H
-#define VMM_VLAPIC_H
+#ifndef VMM_CPU_VLAPIC_H
+#define VMM_CPU_VLAPIC_H
 
 struct vcpu;
 

@@ -1,6 +1,6 @@
 /* A Linux bzImage, as far as starting its own 32-bit entry needs it (Linux boot protocol 2.10 and later). */
-#ifndef VMM_BZIMAGE_H
-#define VMM_BZIMAGE_H
+#ifndef VMM_DOM0_BZIMAGE_H
+#define VMM_DOM0_BZIMAGE_H
 
 /* Where the compressed kernel is put. The unpacked one may start within it: the first it does is to move itself out of the way. */
 #define BZIMAGE_LOAD 0x100000u

@@ -1,6 +1,6 @@
 /* Building the service domain. */
-#ifndef VMM_DOM0_H
-#define VMM_DOM0_H
+#ifndef VMM_DOM0_DOM0_H
+#define VMM_DOM0_DOM0_H
 
 #include "mm/memory_map.h"
 

@@ -1,6 +1,6 @@
 /* Physical device interrupts and the service domain. */
-#ifndef VMM_IRQ_H
-#define VMM_IRQ_H
+#ifndef VMM_DOM0_IRQ_H
+#define VMM_DOM0_IRQ_H
 
 /* From now on device interrupts reach dom0. */
 void irq_init(void);

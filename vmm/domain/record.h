@@ -1,6 +1,6 @@
 /* The record of what happens, always on: who writes it, and who may look at it. vmm/domain/record_layout.h has what is in it. */
-#ifndef VMM_RECORD_H
-#define VMM_RECORD_H
+#ifndef VMM_DOMAIN_RECORD_H
+#define VMM_DOMAIN_RECORD_H
 
 #include <asm/cpu.h>
 #include "vmm/domain/record_layout.h"

@@ -2,8 +2,8 @@
  * What the hypervisor records of itself, as the service domain maps it, read-only: a ring of records for each pCPU and counters for each
  * vCPU. The tools there are compiled with this header and the tables that it names; `version` says whether they fit.
  */
-#ifndef VMM_RECORD_LAYOUT_H
-#define VMM_RECORD_LAYOUT_H
+#ifndef VMM_DOMAIN_RECORD_LAYOUT_H
+#define VMM_DOMAIN_RECORD_LAYOUT_H
 
 #include <asm/cpu.h>
 #include <asm/hvm.h>

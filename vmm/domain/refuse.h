@@ -1,6 +1,6 @@
 /* Reasons in the log for what xl is refused and can't explain. */
-#ifndef VMM_REFUSE_H
-#define VMM_REFUSE_H
+#ifndef VMM_DOMAIN_REFUSE_H
+#define VMM_DOMAIN_REFUSE_H
 
 /*
  * Looks `op` up in the table of refusals: a domctl or sysctl (`nr`) as the caller gave it, or the u32 of another

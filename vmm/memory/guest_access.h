@@ -3,8 +3,8 @@
  * vCPU's current address space), never a C pointer; each copy walks the guest's page tables, takes a reference on the frame,
  * and touches nothing but RAM.
  */
-#ifndef VMM_GUEST_ACCESS_H
-#define VMM_GUEST_ACCESS_H
+#ifndef VMM_MEMORY_GUEST_ACCESS_H
+#define VMM_MEMORY_GUEST_ACCESS_H
 
 /* The guest-virtual address in a handle; the C pointer in it is never followed. */
 #define HANDLE(h) ((u64)(uintptr_t)(h).p)

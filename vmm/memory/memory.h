@@ -1,6 +1,6 @@
 /* How a long memory operation goes on: the bits of its first argument above the sub-operation say from where. */
-#ifndef VMM_MEMORY_H
-#define VMM_MEMORY_H
+#ifndef VMM_MEMORY_MEMORY_H
+#define VMM_MEMORY_MEMORY_H
 
 #include "vmm/hypercall.h"
 

@@ -1,6 +1,6 @@
 /* Event channels, 2-level ABI: ports that one domain rings and another hears (abi.md C). */
-#ifndef VMM_EVTCHN_H
-#define VMM_EVTCHN_H
+#ifndef VMM_SHARE_EVTCHN_H
+#define VMM_SHARE_EVTCHN_H
 
 #include "vmm/share/tables.h"
 

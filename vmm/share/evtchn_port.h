@@ -5,8 +5,8 @@
  * Locks: a domain's table has one, and a link between two domains changes only under both (taken in domid order). Ringing a
  * link therefore needs the sender's alone: while it is held the peer's port stays linked, and its domain stays referenced.
  */
-#ifndef VMM_EVTCHN_PORT_H
-#define VMM_EVTCHN_PORT_H
+#ifndef VMM_SHARE_EVTCHN_PORT_H
+#define VMM_SHARE_EVTCHN_PORT_H
 
 #include <xen/xen.h>
 #include "vmm/domain.h"

@@ -1,6 +1,6 @@
 /* Grant tables, version 1: pages that a domain lends to another by writing an entry (abi.md D). */
-#ifndef VMM_GRANT_H
-#define VMM_GRANT_H
+#ifndef VMM_SHARE_GRANT_H
+#define VMM_SHARE_GRANT_H
 
 #include "vmm/share/tables.h"
 

@@ -6,8 +6,8 @@
  * the steps stays put without a lock: a pin is a count in the granter that only its holder drops, the page reference
  * keeps the frame, the domain reference keeps the granter, and a handle that is not live is its holder's alone.
  */
-#ifndef VMM_GRANT_PIN_H
-#define VMM_GRANT_PIN_H
+#ifndef VMM_SHARE_GRANT_PIN_H
+#define VMM_SHARE_GRANT_PIN_H
 
 #include "mm/page.h"
 #include "vmm/domain.h"

@@ -1,6 +1,6 @@
 /* What the handlers of domctl and sysctl share: arguments that are handles, and descriptions of a domain. */
-#ifndef VMM_CONTROL_H
-#define VMM_CONTROL_H
+#ifndef VMM_TOOLSTACK_CONTROL_H
+#define VMM_TOOLSTACK_CONTROL_H
 
 #include <xen/xen.h>
 #include <xen/domctl.h>
