@@ -1,4 +1,4 @@
-/* How the vendors write down the rules of entry, a line each. */
+/* Helpers with which both vendors write the rules of VM entry, one line for each rule. */
 #ifndef ASM_ENTRY_CHECK_H
 #define ASM_ENTRY_CHECK_H
 

@@ -1,6 +1,7 @@
 /*
- * The vendor contract: what SVM and VMX do behind one screen of operations, chosen at boot by CPUID. A vendor only translates:
- * it runs a vCPU and returns what happened; what to do about it is decided above (vmm/exits.c).
+ * The vendor contract: the operations of SVM and VMX on one screen. The boot CPU chooses a vendor
+ * by CPUID. A vendor only translates: it runs a vCPU and returns the reason why the run ended. The
+ * code above (vmm/exits.c) decides how to handle it.
  */
 #ifndef ASM_HVM_H
 #define ASM_HVM_H
@@ -18,33 +19,43 @@ enum exit_reason {
 	EXIT_REASONS
 };
 
-/* Written by the vendor; what the vendor can't know is added by who handles it, for the record. */
+/* The vendor fills this in. The handler adds the fields marked "added", for the record. */
 struct vm_exit {
 	u32 reason;             /* enum exit_reason */
-	u32 len;                /* instruction length for those that the handler completes */
+	u32 len;                /* length of the instruction, if the handler has to complete it */
 	union {
 		struct { u64 gpa; bool write, fetch, present; } npf;
 		struct { u16 port; u8 size; bool in, string, rep; } io;
 		struct { u8 vector; u32 error; } exc;
 		struct { u8 reg; bool read; } cr8;      /* reg: number of the general register, as in struct cpu_regs */
-		u8 acknowledged;        /* EXIT_INTERRUPT: the vector whose handler is due, or 0: it still waits */
+		/*
+		 * EXIT_INTERRUPT: the vector whose handler must run now; 0: the interrupt still
+		 * waits
+		 */
+		u8 acknowledged;
 		struct {
 			u8 cpl; bool long_mode;
-			u16 row; u32 op;        /* added: the row in the table, from 1; without one, number and sub-operation << 8 */
+			/*
+			 * added: row of the table, from 1; without one: number | sub-operation << 8
+			 */
+			u16 row; u32 op;
 			u64 result;
 		} call;                 /* EXIT_HYPERCALL */
 		struct { u32 leaf, subleaf; } cpuid;    /* added */
 		struct { u32 index; u64 value; } msr;   /* added */
 		/*
-		 * EXIT_UNKNOWN, EXIT_FAILED: the vendor's code; an exception still waits for its
-		 * delivery
+		 * EXIT_UNKNOWN, EXIT_FAILED: the vendor's code. `undelivered`: an exception still
+		 * waits for its delivery.
 		 */
 		struct { u64 code; bool undelivered; } odd;
 		u64 word[2];
 	};
 };
 
-/* Events that are injected, or were cut off, alike on both vendors' CPUs: APM 15.20, SDM 25.8.3 and 25.9.2. */
+/*
+ * Events that we inject, or whose delivery an exit cut off. Both vendors' CPUs encode them alike:
+ * APM 15.20, SDM 25.8.3 and 25.9.2.
+ */
 #define EVENT_VALID     BIT(31)
 #define EVENT_HAS_ERROR BIT(11)
 #define EVENT_TYPE      0x700ull
@@ -56,7 +67,9 @@ enum { HVM_SEG_ES, HVM_SEG_CS, HVM_SEG_SS, HVM_SEG_DS, HVM_SEG_FS, HVM_SEG_GS, H
 /* `ar` is the descriptor's attribute word as in VMX and in Xen's records: bits 7:0 type..P, 15:12 AVL, L, D, G. */
 struct hvm_segment { u64 base; u32 limit; u16 sel, ar; };
 
-/* Full architectural state that is not in struct cpu_regs: for resets, SIPI and the toolstack. */
+/*
+ * The architectural state that struct cpu_regs does not have: for resets, SIPI and the toolstack.
+ */
 struct hvm_state {
 	u64 cr0, cr2, cr3, cr4, efer, dr6, dr7;
 	struct hvm_segment seg[HVM_NR_SEGS];
@@ -64,37 +77,39 @@ struct hvm_state {
 };
 
 #define HVM_OPS(X) \
-	X(const char *, probe, (void))                  /* NULL if usable, else what is missing */ \
-	X(int,  cpu_enable, (void))                     /* this pCPU; -ENOMEM */ \
-	X(void, open_msr, (u8 *map, u32 msr))           /* in the map of MSRs, for reading and writing */ \
-	X(void, vcpu_init, (struct vcpu *v))            /* what belongs to it is there, zeroed */ \
-	X(void, vcpu_load, (struct vcpu *v))            /* state onto this pCPU, which then is its place */ \
+	X(const char *, probe, (void))                  /* NULL, or the feature it lacks */ \
+	X(int,  cpu_enable, (void))                     /* on this CPU; 0, or -ENOMEM */ \
+	X(void, open_msr, (u8 *map, u32 msr))           /* guests use the MSR without an exit */ \
+	X(void, vcpu_init, (struct vcpu *v))            /* its memory is allocated and zeroed */ \
+	X(void, vcpu_load, (struct vcpu *v))            /* loads its state onto this CPU */ \
 	X(void, vcpu_save, (struct vcpu *v)) \
-	X(void, run, (struct vcpu *v, struct vm_exit *x)) /* enters the guest, returns with what ended it */ \
-	X(void, offer_interrupt, (struct vcpu *v, u8 vector))   /* for the next entry: the guest takes it as soon as it can */ \
-	X(bool, took_interrupt, (struct vcpu *v))       /* after the exit: did it? The offer is over. */ \
+	X(void, run, (struct vcpu *v, struct vm_exit *x)) /* enters the guest; *x: why it left */ \
+	X(void, offer_interrupt, (struct vcpu *v, u8 vector))   /* taken as soon as possible */ \
+	X(bool, took_interrupt, (struct vcpu *v))       /* true if taken; ends the offer */ \
 	X(void, inject_exception, (struct vcpu *v, u8 vector, bool has_error, u32 error)) \
-	X(bool, inject_nmi, (struct vcpu *v))           /* false: not now */ \
-	X(void, inject_step, (struct vcpu *v))          /* the #DB of RFLAGS.TF, behind an instruction */ \
+	X(bool, inject_nmi, (struct vcpu *v))           /* false: it can't take one now */ \
+	X(void, inject_step, (struct vcpu *v))          /* the single-step #DB of RFLAGS.TF */ \
 	X(u64,  get_cr, (const struct vcpu *v, int which)) \
-	X(void, set_efer, (struct vcpu *v, u64 efer))   /* value checked already */ \
+	X(void, set_efer, (struct vcpu *v, u64 efer))   /* the caller has checked it */ \
 	X(void, set_pat, (struct vcpu *v, u64 pat)) \
 	X(void, get_state, (const struct vcpu *v, struct hvm_state *s)) \
 	X(void, set_state, (struct vcpu *v, const struct hvm_state *s)) \
-	/* Calls `broken` with each rule of entry that v's state breaks; returns how many */ \
+	/* Calls `broken` for each rule of entry that v's state breaks; returns their number */ \
 	X(unsigned, check, (const struct vcpu *v, void (*broken)(const char *rule))) \
 	X(int,  cpl, (const struct vcpu *v)) \
 	X(void, dump, (const struct vcpu *v))
 
-/* An MSR that stock kernels read without a net; writes are dropped. */
+/* An MSR that stock kernels read without handling a fault. Writes are ignored. */
 struct hvm_constant_msr { u32 msr; u64 val; };
 
 struct hvm_ops {
 	const char *name;
 	size_t vcpu_size;       /* bytes at v->hvm.vendor */
 	u8 hypercall_insn[3];   /* VMMCALL or VMCALL */
-	struct { u8 closed_ports, dom0_ports, msrs; } orders;   /* of the maps: 2^order pages each */
-	const struct hvm_constant_msr *constant_msrs;   /* what only this vendor's CPUs have; ends with msr 0 */
+	/* sizes of the maps: 2^order pages each */
+	struct { u8 closed_ports, dom0_ports, msrs; } orders;
+	/* those that only this vendor's CPUs have; ends with msr 0 */
+	const struct hvm_constant_msr *constant_msrs;
 #define X(ret, op, args) ret (*op) args;
 	HVM_OPS(X)
 #undef X
@@ -104,14 +119,18 @@ extern const struct hvm_ops *hvm;       /* [I] the vendor of this machine */
 extern const struct hvm_ops svm_ops, vmx_ops;
 
 /*
- * The maps of ports and MSRs, where a set bit is an exit. Made once, before the first domain; `dom0_port` tells which ports the service
- * domain reaches without one. Returns 0, or -ENOMEM.
+ * The maps of ports and MSRs: a set bit makes an access exit. hvm_make_maps makes them. `dom0_port`
+ * says which ports the service domain reaches without an exit. Returns 0. Errors: -ENOMEM if there
+ * is no memory. Context: boot CPU, once, before the first domain.
  */
 struct hvm_maps { u8 *closed_ports, *dom0_ports, *msrs; };
 extern struct hvm_maps hvm_maps;        /* [I] */
 int hvm_make_maps(bool (*dom0_port)(u16 port));
 
-/* Do the first n bytes of v name memory types (SDM 12.3), `most` at the most? PAT has 7, MTRRs don't. */
+/*
+ * Returns true if the first n bytes of v are memory types (SDM 12.3) and none is above `most`. PAT
+ * has type 7 (UC-), MTRRs do not.
+ */
 static inline bool hvm_valid_types(u64 v, unsigned n, u8 most)
 {
 	for (; n; n--, v >>= 8)
@@ -122,10 +141,10 @@ static inline bool hvm_valid_types(u64 v, unsigned n, u8 most)
 static inline bool hvm_valid_pat(u64 pat) { return hvm_valid_types(pat, 8, 7); }
 
 /*
- * The one place where RIP moves on, over `len` bytes; r are the registers of v. The lower half is
- * added to, and only its overflow, which is rare, asks what code this is: EIP wraps, RIP doesn't.
- * (IP doesn't wrap either: CPUs let it go on to 10000h, where the next fetch is beyond the limit of
- * most segments.)
+ * Moves RIP on over `len` bytes; r are the registers of v. Only this function does so. It adds to
+ * the lower half. Only if that overflows, which is rare, does it look at the code segment: EIP
+ * wraps, RIP doesn't. IP doesn't wrap either: CPUs let it go on to 10000h, where the next fetch is
+ * beyond the limit of most segments.
  */
 void hvm_carry_rip(struct vcpu *v);
 static inline void hvm_advance(struct vcpu *v, struct cpu_regs *r, u32 len)
@@ -135,8 +154,8 @@ static inline void hvm_advance(struct vcpu *v, struct cpu_regs *r, u32 len)
 }
 
 /*
- * The instruction of `len` bytes is done on the guest's behalf, whole: what the CPU does behind
- * each is done too.
+ * Completes an instruction of `len` bytes that we executed for the guest. Moves RIP on, and does
+ * what the CPU does after each instruction: it clears RFLAGS.RF and raises the trap of RFLAGS.TF.
  */
 void hvm_end_instruction(struct vcpu *v);
 static inline void hvm_complete(struct vcpu *v, struct cpu_regs *r, u32 len)
@@ -146,40 +165,57 @@ static inline void hvm_complete(struct vcpu *v, struct cpu_regs *r, u32 len)
 		hvm_end_instruction(v);
 }
 
-/* Puts right what can be of a state that the CPU refuses; true if that was something. */
+/*
+ * Repairs a state that the CPU refuses to enter, as far as possible. Returns true if entry is
+ * allowed now.
+ */
 bool hvm_mend(struct vcpu *v);
 static inline u64 hvm_get_cr(const struct vcpu *v, int which) { return hvm->get_cr(v, which); }
 
 /*
- * Chooses the vendor by CPUID: NULL and hvm set, or the reason why this CPU can't run guests. `guards`: with
- * all that is to be done against speculation.
+ * Chooses the vendor by CPUID and sets `hvm`. `guards`: also choose guards against speculation.
+ * Returns NULL, or the reason why this CPU can't run guests. Context: boot CPU.
  */
 const char *hvm_select(bool guards);
-/* Is this CPU QEMU's emulation? It has faults of its own: docs/testing.md. */
+/*
+ * Returns true if this CPU is QEMU's emulation (TCG), which has faults of its own: docs/testing.md.
+ */
 bool hvm_runs_on_tcg(void);
 extern unsigned hvm_phys_bits;          /* [I] width of machine addresses */
 extern u64 hvm_xcr0_mask;               /* [I] XSAVE states that vCPUs can have */
-/* Virtualization on, on this pCPU. Panics without memory. */
+/* Switches virtualization on, on the calling CPU. Panics if there is no memory. */
 void hvm_cpu_enable(void);
-/* FPU and other state common to both vendors, allocated with the vCPU. -ENOMEM: hvm_vcpu_destroy is due then, too. */
+/*
+ * Allocates the vCPU's machine state and resets it. Returns 0. Errors: -ENOMEM if there is no
+ * memory; the caller must call hvm_vcpu_destroy in this case too.
+ */
 int hvm_vcpu_init(struct vcpu *v);
 void hvm_vcpu_destroy(struct vcpu *v);
 void hvm_vcpu_load(struct vcpu *v);
 void hvm_vcpu_save(struct vcpu *v);
-/* Registers and state as at power-on (SDM 9.1.1, APM 14.1.3). */
+/* Sets registers and state as they are at power-on (SDM 9.1.1, APM 14.1.3). */
 void hvm_reset(struct vcpu *v);
-/* Real mode at CS = vector << 8, as SIPI leaves a CPU. */
+/* Sets real mode at CS = vector << 8, as SIPI leaves a CPU. */
 void hvm_start_sipi(struct vcpu *v, u8 vector);
-/* 32-bit flat protected mode, paging off, at `eip`: abi.md A.2. */
+/* Sets 32-bit flat protected mode at `eip`, with paging off: abi.md A.2. */
 void hvm_start_flat32(struct vcpu *v, u32 eip, u32 ebx, u32 esi);
-/* The toolstack's record (libxc's vcpu_hvm); -EINVAL if the state could not be entered. vCPU not running. */
+/*
+ * Loads, or fills, the toolstack's record (libxc's vcpu_hvm). Loading returns 0. Errors: -EINVAL if
+ * a CPU would refuse the state; the vCPU is then unchanged or reset. Context: the vCPU doesn't run.
+ */
 int hvm_set_context(struct vcpu *v, const struct hvm_hw_cpu *c);
 void hvm_get_context(struct vcpu *v, struct hvm_hw_cpu *c);
-/* Of such a record only the general registers, RIP, RFLAGS and the x87 and SSE state, and these replace the vCPU's. */
+/*
+ * Loads only the general registers, RIP, RFLAGS, and the x87 and SSE state of such a record.
+ * Returns 0. Errors: -EINVAL as above; the vCPU is then unchanged. Context: the vCPU doesn't run.
+ */
 int hvm_set_registers(struct vcpu *v, const struct hvm_hw_cpu *c);
-/* Sets XCR0 of v, which is current. Returns 0, or -EINVAL if the CPU refuses the value or a bit is not in `allowed`. */
+/*
+ * Sets XCR0 of v, the current vCPU. Returns 0. Errors: -EINVAL if the CPU refuses the value, or a
+ * bit is not in `allowed`.
+ */
 int hvm_set_xcr0(struct vcpu *v, u64 xcr0, u64 allowed);
-/* Notes what XCR0 the vCPU has, which is this CPU's current one. */
+/* Copies this CPU's XCR0 to v, the current vCPU. */
 void hvm_sync_xcr0(struct vcpu *v);
 void hvm_set_tsc_aux(struct vcpu *v, u64 val);
 

@@ -1,4 +1,7 @@
-/* What the p2m asks of the CPUs, and how they enter guests so that they can obey: none goes on with a translation which is no longer true. */
+/*
+ * Flushes of other CPUs' TLBs: after one, no CPU uses a translation that a p2m has taken away. The
+ * p2m asks for a flush, and a CPU that enters a guest makes it possible.
+ */
 #ifndef ASM_HVM_FLUSH_H
 #define ASM_HVM_FLUSH_H
 
@@ -7,16 +10,21 @@
 struct p2m;
 
 /*
- * Kicks every other pCPU that is in guest mode with a vCPU of this p2m whose TLB is older than generation `gen`, and waits until
- * each has left guest mode. A vCPU that enters later compares generations and flushes first. Takes no lock, so that
- * callers may hold any.
+ * Kicks every other CPU that is in guest mode with a vCPU of this p2m, if its TLB is older than
+ * generation `gen`. Returns when each of them has left guest mode. A vCPU that enters later
+ * compares generations and flushes first. Locks: takes none, so callers may hold any.
  */
 void hvm_flush_others(struct p2m *p2m, u64 gen);
 
 /*
- * Around hvm->run, inline since every exit passes here. hvm_begin is false, and the guest isn't entered, if something asks for this pCPU. Order
- * matters: in_guest is up before need_resched and the p2m's generation are looked at, and a flusher raises the generation before it looks
- * at in_guest. So either it sees us and kicks us out, or we see the new generation and flush before entering.
+ * hvm_begin and hvm_end stand around hvm->run. They are inline because every exit passes here.
+ * hvm_begin returns false if this CPU has something else to do first; the guest must then not be
+ * entered.
+ *
+ * The order matters. We raise in_guest before we read need_resched and the p2m's generation. A
+ * flusher raises the generation before it reads in_guest. So either it sees us in the guest and
+ * kicks us out, or we see the new generation and flush before we enter. Otherwise both could miss
+ * each other, and the guest would run with translations to a frame that is free.
  */
 static inline void hvm_end(struct percpu *p)
 {

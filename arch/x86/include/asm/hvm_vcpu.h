@@ -19,17 +19,17 @@ struct cpu_regs {
 
 struct hvm_vcpu {
 	struct cpu_regs regs;
-	void *control;              /* [I] VMCB or VMCS, a page, */
-	void *vendor;               /* [I] and what belongs to it */
+	void *control;              /* [I] VMCB or VMCS, one page */
+	void *vendor;               /* [I] the vendor's own data: struct svm_vcpu or vmx_vcpu */
 	void *xsave;                /* [I] XSAVE area, 64-byte aligned */
-	u64 xcr0;                   /* guest's */
+	u64 xcr0;                   /* XCR0 of the guest */
 	u64 pat;
 	u64 tsc_aux;
 	u64 dr[4];                  /* while the vCPU is not loaded */
-	u64 tlb_gen;                /* p2m generation that this vCPU's TLB entries are of */
+	u64 tlb_gen;                /* p2m generation from which this vCPU's TLB entries are */
 	u64 asid_generation;
 	u32 asid_cpu;
-	u8 offered;                 /* the vector that this entry's guest may take, or 0 */
+	u8 offered;                 /* the vector offered to the guest for this entry, or 0 */
 	bool offered_by_apic;
 };
 

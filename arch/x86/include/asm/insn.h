@@ -1,4 +1,4 @@
-/* Every privileged or odd instruction that C code uses, one function each. */
+/* Every privileged or unusual instruction that C code uses, one function each. */
 #ifndef ASM_INSN_H
 #define ASM_INSN_H
 
@@ -20,9 +20,9 @@ static inline void wrmsr(u32 msr, u64 v)
 	__asm__ volatile("wrmsr" :: "c"(msr), "a"((u32)v), "d"((u32)(v >> 32)) : "memory");
 }
 
-/* Reads an MSR that may not exist: false if it faulted. */
+/* Reads an MSR that may not exist. Returns false if the read faulted. */
 bool rdmsr_safe(u32 msr, u64 *v);
-/* Writes one that may not exist, or not have these bits: false if it faulted. */
+/* Writes an MSR that may lack these bits or not exist. Returns false if the write faulted. */
 bool wrmsr_safe(u32 msr, u64 v);
 
 static inline u64 rdtsc(void)
@@ -33,7 +33,10 @@ static inline u64 rdtsc(void)
 	return (u64)hi << 32 | lo;
 }
 
-/* For intervals below 2^32 ticks; and in halves, for who only stores it. */
+/*
+ * The TSC in a cheaper form: its low half, for intervals below 2^32 ticks; both halves, to be
+ * stored.
+ */
 static inline u32 rdtsc_low(void)
 {
 	u32 lo;
@@ -119,9 +122,13 @@ enum { VECTOR_DB = 1, VECTOR_NMI = 2, VECTOR_UD = 6, VECTOR_DF = 8, VECTOR_GP = 
 #define XCR0_AVX    BIT(2)
 #define XCR0_AVX512 (BIT(5) | BIT(6) | BIT(7))
 #define XCR0_PKRU   BIT(9)
-#define XCR0_SWITCHED (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512 | XCR0_PKRU)        /* the states that the XSAVE areas of vCPUs hold */
+/* The states that we switch with XSAVE. */
+#define XCR0_SWITCHED (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512 | XCR0_PKRU)
 
-/* The part of `want` that XSETBV accepts (SDM vol. 1 13.3): x87 always, AVX needs SSE, the AVX-512 parts come together and need AVX. */
+/*
+ * Returns the part of `want` that XSETBV accepts (SDM vol. 1 13.3), or 0 without x87. AVX needs
+ * SSE; the AVX-512 parts come together and need AVX.
+ */
 static inline u64 xcr0_consistent(u64 want)
 {
 	if (!(want & XCR0_SSE))

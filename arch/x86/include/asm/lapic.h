@@ -1,24 +1,37 @@
-/* The physical local APIC of the calling pCPU, in xAPIC (MMIO) or x2APIC (MSR) mode as the firmware left it (SDM 10, APM 16). */
+/*
+ * The calling CPU's physical local APIC, in the mode that the firmware left: xAPIC (MMIO) or x2APIC
+ * (MSR). SDM 10, APM 16.
+ */
 #ifndef ASM_LAPIC_H
 #define ASM_LAPIC_H
 
-/* Boot CPU: finds the mode and maps the registers. Returns their page, which is in use in xAPIC mode alone. The other CPUs only enable theirs. */
+/*
+ * Finds the mode, maps the registers and enables the APIC. Returns the registers' page, which is
+ * used in xAPIC mode only. Panics if there is no memory. Context: boot CPU.
+ */
 paddr_t lapic_init(void);
+/* Enables the calling CPU's APIC in the mode that lapic_init found. */
 void lapic_enable(void);
 u32 lapic_id(void);
-/* All ones as a destination mean every CPU, and xAPIC mode has 8 bits for it. */
+/*
+ * Returns true if an IPI can name this id. All ones mean every CPU, and xAPIC mode has only 8 bits
+ * for it.
+ */
 bool lapic_can_reach(u32 apic_id);
 void lapic_eoi(void);
-/* True if `vector`, being serviced now, came in level-triggered. */
+/* Returns true if `vector`, which is in service now, came in level-triggered. */
 bool lapic_is_level(u8 vector);
-/* True if `vector` is an interrupt whose EOI is due: it came by this APIC, not from an 8259 or as an exception. */
+/*
+ * Returns true if this APIC delivered `vector` and waits for the EOI. False if `vector` is an
+ * exception or came from an 8259: an EOI would then end another interrupt.
+ */
 bool lapic_in_service(u8 vector);
 void lapic_send_ipi(u32 apic_id, u8 vector);
 void lapic_send_init(u32 apic_id);
 void lapic_send_sipi(u32 apic_id, u8 page);
-/* NMI to all but this CPU; for a panic. */
+/* Sends an NMI to all other CPUs. Context: panic. */
 void lapic_stop_others(void);
-/* One-shot timer: raw counts at the divider's rate; 0 disarms. */
+/* Starts the one-shot timer with a raw count at the divider's rate; 0 stops it. */
 void lapic_timer(u32 count);
 u32 lapic_timer_count(void);
 

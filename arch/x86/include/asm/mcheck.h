@@ -1,22 +1,30 @@
-/* Machine checks. */
+/* Machine checks: the CPU reports hardware errors by exception 18. */
 #ifndef ASM_MCHECK_H
 #define ASM_MCHECK_H
 
 enum mcheck {
 	MCHECK_NONE,            /* there was none */
-	MCHECK_ELSEWHERE,       /* another CPU's: whatever ran here can go on */
-	MCHECK_CONTAINED,       /* what ran is lost, nothing else */
+	MCHECK_ELSEWHERE,       /* another CPU's: this CPU can go on */
+	MCHECK_CONTAINED,       /* the guest or code that ran here is lost, and nothing else */
 	MCHECK_FATAL,           /* nothing on this CPU can be relied on */
 };
 
-/* For the log: MCG_STATUS, and the worst error that wasn't corrected with its bank, or -1. */
+/*
+ * For the log: MCG_STATUS, the status of the worst error that wasn't corrected, and its bank or -1.
+ */
 struct mcheck_error { u64 status, error; int bank; };
 
-/* Takes what the calling CPU's registers say of a machine check: they are free for the next one. */
+/*
+ * Reads the calling CPU's machine check registers into *e and clears them for the next machine
+ * check. Returns how bad it is.
+ */
 enum mcheck mcheck_take(struct mcheck_error *e);
-/* From now on machine checks of the calling CPU are exceptions. Names one from before the start. */
+/*
+ * Makes machine checks of the calling CPU exceptions. Logs an error that is left from before the
+ * start.
+ */
 void mcheck_enable(void);
-/* Exception 18: returns if it was another CPU's, else panics. */
+/* Handles exception 18 in ring 0. Returns if the error was another CPU's; otherwise panics. */
 void mcheck_in_ring_0(void);
 
 #endif

@@ -1,4 +1,7 @@
-/* Where physical memory is seen by the hypervisor: one direct map of all RAM, read-write and never executable. */
+/*
+ * The hypervisor's address space: one direct map of all RAM, read-write and never executable, and
+ * what lies above it.
+ */
 #ifndef ASM_PAGE_H
 #define ASM_PAGE_H
 
@@ -10,7 +13,7 @@
 
 static inline void *phys_to_virt(paddr_t pa) { return (void *)(DIRECTMAP_BASE + pa); }
 static inline void *mfn_to_virt(mfn_t mfn) { return phys_to_virt(mfn.v << PAGE_SHIFT); }
-/* Only for addresses in the direct map. */
+/* Returns the physical address of `va`, which must be in the direct map. */
 static inline paddr_t virt_to_phys(const void *va) { return (u64)va - DIRECTMAP_BASE; }
 static inline mfn_t virt_to_mfn(const void *va) { return MFN(virt_to_phys(va) >> PAGE_SHIFT); }
 

@@ -7,20 +7,34 @@
 extern paddr_t image_phys;      /* [I] where GRUB put the image */
 
 /*
- * Makes the final tables of the image and of all RAM in memory_map, on the early ones, which reach 4 GiB. take_page gives zeroed
- * pages below that, until paging_use_allocator(), which also makes the boot CPU's stacks. Panics if there is no memory.
+ * Makes the final page tables, of the image and of all RAM in memory_map. The early tables, which
+ * reach 4 GiB, are still in use: so take_page must give zeroed pages below that. Panics if there is
+ * no memory. Context: boot CPU, once.
  */
 void paging_init(void *(*take_page)(void));
+/*
+ * Takes further tables from the allocator instead of take_page, and makes the boot CPU's stacks.
+ * Panics if there is no memory.
+ */
 void paging_use_allocator(void);
-/* Switches this CPU to the final tables. */
+/* Switches the calling CPU to the final tables. */
 void paging_activate(void);
-/* Maps [pa, pa+size), page-aligned, at va with PT_* flags, in place of what was there. Flushes no TLB. Panics if there is no memory. */
+/*
+ * Maps [pa, pa+size), page-aligned, at va with PT_* flags, and replaces mappings there. Flushes no
+ * TLB. Panics if there is no memory.
+ */
 void paging_map(u64 va, paddr_t pa, u64 size, u32 flags);
-/* Maps the stacks of pCPU `cpu`; -ENOMEM. */
+/* Maps the stacks of CPU `cpu`. Returns 0. Errors: -ENOMEM if there is no memory. */
 int paging_map_stacks(unsigned cpu);
-/* Device registers, uncached; never unmapped. Panics if there is no room. */
+/*
+ * Maps device registers, uncached and for good. Returns their address. Panics if there is no
+ * memory.
+ */
 volatile void *map_device(paddr_t pa, u64 size);
-/* Makes [pa, pa+size), which is not RAM of the direct map, readable there (firmware tables). */
+/*
+ * Maps [pa, pa+size) (firmware tables), which is not RAM, read-only in the direct map. Returns its
+ * address, or NULL if pa is above 46 bits, size above 64 MiB, or there is no memory.
+ */
 const void *map_firmware(paddr_t pa, size_t size);
 
 #endif

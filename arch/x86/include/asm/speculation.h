@@ -1,4 +1,4 @@
-/* What Bothy does about what the CPU's speculation gives away: docs/security.md. */
+/* Guards against leaks by the CPU's speculation: docs/security.md. */
 #ifndef ASM_SPECULATION_H
 #define ASM_SPECULATION_H
 
@@ -10,11 +10,11 @@
 extern u32 speculation;         /* [I] SPEC_* that are in use */
 
 /*
- * Boot CPU: chooses by what the CPU is and has, and logs that in one line. Chooses nothing if not `wanted`.
- * `amd`: the CPU is AMD's or Hygon's, else Intel's.
+ * Chooses the guards by the CPU's model and features, and logs them in one line. Chooses none
+ * unless `wanted`. `amd`: the CPU is AMD's or Hygon's, otherwise Intel's. Context: boot CPU.
  */
 void speculation_choose(bool wanted, bool amd);
-/* Switches on, on this CPU, what is on for good. */
+/* Switches the permanent guards on, on the calling CPU. */
 void speculation_enable_cpu(void);
 
 #endif

@@ -1,4 +1,7 @@
-/* Each pCPU's stacks: the run loop's, and one each for the exceptions that can't trust it. Below each lies an unmapped page. */
+/*
+ * Each CPU's stacks: the run loop's, and one for each exception that can't trust the run loop's
+ * stack. Below each lies an unmapped page, so that an overflow faults.
+ */
 #ifndef ASM_STACKS_H
 #define ASM_STACKS_H
 

@@ -2,7 +2,7 @@
 #ifndef ASM_TIME_H
 #define ASM_TIME_H
 
-/* ns = ((tsc - tsc_base) shifted by `shift`) * mul >> 32: the triple that pvclock pages carry too. */
+/* ns = ((tsc - tsc_base) shifted by `shift`) * mul >> 32. pvclock pages carry the same numbers. */
 struct time_scale {
 	u64 tsc_base;   /* [I] TSC at system time 0 */
 	u32 mul;        /* [I] never 0 */
@@ -13,15 +13,18 @@ extern struct time_scale time_scale;
 
 u64 time_now(void);             /* ns */
 u64 time_tsc(void);             /* raw TSC */
-/* Arms this CPU's one-shot timer for system time `deadline` ns (~0: none). */
+/* Arms the calling CPU's one-shot timer for system time `deadline` in ns; ~0 disarms it. */
 void time_arm(u64 deadline);
-/* Wall clock at system time 0, seconds and ns, from the RTC or the last settime. */
+/* The wall clock at system time 0, in seconds and ns: from the RTC or the last settime. */
 void time_wallclock(u64 *sec, u32 *nsec);
 void time_set_wallclock(u64 sec, u32 nsec, u64 system_time);
 
-/* Boot CPU: measures TSC and APIC timer, reads the RTC. `acpi_timer`: its port, 0 for none. Each CPU's APIC timer runs at the same rate. */
+/*
+ * Measures the TSC and the APIC timer, and reads the RTC. `acpi_timer`: the port of ACPI's timer,
+ * or 0. All CPUs' APIC timers run at the same rate. Context: boot CPU.
+ */
 void time_init(u16 acpi_timer);
-/* Busy-waits. */
+/* Waits, busily, for `ns` nanoseconds. */
 void time_delay(u64 ns);
 
 #endif

@@ -2,7 +2,10 @@
 #ifndef ASM_VMX_INSN_H
 #define ASM_VMX_INSN_H
 
-/* True if it succeeded. VMfailInvalid sets CF, VMfailValid ZF: both are "not above". */
+/*
+ * Returns true if the instruction succeeded. VMfailInvalid sets CF and VMfailValid sets ZF: both
+ * are "not above".
+ */
 #define VMX_INSN(insn) \
 	static inline bool insn(u64 pa) \
 	{ \
@@ -24,7 +27,7 @@ static inline u64 vmread(u64 field)
 	return v;
 }
 
-/* The same, straight to memory. */
+/* As vmread, straight to memory. */
 static inline void vmread_to(u64 field, u64 *to)
 {
 	__asm__ volatile("vmread %1, %0" : "=m"(*to) : "r"(field) : "cc");
@@ -38,7 +41,7 @@ failed:
 	BUG();
 }
 
-/* Type 1: the translations of one EPTP. */
+/* Flushes the translations of one EPTP (type 1). */
 static inline void invept_single(u64 eptp)
 {
 	u64 descriptor[2] = { eptp, 0 };
@@ -46,7 +49,7 @@ static inline void invept_single(u64 eptp)
 	__asm__ volatile("invept %0, %1" :: "m"(descriptor), "r"(1ull) : "cc", "memory");
 }
 
-/* Type 2: the translations of every VPID but 0. */
+/* Flushes the translations of every VPID except 0 (type 2). */
 static inline void invvpid_all(void)
 {
 	u64 descriptor[2] = { 0, 0 };
