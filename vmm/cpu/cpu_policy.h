@@ -1,6 +1,6 @@
 /*
- * What CPUID shows: a policy is the set of leaves that libxc and the hypervisor exchange (abi.md I.9), plus the few values
- * that depend on the vCPU and are filled in when a guest asks.
+ * CPUID as guests see it. A policy is the set of leaves that libxc and the hypervisor exchange
+ * (abi.md I.9). A few values depend on the vCPU; they are filled in when a guest asks.
  */
 #ifndef VMM_CPU_CPU_POLICY_H
 #define VMM_CPU_CPU_POLICY_H
@@ -8,7 +8,7 @@
 struct vcpu;
 struct cpuid_regs { u32 a, b, c, d; };
 
-#define POLICY_MAX_LEAVES 120   /* what get_cpu_policy says to a NULL buffer */
+#define POLICY_MAX_LEAVES 120   /* the sizes that sysctl's get_cpu_policy answers to null handles */
 #define POLICY_MAX_MSRS   2
 
 struct cpu_policy {
@@ -27,20 +27,31 @@ extern struct cpu_policy cpu_policy_max;    /* [I] the most a guest may see */
 extern struct cpu_policy cpu_policy_def;    /* [I] what a guest sees by default */
 extern struct cpu_policy cpu_policy_dom0;   /* [I] with the real APIC ids */
 
-/* Reads the CPU (by cpuid()) and derives the five policies. Once, on the boot CPU. */
+/* Reads the CPU and derives the five policies. Context: the boot CPU, once. */
 void cpu_policy_init(void);
-/* The answer to CPUID(leaf, subleaf) of vCPU v, Xen's leaves at 0x40000000 included. */
+/*
+ * Writes to *out what v's CPUID(leaf, subleaf) returns, also for Xen's leaves at 0x40000000; zeros
+ * for a leaf that guests don't have. Context: v is current, since its CR4 is read.
+ */
 void cpu_policy_cpuid(const struct vcpu *v, u32 leaf, u32 subleaf, struct cpuid_regs *out);
-/* XCR0 bits that the policy allows. */
+/* Returns the XCR0 bits that the policy allows; 0 without XSAVE. */
 u64 cpu_policy_xcr0(const struct cpu_policy *p);
 
 struct xen_cpuid_leaf;
-/* libx86's shape. Returns the number of entries; writes at most `max` of them to leaf[] (NULL: count only). -ENOBUFS if they don't fit. */
+/*
+ * Writes p to leaf[], at most `max` entries, as Xen's libx86 would; with leaf NULL it only counts.
+ * Returns the number of entries. Errors: -ENOBUFS if they don't fit.
+ */
 int cpu_policy_serialise(const struct cpu_policy *p, struct xen_cpuid_leaf *leaf, u32 max);
-/* Takes over the leaves given, clamped to `max`; -ERANGE and *err_leaf, *err_subleaf for a leaf that has no place. Nothing changes on error. */
+/*
+ * Puts the nr entries of leaf[] into p and clamps the result to `max`. Returns 0. Errors: -ERANGE
+ * if a leaf has no place in a policy (*err_leaf and *err_subleaf name it), -ENOMEM without memory
+ * for a copy. On an error p stays as it was. Locks: none; p is the caller's own copy.
+ */
 int cpu_policy_deserialise(struct cpu_policy *p, const struct cpu_policy *max, const struct xen_cpuid_leaf *leaf, u32 nr,
 			   u32 *err_leaf, u32 *err_subleaf);
 #define POLICY_FEATURE_WORDS 19
+/* Writes p's feature words in libxc's order, which is that of enum feature_word. */
 void cpu_policy_featureset(const struct cpu_policy *p, u32 words[POLICY_FEATURE_WORDS]);
 
 #endif

@@ -16,13 +16,14 @@ enum feature {
 #undef FEATURE
 };
 
-#define XSAVE_MIN 576u              /* the legacy area and the header, before the first extended state: SDM volume 1 13.4 */
+#define XSAVE_MIN 576u              /* bytes before the first extended state: SDM volume 1 13.4 */
 
 #define CPUID_EXTD 0x80000000u      /* leaves from here on are extd[] */
 
-/* The word's place in p; NULL for the two words that are no CPUID register. */
+/* Returns the word's place in p, or NULL if no CPUID register holds the word (WORD_ARCH_CAPS_*). */
 u32 *cpu_policy_word(struct cpu_policy *p, enum feature_word word);
 
+/* True if p has feature f. */
 static inline bool cpu_policy_has(const struct cpu_policy *p, enum feature f)
 {
 	const u32 *word = cpu_policy_word((struct cpu_policy *)p, (enum feature_word)(f / 32));
@@ -31,8 +32,9 @@ static inline bool cpu_policy_has(const struct cpu_policy *p, enum feature f)
 }
 
 /*
- * Makes p something that a guest may have: features and XCR0 states within those of `max`, no leaf that isn't virtualised, and
- * sizes, limits, vendor and address widths that agree with the rest.
+ * Makes p a policy that a guest may have. Features and XCR0 states are then within those of `max`,
+ * and leaves that aren't virtualised are zero. Sizes, limits, vendor and address widths agree with
+ * the rest.
  */
 void cpu_policy_clamp(struct cpu_policy *p, const struct cpu_policy *max);
 

@@ -1,6 +1,7 @@
 /*
- * The guest's local APIC, always in x2APIC mode: registers are MSRs 0x800-0x8FF, so there is no MMIO page and no instruction
- * decoder. Interrupts reach a vCPU through IRR from any pCPU; the rest belongs to the pCPU that runs it.
+ * The guest's local APIC, always in x2APIC mode: registers are MSRs 0x800-0x8FF, so there is no
+ * MMIO page and no instruction decoder. Any CPU may post an interrupt, by IRR and TMR; the other
+ * fields belong to the CPU that runs the vCPU.
  */
 #ifndef VMM_CPU_VLAPIC_H
 #define VMM_CPU_VLAPIC_H
@@ -9,13 +10,13 @@ struct vcpu;
 
 enum { MSR_X2APIC_FIRST = 0x800, MSR_X2APIC_TPR = 0x808, MSR_X2APIC_LAST = 0x8ff };
 
-/* Tags: vmm/vcpu.h. All of it is saved when the domain moves (s), but for what only dom0 has (t). */
+/* Tags: vmm/vcpu.h. A field without (t) or (d) is saved when the domain moves (s). */
 struct vlapic {
 	u64 irr[4];         /* [a] requested */
 	u64 isr[4];         /* [c] in service */
 	u64 tmr[4];         /* [a] level-triggered */
-	u64 phys_level[4];  /* [c] (t) dom0: in service in the physical APIC, EOI owed */
-	u64 phys_done[4];   /* [c] (t) of these, the ones that dom0 has acknowledged */
+	u64 phys_level[4];  /* [c] (t) service domain: in service in the physical APIC, EOI owed */
+	u64 phys_done[4];   /* [c] (t) those of phys_level that the service domain has acknowledged */
 	u32 tpr, svr, esr; /* [c] */
 	u32 lvt[7];         /* [c] CMCI, timer, thermal, perf, LINT0, LINT1, error */
 	u64 icr;            /* [c] */
@@ -23,23 +24,37 @@ struct vlapic {
 	u32 irr_pending;    /* [a] (d) IRR may be non-empty */
 };
 
+/*
+ * Puts the APIC into its state after reset, and pays the EOIs that the physical APIC is owed.
+ * Context: the CPU that runs v, or v has never run.
+ */
 void vlapic_reset(struct vcpu *v);
-/* Guest access to MSR 0x800 + reg: 0, or -EINVAL for #GP. */
+/*
+ * Read or write one of v's APIC registers, as MSR 0x800 + register. Return 0. Errors: -EINVAL if
+ * the guest gets #GP. Context: v is current.
+ */
 int vlapic_read(struct vcpu *v, u32 msr, u64 *val);
 int vlapic_write(struct vcpu *v, u32 msr, u64 val);
-/* Marks a vector pending and kicks the vCPU; from any pCPU. */
+/* Marks a vector pending and kicks the vCPU. Context: any CPU. */
 void vlapic_post(struct vcpu *v, u8 vector, bool level);
-/* False: there is nothing to deliver, and vlapic_next need not be asked. */
+/* False if there is nothing to deliver; the caller then saves itself vlapic_next. */
 #define vlapic_pending(v) __atomic_load_n(&(v)->apic.irr_pending, __ATOMIC_RELAXED)
-/* The vector to deliver now, or -1: highest IRR above PPR. */
+/*
+ * Returns the vector to deliver now, the highest of IRR if it is above PPR, or -1. Context: the CPU
+ * that runs v.
+ */
 int vlapic_next(struct vcpu *v);
 /*
- * `vector` from vlapic_next is offered to the guest, and it has taken it or not: from IRR to ISR, or back to IRR. In between it is in neither, so
- * that one more of the same vector is kept.
+ * vlapic_offer takes `vector`, from vlapic_next, out of IRR; the caller offers it to the guest.
+ * vlapic_end_offer puts it into ISR if the guest has taken it, else back into IRR. In between it is
+ * in neither, so another interrupt with the same vector isn't lost. Context: the CPU that runs v.
  */
 void vlapic_offer(struct vcpu *v, u8 vector);
 void vlapic_end_offer(struct vcpu *v, u8 vector, bool taken);
-/* A pending INIT or SIPI is carried out, on the vCPU itself before it runs. True: an INIT has reset it, and the caller stops it. */
+/*
+ * Carry out a pending INIT or SIPI. vlapic_take_init returns true if an INIT has reset v; the
+ * caller then stops it. Context: the CPU that runs v, before it enters the guest.
+ */
 bool vlapic_take_init(struct vcpu *v);
 void vlapic_take_sipi(struct vcpu *v);
 

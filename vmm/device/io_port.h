@@ -6,7 +6,11 @@
 
 struct vcpu;
 struct vm_exit;
-/* Completes an intercepted port access. */
+/*
+ * Carries out the port access that exit x reports, and advances RIP past it. RIP stays if the guest
+ * must repeat the access: a string instruction with elements left, or a log that is behind.
+ * Context: v is current.
+ */
 void io_exit(struct vcpu *v, const struct vm_exit *x);
 
 #endif

@@ -2,22 +2,32 @@
 #ifndef VMM_DOM0_BZIMAGE_H
 #define VMM_DOM0_BZIMAGE_H
 
-/* Where the compressed kernel is put. The unpacked one may start within it: the first it does is to move itself out of the way. */
+/*
+ * Address of the compressed kernel. The unpacked kernel may start within it, because the
+ * decompressor first moves itself out of the way.
+ */
 #define BZIMAGE_LOAD 0x100000u
 
 struct bzimage {
 	const u8 *image;
 	u64 setup_size;         /* bytes before the protected-mode part */
 	u64 code_size;
-	u64 start;              /* where the unpacked kernel starts */
-	u32 unpacked_size;      /* what is written there; the decompressor itself runs behind that */
+	u64 start;              /* address at which the unpacked kernel starts */
+	u32 unpacked_size;      /* bytes written there; the decompressor itself runs behind them */
 	u32 init_size;          /* memory from `start` on that unpacking needs */
 };
 
+/* True if the image has the signature of a bzImage. */
 bool bzimage_is(const void *image, u64 size);
-/* 0, or -EINVAL with *why saying what is wrong. */
+/*
+ * Reads the header of an image that bzimage_is. Returns 0. Errors: -EINVAL if it can't be started;
+ * *why says what is wrong.
+ */
 int bzimage_open(struct bzimage *bz, const void *image, u64 size, const char **why);
-/* Makes the zero page for a protected-mode part at BZIMAGE_LOAD; it says that RAM ends at `ram_end`. */
+/*
+ * Writes the zero page at `boot_params`, for a protected-mode part at BZIMAGE_LOAD. It says that
+ * RAM ends at `ram_end`.
+ */
 void bzimage_zero_page(const struct bzimage *bz, paddr_t boot_params, paddr_t ram_end);
 
 #endif

@@ -7,11 +7,11 @@
 struct acpi;
 
 struct dom0_config {
-	struct range_set ram;           /* its memory, identity-mapped; free of everything else */
+	struct range_set ram;           /* its memory, identity-mapped; nothing else uses it */
 	unsigned vcpus;
 	const void *kernel;             /* the image, in the direct map, not within `ram` */
 	u64 kernel_size;
-	paddr_t initrd;                 /* where the loader put it; may be within `ram` */
+	paddr_t initrd;                 /* address from the boot loader; may be within `ram` */
 	u64 initrd_size;                /* 0: none */
 	const char *cmdline;
 	bool iommu;                     /* DMA is translated: no need for swiotlb=force */
@@ -19,11 +19,14 @@ struct dom0_config {
 };
 
 /*
- * Chooses `bytes` of the free RAM: from the bottom, because the kernel's place, DMA zones and real-mode code are there. What is chosen is
- * removed from *ram.
+ * Moves `bytes` of RAM, or all if there is less, from *ram to *chosen. It starts at the bottom,
+ * because Linux needs low memory for its kernel, for DMA zones and for real-mode code.
  */
 void dom0_choose_memory(struct range_set *ram, u64 bytes, struct range_set *chosen);
-/* Builds and starts dom0. Panics with a line that says what to do if it can't. */
+/*
+ * Builds and starts the service domain. If it can't, it panics with a line that says what to do.
+ * Context: the boot CPU, once, with all CPUs up.
+ */
 void dom0_build(const struct dom0_config *config);
 
 #endif

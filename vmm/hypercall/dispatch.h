@@ -1,4 +1,7 @@
-/* What the two ways into the table share: 64-bit code, and 32-bit code for the few calls that boot loaders and firmware make. */
+/*
+ * Shared by the two ways into the table: 64-bit code, and 32-bit code for the few calls that boot
+ * loaders and firmware make.
+ */
 #ifndef VMM_HYPERCALL_DISPATCH_H
 #define VMM_HYPERCALL_DISPATCH_H
 
@@ -7,9 +10,12 @@
 #include "vmm/hypercall.h"
 #include "vmm/vcpu.h"
 
-/* As hypercall_dispatch, for a vCPU outside long mode. */
+/* Does what hypercall_dispatch does, for a vCPU outside long mode. Context: v is current. */
 void hypercall_dispatch_compat(struct vcpu *v, struct vm_exit *x);
-/* For the record and the counters: which hypercall the exit was, and its result. */
+/*
+ * Notes in exit x, for the record, which hypercall hc was and its result, and counts the call.
+ * Context: v is current.
+ */
 static inline void hypercall_note(struct vcpu *v, struct vm_exit *x, const struct hypercall *hc, long result)
 {
 	x->call.row = (u16)hc->row;

@@ -1,7 +1,7 @@
 /*
- * Copies between the hypervisor and a guest's memory. A guest pointer is a handle (a guest-virtual address in the calling
- * vCPU's current address space), never a C pointer; each copy walks the guest's page tables, takes a reference on the frame,
- * and touches nothing but RAM.
+ * Copies between the hypervisor and a guest's memory. A guest pointer is a handle, never a C
+ * pointer: a guest-virtual address in the calling vCPU's current address space. Each copy walks the
+ * guest's page tables, takes a reference on the frame, and touches only RAM.
  */
 #ifndef VMM_MEMORY_GUEST_ACCESS_H
 #define VMM_MEMORY_GUEST_ACCESS_H
@@ -13,12 +13,23 @@ struct vcpu;
 struct domain;
 struct page;
 
-/* 0 or -EFAULT (some bytes may have been copied). Crosses pages. v must be the current vCPU. */
+/*
+ * Copy `len` bytes from or to guest-virtual address gva; they may cross pages. Return 0. Errors:
+ * -EFAULT if a page is absent, isn't RAM, or is read-only for a write; some bytes may have been
+ * copied. Context: v is current.
+ */
 int copy_from_guest(struct vcpu *v, void *dst, u64 gva, size_t len);
 int copy_to_guest(struct vcpu *v, u64 gva, const void *src, size_t len);
-/* The same to a guest-physical address of any live domain. */
+/*
+ * Copies `len` bytes to guest-physical address gpa of d. Returns 0. Errors: -EFAULT if a page isn't
+ * writable RAM; some bytes may have been copied. Context: any; the caller holds a reference to d.
+ */
 int copy_to_gpa(struct domain *d, u64 gpa, const void *src, size_t len);
-/* Guest-virtual to guest-physical in the vCPU's current address space; 0 or -EFAULT. Supervisor access; `write` asks for R/W. */
+/*
+ * Translates gva to a guest-physical address by v's current page tables, as for an access in kernel
+ * mode; with `write`, as for a write. Returns 0. Errors: -EFAULT if the tables forbid it. Context:
+ * v is current.
+ */
 int guest_translate(struct vcpu *v, u64 gva, bool write, u64 *gpa);
 
 #endif

@@ -1,4 +1,7 @@
-/* How a long memory operation goes on: the bits of its first argument above the sub-operation say from where. */
+/*
+ * Long memory operations go on where they stopped: the first argument says so, in the bits above
+ * the sub-operation.
+ */
 #ifndef VMM_MEMORY_MEMORY_H
 #define VMM_MEMORY_MEMORY_H
 
@@ -7,9 +10,13 @@
 #define MEMORY_START_SHIFT 6
 #define MEMORY_START_MAX   (~0ull >> (MEMORY_START_SHIFT + 1))
 
+/* Returns the place to go on from; 0 in a first call. */
 static inline u64 memory_start(const struct hypercall *hc) { return hc->a[0] >> MEMORY_START_SHIFT; }
 
-/* True if `done` is not all: then the place to go on is noted, and the handler returns HC_AGAIN. */
+/*
+ * Returns true if `done` isn't all. The place to go on from is then in hc->a[0], and the handler
+ * returns HC_AGAIN.
+ */
 static inline bool memory_again(struct hypercall *hc, u64 done, u64 all)
 {
 	if (done == all)

@@ -1,4 +1,4 @@
-/* What the handlers of domctl and sysctl share: arguments that are handles, and descriptions of a domain. */
+/* Shared by the handlers of domctl and sysctl: bitmaps, and descriptions of a domain. */
 #ifndef VMM_TOOLSTACK_CONTROL_H
 #define VMM_TOOLSTACK_CONTROL_H
 
@@ -8,11 +8,18 @@
 struct vcpu;
 struct domain;
 
-/* Bitmaps carry their length in bits; at most 128 bits are read or written, and what is written beyond ours is zero. -EFAULT. */
+/*
+ * Copy 64 bits between the caller's bitmap and `out` or `bits`. The map carries its length in bits:
+ * bits beyond it read as zero, and at most 128 are touched. Bits written beyond the first 64 are
+ * zero. Return 0. Errors: -EFAULT if the handle isn't the caller's memory. Context: v is current.
+ */
 int bitmap_from_guest(struct vcpu *v, const struct xenctl_bitmap *map, u64 *out);
 int bitmap_to_guest(struct vcpu *v, const struct xenctl_bitmap *map, u64 bits);
 
-/* The picture is good for no longer than it takes to paint. */
+/*
+ * Fills *info for d. It is a snapshot: it may be out of date when the function returns. Context:
+ * the caller holds a reference to d. Locks: takes d->lock.
+ */
 void domain_describe(struct domain *d, struct xen_domctl_getdomaininfo *info);
 
 #endif
