@@ -1,4 +1,7 @@
-/* A domain: memory, event channels, grants and vCPUs that live and die together. Which there are, and whether they run: vmm/domain/. */
+/*
+ * A domain: memory, event channels, grants and vCPUs that live and die together. vmm/domain/ keeps
+ * the table of domains and decides whether each runs.
+ */
 #ifndef VMM_DOMAIN_H
 #define VMM_DOMAIN_H
 
@@ -16,16 +19,27 @@ struct vcpu;
 #define DOMAIN_E820_MAX 128
 
 /* How far the end of a domain has come. */
-enum { DOMAIN_ALIVE, DOMAIN_ENDING, DOMAIN_LENDING /* only frames that others map are left */, DOMAIN_LEFT /* gone from the table */ };
+enum {
+	DOMAIN_ALIVE,
+	DOMAIN_ENDING,
+	DOMAIN_LENDING,         /* only frames that others map are left */
+	DOMAIN_LEFT             /* gone from the table */
+};
 
 /*
- * Each field has two tags. Who may touch it: [I] nobody changes it once others can see the domain; [a] everybody, by atomic instructions or whole
- * words at a time; [LOCK_X] with that lock held. What becomes of it when the domain moves: (s) saved, it goes along; (d) derived, the new place
- * makes it anew from its own resources and the configuration; (t) transient, it has no meaning elsewhere. Parts have theirs where they are declared.
+ * Each field has two tags. The first says who may touch the field:
+ *   [I]       nobody changes it once others can see the domain
+ *   [a]       everybody, by atomic instructions or in whole words
+ *   [LOCK_X]  the holder of that lock
+ * The second says what a move of the domain to another machine does with the field:
+ *   (s)       saved: its value goes along
+ *   (d)       derived: the new machine makes it from its own resources and the configuration
+ *   (t)       transient: it has no meaning elsewhere
+ * The fields of an embedded struct have their tags where that struct is declared.
  */
 struct domain {
 	u16 domid;                      /* [I] (d) */
-	bool privileged;                /* [I] (d) dom0, which doesn't move */
+	bool privileged;                /* [I] (d) the service domain, which doesn't move */
 	u8 dying;                       /* [a] (t) DOMAIN_*, only upwards */
 	u32 refs;                       /* [a] (t) */
 	spinlock_t lock;                /* (t) LOCK_DOMAIN */
@@ -36,27 +50,27 @@ struct domain {
 	struct p2m p2m;
 	u64 tot_pages;                  /* [a] (d) frames owned */
 	u64 max_pages;                  /* [a] (d) */
-	u64 beyond;                     /* [a] (s) frames that it may have besides, from its start until it gives some up */
-	u64 pod_target;                 /* [a] (t) how many of those that it starts with are not `beyond` */
+	u64 beyond;                     /* [a] (s) frames allowed above max_pages until given up */
+	u64 pod_target;                 /* [a] (t) frames populated above it count as `beyond` */
 	struct shared_info *shared;     /* [I] (s) its contents */
 	struct page *shared_page;       /* [I] (d) one reference */
-	u64 shared_gfn;                 /* [a] (s) where the guest has it, ~0 */
+	u64 shared_gfn;                 /* [a] (s) where the guest has it, ~0: nowhere */
 	struct evtchn_table evtchn;
 	struct grant_table grant;
 	struct sched_group group;
 	u64 params[HVM_NR_PARAMS];      /* [a] (s) */
 	u8 callback_vector;             /* [a] (d) from params, 0: none */
-	struct cpu_policy *policy;      /* [I] (s) once running; before, what it points to changes under LOCK_CONTROL */
-	u32 pause_count;                /* [a] (t) by domctl, shutdown and creation */
-	u32 controller_pauses;          /* [LOCK_DOMAIN] (t) by domctl alone */
+	struct cpu_policy *policy;      /* [I] (s) before it runs, *policy is [LOCK_CONTROL] */
+	u32 pause_count;                /* [a] (t) pauses by domctl, shutdown and creation */
+	u32 controller_pauses;          /* [LOCK_DOMAIN] (t) those by domctl alone */
 	bool shutting_down;             /* [LOCK_DOMAIN] (t) */
 	u8 shutdown_code;               /* [LOCK_DOMAIN] (t) */
 	bool runstate_update_flag;      /* [a] (s) vm_assist 5 */
 	s64 time_offset;                /* [a] (d) seconds, for the wall clock */
 	u32 e820_nr;                    /* [LOCK_DOMAIN] (s) */
 	u8 e820[DOMAIN_E820_MAX * 20];  /* [LOCK_DOMAIN] (s) packed entries as given */
-	u32 end_step;                   /* [LOCK_CONTROL] (t) of destruction */
-	u64 end_next;                   /* [LOCK_CONTROL] (t) where that step goes on */
+	u32 end_step;                   /* [LOCK_CONTROL] (t) destruction's current step */
+	u64 end_next;                   /* [LOCK_CONTROL] (t) where that step continues */
 	struct domain *next;            /* [LOCK_DOMAINS] (t) destroyed or dead: see vmm/domain/domain.c */
 	u32 pollers;                    /* [a] (t) vCPUs in SCHEDOP_poll */
 	struct { char line[120]; u32 len; u64 window, count; } log;     /* [LOCK_DOMAIN] (t) see vmm/domain/guest_log.c */
@@ -65,7 +79,10 @@ struct domain {
 
 extern struct domain *dom0;
 
-/* vCPU `id` of d, whatever number a guest makes of it, or NULL if there is none (yet). */
+/*
+ * Returns vCPU `id` of d, or NULL if it doesn't exist (yet). A guest may have chosen `id` freely:
+ * it is checked, and masked against speculation.
+ */
 static inline struct vcpu *domain_vcpu(const struct domain *d, u64 id)
 {
 	if (id >= d->max_vcpus)
@@ -73,45 +90,87 @@ static inline struct vcpu *domain_vcpu(const struct domain *d, u64 id)
 	return __atomic_load_n(&d->vcpu[array_index_nospec(id, d->max_vcpus)], __ATOMIC_ACQUIRE);
 }
 
-/* For each vCPU of d. */
+/* Runs the statement for each vCPU of d that exists. */
 #define for_each_vcpu(v, d) for (u32 i_ = 0; i_ < (d)->max_vcpus; i_++) \
 		if (!((v) = domain_vcpu(d, i_))) { } else
 
-/* With a reference, or NULL; dying domains are found too. */
+/*
+ * Returns the domain with this id, with a reference for the caller, or NULL. Dying domains are
+ * found too. The same holds for the other functions that return a domain. Locks: takes
+ * LOCK_DOMAINS.
+ */
 struct domain *domain_get(u16 domid);
-/* The same for a number that v passes: DOMID_SELF is its own domain. */
+/* Returns the domain that v means by `domid`, as domain_get does; DOMID_SELF is v's own domain. */
 struct domain *domain_resolve(struct vcpu *v, u16 domid);
 /*
- * The rule of most operations that name a domain: a guest may name itself, the service domain anybody. The domain with a reference in *out: 0,
- * -ESRCH if there is none, -EPERM if it isn't v's to name.
+ * Looks up the domain that v means by `domid`, by the rule of most operations: a guest may name
+ * itself, the service domain any domain. Returns 0 and the domain in *out, with a reference.
+ * Errors: -ESRCH if it doesn't exist, -EPERM if v may not name it. Locks: takes LOCK_DOMAINS.
  */
 int domain_get_permitted(struct vcpu *v, u16 domid, struct domain **out);
-/* The first domain with an id >= domid, with a reference. */
+/*
+ * Returns the domain with the lowest id >= domid, with a reference, or NULL. Locks: takes
+ * LOCK_DOMAINS.
+ */
 struct domain *domain_get_next(u16 domid);
-/* How many domain_get_next finds from 0 on. */
+/* Returns how many domains are in the table. */
 u32 domain_count(void);
-/* At the last reference the domain is handed to domain_reap. No lock above LOCK_CONTROL held. */
+/*
+ * Drops a reference. With the last one the domain goes to domain_reap(), which frees it. Locks:
+ * the caller holds none above LOCK_CONTROL.
+ */
 void domain_put(struct domain *d);
-/* Puts d, which has its first reference, into the table under d->domid, which 0xffff leaves to us. -EEXIST, -ENOMEM, -EINVAL. */
+/*
+ * Enters d, which has its first reference, in the table under d->domid; for 0xffff it picks the
+ * next free id. Returns 0. Errors: -EEXIST if the id is in use, -EINVAL if it is a reserved one,
+ * -ENOMEM if memory or free ids have run out. Locks: takes LOCK_DOMAINS.
+ */
 int domain_enter_table(struct domain *d);
-/* d's destruction is done but for frames that others map: when they are gone it leaves the table. */
+/*
+ * Says that d's destruction is complete except for frames that others map. Once those have been
+ * given back, domain_next_to_go() takes d out of the table. Locks: takes LOCK_DOMAINS.
+ */
 void domain_may_leave(struct domain *d);
 /*
- * True if there is one that has left the table just now (*left: its reference is the caller's to put), or one without a reference, to be freed
- * (*gone); or both. domain_not_gone hands back one that isn't freed yet.
+ * Looks for a domain that can leave the table, and for one that nobody refers to. Returns true if
+ * there was either. *left has left the table just now, and the caller puts its reference. *gone
+ * has no reference, and the caller frees it. One of the two may be NULL. Locks: takes
+ * LOCK_DOMAINS.
  */
 bool domain_next_to_go(struct domain **left, struct domain **gone);
+/*
+ * Hands back a domain that came as *gone and isn't freed completely yet. Locks: takes
+ * LOCK_DOMAINS.
+ */
 void domain_not_gone(struct domain *d);
-/* Adds n to tot_pages if that stays within max_pages, and what it may have beyond. */
+/*
+ * Charges d for n frames. Returns true, or false (nothing changed) if tot_pages would exceed
+ * max_pages and `beyond` together. Context: any.
+ */
 bool domain_charge(struct domain *d, u64 n);
-/* Given up: so many fewer may also be beyond max_pages. */
+/*
+ * Takes n frames that d has given up off its account, and off `beyond`. If d is being destroyed it
+ * may vanish with its last frame, so the caller needs a reference to touch it afterwards. Context:
+ * any.
+ */
 void domain_uncharge(struct domain *d, u64 n);
-/* Takes n off `beyond`, or all that there is. */
+/* Takes n off `beyond`, or all of it if that is less. Context: any. */
 void domain_drop_beyond(struct domain *d, u64 n);
 
+/*
+ * Adds a pause to d: while it has one, no CPU starts to run its vCPUs. Doesn't wait for those that
+ * are running (domain_is_stopped). Context: any. Locks: takes LOCK_RQ.
+ */
 void domain_pause(struct domain *d);
+/*
+ * Takes one pause back; with the last one d's vCPUs may run again. Context, locks: as
+ * domain_pause.
+ */
 void domain_unpause(struct domain *d);
-/* True when no vCPU of d runs or holds state on a pCPU, nor will while it is paused. */
+/*
+ * Returns true if d is paused, no vCPU of it runs or has state on a CPU, and none will while the
+ * pause lasts. Context, locks: as domain_pause.
+ */
 bool domain_is_stopped(struct domain *d);
 
 #endif

@@ -1,13 +1,16 @@
-/* What ends a guest's run, and what is done about it. */
+/* The run loop, and the handling of whatever ended a guest's run. */
 #ifndef VMM_EXITS_H
 #define VMM_EXITS_H
 
 struct vcpu;
 struct vm_exit;
 
-/* Carries out one exit of the current vCPU. */
+/* Handles one exit of v, which is this CPU's current vCPU, as the vendor described it in *x. */
 void exit_handle(struct vcpu *v, struct vm_exit *x);
-/* The pCPU's loop: enter a guest, handle its exit, schedule, repeat. */
+/*
+ * Is the loop of a CPU: enters a guest, handles its exit, schedules, and repeats. Doesn't return.
+ * Context: each CPU calls it once, with interrupts off and no lock held.
+ */
 void run_loop(void) __noreturn;
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * The contract, once: each hypercall and sub-operation is a row of vmm/hypercall/hypercalls.def. Dispatch, permission, copying of the
- * argument, the trace decoder, the documentation and the fuzzers come from those rows.
+ * The contract of hypercalls. Each hypercall and each sub-operation is a row of
+ * vmm/hypercall/hypercalls.def. Dispatch, permission, the copying of arguments, the trace decoder,
+ * the documentation and the fuzzers all come from those rows.
  */
 #ifndef VMM_HYPERCALL_H
 #define VMM_HYPERCALL_H
@@ -8,31 +9,47 @@
 struct vcpu;
 struct domain;
 
-/* The ABI that is spoken. Debian's tools are chosen by this number (abi.md L.28). */
+/* The version of the ABI. Debian selects its toolstack by this number (abi.md L.28). */
 #define XEN_MAJOR   4
 #define XEN_MINOR   17
 #define XEN_VERSION ((u32)(XEN_MAJOR << 16 | XEN_MINOR))
 
 /* One call under way. */
 struct hypercall {
-	u64 a[6];               /* raw arguments: RDI RSI RDX R10 R8 R9; a handler that asks to go on later updates them */
-	u32 row, op;            /* which it was: in hypercall_rows, from 1; if there is none, number and sub-operation << 8 */
-	u32 progress;           /* of a control operation: 0 at first; where a handler that asks to go on wants to be told to */
-	u32 count;              /* of a row with an array: elements at `arg` */
-	struct control_head *head;  /* of a control operation: what stands before its argument */
-	struct domain *target;  /* domctl: the domain named in the header, with a reference that the dispatcher drops */
+	u64 a[6];               /* raw arguments: RDI RSI RDX R10 R8 R9; updated before HC_AGAIN */
+	u32 row, op;            /* row + 1 in hypercall_rows; 0: op is number | sub-op << 8 */
+	u32 progress;           /* control operations: 0 at first, then as set with HC_AGAIN */
+	u32 count;              /* rows with an array: elements at `arg` */
+	struct control_head *head;  /* control operations: the header before the argument */
+	struct domain *target;  /* domctl: the header's domain; the dispatcher holds it */
 };
 
-/* The structures of domctl, sysctl, platform_op and mca begin so, and go on with a union of the operations' arguments. */
-struct control_head { u32 cmd, version; u16 domain; /* of domctl alone, the others have their union here */ };
+/*
+ * The structures of domctl, sysctl, platform_op and mca begin with this header. A union of their
+ * operations' arguments follows. Only domctl has `domain`; in the others the union takes its
+ * place.
+ */
+struct control_head { u32 cmd, version; u16 domain; };
 
-/* A handler returns its result, or HC_AGAIN: "leave RIP on the hypercall, come back with the updated a[]". */
+/*
+ * A handler that isn't finished returns HC_AGAIN instead of a result. RIP then stays on the
+ * hypercall, so the guest takes its interrupts and repeats the call with the updated a[] (or
+ * `progress`).
+ */
 #define HC_AGAIN (-0x7fffffffl)
 
-/* `arg` is the row's structure, already copied in (zeroed for OUT) and copied out when the result is >= 0. */
+/*
+ * Carries out one row's operation for v. `arg` is the row's structure, or NULL for HC_NONE. The
+ * dispatcher has copied it in (HC_OUT: zeroed it), and copies it out if the result is >= 0.
+ * Returns the result, a negative error, or HC_AGAIN. Context: v is the current vCPU; no lock is
+ * held.
+ */
 typedef long hypercall_fn(struct vcpu *v, struct hypercall *hc, void *arg);
 
-/* HC_ARRAY: in and out, and the handler is given as many elements of the guest's array at a time as there is room for. */
+/*
+ * The directions in which the argument is copied. HC_ARRAY copies in both: the handler gets as
+ * many elements of the guest's array at a time as fit in HC_ARG_MAX.
+ */
 enum hypercall_dir { HC_NONE, HC_IN, HC_OUT, HC_INOUT, HC_ARRAY };
 enum hypercall_who { HC_ANY, HC_PRIV };
 
@@ -48,21 +65,29 @@ struct hypercall_row {
 
 extern const struct hypercall_row hypercall_rows[];
 extern const unsigned hypercall_nr_rows;
-/* Once, before the first guest. */
+/* Makes the index of the rows. Context: boot, before the first guest runs. */
 void hypercall_init(void);
-/* Carries out the hypercall in v's registers and writes its result; RIP is advanced unless it has to be continued. */
 struct vm_exit;
+/*
+ * Carries out the hypercall in v's registers, and writes its result there. Advances RIP, except
+ * when the call isn't finished (HC_AGAIN). Context: v is the current vCPU, and *x its exit.
+ */
 void hypercall_dispatch(struct vcpu *v, struct vm_exit *x);
-/* One call with given arguments, as for a multicall entry or a test: returns the result or HC_AGAIN. */
+/*
+ * Carries out hypercall `nr` with the arguments in hc->a[], as for an entry of a multicall or for
+ * a test. Returns its result, a negative error, or HC_AGAIN. Context: v is the current vCPU.
+ */
 long hypercall_do(struct vcpu *v, u64 nr, struct hypercall *hc);
 
 /*
- * Fills the page of stubs at guest-physical `val`, what the guest writes to MSR_HYPERCALL_PAGE: 0, or -EINVAL if that is no page of its RAM.
+ * Fills the guest's page at guest-physical `val` with the stubs through which it makes hypercalls.
+ * The guest asks for this by a write to MSR_HYPERCALL_PAGE. Returns 0. Errors: -EINVAL if `val`
+ * isn't the address of a page of its RAM. Context: v is the current vCPU.
  */
 enum { MSR_HYPERCALL_PAGE = 0x40000000 };
 int hypercall_page_write(struct vcpu *v, u64 val);
 
-/* Every handler named in the table. */
+/* Declares every handler that the table names. */
 #define HC(num, sub, name, type, dir, who, fn) hypercall_fn fn;
 #include "vmm/hypercall/hypercalls.def"
 #undef HC

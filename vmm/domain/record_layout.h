@@ -1,6 +1,8 @@
 /*
- * What the hypervisor records of itself, as the service domain maps it, read-only: a ring of records for each pCPU and counters for each
- * vCPU. The tools there are compiled with this header and the tables that it names; `version` says whether they fit.
+ * The layout of the record, which the service domain maps read-only: a ring of records for each
+ * CPU, and counters for each vCPU. The `bothy` program there is compiled with this header and the
+ * tables that it names. RECORD_VERSION tells it whether the running hypervisor has the same
+ * layout.
  */
 #ifndef VMM_DOMAIN_RECORD_LAYOUT_H
 #define VMM_DOMAIN_RECORD_LAYOUT_H
@@ -10,15 +12,15 @@
 
 #define RECORD_MAGIC        0x7968746f42ull /* "Bothy" */
 #define RECORD_VERSION      2
-#define RECORD_RING         4096u           /* records of a pCPU, a power of two */
+#define RECORD_RING         4096u           /* records in a CPU's ring, a power of two */
 #define RECORD_CALLS        128u
-#define RECORD_NO_VCPU      0xff            /* the record tells of a whole domain */
+#define RECORD_NO_VCPU      0xff            /* the record is about a whole domain */
 
-/* XENMEM_acquire_resource: this type, any domain, and as `id` one of the things there are. */
+/* For XENMEM_acquire_resource: the type, and the ids that it knows. The domain doesn't matter. */
 #define RECORD_RESOURCE     0xb074u
-enum { RECORD_ID_MACHINE, RECORD_ID_VCPUS, RECORD_ID_RING /* + pCPU */ };
+enum { RECORD_ID_MACHINE, RECORD_ID_VCPUS, RECORD_ID_RING /* + CPU number */ };
 
-/* Kinds of records: the reasons of exits, then the events. */
+/* The kinds of records: below RECORD_EVENTS the reasons of exits, then the events. */
 enum record_kind {
 	RECORD_EVENTS = 31,
 #define EVENT(name, label, fields) RECORD_##name,
@@ -27,52 +29,52 @@ enum record_kind {
 	RECORD_KINDS
 };
 
-/* An exit is described in place: the vendor writes `x`. The other kinds use its reason and its words. */
+/* The vendor describes an exit in place, in `x`. Events use the reason and the words of `x`. */
 struct record {
 	union {
 		u64 tsc;        /* when it happened */
 		struct { u32 tsc_low, tsc_high; };
 	};
-	u32 cost;               /* exits: ticks (modulo 2^32) until the vCPU was entered again or lost the CPU; 0: not yet */
+	u32 cost;               /* exits: ticks (mod 2^32) until v ran again or left; 0: not yet */
 	u32 unused;
-	u64 rip;                /* exits */
+	u64 rip;                /* of exits */
 	union {
 		u64 who;        /* as in struct record_vcpu */
 		struct {
 			u16 domid;
 			u8 vcpu;
-			u32 injected;   /* exits: the vector of the interrupt that the guest took in the run before, 0 for none */
+			u32 injected;   /* exits: the vector that the guest took before, or 0 */
 		};
 	};
 	struct vm_exit x;
 	u64 unused2;
 };
 
-/* RECORD_ID_MACHINE, first page. */
+/* The first page of RECORD_ID_MACHINE. */
 struct record_machine {
 	u64 magic;
 	u32 version;
 	u32 cpus;
 	u32 ring;               /* records in each ring */
-	u32 rows;               /* of vmm/hypercall/hypercalls.def */
+	u32 rows;               /* rows of vmm/hypercall/hypercalls.def */
 	u32 tsc_khz;
-	u32 vcpu_slots;         /* [a] how many there are; two in each page of RECORD_ID_VCPUS */
+	u32 vcpu_slots;         /* [a] slots that exist, two in each page of RECORD_ID_VCPUS */
 	u64 tsc_base;           /* TSC at system time 0 */
 };
 
-/* The longest time for which a pCPU took no interrupts, and the exit with which it began. */
+/* The longest time in which a CPU took no interrupts, and the exit with which that time began. */
 struct record_longest {
-	u64 tsc;                /* [a] when it ended; written last. 0: there is none */
+	u64 tsc;                /* [a] when the time ended; written last. 0: there is none */
 	u64 who;                /* whose exit, as in struct record_vcpu */
 	u32 ticks;
-	u16 reason;             /* of the exit; EXIT_REASONS: there was none, the pCPU was idle before */
-	u16 row;                /* of a hypercall, in vmm/hypercall/hypercalls.def */
-	u64 switched;           /* the pCPU went from one vCPU to another meanwhile */
+	u16 reason;             /* of the exit; EXIT_REASONS: no exit, the CPU was idle before */
+	u16 row;                /* of a hypercall: row in vmm/hypercall/hypercalls.def */
+	u64 switched;           /* 1: the CPU went from one vCPU to another meanwhile */
 };
 
-/* Second page: one for each pCPU, in cache lines of their own. */
+/* The second page of RECORD_ID_MACHINE: one for each CPU, each in a cache line of its own. */
 struct record_cpu {
-	u64 head;               /* [a] records written since boot; the last one may still be under way */
+	u64 head;               /* [a] records written since boot; the last may not be finished */
 	u64 idle_ns;
 	struct record_longest irqs_off;
 	u64 unused[2];
@@ -80,13 +82,17 @@ struct record_cpu {
 
 struct record_exits { u64 count, sum, max, unused; };    /* TSC ticks */
 
-/* Counters of a vCPU: written by its pCPU alone. The slots are used again, but never given back. */
+/*
+ * A vCPU's counters. Only its CPU writes them. Slots are used again, but their memory is never
+ * freed.
+ */
 struct record_vcpu {
 	u64 who;                /* [a] domid, vCPU number << 16; ~0: nobody's */
-	u64 state;              /* RUNSTATE_*, since when, and ns in each before that: time[RUNSTATE_runnable] was stolen */
-	u64 since, time[4];
-	struct record_exits exits[EXIT_REASONS + 1];    /* the last: entered without an exit before, which has no cost */
-	u64 calls[RECORD_CALLS];        /* hypercalls by row of vmm/hypercall/hypercalls.def from 1; 0: those without */
+	u64 state;              /* RUNSTATE_*; `since` when, and time[] in each before, ns */
+	u64 since, time[4];     /* time[RUNSTATE_runnable] was stolen from it */
+	/* The last element counts entries that had no exit before them, and so no cost. */
+	struct record_exits exits[EXIT_REASONS + 1];
+	u64 calls[RECORD_CALLS];        /* by row of hypercalls.def, from 1; 0: others */
 };
 
 #define RECORD_VCPU_SLOT 2048u

@@ -1,9 +1,11 @@
 /*
- * What the two halves of event channels share: evtchn.c opens, links and closes ports, evtchn_ring.c rings them. A port is a row
- * in its domain's table; the bits that ringing sets are in pages that the guest also writes, so they are never believed.
+ * The functions that the two halves of event channels share. evtchn.c opens, links and closes
+ * ports, and evtchn_ring.c rings them. A port is a row in its domain's table. Ringing sets bits in
+ * pages that the guest writes too, so the hypervisor never relies on those bits.
  *
- * Locks: a domain's table has one, and a link between two domains changes only under both (taken in domid order). Ringing a
- * link therefore needs the sender's alone: while it is held the peer's port stays linked, and its domain stays referenced.
+ * Locks: each domain's table has a lock. A link between two domains changes only under both locks,
+ * taken in domid order. So ringing a link needs the sender's lock alone: while it is held, the
+ * peer's port stays linked and the peer's domain stays referenced.
  */
 #ifndef VMM_SHARE_EVTCHN_PORT_H
 #define VMM_SHARE_EVTCHN_PORT_H
@@ -14,9 +16,15 @@
 
 #define EVTCHN_CHUNK_PORTS 128
 
-/* Numbers here may be a guest's: checked, and masked against speculation. */
+/*
+ * A guest may have chosen the numbers passed here: they are checked, and masked against
+ * speculation.
+ */
 
-/* The row of a port, or NULL where no port was ever opened nearby. d's lock held, or the port known to be linked. */
+/*
+ * Returns the row of a port of d, or NULL if no port of its chunk was ever opened. Locks: d's lock
+ * is held, or the lock of a domain that has a link to this port.
+ */
 static inline struct evtchn *evtchn_find(struct domain *d, u32 port)
 {
 	struct evtchn *chunk;
@@ -28,7 +36,10 @@ static inline struct evtchn *evtchn_find(struct domain *d, u32 port)
 	return chunk ? &chunk[port % EVTCHN_CHUNK_PORTS] : NULL;
 }
 
-/* Where a vCPU keeps the port of a per-vCPU VIRQ; -1 for the global ones, which the domain keeps. */
+/*
+ * Returns the index in a vCPU's virq_port[] for a per-vCPU VIRQ, or -1 for a global one, which the
+ * domain keeps.
+ */
 static inline int evtchn_virq_slot(u32 virq)
 {
 	switch (virq) {
@@ -40,7 +51,10 @@ static inline int evtchn_virq_slot(u32 virq)
 	}
 }
 
-/* The place of the port that hears `virq` (< NR_VIRQS) for vCPU `id`, which exists. d's lock held for its contents. */
+/*
+ * Returns where d keeps the port that hears `virq` (< NR_VIRQS) for vCPU `id`, which exists.
+ * Locks: d's lock is held, to read or write the place.
+ */
 static inline u16 *evtchn_virq_port(struct domain *d, u32 virq, u32 id)
 {
 	int slot = evtchn_virq_slot(virq);
@@ -48,7 +62,10 @@ static inline u16 *evtchn_virq_port(struct domain *d, u32 virq, u32 id)
 	return slot >= 0 ? &domain_vcpu(d, id)->virq_port[slot] : &d->evtchn.global_virq[virq];
 }
 
-/* Rings an open port of d at whatever vCPU it is bound to. d's lock, or that of the domain it is linked to, held. */
+/*
+ * Rings an open port of d at the vCPU that the port is bound to. Locks: d's lock is held, or that
+ * of the domain to which the port is linked.
+ */
 void evtchn_ring_port(struct domain *d, u32 port);
 
 #endif

@@ -1,4 +1,6 @@
-/* Grant tables, version 1: pages that a domain lends to another by writing an entry (abi.md D). */
+/*
+ * Grant tables, version 1: a domain lends a page to another domain by writing an entry (abi.md D).
+ */
 #ifndef VMM_SHARE_GRANT_H
 #define VMM_SHARE_GRANT_H
 
@@ -8,18 +10,36 @@ struct domain;
 struct page;
 struct p2m_retired;
 
-/* In frames; -1 (xl's default) means 64 and 1024, and 1024 and 16384 are the most. -ENOMEM. Frame 0 exists at once. */
+/*
+ * Makes d's grant table, with frame 0. Both limits are in frames; -1 (xl's default) stands for 64
+ * and 1024, and larger values than 1024 and 16384 are cut to these. Returns 0. Errors: -ENOMEM
+ * without memory. Context: d's creation.
+ */
 int grant_init(struct domain *d, s32 max_frames, s32 max_maptrack);
-/* Drops every mapping that d holds of others (d is dying, does not run). At most `budget` handles; true when none is left. */
+/*
+ * Drops the mappings of other domains' pages that d has, at most `budget` of them. Returns true
+ * when none is left. Context: d is dying and doesn't run. Locks: none of LOCK_DOMAINS or above is
+ * held.
+ */
 bool grant_release_maps(struct domain *d, unsigned budget);
 /*
- * Frees at most `budget` frames of the table; true when all is gone. d's own maps must be released. Others may still map d's pages: their unmaps
- * stay fine. Also undoes a failed init, which made at most one frame.
+ * Frees at most `budget` frames of d's table. Returns true when the whole table is gone. Other
+ * domains may still map d's pages, and their unmaps still work. Also undoes a failed grant_init(),
+ * which made at most one frame. Context: grant_release_maps() has returned true. Locks: takes
+ * LOCK_GRANT.
  */
 bool grant_destroy(struct domain *d, unsigned budget);
-/* The frame idx of d's table, grown if idx < max_frames, with a reference for the caller. -EINVAL, -ENOMEM. */
+/*
+ * Returns 0, and frame idx of d's table in *out with a reference for the caller. Grows the table
+ * if it isn't that long yet. Errors: -EINVAL if idx isn't below max_frames, -ENOMEM without
+ * memory. Locks: takes LOCK_GRANT.
+ */
 int grant_get_frame(struct domain *d, u32 idx, struct page **out);
-/* add_to_physmap of grant frame idx at gfn in d's own p2m (an earlier place is unmapped). The caller retires *r. */
+/*
+ * Maps frame idx of d's table at gfn in d's own p2m, and unmaps it from its earlier place. The
+ * caller retires *r. Returns 0. Errors: those of grant_get_frame() and p2m_enter(). Locks: none of
+ * LOCK_DOMAINS or above is held.
+ */
 int grant_map_frame(struct domain *d, u32 idx, u64 gfn, struct p2m_retired *r);
 
 #endif
