@@ -1,8 +1,13 @@
-/* Small objects of the hypervisor: size classes over pages. Each allocation can fail. */
+/* Small objects of the hypervisor, in size classes cut out of pages. */
 #ifndef MM_HEAP_H
 #define MM_HEAP_H
 
-void *kzalloc(size_t size);             /* zeroed, 16-byte aligned (page-aligned from 4096 up), NULL if there is no memory */
-void kfree(void *p);                    /* NULL is fine; size is remembered */
+/*
+ * Allocates `size` bytes, zeroed and aligned to 16 bytes; from 4096 bytes on, to a page. Returns
+ * their address, or NULL if there is no memory.
+ */
+void *kzalloc(size_t size);
+/* Frees an object from kzalloc. NULL is allowed. */
+void kfree(void *p);
 
 #endif

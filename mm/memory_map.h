@@ -1,4 +1,4 @@
-/* The machine's memory as the firmware described it: what is RAM, whoever owns it. */
+/* The machine's memory as the firmware described it: which ranges are RAM, whoever owns them. */
 #ifndef MM_MEMORY_MAP_H
 #define MM_MEMORY_MAP_H
 
@@ -14,21 +14,34 @@ struct memory_range {
 extern struct memory_range memory_map[MEMORY_MAP_MAX];     /* [I] ascending, no overlaps */
 extern unsigned memory_map_nr;                              /* [I] */
 
-/* Adds a range; called for each of the firmware's, in any order. Later ones of a type other than RAM win over RAM. */
+/*
+ * Adds one of the firmware's ranges. They may come in any order and overlap: a type other than RAM
+ * then wins over RAM, and otherwise the earlier range stays. Logs a range that has no room in the
+ * map.
+ */
 void memory_map_add(paddr_t start, u64 size, u32 type);
-/* True if [start, start+size) touches a whole frame of RAM; frames that are RAM in part are nobody's to allocate. */
+/*
+ * Returns true if [start, start+size) touches a whole frame of RAM. Frames that are RAM only in
+ * part don't count: no one may allocate them.
+ */
 bool memory_map_has_ram(paddr_t start, u64 size);
-/* End of the last RAM range. */
+/* Returns the end of the last RAM range. */
 paddr_t memory_map_end_of_ram(void);
 
-/* Sets of ranges, for planning: `from` minus [start, end), in place; false if there is no room for one more piece. */
+/*
+ * A set of ranges, for planning. range_set_add adds [start, end), range_set_remove takes it out.
+ * Both return false if there is no room for one more piece.
+ */
 struct range_set {
 	unsigned nr;
 	struct { paddr_t start, end; } r[MEMORY_MAP_MAX];
 };
 bool range_set_add(struct range_set *s, paddr_t start, paddr_t end);
 bool range_set_remove(struct range_set *s, paddr_t start, paddr_t end);
-/* The highest multiple of `align`, not below `from`, where `size` bytes lie in one range of s and below `to`; 0 if there is none. */
+/*
+ * Returns the highest multiple of `align` from which `size` bytes lie in one range of s, not below
+ * `from` and not beyond `to`. Returns 0 if there is none.
+ */
 paddr_t range_set_find(const struct range_set *s, u64 size, u64 align, paddr_t from, paddr_t to);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * Every frame of RAM has a struct page: who owns it and how many references hold it. A frame is freed when its last
- * reference goes, whoever drops it. 16 bytes a frame is the 0.4 % of memory that Bothy keeps.
+ * Every frame of RAM has a struct page: its owner, and the number of references that hold the
+ * frame. The last reference frees the frame, whoever drops it. The table takes 16 bytes a frame,
+ * which is 0.4 % of memory.
  */
 #ifndef MM_PAGE_H
 #define MM_PAGE_H
@@ -11,7 +12,7 @@ enum page_state {
 	PAGE_RESERVED,      /* not ours to hand out: firmware, the image, holes */
 	PAGE_FREE,          /* in the buddy allocator */
 	PAGE_HEAP,          /* the hypervisor's own */
-	PAGE_DOMAIN,        /* counted in its owner's tot_pages */
+	PAGE_DOMAIN,        /* a domain's, counted in its owner's tot_pages */
 };
 
 struct page {
@@ -32,56 +33,89 @@ static inline void *page_to_virt(const struct page *pg) { return mfn_to_virt(pag
 static inline bool mfn_valid(mfn_t mfn) { return mfn.v < max_mfn; }
 
 /*
- * Before any page_add_range: the frames below `end` are home, the service domain's RAM or beside it. They are handed out only when nothing
- * else is free, since the service domain can have back no others than those that it gave up.
+ * Makes the frames below `end` home: the service domain's RAM and the frames around it. Other
+ * frames are handed out first, because only the frames that the service domain gave up can go back
+ * to it. Context: boot, before any page_add_range.
  */
 void page_set_home(u64 end);
-/* Hands [start, end) (machine bytes, page-aligned inwards) to the allocator; frame_table must cover it. */
+/*
+ * Gives [start, end) to the allocator: machine bytes, rounded inwards to pages. frame_table must
+ * cover it.
+ */
 void page_add_range(paddr_t start, paddr_t end);
 /*
- * 2^order contiguous frames (order 0..18), naturally aligned, PAGE_HEAP with count 1 on the head, contents undefined.
- * NULL when there are none.
+ * Allocates 2^order contiguous frames (order 0 to 18), naturally aligned: PAGE_HEAP, with count 1
+ * on the head, contents undefined. Returns the head, or NULL if there are none.
  */
 struct page *page_alloc(unsigned order);
-/* 2^order PAGE_DOMAIN frames of `owner` in one piece, each with count 1, contents undefined. NULL when there are none. */
+/*
+ * Allocates 2^order PAGE_DOMAIN frames of `owner` in one piece, each with count 1, contents
+ * undefined. Returns the first, or NULL if there are none.
+ */
 struct page *page_alloc_domain(unsigned order, u16 owner);
-/* As page_alloc, zeroed, one frame, as its address in the direct map. Freed with page_free_virt. */
+/*
+ * Allocates one frame as page_alloc does, zeroed. Returns its address in the direct map, or NULL.
+ * Free it with page_free_virt.
+ */
 void *page_alloc_zeroed(void);
 void page_free_virt(void *va);
-/* Frees 2^order frames from page_alloc; the head's count must be 1. */
+/* Frees 2^order frames from page_alloc, by dropping the head's reference. */
 void page_free(struct page *pg, unsigned order);
-/* Turns a block just got from page_alloc into 2^order PAGE_DOMAIN frames of `owner`, each with count 1. */
+/*
+ * Turns a block that has just come from page_alloc into 2^order PAGE_DOMAIN frames of `owner`, each
+ * with count 1.
+ */
 void page_assign(struct page *pg, unsigned order, u16 owner);
-/* Takes the exact frames [mfn, mfn+n) out of the free lists as PAGE_DOMAIN of `owner` (dom0's identity map); -EBUSY if one isn't free. */
+/*
+ * Takes exactly the frames [mfn, mfn+n) out of the free lists, as PAGE_DOMAIN of `owner`: for the
+ * service domain's identity map. Returns 0. Errors: -EBUSY if one of them isn't free.
+ */
 int page_claim(mfn_t mfn, u64 n, u16 owner);
 
-/* Inside page_put: the last reference of `before` is gone. */
+/* The part of page_put that frees the frame, whose count was `before`. Only page_put calls it. */
 void page_release(struct page *pg, u32 before);
 
-/* One more reference, unless the frame has none (it is free). True if taken. */
+/*
+ * Takes one more reference, unless the frame has none, which means that it is free. Returns true if
+ * taken.
+ */
 static inline bool page_get(struct page *pg)
 {
-	/* Acquire: what the caller looks at next, to learn why there is none, is no older. */
+	/*
+	 * Acquire: if there is no reference, the caller looks for the reason next and must not see
+	 * older data.
+	 */
 	u32 count = __atomic_load_n(&pg->count, __ATOMIC_ACQUIRE);
 
 	do {
-		if (count == 0 || count == UINT32_MAX)  /* free; or one more would make it look free */
+		/* free; or at the maximum, where one more would make it look free */
+		if (count == 0 || count == UINT32_MAX)
 			return false;
 	} while (!__atomic_compare_exchange_n(&pg->count, &count, count + 1, true, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE));
 	return true;
 }
-/* Drops one; at the last the frame is freed, and a PAGE_DOMAIN frame is reported to the release function. */
+/*
+ * Drops one reference. The last one frees the frame, and a PAGE_DOMAIN frame is reported to the
+ * release function. Locks: may take LOCK_PAGE.
+ */
 static inline void page_put(struct page *pg)
 {
-	/* Release our uses of the frame to whoever drops the last reference; acquire theirs if that is us. */
+	/*
+	 * Release: our uses of the frame come before its end. Acquire: if we drop the last
+	 * reference, all others' uses do too.
+	 */
 	u32 before = __atomic_fetch_sub(&pg->count, 1, __ATOMIC_ACQ_REL);
 
 	if (unlikely(before <= 1))
 		page_release(pg, before);
 }
-/* `fn(owner)` is called once for each PAGE_DOMAIN frame that is freed (the domain layer's accounting). */
+/*
+ * Sets the release function: fn(owner) is called once for each PAGE_DOMAIN frame that is freed, for
+ * the accounting of the domain layer.
+ */
 void page_set_release(void (*fn)(u16 owner));
 
-u64 page_free_count(void);      /* frames free now */
+/* Returns the number of frames that are free now. */
+u64 page_free_count(void);
 
 #endif

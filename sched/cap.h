@@ -1,4 +1,7 @@
-/* The cap: run time that a domain's vCPUs, on all pCPUs, may use together in a period. One word, changed by compare and swap. */
+/*
+ * The cap: the run time that all vCPUs of a domain, on all CPUs, may use together in a period. It
+ * is one word, changed by compare and swap.
+ */
 #ifndef SCHED_CAP_H
 #define SCHED_CAP_H
 
@@ -6,9 +9,12 @@
 
 #define CAP_PERIOD      10000000ull             /* ns; periods of all groups start at multiples of it */
 #define CAP_PERCENT     (CAP_PERIOD / 100)
-#define CAP_GRAN        50000ull                /* ns; a turn isn't cut shorter than this: the excess is a debt to the next period */
-#define CAP_TURN        1000000ull              /* ns; several pCPUs use one budget, and none knows of the others before it is charged */
-#define CAP_DEBT_MAX    (1ll << 30)             /* ns; far from the end of s32, so that one more charge can't wrap */
+/* ns; no turn is cut shorter; the excess is a debt to the next period */
+#define CAP_GRAN        50000ull
+/* ns; CPUs share a budget, and learn of each other only at a charge */
+#define CAP_TURN        1000000ull
+/* ns; far enough from the end of s32 that one more charge can't wrap */
+#define CAP_DEBT_MAX    (1ll << 30)
 
 static inline bool group_capped(const struct sched_group *g)
 {
@@ -18,9 +24,10 @@ static inline bool group_capped(const struct sched_group *g)
 static inline u64 group_next_period(u64 now) { return (now / CAP_PERIOD + 1) * CAP_PERIOD; }
 
 /*
- * Takes `ns` from the budget, and adds a quota for each period that has begun since the last look; what wasn't used by then is lost,
- * a debt is kept. Returns what is left. Periods are counted in 32 bits (497 days, compared by difference); quota < 2^30, so that
- * (2^31 periods) * quota fits s64.
+ * Takes `ns` from the budget, and adds one quota for each period that has begun since the last
+ * call. Unused run time of a past period is lost, a debt is kept. Returns the rest of the budget.
+ * Periods are counted in 32 bits (497 days) and compared by difference. quota < 2^30, so (2^31
+ * periods) * quota fits s64.
  */
 static inline s64 group_use(struct sched_group *g, u64 now, u64 ns)
 {
@@ -33,7 +40,7 @@ static inline s64 group_use(struct sched_group *g, u64 now, u64 ns)
 	do {
 		s32 begun = (s32)(period - (u32)(old >> 32));
 
-		/* A turn that ends now was for the most part in the period before. */
+		/* A turn that ends now ran mostly in the period before, so it is charged first. */
 		left = MAX((s32)old - (s64)MIN(ns, (u64)CAP_DEBT_MAX), -CAP_DEBT_MAX);
 		if (begun > 0)
 			left = MIN(left + begun * quota, quota);
@@ -47,7 +54,7 @@ static inline bool group_exhausted(struct sched_group *g, u64 now)
 	return group_capped(g) && group_use(g, now, 0) <= 0;
 }
 
-/* ns that a turn beginning now may take. */
+/* Returns the ns that a turn beginning now may take. */
 static inline u64 group_left(struct sched_group *g, u64 now)
 {
 	s64 left = group_use(g, now, 0);
