@@ -1,4 +1,4 @@
-/* What the boot loader tells, copied out of its memory into ours so that its memory can be used for something else. */
+/* The boot loader's information, copied out of its memory so that its memory can be used again. */
 #ifndef BOOT_MULTIBOOT2_H
 #define BOOT_MULTIBOOT2_H
 
@@ -37,8 +37,9 @@ struct boot_info {
 };
 
 /*
- * Reads the information structure of the Multiboot2 specification (2.0, chapter 3) at `data`, of which `size` bytes can be
- * read. 0, or -EINVAL with *why saying what is wrong; *out is then not to be used. Nothing in *out points into `data`.
+ * Reads the information structure of the Multiboot2 specification (2.0, chapter 3) at `data`, of
+ * which `size` bytes can be read. Nothing in *out points into `data`. Returns 0. Errors: -EINVAL if
+ * it is malformed; *why then says how, and *out must not be used.
  */
 int multiboot2_parse(const void *data, size_t size, struct boot_info *out, const char **why);
 

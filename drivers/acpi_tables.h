@@ -1,4 +1,7 @@
-/* The ACPI tables that Bothy reads or writes, as the firmware lays them out (ACPI specification 6.4; sections beside each). */
+/*
+ * The ACPI tables that Bothy reads or writes, as the firmware lays them out. Numbers are sections
+ * of the ACPI specification 6.4.
+ */
 #ifndef DRIVERS_ACPI_TABLES_H
 #define DRIVERS_ACPI_TABLES_H
 

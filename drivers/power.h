@@ -1,12 +1,15 @@
-/* Switching the machine off and starting it anew, by what its ACPI tables say. */
+/* Switching the machine off and restarting it, as its ACPI tables say. */
 #ifndef DRIVERS_POWER_H
 #define DRIVERS_POWER_H
 
 struct acpi_info;
 
-/* Uses the ports of *info, which has to stay. Before this, restarting uses the chipset's reset alone. */
+/*
+ * Uses the ports of *info, which must stay, from now on. Before this call a restart only has the
+ * chipset's reset.
+ */
 void power_init(const struct acpi_info *info);
-/* Neither returns. */
+/* Restart the machine, and switch it off. They never return. */
 void machine_restart(void) __noreturn;
 void machine_power_off(void) __noreturn;
 

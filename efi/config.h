@@ -1,4 +1,7 @@
-/* bothy.conf, the text file beside bothy.efi that says what is started. Lines as in the entries of systemd-boot. */
+/*
+ * bothy.conf, the text file beside bothy.efi that names what to start. Its lines are like those of
+ * systemd-boot's entries.
+ */
 #ifndef EFI_CONFIG_H
 #define EFI_CONFIG_H
 
@@ -11,7 +14,10 @@ struct config {
 	char options[1024];     /* the kernel's options */
 };
 
-/* Reads `size` bytes of text. NULL, or what is wrong; *line is then the number of the line, from 1, or 0 for the file as a whole. */
+/*
+ * Reads `size` bytes of text. Returns NULL, or the error in words. *line is then the number of the
+ * line, from 1, or 0 for the file as a whole.
+ */
 const char *config_parse(const char *text, size_t size, struct config *out, unsigned *line);
 
 #endif

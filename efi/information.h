@@ -1,4 +1,4 @@
-/* Builds what a Multiboot2 loader tells: the other side of boot/multiboot2.h, and of nothing else. */
+/* Builds the information of a Multiboot2 loader, for boot/multiboot2.h and no other reader. */
 #ifndef EFI_INFORMATION_H
 #define EFI_INFORMATION_H
 
@@ -15,17 +15,23 @@ struct efi_memory {
 	u64 start, virtual_start, pages, attributes;
 };
 
-/* Into `size` bytes at buf. The tags follow in any order, information_end() comes last. */
+/*
+ * Starts the information in `size` bytes at buf. Add tags in any order, and then call
+ * information_end().
+ */
 void information_start(struct information *i, void *buf, size_t size);
 void information_cmdline(struct information *i, const char *text);
 void information_loader(struct information *i, const char *name);
 void information_module(struct information *i, u64 start, u64 size, const char *cmdline);
-/* Sorts the firmware's map in place and joins neighbours: `size` bytes of descriptors of `each` bytes. */
+/*
+ * Adds the firmware's map: `size` bytes of descriptors of `each` bytes. Sorts them in place and
+ * joins neighbours.
+ */
 void information_memory(struct information *i, void *map, size_t size, size_t each);
-/* ACPI's root pointer: a copy. */
+/* Adds a copy of ACPI's root pointer. */
 void information_rsdp(struct information *i, const void *rsdp, size_t size, bool is_new);
 void information_efi(struct information *i, u64 system_table, u64 load_base);
-/* False if it did not fit. */
+/* Adds the end tag and the total size. Returns false if the tags did not fit. */
 bool information_end(struct information *i);
 
 #endif

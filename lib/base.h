@@ -1,4 +1,7 @@
-/* The words of every file, which the compiler line includes: fixed-width integers, typed frame numbers, bounds and the two kinds of wrong. */
+/*
+ * The words that every file uses; the compiler's command line includes this. Fixed-width integers,
+ * typed frame numbers, bounds, and the two kinds of wrong.
+ */
 #ifndef LIB_BASE_H
 #define LIB_BASE_H
 
@@ -51,8 +54,9 @@ typedef u64 paddr_t;
 #define __unused     __attribute__((unused))
 
 /*
- * A guest-controlled index after its bounds check: 0 if speculation ran past the check (index >= size).
- * The empty asm keeps the compiler from using the check's outcome to drop the mask.
+ * Returns a guest-controlled index after its bounds check, or 0 if speculation ran past the check
+ * (index >= size). The empty asm keeps the compiler from using the check's outcome to drop the
+ * mask.
  */
 static inline u64 array_index_nospec(u64 index, u64 size)
 {
@@ -62,25 +66,31 @@ static inline u64 array_index_nospec(u64 index, u64 size)
 	return index & mask;
 }
 
-/* Errors travel as negative Linux errno numbers, which is also what guests see in RAX. */
+/* Errors are negative Linux errno numbers. Guests see the same numbers in RAX. */
 enum {
 	EPERM = 1, ENOENT = 2, ESRCH = 3, E2BIG = 7, EAGAIN = 11, ENOMEM = 12, EACCES = 13, EFAULT = 14,
 	EBUSY = 16, EEXIST = 17, EXDEV = 18, ENODEV = 19, EINVAL = 22, ENOSPC = 28, ERANGE = 34, ENOSYS = 38,
 	ENODATA = 61, EILSEQ = 84, EOPNOTSUPP = 95, ENOBUFS = 105,
 };
 
-/* Log levels: what the loglvl= option names. Each printk line begins with one of these macros. */
+/*
+ * Log levels, as the loglvl= option names them. Each printk line begins with one of these macros.
+ */
 #define LOG_ERR   "\001" "0"
 #define LOG_WARN  "\001" "1"
 #define LOG_INFO  "\001" "2"
 #define LOG_DEBUG "\001" "3"
+/* Writes a line to the log and the serial port. Context: any, with any lock held. */
 void printk(const char *fmt, ...) __printf(1, 2);
 
-/* Our own broken invariant: print all there is and stop. Never reachable by anything that a guest passes. */
+/*
+ * One of our own invariants is broken: prints the state and stops. No argument of a guest can lead
+ * here.
+ */
 void bug(const char *file, int line, const char *what) __noreturn;
 #define BUG()        bug(__FILE__, __LINE__, "reached")
 #define BUG_ON(cond) do { if (unlikely(cond)) bug(__FILE__, __LINE__, #cond); } while (0)
-/* Boot cannot go on for a reason that is the machine's or the user's: one clear line, then stop. */
+/* Boot can't go on because of the machine or the user: prints one clear line and stops. */
 void panic(const char *fmt, ...) __printf(1, 2) __noreturn;
 
 #endif

@@ -1,4 +1,7 @@
-/* What a build may choose, as plain constants, so that code says `if (DEBUG_BUILD)` and both sides always compile. */
+/*
+ * The choices of a build as plain constants: code says `if (DEBUG_BUILD)`, and both sides always
+ * compile.
+ */
 #ifndef LIB_CONFIG_H
 #define LIB_CONFIG_H
 

@@ -1,6 +1,6 @@
 /*
- * ELF64 images in memory: the segments to load and the notes named "Xen" that tell how to start a kernel. Nothing in an
- * image is believed: elf_open checks all that the other functions rely on.
+ * ELF64 images in memory: the segments to load, and the notes named "Xen" that say how to start a
+ * kernel. We trust nothing in an image: elf_open checks all that the other functions rely on.
  */
 #ifndef LIB_ELF_H
 #define LIB_ELF_H
@@ -17,7 +17,10 @@ struct elf {
 	size_t header_size;
 };
 
-/* A PT_LOAD segment: `file_size` bytes at `data` go to `paddr`, zeros follow up to mem_size (>= file_size). */
+/*
+ * A PT_LOAD segment: `file_size` bytes at `data` go to `paddr`. Zeros follow, up to mem_size (>=
+ * file_size).
+ */
 struct elf_segment {
 	paddr_t paddr;
 	u64 vaddr;
@@ -25,19 +28,28 @@ struct elf_segment {
 	u64 file_size, mem_size;
 };
 
-/* 0, or -EINVAL with *why saying what is wrong with the image. The image must stay in place while *elf is in use. */
+/*
+ * Checks the image and fills *elf; the image must stay in place while *elf is in use. Returns 0.
+ * Errors: -EINVAL if the image is malformed; *why then says how.
+ */
 int elf_open(struct elf *elf, const void *image, size_t size, const char **why);
 
-/* For each segment to load: starts with *next == 0 and returns false after the last. Empty segments are left out. */
+/*
+ * Gives the segments to load one by one. Start with *next == 0. Returns false after the last. Empty
+ * segments are left out.
+ */
 bool elf_next_segment(const struct elf *elf, unsigned *next, struct elf_segment *out);
 
-/* The value of the image's first Xen note of the type (4 or 8 bytes long). False if there is none. */
+/*
+ * Reads the value of the image's first Xen note of the type (4 or 8 bytes long). Returns false if
+ * there is none.
+ */
 bool elf_xen_note(const struct elf *elf, u32 type, u64 *value);
 
 /*
- * Looks for the note itself, wherever it may be, in `len` bytes of memory at `mem` (4-byte aligned): this is how the note of a
- * kernel is found that has unpacked itself and left no ELF header. Takes the first place that looks like a Xen note of the
- * type with a value of 4 or 8 bytes.
+ * Looks for the note itself in `len` bytes of memory at `mem` (4-byte aligned). This finds the note
+ * of a kernel that has unpacked itself and left no ELF header. Takes the first place that looks
+ * like a Xen note of the type with a value of 4 or 8 bytes. Returns false if there is none.
  */
 bool elf_find_xen_note(const void *mem, size_t len, u32 type, u64 *value);
 

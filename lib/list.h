@@ -17,7 +17,7 @@ static inline bool list_empty(const struct list *l)
 	return l->next == l;
 }
 
-/* At the front of the list. */
+/* Adds the entry at the front of the list. */
 static inline void list_add(struct list *head, struct list *entry)
 {
 	entry->prev = head;
@@ -26,7 +26,7 @@ static inline void list_add(struct list *head, struct list *entry)
 	head->next = entry;
 }
 
-/* Takes the entry off whatever list it is on. It may be removed again, or asked list_empty(). */
+/* Removes the entry from its list. It may be removed again, or asked list_empty(). */
 static inline void list_remove(struct list *entry)
 {
 	entry->prev->next = entry->next;
@@ -34,7 +34,7 @@ static inline void list_remove(struct list *entry)
 	list_init(entry);
 }
 
-/* The first entry, or NULL. */
+/* Returns the first entry, or NULL. */
 #define list_first(head, type, member) (list_empty(head) ? NULL : container_of((head)->next, type, member))
 
 #endif

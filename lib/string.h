@@ -10,7 +10,10 @@ int memcmp(const void *a, const void *b, size_t n);
 size_t strlen(const char *s);
 size_t strnlen(const char *s, size_t max);
 
-/* A freestanding compiler takes these for unknown functions; named so, it expands the small constant sizes in place. */
+/*
+ * A freestanding compiler treats these as unknown functions. Under the names of its builtins it
+ * expands small constant sizes in place.
+ */
 #define memcpy(dst, src, n)  __builtin_memcpy(dst, src, n)
 #define memmove(dst, src, n) __builtin_memmove(dst, src, n)
 #define memset(dst, byte, n) __builtin_memset(dst, byte, n)
@@ -18,8 +21,9 @@ size_t strnlen(const char *s, size_t max);
 #define strlen(s)            __builtin_strlen(s)
 
 /*
- * Copies as much of src as fits with its terminator into dst of `size` bytes. Returns strlen(src): the copy is complete if
- * that is less than size. Inline, because not every host library that the tests link has it.
+ * Copies as much of src as fits with its terminator into dst of `size` bytes. Returns strlen(src):
+ * the copy is complete if that is below size. Inline, because not every host library that the tests
+ * link has it.
  */
 static inline size_t strlcpy(char *dst, const char *src, size_t size)
 {

@@ -27,7 +27,7 @@ enum {
 enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, SEG_GDTR, SEG_IDTR };
 #define SEG_FIELD(first, seg) ((first) + 2u * (seg))
 
-/* Access rights: the descriptor's, and a bit for segments that can't be used. */
+/* Access rights: as in the descriptor, and a bit for segments that can't be used. */
 enum { ACCESS_S = 1 << 4, ACCESS_P = 1 << 7, ACCESS_L = 1 << 13, ACCESS_DB = 1 << 14, ACCESS_G = 1 << 15, ACCESS_UNUSABLE = 1 << 16 };
 #define ACCESS_DPL(access) ((access) >> 5 & 3)
 
@@ -57,17 +57,24 @@ enum {
 	VMX_CR_ACCESS = 28, VMX_IO = 30, VMX_RDMSR = 31, VMX_WRMSR = 32, VMX_MWAIT = 36, VMX_MONITOR = 39, VMX_ENTRY_MC = 41,
 	VMX_EPT_VIOLATION = 48, VMX_INVEPT = 50, VMX_PREEMPTION_TIMER = 52, VMX_INVVPID = 53, VMX_WBINVD = 54, VMX_XSETBV = 55, VMX_VMFUNC = 59, VMX_BUS_LOCK = 74,
 };
-/* Above the 16 bits of the basic reason; the second with the control for it, beside whatever the exit is for (25.9.1). */
+/*
+ * Bits above the 16 of the basic reason. EXIT_BUS_LOCKED needs its control, and may come together
+ * with any exit (25.9.1).
+ */
 #define EXIT_ENTRY_FAILED BIT(31)
 #define EXIT_BUS_LOCKED BIT(26)
 
-/* Interruption information, SDM 25.8.3, 25.9.2: what SVM does not have (asm/hvm.h). */
-#define NMI_UNBLOCKED   BIT(12)         /* the IRET that exited had already unblocked NMIs: 28.2.3, and 28.2.1 for EPT violations */
+/*
+ * Interruption information, SDM 25.8.3 and 25.9.2: the parts that SVM does not have (asm/hvm.h has
+ * the others).
+ */
+/* the exiting IRET had unblocked NMIs already: 28.2.3; for EPT violations 28.2.1 */
+#define NMI_UNBLOCKED   BIT(12)
 enum { EVENT_SOFT_INTR = 4 << 8, EVENT_ICEBP = 5 << 8, EVENT_SOFT_EXCEPTION = 6 << 8 };
 
 /*
- * Interruptibility and pending debug exceptions, SDM 25.4.2: below bit 12, which says that one of
- * them is due, those of DR6.
+ * Interruptibility and pending debug exceptions, SDM 25.4.2. Bit 12 says that a debug exception is
+ * due; the bits below say which, as in DR6.
  */
 enum { BLOCKED_BY_STI = 1, BLOCKED_BY_MOV_SS = 2, BLOCKED_BY_NMI = 8 };
 enum { PENDING_BREAKPOINT = 1 << 12, PENDING_STEP = 1 << 14, PENDING_RTM = 1 << 16 };
