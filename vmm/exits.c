@@ -1,4 +1,4 @@
-/* The exits of guests: each handled here, by policy, after the vendor has said what happened. */
+/* Handles the exits of guests. The vendor has said what happened; the policy is here. */
 #include <xen/sched.h>
 #include <asm/hvm.h>
 #include <asm/hvm_vcpu.h>
@@ -27,7 +27,7 @@ static __noinline void exit_cpuid(struct vcpu *v, struct vm_exit *x)
 	struct cpu_regs *r = &v->hvm.regs;
 	struct cpuid_regs out;
 
-	/* The leaf that tells the size of what XCR0 has switched on. */
+	/* This leaf tells the size of the state that XCR0 has enabled. */
 	if ((u32)r->rax == 0xd)
 		hvm_sync_xcr0(v);
 	x->cpuid.leaf = (u32)r->rax;
@@ -71,8 +71,8 @@ static __noinline void exit_wrmsr(struct vcpu *v, struct vm_exit *x)
 }
 
 /*
- * HLT with interrupts off can only mean "for good": abi.md G.6. Single-stepping goes on behind it,
- * for its trap is there at once.
+ * HLT with interrupts off means that the vCPU stops for good (abi.md G.6). While the guest
+ * single-steps, HLT ends at once, because the trap of the step is due behind it.
  */
 static __noinline void exit_hlt(struct vcpu *v, const struct vm_exit *x)
 {
@@ -99,7 +99,7 @@ static __noinline void exit_xsetbv(struct vcpu *v, const struct vm_exit *x)
 		hvm_complete(v, &v->hvm.regs, x->len);
 }
 
-/* The APIC's priority, which VMX leaves to us. */
+/* CR8 is the APIC's task priority. VMX leaves the register to us. */
 static __noinline void exit_cr8(struct vcpu *v, const struct vm_exit *x)
 {
 	u64 *reg = (u64 *)&v->hvm.regs + x->cr8.reg;
@@ -114,8 +114,9 @@ static __noinline void exit_cr8(struct vcpu *v, const struct vm_exit *x)
 }
 
 /*
- * The service domain reaches device memory at its machine addresses, mapped page by page when first touched: BARs may be anywhere, and
- * may move. RAM that isn't its own is not device memory, and neither are the registers that ring 0 uses itself.
+ * Maps a page of device memory for the service domain, at its machine address, when first touched.
+ * Pages are not mapped beforehand, because BARs may be anywhere and may move. Other domains' RAM
+ * is not device memory, and neither are the registers that ring 0 uses itself.
  */
 static bool map_device_memory(struct vcpu *v, u64 gpa)
 {
@@ -126,7 +127,10 @@ static bool map_device_memory(struct vcpu *v, u64 gpa)
 	return !p2m_map(&v->domain->p2m, GFN(gfn), MFN(gfn), 0, P2M_MMIO);
 }
 
-/* Nothing to do, or done. An entry that permits the access may have come while the fault was on its way. */
+/*
+ * Returns true if the guest can simply repeat the access. We may have mapped device memory for it.
+ * Or an entry that permits the access was made while the fault was on its way.
+ */
 static bool resolve_fault(struct vcpu *v, const struct vm_exit *x)
 {
 	enum p2m_type type = p2m_lookup(&v->domain->p2m, GFN(x->npf.gpa >> PAGE_SHIFT), NULL);
@@ -151,7 +155,10 @@ static __noinline void exit_npf(struct vcpu *v, const struct vm_exit *x)
 		inject_gp(v);
 		return;
 	}
-	/* Whoever only looks where nothing is sees ones, as on a real machine. A write would have to be understood to be dropped. */
+	/*
+	 * A guest that reads where it has nothing sees ones, as on a real machine. Its writes end
+	 * it: to drop one we would have to decode the instruction.
+	 */
 	if (!x->npf.write && !x->npf.fetch && !p2m_fill_hole(&d->p2m, gfn))
 		return;
 	domain_crash(d, "vCPU %u %s guest-physical %llx, where it has no memory, at rip %llx", v->id,
@@ -159,7 +166,10 @@ static __noinline void exit_npf(struct vcpu *v, const struct vm_exit *x)
 		     (unsigned long long)v->hvm.regs.rip);
 }
 
-/* Was there one? Then the guest has ended if it was hit, or the machine if nobody can go on. */
+/*
+ * Handles a machine check. Returns false if there was none. If the error hit only the guest, the
+ * guest ends; if nothing can continue, the machine stops.
+ */
 static bool machine_check(struct vcpu *v)
 {
 	struct mcheck_error e;
@@ -185,7 +195,10 @@ static __noinline void exit_triple_fault(struct vcpu *v)
 {
 	u64 code = v->domain->params[HVM_PARAM_TRIPLE_FAULT_REASON];
 
-	/* With CR4.MCE off, as AMD's CPUs let a guest have it, a machine check is the guest's shutdown. */
+	/*
+	 * AMD's CPUs let a guest clear CR4.MCE, and then a machine check appears as the guest's
+	 * shutdown.
+	 */
 	if (machine_check(v))
 		return;
 	dom0_unpacking_failed(v);
@@ -197,10 +210,10 @@ static __noinline void exit_triple_fault(struct vcpu *v)
 static void print_rule(const char *rule) { printk(LOG_WARN "  rule of entry: %s\n", rule); }
 
 /*
- * The CPU doesn't enter a state that the guest has come to, or ends its run for a reason that isn't
- * known here. Any process of it may have found the way there, so the domain goes on where there is
- * one: its state is put right, or it gets an exception, to kill the process by. If that can't be
- * delivered either, it ends.
+ * Handles a guest whose state the CPU refuses to enter, or whose run ended for a reason unknown
+ * here. Any process of the guest may have caused this, so the whole guest should not end for it.
+ * We repair its state, or inject an exception, by which its kernel kills the process. The guest
+ * ends only if that exception can't be delivered either.
  */
 static __noinline void exit_odd(struct vcpu *v, const struct vm_exit *x, bool refused)
 {

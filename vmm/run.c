@@ -1,6 +1,7 @@
 /*
- * One loop per pCPU and no hypervisor threads: enter the guest, leave with an exit, handle it, and when asked run timers and the
- * scheduler. Reading it from top to bottom is reading what the hypervisor does all day.
+ * Each CPU runs one loop, and there are no hypervisor threads. The loop enters the guest, which
+ * leaves with an exit, and handles that exit. When asked, it runs timers and the scheduler. So
+ * this file shows, from top to bottom, everything that the hypervisor does all day.
  */
 #include <asm/hvm.h>
 #include <asm/hvm_flush.h>
@@ -17,7 +18,7 @@
 #include "vmm/life/life.h"
 #include "vmm/vcpu.h"
 
-/* The vCPU goes on, or leaves this pCPU: its last exit is dealt with, at this cost. */
+/* Accounts the cost of v's last exit, which is handled: v is entered again, or leaves this CPU. */
 static inline void end_exit(struct percpu *p, const struct vcpu *v)
 {
 	struct record *r = p->last_exit;
@@ -33,7 +34,10 @@ static inline void end_exit(struct percpu *p, const struct vcpu *v)
 	record_irqs_on(p, cost);
 }
 
-/* The vendor has described an exit in its record, the last one: the rest of it, but for the cost and what the handler adds. */
+/*
+ * Completes the record of an exit, after the vendor has described the exit in it. Only the cost
+ * and the handler's own words are still missing.
+ */
 static inline struct record *begin_exit(struct percpu *p, const struct vcpu *v)
 {
 	struct record *r = p->last_exit;
@@ -50,15 +54,21 @@ static __noinline void attend(struct vcpu *v)
 {
 	if (v->polling)
 		vcpu_poll_end(v);
-	/* INIT stops it. Down first, then a look for a SIPI: one that comes after the look finds it down and starts it. */
+	/*
+	 * INIT stops it. It goes down before the look for a SIPI: a later SIPI finds it down and
+	 * starts it.
+	 */
 	if (__atomic_load_n(&v->init_pending, __ATOMIC_RELAXED) && vlapic_take_init(v))
 		vcpu_down(v);
 	if (__atomic_load_n(&v->sipi, __ATOMIC_RELAXED))
 		vlapic_take_sipi(v);
-	/* One that comes meanwhile is one with the one that is taken. */
+	/* An NMI that arrives during this merges with the one that is taken, as on a real CPU. */
 	if (__atomic_load_n(&v->nmi_pending, __ATOMIC_RELAXED) && hvm->inject_nmi(v))
 		__atomic_store_n(&v->nmi_pending, false, __ATOMIC_RELAXED);
-	/* All CPUs have waited for its access to memory: before its next one, whoever waits for this CPU has a turn. */
+	/*
+	 * Its access made all CPUs wait for memory. So it yields to the vCPUs that wait for this
+	 * CPU first.
+	 */
 	if (v->bus_lock) {
 		v->bus_lock = false;
 		hc_sched_yield(v, NULL, NULL);
@@ -66,8 +76,9 @@ static __noinline void attend(struct vcpu *v)
 }
 
 /*
- * What waits for the guest is offered to it with the entry: the APIC's next vector, or else the event channels' callback, which no
- * register of the APIC holds back. So while a callback waits for its turn, an interrupt's EOI brings it on, and the exit for that is there.
+ * Offers one interrupt to the guest with the entry: the APIC's next vector, or else the event
+ * channels' callback. The callback has no APIC priority. If it has to wait for an interrupt, the
+ * guest's EOI exits to us and we offer the callback then.
  */
 static void offer_events(struct vcpu *v)
 {
@@ -117,9 +128,9 @@ static void switch_to(struct percpu *p, struct vcpu *next, u64 now)
 	if (p->current)
 		take_off(p, p->current, now);
 	p->current = NULL;
-	/* Its tables may go once it is off this pCPU. */
+	/* Its p2m's tables may be freed once it is off this CPU. */
 	__atomic_store_n(&p->guest_p2m, NULL, __ATOMIC_RELAXED);
-	/* From here on another pCPU may run the one before. */
+	/* From here on another CPU may run the vCPU that left. */
 	sched_switched(p->cpu);
 	if (!next)
 		return;
@@ -140,7 +151,7 @@ static void schedule(struct percpu *p)
 	u64 now, until, timer;
 	bool more;
 
-	/* Cleared first: whoever asks from now on asks again. */
+	/* Cleared first: a request that comes from now on is seen in the next round. */
 	__atomic_store_n(&p->need_resched, 0, __ATOMIC_SEQ_CST);
 	more = domain_reap();
 	now = time_now();
@@ -149,7 +160,7 @@ static void schedule(struct percpu *p)
 	next = e ? container_of(e, struct vcpu, sched) : NULL;
 	if (next != p->current)
 		switch_to(p, next, now);
-	/* More of the dead, but not before the living had this pCPU for a while. */
+	/* There is more to reap. The running domains get this CPU for a while first. */
 	if (unlikely(more))
 		until = MIN(until, now + REAP_PAUSE);
 	timer = timer_next(p->cpu);
@@ -170,7 +181,9 @@ static void idle(struct percpu *p)
 	p->counters->idle_ns = p->idle_ns;
 }
 
-/* Enters the guest: the record of its exit, or NULL if this pCPU has something to do first. */
+/*
+ * Enters the guest. Returns the record of its exit, or NULL if this CPU has something to do first.
+ */
 static inline struct record *enter(struct percpu *p, struct vcpu *v)
 {
 	if (unlikely(!hvm_begin(p)))

@@ -59,7 +59,7 @@ int domain_destroy(struct domain *d);
  * the caller holds none above LOCK_CONTROL.
  */
 bool domain_reap(void);
-/* Writes the wall clock, with d's offset, into its shared_info. Context: any. */
+/* Writes the wall clock, with d's offset, into its shared_info. Locks: takes LOCK_WALLCLOCK. */
 void domain_update_wallclock(struct domain *d);
 
 /*

@@ -1,6 +1,7 @@
 /*
- * Event channels: numbered bells between domains, and from the hypervisor to a domain. Here ports are opened, linked, looked at
- * and closed; evtchn_port.h says what holds the two ends of a link together.
+ * Event channels: numbered bells between domains, and from the hypervisor to a domain. This file
+ * opens, links, describes and closes ports. evtchn_port.h has the rules that keep the two ends of
+ * a link together.
  */
 #include "vmm/share/evtchn.h"
 #include "vmm/hypercall.h"
@@ -11,12 +12,12 @@
 
 #define CLOSE_STEP 128u     /* ports closed in one step of a reset or a domain's end */
 
-/* One more reference to a domain that can't go away now, because a reference held elsewhere can't be dropped. */
+/* Takes a reference to a domain that can't vanish now, because another reference to it is kept. */
 static void hold(struct domain *d) { __atomic_fetch_add(&d->refs, 1, __ATOMIC_RELAXED); }
 
 /* ---- opening ports ---- */
 
-/* Makes the chunk that `port` is in exist. d's lock held. */
+/* Makes the chunk of `port` if it doesn't exist. Returns false without memory. d's lock is held. */
 static bool have_chunk(struct domain *d, u32 port)
 {
 	struct evtchn **chunk = &d->evtchn.chunk[port / EVTCHN_CHUNK_PORTS];
@@ -27,8 +28,9 @@ static bool have_chunk(struct domain *d, u32 port)
 }
 
 /*
- * The lowest free port of d becomes `state`, at vCPU `id`; returns its number, -ENOSPC or -ENOMEM, or -ESRCH for a dying domain.
- * d's lock held. Port 0 means "none" to guests, so it is never given out.
+ * Opens the lowest free port of d in this state, for vCPU `id`. Returns its number. Port 0 means
+ * "none" to guests, so it is never given out. Errors: -ENOSPC if all ports are open, -ENOMEM
+ * without memory, -ESRCH if d is dying. d's lock is held.
  */
 static long open_port(struct domain *d, enum evtchn_state state, u32 id)
 {
@@ -100,7 +102,10 @@ long hc_bind_virq(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 		return -EINVAL;
 	if (!domain_vcpu(d, op->vcpu))
 		return -ENOENT;
-	/* What a global VIRQ tells is the service domain's business. */
+	/*
+	 * Global VIRQs tell of other domains and of the machine, so only the service domain may
+	 * hear them.
+	 */
 	if (evtchn_virq_slot(virq) < 0 && !d->privileged)
 		return -EPERM;
 
@@ -137,8 +142,9 @@ static void unlock_pair(struct domain *a, struct domain *b)
 }
 
 /*
- * Links a new port of d to the unbound port of r that waits for d; returns the new port. Takes over the reference to r on
- * success. Both locks held.
+ * Links a new port of d to the unbound port of r that waits for d. Returns the new port, which
+ * then owns the caller's reference to r. Errors: -EINVAL if r's port doesn't wait for d, and those
+ * of open_port(). Both locks are held.
  */
 static long link_ports(struct domain *d, struct domain *r, u32 remote_port)
 {
@@ -172,7 +178,7 @@ long hc_bind_interdomain(struct vcpu *v, struct hypercall *hc __unused, void *ar
 	port = link_ports(d, r, op->remote_port);
 	if (port > 0) {
 		op->local_port = (u32)port;
-		/* The peer may have rung before there was anyone to hear. */
+		/* The peer may have rung before there was a link. That event would be lost. */
 		evtchn_ring_port(d, (u32)port);
 	}
 	unlock_pair(d, r);
@@ -182,7 +188,7 @@ long hc_bind_interdomain(struct vcpu *v, struct hypercall *hc __unused, void *ar
 	return port;
 }
 
-/* The domain that a port is linked to, with a reference, or NULL. */
+/* Returns the domain to which a port is linked, with a reference, or NULL. */
 static struct domain *hold_peer(struct domain *d, u32 port)
 {
 	struct domain *r = NULL;
@@ -199,8 +205,10 @@ static struct domain *hold_peer(struct domain *d, u32 port)
 }
 
 /*
- * Frees one port, whose peer (NULL: none) is as given: -EAGAIN if it no longer is. The peer's end waits for d again.
- * The locks of d and of the peer held; *dropped tells the caller that the link's two references are now its to drop.
+ * Frees one port. `peer` is the domain at its other end (NULL: none), whose port then waits for d
+ * again. Returns 0; *dropped means that the caller has to drop the link's two references. Errors:
+ * -EINVAL if the port isn't open, -EAGAIN if its peer has changed. The locks of d and of the peer
+ * are held.
  */
 static long free_port(struct domain *d, u32 port, struct domain *peer, bool *dropped)
 {
@@ -228,8 +236,9 @@ static long free_port(struct domain *d, u32 port, struct domain *peer, bool *dro
 }
 
 /*
- * Closes a port of d: 0, or -EINVAL if it isn't open. The peer has to be known before its lock can be taken in order, and the
- * link can change in between; then somebody else got on, and we look again.
+ * Closes a port of d. Returns 0. Errors: -EINVAL if it isn't open. We have to know the peer before
+ * we can take both locks in order, and the link can change in between. Then we look again. The
+ * loop ends, because each new round means that another CPU made progress.
  */
 static long close_port(struct domain *d, u32 port)
 {
@@ -252,7 +261,10 @@ static long close_port(struct domain *d, u32 port)
 	return ret;
 }
 
-/* The first open port at or after the place where the last step in closing all ended, or 0 at the end of the table. */
+/*
+ * Returns the first open port from the place on where the last step in closing all ports ended.
+ * Returns 0 at the end of the table.
+ */
 static u32 next_to_close(struct domain *d)
 {
 	struct evtchn_table *t = &d->evtchn;
@@ -271,7 +283,9 @@ static u32 next_to_close(struct domain *d)
 	return port;
 }
 
-/* One step in closing all ports, of some 50,000 instructions at most; true when that is done. */
+/*
+ * Does one step in closing all ports: at most about 50,000 instructions. Returns true at the end.
+ */
 static bool close_some(struct domain *d)
 {
 	for (unsigned n = 0; n < CLOSE_STEP; n++) {
@@ -296,9 +310,15 @@ long hc_evtchn_reset(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 
 	if (err)
 		return err;
-	/* From where this step ended, so that a domain which opens ports all the time doesn't keep the service domain busy with it. */
+	/*
+	 * The next step continues where this one ended. If it started anew, a domain that opens
+	 * ports all the time could keep the service domain busy forever.
+	 */
 	err = close_some(d) ? 0 : HC_AGAIN;
-	/* A kernel that starts anew does so; otherwise nothing reaches it from now on, and nobody there can tell. */
+	/*
+	 * A kernel that starts anew does this. In any other case no event reaches the service
+	 * domain any more, and nobody there could find out why.
+	 */
 	if (!err && d->privileged)
 		printk(LOG_WARN "The service domain has closed all its event channels: no console, no store, no guests' devices until it binds new ones.\n");
 	domain_put(d);
@@ -307,7 +327,9 @@ long hc_evtchn_reset(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 
 /* ---- looking at a port, moving it, unmasking it ---- */
 
-/* Writes what is known of a port (NULL: never used) in the guest's form. Its domain's lock held. */
+/*
+ * Describes a port (NULL: it was never used) in the guest's structure. Its domain's lock is held.
+ */
 static void describe(const struct evtchn *e, evtchn_status_t *op)
 {
 	static const u8 status_of[] = {
@@ -343,7 +365,7 @@ long hc_evtchn_status(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 	if (err)
 		return err;
 	spin_lock(&d->evtchn.lock);
-	/* The end of the table is an error, so that a tool which lists all ports knows when to stop. */
+	/* A port behind the table's end is an error: a program that lists all ports stops there. */
 	if (op->port > d->evtchn.max_port)
 		err = -EINVAL;
 	else
@@ -366,7 +388,10 @@ long hc_bind_vcpu(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 	e = evtchn_find(d, op->port);
 	if (e && (e->state == EVTCHN_UNBOUND || e->state == EVTCHN_INTERDOMAIN ||
 		  (e->state == EVTCHN_VIRQ && evtchn_virq_slot(e->virq) < 0))) {
-		/* Atomic for senders, who hold only their own lock. What is pending already stays where it was. */
+		/*
+		 * Atomic: a sender holds only its own lock. An event that is pending stays where
+		 * it was.
+		 */
 		__atomic_store_n(&e->notify_vcpu, op->vcpu, __ATOMIC_RELAXED);
 		ret = 0;
 	}
@@ -386,7 +411,10 @@ bool evtchn_destroy(struct domain *d)
 {
 	struct evtchn_table *t = &d->evtchn;
 
-	/* From here nobody opens a port of d or links to one, so one pass closes all: from the start, wherever a guest's own reset was. */
+	/*
+	 * From here on no port of d is opened or linked, so one pass closes all. It has to begin
+	 * at the start: the guest's own reset may have stopped anywhere.
+	 */
 	spin_lock(&t->lock);
 	if (!t->dying)
 		t->closing = 0;

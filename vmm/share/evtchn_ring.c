@@ -1,6 +1,7 @@
 /*
- * Ringing event channels: the path that every notification takes, so it is short, and takes one lock. All it does to a guest
- * is set bits in shared_info and vcpu_info with locked instructions, and kick the vCPU whose flag it was the first to set.
+ * Rings event channels. Every notification takes this path, so it is short and takes one lock. It
+ * sets bits in the guest's shared_info and vcpu_info with locked instructions. It kicks the vCPU
+ * only if it was the first to set that vCPU's flag.
  */
 #include "vmm/share/evtchn.h"
 #include "vmm/share/evtchn_port.h"
@@ -13,10 +14,13 @@ _Static_assert(offsetof(struct shared_info, evtchn_pending) == 2048, "ABI");
 _Static_assert(offsetof(struct shared_info, evtchn_mask) == 2560, "ABI");
 _Static_assert(offsetof(struct vcpu_info, evtchn_pending_sel) == 8, "ABI");
 
-/* Shows v that word `word` of the pending bits has news, and kicks it if it may not be looking already. */
+/* Tells v that word `word` of the pending bits has a new one, and kicks v if its flag was clear. */
 static void notify(struct vcpu *v, u32 word)
 {
-	/* Read once: register_vcpu_info may move the area now, and then makes every event visible in the new one. */
+	/*
+	 * Read once: register_vcpu_info may move the area now. It then makes every event visible
+	 * in the new area, so this one is not lost.
+	 */
 	struct vcpu_info *info = __atomic_load_n(&v->info, __ATOMIC_ACQUIRE);
 
 	if (__atomic_fetch_or(&info->evtchn_pending_sel, BIT(word), __ATOMIC_SEQ_CST) & BIT(word))
@@ -25,7 +29,10 @@ static void notify(struct vcpu *v, u32 word)
 		vcpu_kick(v);
 }
 
-/* Ends the SCHEDOP_poll of each vCPU that waits for this port (or for several, which looks again itself). */
+/*
+ * Ends the SCHEDOP_poll of each vCPU that waits for this port. A vCPU that polls several ports is
+ * woken too, and looks itself which one it was.
+ */
 static __noinline void wake_pollers(struct domain *d, u32 port)
 {
 	struct vcpu *v;
@@ -35,15 +42,19 @@ static __noinline void wake_pollers(struct domain *d, u32 port)
 
 		if (polled != port && polled != ~0u)
 			continue;
-		/* Only one of several senders ends a given poll; a poll that began meanwhile is not touched. */
+		/*
+		 * Only one of several senders ends this poll, and none ends a poll that began
+		 * meanwhile.
+		 */
 		if (__atomic_compare_exchange_n(&v->poll_port, &polled, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 			vcpu_wake(v);
 	}
 }
 
 /*
- * Port `port` of d rings for vCPU `id`. An edge: nothing happens if it is pending already. The locked instruction that
- * sets the bit also orders it before the look at d->pollers, as a poller counts itself before it looks at the bit.
+ * Rings port `port` of d for vCPU `id`. Nothing happens if the port is pending already. The locked
+ * instruction that sets the bit comes before the look at d->pollers, and a poller counts itself
+ * before it looks at the bit. So either we see the poller, or the poller sees the bit.
  */
 static void ring(struct domain *d, u32 port, u32 id)
 {
@@ -55,7 +66,7 @@ static void ring(struct domain *d, u32 port, u32 id)
 	if (__atomic_fetch_or(&s->evtchn_pending[word], bit, __ATOMIC_SEQ_CST) & bit)
 		return;
 	v = domain_vcpu(d, id);
-	/* The toolstack may ring a domain that has no vCPU yet: the bit waits. */
+	/* The toolstack may ring a domain that has no vCPU yet. The bit stays set for it. */
 	if (v && !(__atomic_load_n(&s->evtchn_mask[word], __ATOMIC_SEQ_CST) & bit))
 		notify(v, word);
 	if (unlikely(__atomic_load_n(&d->pollers, __ATOMIC_SEQ_CST)))
@@ -64,7 +75,7 @@ static void ring(struct domain *d, u32 port, u32 id)
 
 void evtchn_ring_port(struct domain *d, u32 port)
 {
-	/* bind_vcpu may change it just now, under the lock of d, which we may not have. */
+	/* Atomic: bind_vcpu may change it just now, under the lock of d, which we may not hold. */
 	ring(d, port, __atomic_load_n(&evtchn_find(d, port)->notify_vcpu, __ATOMIC_RELAXED));
 }
 
@@ -82,7 +93,7 @@ long evtchn_send(struct domain *d, u32 port)
 	case EVTCHN_IPI:
 		ring(d, port, e->notify_vcpu);
 		break;
-	case EVTCHN_UNBOUND:    /* the peer is gone or has not come yet: nobody to hear */
+	case EVTCHN_UNBOUND:    /* the peer is gone or has not come yet */
 		break;
 	default:
 		ret = -EINVAL;
@@ -128,7 +139,10 @@ void evtchn_vcpu_info_moved(struct vcpu *v)
 {
 	struct vcpu_info *info = __atomic_load_n(&v->info, __ATOMIC_ACQUIRE);
 
-	/* A bell rung into the old area set its pending bit before that: looking at every word finds it. */
+	/*
+	 * An event told to the old area had set its pending bit before that. A look at every word
+	 * finds it.
+	 */
 	__atomic_store_n(&info->evtchn_pending_sel, ~0ull, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&info->evtchn_upcall_pending, 1, __ATOMIC_SEQ_CST);
 	vcpu_kick(v);
@@ -160,7 +174,7 @@ long hc_evtchn_unmask(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 	spin_lock(&d->evtchn.lock);
 	e = evtchn_find(d, port);
 	target = e ? domain_vcpu(d, e->notify_vcpu) : NULL;
-	/* A bell that rang while it was masked is heard now. */
+	/* An event that came while the port was masked is delivered now. */
 	if (target && (__atomic_fetch_and(&s->evtchn_mask[word], ~bit, __ATOMIC_SEQ_CST) & bit) &&
 	    (__atomic_load_n(&s->evtchn_pending[word], __ATOMIC_SEQ_CST) & bit))
 		notify(target, word);

@@ -1,6 +1,7 @@
 /*
- * Grant tables: pages of entries in which a domain says who may use which of its frames. The domain writes these pages whenever
- * it likes, so an entry is read once, judged by what was read, and claimed by a compare-and-exchange of just that.
+ * Grant tables: pages of entries in which a domain says which other domain may use which of its
+ * frames. The domain can write these pages at any time. So we read an entry once, judge the value
+ * that we read, and claim the entry by a compare-and-exchange with that value.
  */
 #include "vmm/hypercall.h"
 #include "vmm/share/grant.h"
@@ -13,15 +14,21 @@
 #define MAPTRACK_DEFAULT  1024
 #define MAPTRACK_MAX      16384
 #define NOWHERE           (~0ull)
-#define PIN_TRIES         4     /* more lost races than that are the granter's doing */
+#define PIN_TRIES         4     /* more lost races are the granter's doing */
 
-/* Uses of one entry by maps and copies under way. Handles are fewer than 2^32, so the counts can't overflow. */
+/*
+ * How many maps and copies use one entry. Handles are fewer than 2^32, so the counts can't
+ * overflow.
+ */
 struct grant_active {
 	u32 readers;
 	u32 writers;
 };
 
-/* An entry as the two words in which it is read and claimed: flags below domid, because they are judged together. */
+/*
+ * An entry as two words. The first has the flags and, above them, the domid: they are read, judged
+ * and claimed together.
+ */
 struct entry {
 	u32 rights;
 	u32 frame;
@@ -32,7 +39,10 @@ _Static_assert(offsetof(struct entry, frame) == offsetof(grant_entry_v1_t, frame
 _Static_assert(offsetof(grant_entry_v1_t, domid) == 2, "domid is the upper half of rights");
 _Static_assert(GRANT_FRAME_ENTRIES * sizeof(struct entry) == PAGE_SIZE, "entries fill a frame");
 
-/* The entry `ref` and our counts for it; false if the table isn't that long. Lock held. */
+/*
+ * Finds entry `ref` and our counts for it. Returns false if the table is shorter. The lock is
+ * held.
+ */
 static bool find_entry(struct grant_table *gt, u32 ref, struct entry **entry, struct grant_active **active)
 {
 	u32 frame = ref / GRANT_FRAME_ENTRIES, slot = ref % GRANT_FRAME_ENTRIES;
@@ -45,13 +55,16 @@ static bool find_entry(struct grant_table *gt, u32 ref, struct entry **entry, st
 	return true;
 }
 
-/* Do these rights let domain `user` read (and write) the frame? */
+/* Returns true if these rights let domain `user` read (and, if `write`, also write) the frame. */
 static bool permitted(u32 rights, u16 user, bool write)
 {
 	return (rights & GTF_type_mask) == GTF_permit_access && rights >> 16 == user && !(write && (rights & GTF_readonly));
 }
 
-/* Marks the entry as in use and counts that. The frame is read after the claim: from then on an honest granter leaves it alone. */
+/*
+ * Marks the entry as in use, and counts the use. The frame is read after the claim, because from
+ * then on an honest granter doesn't change it. The lock is held.
+ */
 static int claim(struct grant_table *gt, u32 ref, u16 user, bool write, gfn_t *gfn)
 {
 	struct grant_active *active;
@@ -75,14 +88,17 @@ static int claim(struct grant_table *gt, u32 ref, u16 user, bool write, gfn_t *g
 	return GNTST_general_error;
 }
 
-/* Uncounts a use, and tells the granter when it was the last of its kind. */
+/*
+ * Takes a use off the counts, and shows the granter if it was the last of its kind. The lock is
+ * held.
+ */
 static void release(struct grant_table *gt, u32 ref, bool write)
 {
 	struct grant_active *active;
 	struct entry *e;
 	u32 unused = 0;
 
-	/* A granter that died has no table left; whoever still uses its pages gives them back all the same. */
+	/* A granter that died has no table any more, but its pages still come back here. */
 	if (!find_entry(gt, ref, &e, &active))
 		return;
 	active->readers -= !write;
@@ -103,7 +119,7 @@ int grant_pin(struct domain *granter, u32 ref, u16 user, bool write, struct page
 	int status;
 	gfn_t gfn;
 
-	/* Its pages are on their way out, and a new use would only delay that. */
+	/* The granter's pages are being freed. A new use would only delay that. */
 	if (__atomic_load_n(&granter->dying, __ATOMIC_RELAXED))
 		return GNTST_bad_domain;
 	spin_lock(&gt->lock);
@@ -115,7 +131,10 @@ int grant_pin(struct domain *granter, u32 ref, u16 user, bool write, struct page
 	*page = p2m_get_page(&granter->p2m, gfn, &type, write);
 	if (*page && type == P2M_RAM)
 		return GNTST_okay;
-	/* Not its own memory: it can't lend what it borrowed, nor what the hypervisor shows it. */
+	/*
+	 * The page isn't the granter's own RAM. A domain can lend neither a page that it borrowed
+	 * nor a page that the hypervisor shows it.
+	 */
 	grant_unpin(granter, ref, write, *page);
 	return GNTST_bad_page;
 }
@@ -133,7 +152,7 @@ void grant_unpin(struct domain *granter, u32 ref, bool write, struct page *page)
 
 /* ---- the table's frames ---- */
 
-/* One more frame, empty. Lock held. */
+/* Adds an empty frame to the table. The lock is held. */
 static int add_frame(struct grant_table *gt)
 {
 	struct grant_active *active = kzalloc(GRANT_FRAME_ENTRIES * sizeof(*active));
@@ -165,7 +184,10 @@ int grant_init(struct domain *d, s32 max_frames, s32 max_maptrack)
 	};
 	spin_init(&gt->lock, LOCK_GRANT);
 	gt->frames = kzalloc(gt->max_frames * sizeof(*gt->frames));
-	/* The tools write the console's and the store's entries before the guest runs: frame 0 is there from the start. */
+	/*
+	 * Frame 0 exists from the start, because the toolstack writes the console's and the
+	 * store's entries before the guest runs.
+	 */
 	if (gt->frames)
 		err = add_frame(gt);
 	if (err)
@@ -178,7 +200,7 @@ bool grant_destroy(struct domain *d, unsigned budget)
 	struct grant_table *gt = &d->grant;
 	u32 nr, left;
 
-	/* From here an unmap that comes late finds no entry to clear. */
+	/* From here on a late unmap finds no entry to clear. */
 	spin_lock(&gt->lock);
 	nr = gt->nr_frames;
 	left = nr - MIN(nr, budget);
@@ -216,7 +238,7 @@ int grant_get_frame(struct domain *d, u32 idx, struct page **out)
 	return err;
 }
 
-/* Notes the new place of a frame; returns the old one. */
+/* Notes the new place of a frame. Returns the old one, or NOWHERE. */
 static u64 swap_place(struct grant_table *gt, u32 idx, u64 gfn)
 {
 	u64 old = NOWHERE;
@@ -239,14 +261,19 @@ int grant_map_frame(struct domain *d, u32 idx, u64 gfn, struct p2m_retired *r)
 
 	if (err)
 		return err;
-	/* The new entry first: it is the step that can fail. Each entry has its own reference, so two places at once do no harm. */
+	/*
+	 * The new entry comes first, because only this step can fail. For a moment the frame is in
+	 * two places. That does no harm, because each entry has its own reference.
+	 */
 	err = p2m_enter(&d->p2m, GFN(gfn), page_to_mfn(pg), 0, P2M_SHARED, r);
 	if (err) {
 		page_put(pg);
 		return err;
 	}
 	old = swap_place(&d->grant, idx, gfn);
-	/* -ENOENT only says that the guest put something else there meanwhile. */
+	/*
+	 * An error (-ENOENT) would only say that the guest has put something else there meanwhile.
+	 */
 	if (old != NOWHERE && old != gfn)
 		p2m_take(&d->p2m, GFN(old), page_to_mfn(pg), r);
 	return 0;
@@ -277,7 +304,7 @@ long hc_grant_set_version(struct vcpu *v __unused, struct hypercall *hc __unused
 {
 	gnttab_set_version_t *op = arg;
 
-	/* Version 2 exists, but not here; Linux then stays with version 1. */
+	/* We don't implement version 2. Linux then stays with version 1. */
 	return op->version == 2 ? -ENOSYS : op->version == 1 ? 0 : -EINVAL;
 }
 

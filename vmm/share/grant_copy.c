@@ -1,6 +1,7 @@
 /*
- * Grant copy: bytes from one page to another, each named by a grant or by a frame of the caller's own, without mapping either.
- * This is how the network backend hands packets to guests, 64 at a time, so there is no set-up beyond two pins.
+ * Grant copy: copies bytes from one page to another without mapping either. The caller names each
+ * page by a grant, or by one of its own frames. The network backend passes packets to guests this
+ * way, 64 at a time, so a copy needs no more set-up than two pins.
  */
 #include "vmm/share/grant_pin.h"
 #include <xen/grant_table.h>
@@ -8,16 +9,19 @@
 #include "vmm/hypercall.h"
 #include "vmm/vcpu.h"
 
-/* One end of a copy while it is held. */
+/* One end of a copy, while we hold it. */
 struct end {
 	struct domain *domain;  /* with a reference */
 	struct page *page;      /* with a reference */
 	u32 ref;
-	bool granted;           /* by entry `ref`, else a frame of the caller's */
+	bool granted;           /* by entry `ref`; false: a frame of the caller's */
 	bool write;
 };
 
-/* A frame of the caller's own. Granted frames must be named by their grant, because a reference doesn't keep those granted. */
+/*
+ * Holds a frame of the caller's own. The caller has to name a granted frame by its grant: a
+ * reference to the frame would keep the frame, but not the grant.
+ */
 static int hold_own(struct end *end, u64 gfn)
 {
 	enum p2m_type type;
@@ -82,7 +86,7 @@ static int copy(struct vcpu *v, const gnttab_copy_t *op)
 	if (status != GNTST_okay)
 		goto drop_from;
 
-	/* Both may be the same page, and overlap. */
+	/* Both may be the same page, so the ranges may overlap. */
 	memmove((char *)page_to_virt(to.page) + op->dest.offset, (char *)page_to_virt(from.page) + op->source.offset, op->len);
 
 	drop_end(&to);

@@ -1,10 +1,12 @@
 /*
- * Grant maps: another domain's page in the caller's physical memory, for as long as the caller keeps the handle. The maptrack is
- * the mapper's list of what each handle holds: a pin on the entry, a reference on the page, and one on the granter, which is
- * why unmapping works whatever has become of the granter.
+ * Grant maps: put another domain's page into the caller's physical memory, for as long as the
+ * caller keeps the handle. The maptrack is the mapper's list of its handles. A handle holds a pin
+ * on the entry, a reference on the page, and a reference on the granter. So unmapping works even
+ * if the granter has died.
  *
- * A handle is busy while a map or unmap is at work on it, and only live ones can be unmapped: so of two CPUs that unmap the
- * same handle one finds it busy, and nobody unmaps what isn't mapped yet.
+ * A handle is busy while a map or unmap is at work on it, and only a live handle can be unmapped.
+ * If two CPUs unmap the same handle, one of them finds it busy. And no CPU can unmap a page that
+ * isn't mapped yet.
  */
 #include "vmm/share/grant.h"
 #include "vmm/share/grant_pin.h"
@@ -15,12 +17,15 @@
 
 enum { HANDLE_FREE, HANDLE_BUSY, HANDLE_LIVE };
 
-/* What a handle holds. [LOCK_GRANT of the mapper], but while it is busy it is its holder's alone. */
+/*
+ * A handle. All fields: [LOCK_GRANT of the mapper]; while it is busy, only its holder may touch
+ * them.
+ */
 struct maptrack {
 	struct domain *granter;
 	struct page *page;
-	u64 gfn;            /* where in the mapper */
-	u32 ref;            /* of the granter; of a free handle: the next free one, ~0 at the end */
+	u64 gfn;            /* its place in the mapper */
+	u32 ref;            /* the granter's entry; in a free handle the next free one, or ~0 */
 	u8 state;
 	bool write;
 };
@@ -33,7 +38,10 @@ static struct maptrack *slot_of(struct grant_table *gt, u32 handle)
 	return &gt->maptrack[handle / HANDLES_PER_FRAME][handle % HANDLES_PER_FRAME];
 }
 
-/* A handle that never existed, or NO_HANDLE. The list of frames is made at the first map: most guests never map. Lock held. */
+/*
+ * Returns a handle that never existed before, or NO_HANDLE without memory. The list of frames is
+ * made at the first map, because most guests never map anything. The lock is held.
+ */
 static u32 add_handle(struct grant_table *gt)
 {
 	u32 frame = gt->nr_maptrack / HANDLES_PER_FRAME;
@@ -49,7 +57,7 @@ static u32 add_handle(struct grant_table *gt)
 	return gt->maptrack[frame] ? gt->nr_maptrack++ : NO_HANDLE;
 }
 
-/* A handle for a new map, busy; NO_HANDLE if there is no room. */
+/* Returns a busy handle for a new map, or NO_HANDLE if there is no room. */
 static u32 open_handle(struct grant_table *gt)
 {
 	u32 handle;
@@ -68,7 +76,7 @@ static u32 open_handle(struct grant_table *gt)
 	return handle;
 }
 
-/* A busy handle becomes live, holding what is given. */
+/* Makes a busy handle live, with the contents of *held. */
 static void fill_handle(struct grant_table *gt, u32 handle, const struct maptrack *held)
 {
 	spin_lock(&gt->lock);
@@ -76,7 +84,7 @@ static void fill_handle(struct grant_table *gt, u32 handle, const struct maptrac
 	spin_unlock(&gt->lock);
 }
 
-/* A busy handle becomes free. */
+/* Makes a busy handle free. */
 static void close_handle(struct grant_table *gt, u32 handle)
 {
 	spin_lock(&gt->lock);
@@ -86,7 +94,11 @@ static void close_handle(struct grant_table *gt, u32 handle)
 	spin_unlock(&gt->lock);
 }
 
-/* A live handle that maps something at gfn becomes busy, and what it holds is the caller's. Any number is fine as handle. */
+/*
+ * Makes a live handle that maps a page at gfn busy, and passes its contents to the caller in
+ * *held. Returns GNTST_okay. Errors: GNTST_bad_handle if it isn't live or doesn't exist,
+ * GNTST_bad_virt_addr if it maps another gfn. A guest may have chosen any number as `handle`.
+ */
 static int take_handle(struct grant_table *gt, u32 handle, u64 gfn, struct maptrack *held)
 {
 	int status = GNTST_bad_handle;
@@ -106,10 +118,16 @@ static int take_handle(struct grant_table *gt, u32 handle, u64 gfn, struct maptr
 	return status;
 }
 
-/* Takes the mapping out of d's memory; what its handle held goes back after the flush, when no CPU can use the page any more. */
+/*
+ * Takes the mapping out of d's memory. The caller gives back what the handle held only after the
+ * flush, because until then a CPU may still use the page.
+ */
 static void unmap(struct domain *d, const struct maptrack *held, struct p2m_retired *r)
 {
-	/* No entry: d has put something else there. That may be happening on another CPU just now, which still has to flush. */
+	/*
+	 * There is no such entry, because d has put something else there. Another CPU may be doing
+	 * that just now and still have to flush, so we flush too.
+	 */
 	if (p2m_take(&d->p2m, GFN(held->gfn), page_to_mfn(held->page), r))
 		r->flush = true;
 }
@@ -120,7 +138,10 @@ static void give_back(const struct maptrack *held)
 	domain_put(held->granter);
 }
 
-/* Pins the entry and enters its page in d's memory; fills in *held, but for the granter, which the caller has. */
+/*
+ * Pins the entry, and enters its page in d's memory. Fills in the rest of *held, whose granter,
+ * entry and direction the caller has set. Returns GNTST_okay or another GNTST_*.
+ */
 static int map_page(struct domain *d, const gnttab_map_grant_ref_t *op, struct maptrack *held, struct p2m_retired *r)
 {
 	int status = grant_pin(held->granter, held->ref, d->domid, held->write, &held->page);
@@ -143,7 +164,7 @@ static int map(struct vcpu *v, gnttab_map_grant_ref_t *op, struct p2m_retired *r
 	int status = GNTST_no_space;
 	u32 handle;
 
-	/* The other kinds are for guests without nested paging. */
+	/* The other kinds of map are for guests without nested paging. */
 	if ((op->flags & ~GNTMAP_readonly) != GNTMAP_host_map)
 		return GNTST_general_error;
 	held.granter = domain_resolve(v, op->dom);
@@ -158,7 +179,7 @@ static int map(struct vcpu *v, gnttab_map_grant_ref_t *op, struct p2m_retired *r
 
 	fill_handle(&d->grant, handle, &held);
 	op->handle = handle;
-	op->dev_bus_addr = 0;   /* no device of the mapper's ever needs the machine address */
+	op->dev_bus_addr = 0;   /* no device of the mapper's needs the machine address */
 	return GNTST_okay;
 
 close_handle:
@@ -176,12 +197,15 @@ long hc_grant_map(struct vcpu *v, struct hypercall *hc, void *arg)
 	p2m_nothing_retired(&r);
 	for (u32 i = 0; i < hc->count; i++)
 		op[i].status = (int16_t)map(v, &op[i], &r);
-	/* What was there before: one flush for all of it. */
+	/* Retires the entries that were there before, with one flush for all of them. */
 	p2m_retire(&v->domain->p2m, &r);
 	return 0;
 }
 
-/* One flush for all of them. */
+/*
+ * Unmaps all elements with one flush, between the removal of the entries and the return of the
+ * pages.
+ */
 long hc_grant_unmap(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	gnttab_unmap_grant_ref_t *op = arg;
@@ -206,7 +230,10 @@ long hc_grant_unmap(struct vcpu *v, struct hypercall *hc, void *arg)
 
 /* ---- the end of a mapper ---- */
 
-/* Takes the highest handle away for good, and its frame if it is the first there; false if there is none. d does not run, so none is busy. */
+/*
+ * Removes the highest handle for good, and its frame if it was the last handle there. Returns
+ * false if there is no handle. The domain doesn't run, so none is busy.
+ */
 static bool pop_handle(struct grant_table *gt, struct maptrack *held)
 {
 	struct maptrack *frame = NULL;
