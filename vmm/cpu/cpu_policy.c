@@ -1,6 +1,7 @@
 /*
- * Which CPUID a guest may see. A policy begins as what the CPU says; what a guest gets of it is listed, never what it doesn't
- * get, so that a CPU of next year shows nothing new by accident. The lists: features in cpu_features.def, other registers below.
+ * The CPUID that a guest may see. A policy begins as the CPU's own answers. Lists name what a guest
+ * gets, never what it doesn't get, so that a CPU of next year shows nothing new by accident. The
+ * features are in cpu_features.def, the other registers below.
  */
 #include "vmm/cpu/cpu_policy.h"
 #include "vmm/cpu/cpu_policy_words.h"
@@ -8,7 +9,7 @@
 
 struct cpu_policy cpu_policy_raw, cpu_policy_host, cpu_policy_max, cpu_policy_def, cpu_policy_dom0;
 
-#define BASIC_MAX 0xdu              /* the blob's format ends here */
+#define BASIC_MAX 0xdu              /* the policy's format ends here */
 #define EXTD_MAX  0x80000021u
 #define EXTD_MIN  0x80000008u       /* what any 64-bit kernel reads */
 
@@ -25,7 +26,7 @@ static const struct { u8 word, bit, who; u16 state; } features[] = {
 #undef FEATURE
 };
 
-/* Bits that are no features and go as they are, by leaf; anything else reads as zero. */
+/* Bits that aren't features and are passed on as they are, by leaf. The others read as zero. */
 #define WHOLE { ~0u, ~0u, ~0u, ~0u }
 static const struct cpuid_regs basic_info[BASIC_MAX + 1] = {
 	[0x0] = WHOLE,                                  /* highest leaf and vendor */
@@ -108,7 +109,10 @@ static void mask_leaf(struct cpuid_regs *r, const struct cpuid_regs *mask)
 	r->d &= mask->d;
 }
 
-/* Sets the XSAVE leaves: offsets and sizes are the hardware's, whatever the toolstack thinks of them. */
+/*
+ * Sets the XSAVE leaves. The toolstack's offsets and sizes are ignored, because XSAVE itself uses
+ * the hardware's.
+ */
 static void set_xstate(struct cpu_policy *p, const struct cpu_policy *max, u64 xcr0)
 {
 	u32 size = xcr0 ? XSAVE_MIN : 0;
@@ -128,7 +132,10 @@ static void drop_stateless_features(struct cpu_policy *p, u64 xcr0)
 			set_feature(p, (enum feature)(features[i].word * 32 + features[i].bit), false);
 }
 
-/* Keeps of each leaf what is listed as information, and of the features those that max has too. */
+/*
+ * Clears every bit that is neither listed as information nor a feature that `max` has. Caches and
+ * XSAVE states stay as they are.
+ */
 static void keep_listed(struct cpu_policy *p, const struct cpu_policy *max)
 {
 	u32 words[POLICY_FEATURE_WORDS], limit[POLICY_FEATURE_WORDS];
@@ -159,7 +166,7 @@ static void clamp_limits(struct cpu_policy *p, const struct cpu_policy *max)
 
 	p->feat[0].a = MIN(p->feat[0].a, max->feat[0].a);
 	p->extd[8].a = MAX(width, 32u) | (max->extd[8].a & 0xff00);
-	/* The vendor decides between VMCALL and VMMCALL in every kernel: it can't be another. */
+	/* Kernels choose VMCALL or VMMCALL by the vendor, so a guest must see the real one. */
 	p->basic[0] = max->basic[0];
 	p->basic[0].a = basic;
 	p->extd[0] = max->extd[0];
@@ -177,8 +184,9 @@ void cpu_policy_clamp(struct cpu_policy *p, const struct cpu_policy *max)
 	set_feature(p, FEAT_APIC, true);
 	set_feature(p, FEAT_X2APIC, true);
 	/*
-	 * Nor can the TSC's constant rate: every guest reads the CPU's own. Libxl takes the bit away, since Xen couldn't keep its word after a
-	 * migration; then Linux on AMD's CPUs marks the TSC unstable.
+	 * The TSC's constant rate can't be taken away either, because every guest reads the CPU's
+	 * own TSC. Libxl clears the bit, since Xen couldn't keep the rate after a migration.
+	 * Without the bit Linux marks the TSC of AMD's CPUs unstable.
 	 */
 	set_feature(p, FEAT_INVARIANT_TSC, cpu_policy_has(max, FEAT_INVARIANT_TSC));
 	*e1d &= ~AMD_COMMON_1D;
@@ -230,7 +238,10 @@ static void read_xstate(struct cpu_policy *p)
 	for (u32 i = 2; i < ARRAY_SIZE(p->xstate); i++)
 		if (states >> i & 1)
 			p->xstate[i] = read_leaf(0xd, i);
-	/* Bochs's newest CPUs have protection keys in XCR0, and say nothing of where XSAVE keeps them: such a state is taken for absent. */
+	/*
+	 * Bochs's newest CPUs have protection keys in XCR0, but don't report where XSAVE keeps
+	 * them. Such a state counts as absent.
+	 */
 	for (u32 i = 2; i < 32; i++)
 		if (!p->xstate[i].a)
 			p->xstate[0].a &= ~(1u << i);
@@ -244,7 +255,10 @@ static void read_extended(struct cpu_policy *p)
 		p->extd[leaf - CPUID_EXTD] = read_leaf(leaf, 0);
 }
 
-/* What the hypervisor itself can make use of: all of the raw policy that has a place in the blob, less states it can't switch. */
+/*
+ * The hypervisor itself can use everything of the raw policy that has a place in the format, except
+ * states that it can't switch.
+ */
 static void derive_host(struct cpu_policy *p)
 {
 	u32 width;
@@ -258,7 +272,7 @@ static void derive_host(struct cpu_policy *p)
 	set_xstate(p, &cpu_policy_raw, xcr0_consistent(cpu_policy_xcr0(p) & XCR0_SWITCHED));
 }
 
-/* The most that the guests in `who` may see of the host. */
+/* Makes *p the most that the guests in `who` may see of cpu_policy_host. */
 static void derive_guest(struct cpu_policy *p, u8 who)
 {
 	u32 listed[POLICY_FEATURE_WORDS] = { 0 };
@@ -273,7 +287,7 @@ static void derive_guest(struct cpu_policy *p, u8 who)
 		if (word)
 			*word &= listed[i];
 	}
-	/* Ours, whatever the host has. */
+	/* The hypervisor provides both, whatever the machine has. */
 	set_feature(p, FEAT_HYPERVISOR, true);
 	set_feature(p, FEAT_X2APIC, true);
 	cpu_policy_clamp(p, p);

@@ -1,7 +1,8 @@
 /*
- * Policies as the list of leaves that crosses to and from libxc. The shape is fixed to the entry: libxc writes its edited policy
- * into a buffer of as many entries as it got from us, so a list that is shorter than its own parser would make fails there
- * (abi.md I.9). Hence one walk in one place, which visits the leaves in that order.
+ * Policies as the list of leaves that libxc reads and writes. The number and order of entries are
+ * fixed, because libxc writes its edited policy into a buffer of as many entries as it got. If our
+ * list is shorter than the one that libxc would make, libxc fails (abi.md I.9). So one walk in one
+ * place visits the leaves in libxc's order.
  */
 #include <xen/xen.h>
 #include "mm/heap.h"
@@ -92,13 +93,16 @@ int cpu_policy_serialise(const struct cpu_policy *p, struct xen_cpuid_leaf *leaf
 	return leaf && w.nr > max ? -ENOBUFS : (int)w.nr;
 }
 
-/* A table of subleaves and its index, made safe; NULL if it is outside. */
+/* Returns the table's entry, bounded against speculation, or NULL if the index is outside. */
 static struct cpuid_regs *entry(struct cpuid_regs *table, u32 size, u32 index)
 {
 	return index < size ? &table[array_index_nospec(index, size)] : NULL;
 }
 
-/* Where a leaf from the toolstack belongs; NULL if nowhere. *ignored: it is known and means nothing here. */
+/*
+ * Returns the place in p of a leaf from the toolstack, or NULL if it has none. *ignored is true for
+ * a leaf that is known and means nothing here.
+ */
 static struct cpuid_regs *place(struct cpu_policy *p, const struct xen_cpuid_leaf *l, bool *ignored)
 {
 	*ignored = false;

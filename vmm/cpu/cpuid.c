@@ -1,4 +1,7 @@
-/* The answer to a guest's CPUID: a look-up in its policy, and the few bits that depend on the vCPU. One of the hottest exits. */
+/*
+ * The answer to a guest's CPUID: a look-up in its policy, and the few bits that depend on the vCPU.
+ * This is one of the hottest exits.
+ */
 #include <xen/arch-x86/cpuid.h>
 #include <asm/hvm.h>
 #include <asm/insn.h>
@@ -15,8 +18,8 @@
 #define HYPERCALL_MSR      0x40000000u
 
 /*
- * Size of the XSAVE area for the states in xcr0. In the standard format each has its place; in the compacted one they
- * follow each other, some aligned to 64 bytes (0xD.n ECX[1]).
+ * Returns the size of the XSAVE area for the states in xcr0. In the standard format each state has
+ * its place. In the compacted one they follow each other, some aligned to 64 bytes (0xD.n ECX[1]).
  */
 static u32 xsave_size(const struct cpu_policy *p, u64 xcr0, bool compacted)
 {
@@ -34,8 +37,8 @@ static u32 xsave_size(const struct cpu_policy *p, u64 xcr0, bool compacted)
 }
 
 /*
- * dom0's vCPUs are pinned and have the APIC ids of their pCPUs, so what this pCPU says of its place in the machine is true for
- * them. Other guests get no topology but their id.
+ * The service domain's vCPUs are pinned and have the APIC ids of their CPUs. So this CPU's answer
+ * about its place in the machine is true for the vCPU, too. Other guests see only their id.
  */
 static void topology_leaf(const struct vcpu *v, u32 leaf, u32 subleaf, struct cpuid_regs *out)
 {

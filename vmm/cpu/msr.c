@@ -1,6 +1,7 @@
 /*
- * MSR policy. A guest's own state is kept; a few registers that stock kernels read without a net answer with a constant; anything else is
- * #GP, which kernels expect of registers they only probe (abi.md G.4, H.1).
+ * MSR policy. Registers that hold a guest's state are kept for it. A few that stock kernels read
+ * without catching an exception answer with a constant. Any other register gets #GP, which kernels
+ * expect of registers that they only probe (abi.md G.4, H.1).
  */
 #include <asm/hvm.h>
 #include <asm/insn.h>

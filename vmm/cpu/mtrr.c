@@ -1,6 +1,8 @@
 /*
- * MTRRs and what they may hold. Nothing but the guest reads its own: nested paging decides the types. The values are checked all the same, by the
- * same rules whether the guest or the toolstack gives them, so that a domain can only be given a state that it could have made itself.
+ * MTRRs and the values that they may hold. Only the guest reads its own, because nested paging
+ * decides the memory types. The values are checked nevertheless, by the same rules for the guest
+ * and the toolstack. So the toolstack can't give a domain a state that the domain could not have
+ * made itself.
  */
 #include <asm/hvm.h>
 #include <asm/insn.h>
@@ -14,8 +16,10 @@ enum { MSR_MTRR_PHYS = 0x200, MSR_MTRR_FIX64K = 0x250, MSR_MTRR_FIX16K = 0x258, 
 #define BEYOND_ADDRESS (~(BIT(48) - 1))
 
 /*
- * By number: where each lies, how many of its first bytes are types, and which bits are reserved (SDM vol. 3, 'Memory Type Range Registers', 12.11.2).
- * The second of each two is apart, because variable ones come in pairs: a base with a type, a mask with a bit that makes the pair valid.
+ * A row for each group of MTRRs: its first number, its place, how many of its low bytes are types,
+ * and its reserved bits (SDM vol. 3, 'Memory Type Range Registers', 12.11.2). Odd MTRRs of a group
+ * have their own values, because variable MTRRs come in pairs: a base with a type, and a mask with
+ * the bit that makes the pair valid.
  */
 static const struct row { u32 msr, nr, place, types[2]; u64 reserved[2]; } rows[] = {
 	{ MSR_MTRR_PHYS, 16, PLACE(variable), { 1, 0 }, { BEYOND_ADDRESS | 0xf00, BEYOND_ADDRESS | 0x7ff } },

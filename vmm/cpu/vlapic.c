@@ -14,14 +14,14 @@ enum {
 	REG_LVT_ERROR = 0x37, REG_TIMER_ICR = 0x38, REG_TIMER_CCR = 0x39, REG_TIMER_DCR = 0x3e, REG_SELF_IPI = 0x3f,
 };
 enum { SVR_ENABLE = 1 << 8, LVT_MASKED = 1 << 16, VERSION = 0x14 | 5 << 16 };
-#define ICR_RESERVED 0xfff32000ull      /* SDM 10.12.9; bit 12, delivery status of xAPIC, is let pass */
+#define ICR_RESERVED 0xfff32000ull      /* SDM 10.12.9; bit 12, xAPIC's delivery status, is ignored */
 enum { MODE_FIXED = 0, MODE_LOWEST = 1, MODE_NMI = 4, MODE_INIT = 5, MODE_SIPI = 6 };
 
 static u32 ldr(const struct vcpu *v) { return (v->apic_id >> 4) << 16 | 1u << (v->apic_id & 15); }
 
 void vlapic_reset(struct vcpu *v)
 {
-	/* Whatever was in service will never see its EOI from the guest now. */
+	/* The guest will send no EOI for the interrupts that were in service. */
 	for (unsigned i = 0; i < 4; i++)
 		for (u64 owed = v->apic.phys_level[i]; owed; owed &= owed - 1)
 			lapic_eoi();
@@ -97,9 +97,11 @@ static bool test(const u64 *map, int vector) { return map[vector / 64] >> (vecto
 static void clear(u64 *map, int vector) { map[vector / 64] &= ~BIT(vector % 64); }
 
 /*
- * Level-triggered device interrupts are left unacknowledged in the physical APIC until dom0 is done with them: abi.md H.3. dom0's vCPU is
- * pinned to the pCPU that took them, so the EOI reaches the right APIC. There an EOI is for the highest vector in service, which may be
- * one that dom0 has not taken yet (its interrupts were off when it came): then what is done has to wait.
+ * A level-triggered device interrupt stays unacknowledged in the physical APIC until the service
+ * domain is done with it (abi.md H.3). The vCPU is pinned to the CPU that took the interrupt, so
+ * the EOI reaches the right APIC. There an EOI ends the highest vector in service. The following
+ * can happen: the vCPU has not taken that vector yet, because its interrupts were off. Then the EOI
+ * for a lower vector has to wait.
  */
 static void acknowledge_level(struct vlapic *a)
 {
@@ -136,7 +138,10 @@ static void deliver(struct vcpu *to, unsigned mode, u8 vector)
 		vcpu_kick(to);
 		break;
 	case MODE_INIT:
-		/* The boot CPU's own INIT would be a reset of the machine, which guests ask for otherwise. */
+		/*
+		 * An INIT for the first vCPU would reset the machine; guests ask for that in
+		 * another way.
+		 */
 		if (to->id == 0)
 			break;
 		__atomic_store_n(&to->sipi, 0, __ATOMIC_SEQ_CST);
@@ -239,7 +244,10 @@ int vlapic_write(struct vcpu *v, u32 msr, u64 val)
 		a->tpr = (u32)val;
 		return 0;
 	case REG_SVR:
-		/* Bit 9, focus checking, is of old; bit 12 would be directed EOI, which the version doesn't offer. */
+		/*
+		 * Bit 9, focus checking, is obsolete and ignored. Bit 12 would be directed EOI,
+		 * which the version register doesn't offer.
+		 */
 		if (val & ~(u64)0x3ff)
 			return -EINVAL;
 		a->svr = (u32)val & 0x1ff;

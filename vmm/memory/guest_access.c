@@ -1,7 +1,8 @@
 /*
- * The one door to guest memory. A guest's pointer means something only through its own page tables, which it may change
- * while we read them; so each entry is read once, every address it yields goes through the p2m, and a frame is touched
- * only with a reference held. What is remembered from one call to the next is compared with the tables before it is believed.
+ * The only way to guest memory. A guest's pointer has a meaning only through its own page tables,
+ * which it may change while we read them. So each entry is read once, and every address in it goes
+ * through the p2m. Data is copied only with a reference to its frame held. A walk remembered from
+ * an earlier call is compared with the tables before it is used.
  */
 #include "vmm/memory/guest_access.h"
 #include "mm/page.h"
@@ -18,7 +19,10 @@
 #define PTE_D    BIT(6)
 #define PTE_PS   BIT(7)
 
-/* A way in which guests page (APM volume 2, 5.2 and 5.3). User/supervisor bits and SMAP are not looked at: abi.md A.6. */
+/*
+ * A format of guest page tables (APM volume 2, 5.2 and 5.3). User/supervisor bits and SMAP are
+ * ignored: abi.md A.6.
+ */
 struct paging_mode {
 	u8 levels, bits;
 	u8 entry;               /* bytes per entry */
@@ -33,12 +37,15 @@ struct paging_mode {
 #define ADDR_64 0x000ffffffffff000ull
 
 static const struct paging_mode mode_long = { 4, 9, 8, BIT(1) | BIT(2), 0xf, ADDR_64, ADDR_64 };
-/* The four entries at the root are pointers alone. They sit anywhere at a multiple of 32. */
+/* The four entries at the root have no rights. Their table starts at any multiple of 32 bytes. */
 static const struct paging_mode mode_pae = { 3, 9, 8, BIT(1), 0x3, 0xffffffe0, ADDR_64 };
 static const struct paging_mode mode_pse = { 2, 10, 4, BIT(1), 0x3, 0xfffff000, 0xfffff000 };
 static const struct paging_mode mode_32 = { 2, 10, 4, 0, 0x3, 0xfffff000, 0xfffff000 };
 
-/* Sets bits in a guest's page-table entry unless it has changed since `old` was read; the CPU's own walk does the same. */
+/*
+ * Sets bits in a guest's page-table entry unless it has changed since `old` was read, as the CPU's
+ * own walk does. Returns true if the bits are set.
+ */
 static __attribute__((noinline)) bool mark(struct domain *d, u64 gpa, u64 old, u64 bits, unsigned size)
 {
 	struct page *pg = p2m_get_page(&d->p2m, GFN(gpa >> PAGE_SHIFT), NULL, true);
@@ -59,7 +66,10 @@ static __attribute__((noinline)) bool mark(struct domain *d, u64 gpa, u64 old, u
 	return done;
 }
 
-/* One entry of a guest's table, of whatever width; returns the place of the eight bytes that it is in, or NULL. */
+/*
+ * Reads one entry, of 4 or 8 bytes, of a guest's table. Returns the place of the eight bytes that
+ * hold it, or NULL.
+ */
 static inline const u64 *read_entry(struct domain *d, u64 gpa, unsigned size, u64 *entry)
 {
 	const u64 *at = p2m_read_u64(&d->p2m, (gpa_t){ gpa & ~7ull }, entry);
@@ -69,7 +79,10 @@ static inline const u64 *read_entry(struct domain *d, u64 gpa, unsigned size, u6
 	return at;
 }
 
-/* Where a leaf at `level` puts gva. 4-MiB pages carry address bits 39:32 in bits 20:13 (PSE-36). */
+/*
+ * Returns the guest-physical address to which a leaf at `level` maps gva. 4-MiB pages carry address
+ * bits 39:32 in bits 20:13 (PSE-36).
+ */
 static inline u64 leaf_target(const struct paging_mode *m, u64 entry, unsigned level, u64 gva)
 {
 	u64 offset = BIT(PAGE_SHIFT + m->bits * level) - 1;
@@ -80,7 +93,9 @@ static inline u64 leaf_target(const struct paging_mode *m, u64 entry, unsigned l
 
 enum step { STEP_DOWN, STEP_LEAF, STEP_FAULT };
 
-/* How often an entry may change under the walk before we call the guest's race its own fault. */
+/*
+ * An entry may change under the walk this often. Then the walk fails: the guest races with itself.
+ */
 #define WALK_TRIES 16
 
 #define always_inline inline __attribute__((always_inline))
@@ -138,7 +153,7 @@ static always_inline int walk(struct domain *d, const struct paging_mode *m, u64
 	return 0;
 }
 
-/* The whole walk of a 64-bit guest; `record` (may be NULL) gets its way. */
+/* Walks the tables of a 64-bit guest; `record`, if not NULL, gets the entries on the way. */
 static int walk_long(struct domain *d, u64 cr3, u64 gva, bool write, u64 *gpa, struct guest_walk *record)
 {
 	/* Canonical: bits 63:47 all alike. */
@@ -147,7 +162,7 @@ static int walk_long(struct domain *d, u64 cr3, u64 gva, bool write, u64 *gpa, s
 	return walk(d, &mode_long, cr3, gva, write, gpa, record);
 }
 
-/* 32-bit guests: only firmware and boot code, so one body for all. */
+/* Only firmware and boot code uses 32-bit modes, so one body for all of them is fast enough. */
 static int translate_32(struct vcpu *v, u64 gva, bool write, u64 *gpa)
 {
 	const struct paging_mode *m = &mode_32;
@@ -180,7 +195,7 @@ static always_inline bool still_true(const struct guest_walk *w)
 	       pt_read(w->slot[1]) == w->entry[1] && pt_read(w->slot[0]) == w->entry[0];
 }
 
-/* The frame behind gva by a full walk, with a reference, or NULL; remembered in *w. */
+/* Returns the frame behind gva by a full walk, with a reference, or NULL. *w remembers the walk. */
 static struct page *page_by_walk(struct vcpu *v, u64 cr3, u64 gva, bool write, struct guest_walk *w)
 {
 	struct domain *d = v->domain;
@@ -211,9 +226,10 @@ static struct page *page_32(struct vcpu *v, u64 gva, bool write)
 }
 
 /*
- * The frame behind gva with a reference, or NULL. A remembered walk is used only if all that it rests on is as it was: the frames it
- * went through can't have been taken away while the p2m's generation stands (it is raised before references are
- * dropped), and looking at that again once we hold our own reference closes the race with a removal under way.
+ * Returns the frame behind gva with a reference, or NULL. A remembered walk is used only if CR3,
+ * the guest's entries and the p2m's generation are unchanged. The generation is raised before
+ * references are dropped: while it stands, the guest still has the frames of the walk. A second
+ * look at it, with our own reference held, closes the race with a removal under way.
  */
 static struct page *page_behind(struct vcpu *v, u64 gva, bool write)
 {
@@ -263,7 +279,7 @@ static int copy_virtual(struct vcpu *v, u64 gva, void *buf, size_t len, bool wri
 		buf = (u8 *)buf + n;
 		gva += n;
 		len -= n;
-		/* The top of the address space is an end, not a way round to address 0. */
+		/* A copy ends at the top of the address space; it doesn't go on at address 0. */
 		if (!gva && len)
 			return -EFAULT;
 	}
@@ -277,7 +293,7 @@ int copy_from_guest(struct vcpu *v, void *dst, u64 gva, size_t len)
 
 int copy_to_guest(struct vcpu *v, u64 gva, const void *src, size_t len)
 {
-	/* Only read from: the common code can't say so in its type. */
+	/* The cast is safe: with `write` set, the common code only reads from the buffer. */
 	return copy_virtual(v, gva, (void *)(uintptr_t)src, len, true);
 }
 

@@ -1,6 +1,7 @@
 /*
- * The memory hypercalls that give and take a domain's RAM, and the small ones that report or note something. Mapping of
- * things that are not the domain's own RAM is in vmm/memory/physmap.c. Semantics: abi.md B.2 and E.
+ * The memory hypercalls that give and take a domain's RAM, and the small ones that report or note
+ * something. vmm/memory/physmap.c maps things other than the domain's own RAM. abi.md B.2 and E say
+ * what each call means.
  */
 #include <asm/page.h>
 #include "mm/p2m.h"
@@ -15,7 +16,7 @@
 #include "vmm/vcpu.h"
 #include <xen/memory.h>
 
-/* Larger extents are refused: the tools then fall back to smaller ones. */
+/* Larger extents are refused; the toolstack then falls back to smaller ones. */
 #define EXTENT_ORDER_MAX 9
 /* Extents in one step, or fewer if they take long. */
 #define STEP_EXTENTS 512
@@ -26,19 +27,23 @@
 /* Frames of an extent cleared, or given back, between two looks at the clock. */
 #define AT_ONCE 16
 
-/* What all extents of a call share. */
+/* Shared by all extents of a call. */
 struct reservation {
 	bool on_demand;
 	struct p2m_retired retired;     /* what was there before: for one flush */
 };
 
-/* Does one extent, or begins it: then it is called for the same in the next step, with `begun`. A failure ends the call with the count so far. */
+/*
+ * Does one extent, or begins it. After EXTENT_BEGUN the next step calls it for the same extent,
+ * with `begun` set. EXTENT_FAILED ends the call with the count so far.
+ */
 enum extent_result { EXTENT_FAILED, EXTENT_BEGUN, EXTENT_DONE };
 typedef enum extent_result extent_fn(struct domain *d, u64 gfn, unsigned order, bool begun, struct reservation *r);
 
 /*
- * Calls fn for the extents from the one where the last step left off (hc->a[0] >> 7; bit 6: it was begun). The result is what was done since the very
- * first step, since that is what the guest will see; HC_AGAIN if there is more.
+ * Calls fn for the extents, from the one at which the last step stopped: hc->a[0] >> 7; bit 6 says
+ * that it was begun. Returns HC_AGAIN if there are more. Else it returns the extents done since the
+ * very first step, because the guest sees only the last step's result.
  */
 static long each_extent(struct vcpu *v, struct hypercall *hc, const struct xen_memory_reservation *r, struct domain *d, extent_fn *fn,
 			struct reservation *data)
@@ -82,8 +87,8 @@ static void drop_frames(struct page *pg, unsigned order)
 }
 
 /*
- * 2^order new frames for d, not cleared. In an identity-mapped domain only the very frames at `gfn` will do, so that devices
- * find there what the domain means (abi.md L.43).
+ * Returns 2^order new frames for d, not cleared, or NULL. An identity-mapped domain gets the very
+ * frames at `gfn`, because devices take its frame numbers for machine addresses (abi.md L.43).
  */
 static struct page *get_frames(struct domain *d, u64 gfn, unsigned order)
 {
@@ -100,8 +105,9 @@ static struct page *get_frames(struct domain *d, u64 gfn, unsigned order)
 }
 
 /*
- * Charges n frames. On demand: the tools build a guest with all of maxmem, though it may have its target only
- * (abi.md E.1). It gets all at once; the part beyond the target is its own until its balloon gives that back.
+ * Charges n frames to d; false if it may not have them. On demand, the toolstack builds a guest
+ * with all of maxmem, although the guest may keep only its target (abi.md E.1). The guest gets all
+ * at once. `beyond` allows it the frames above the target until its balloon gives them back.
  */
 static bool charge(struct domain *d, u64 n, bool on_demand)
 {
@@ -117,8 +123,8 @@ static bool charge(struct domain *d, u64 n, bool on_demand)
 }
 
 /*
- * Nothing compares maxmem with free memory before the tools ask for it, in the end frame by frame. So some is left
- * for everybody else, and the log says what would fit.
+ * Nothing compares maxmem with free memory before the toolstack asks for it, at last frame by
+ * frame. So some frames are left for all others, and the log says which maxmem would fit.
  */
 static bool demand_fits(struct domain *d, unsigned order)
 {
@@ -138,14 +144,17 @@ static struct page *get_charged(struct domain *d, u64 gfn, unsigned order, bool 
 
 	if (!charge(d, BIT(order), on_demand))
 		return NULL;
-	/* Charged first, then a look: domain_reap looks the other way round, so a domain that it lets go gets no frame. */
+	/*
+	 * Charge first, then look at `dying`. domain_reap does both in the other order, so a domain
+	 * that it lets go gets no frame.
+	 */
 	pg = __atomic_load_n(&d->dying, __ATOMIC_SEQ_CST) ? NULL : get_frames(d, gfn, order);
 	if (!pg)
 		domain_uncharge(d, BIT(order));
 	return pg;
 }
 
-/* Clears a block's frames, before the guest can see them; false if a step's time didn't do for more. */
+/* Clears a block's frames before the guest can see them; false if the step's time ended first. */
 static bool clear_part(struct p2m_part *part)
 {
 	struct page *pg = mfn_to_page(part->mfn);
@@ -158,7 +167,10 @@ static bool clear_part(struct p2m_part *part)
 	return true;
 }
 
-/* Takes out what is where the block is to go. If there is something, the block is entered in the next step. */
+/*
+ * Removes the entries that the block replaces. If there were any, the next step enters the block,
+ * so that neither step takes too long.
+ */
 static enum extent_result vacate(struct p2m *p2m, const struct p2m_part *part, struct p2m_retired *r)
 {
 	int rc;
@@ -172,8 +184,9 @@ static enum extent_result vacate(struct p2m *p2m, const struct p2m_part *part, s
 }
 
 /*
- * A block of 2 MiB takes more than a step to be cleared, and so may what it replaces. Meanwhile it is kept in the p2m. There is room for one: whoever
- * populates the same domain from two vCPUs at once may get fewer extents than there are.
+ * Clearing a block of 2 MiB takes more than a step, and so may removing what it replaces. Between
+ * steps the p2m keeps the block. It has room for one: two vCPUs that populate the same domain at
+ * once may get fewer extents than there are.
  */
 static enum extent_result populate_extent(struct domain *d, u64 gfn, unsigned order, bool begun __unused,
 					  struct reservation *r)
@@ -188,7 +201,9 @@ static enum extent_result populate_extent(struct domain *d, u64 gfn, unsigned or
 		if (r->on_demand && !demand_fits(d, order))
 			return EXTENT_FAILED;
 		pg = get_charged(d, gfn, order, r->on_demand);
-		/* What the extents before replaced is still d's. */
+		/*
+		 * Frames that earlier extents replaced are still charged to d: release them first.
+		 */
 		if (!pg && r->retired.nr) {
 			p2m_retire(&d->p2m, &r->retired);
 			pg = get_charged(d, gfn, order, r->on_demand);
@@ -219,7 +234,7 @@ static enum extent_result decrease_extent(struct domain *d, u64 gfn, unsigned or
 		mfn_t mfn;
 		enum p2m_type type = p2m_lookup(&d->p2m, GFN(gfn + i), &mfn);
 
-		/* What the steps before have taken. */
+		/* An earlier step has taken it. */
 		if (begun && type == P2M_HOLE)
 			continue;
 		if (taken == AT_ONCE) {
@@ -242,7 +257,7 @@ static long reserve(struct vcpu *v, struct hypercall *hc, const struct xen_memor
 
 	if (rc)
 		return rc;
-	/* Never for a guest's own request. */
+	/* A guest's own request is never on demand. */
 	r.on_demand = (op->mem_flags & XENMEMF_populate_on_demand) && d != v->domain;
 	p2m_nothing_retired(&r.retired);
 	rc = each_extent(v, hc, op, d, fn, &r);
@@ -280,9 +295,9 @@ long hc_claim_pages(struct vcpu *v, struct hypercall *hc, void *arg)
 	return rc;
 }
 
-/* --- what the tools and guests ask ------------------------------------------------------------------------------------------ */
+/* ---- questions of the toolstack and of guests ---- */
 
-/* A count as a result: never mistaken for an error. */
+/* Bounds a count so that, as a result, it can't be mistaken for an error. */
 static long count(u64 n)
 {
 	return (long)MIN(n, (u64)INT64_MAX);
@@ -321,7 +336,10 @@ long hc_maximum_gpfn(struct vcpu *v, struct hypercall *hc, void *arg)
 	return domain_field(v, arg, offsetof(struct domain, p2m.max_gfn));
 }
 
-/* There is no populate-on-demand cache: all memory is populated, and a lower target is the guest's balloon's business. */
+/*
+ * There is no populate-on-demand cache. All memory is populated, and the guest's balloon brings it
+ * down to a lower target.
+ */
 long hc_get_pod_target(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_pod_target *t = arg;
@@ -337,7 +355,10 @@ long hc_get_pod_target(struct vcpu *v, struct hypercall *hc, void *arg)
 	return 0;
 }
 
-/* Before the tools populate a guest, how much of that it may keep (see charge). */
+/*
+ * Before the toolstack populates a guest, it says how much of that memory the guest may keep (see
+ * charge).
+ */
 long hc_set_pod_target(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_pod_target *t = arg;
@@ -351,7 +372,7 @@ long hc_set_pod_target(struct vcpu *v, struct hypercall *hc, void *arg)
 	return hc_get_pod_target(v, hc, arg);
 }
 
-/* --- the memory map that the tools leave for the guest ------------------------------------------------------------------------ */
+/* ---- the memory map that the toolstack leaves for the guest ---- */
 
 #define E820_ENTRY 20   /* bytes; packed, as the BIOS call has it */
 

@@ -1,6 +1,7 @@
 /*
- * The hypercalls that put something other than fresh RAM at a guest frame: shared_info, grant table frames, RAM from another
- * place, and frames of other domains. The last is how the tools build a guest, one page per call, so its path is short.
+ * The hypercalls that put something other than fresh RAM at a guest frame: shared_info, grant table
+ * frames, RAM from another place, and frames of other domains. The toolstack builds a guest with
+ * the last of these, one page per call, so its path is short.
  */
 #include "mm/p2m.h"
 #include "mm/page.h"
@@ -19,7 +20,7 @@
 /* Most frames that acquire_resource maps in one call: a grant table's usual maximum. */
 #define RESOURCE_MAX 64
 
-/* What each of these replaces is collected in *r, for a flush that a batch shares. */
+/* Each of these collects in *r what it replaces, so that a batch needs only one flush. */
 
 static long map_shared_info(struct domain *d, u64 gfn, struct p2m_retired *r)
 {
@@ -27,27 +28,30 @@ static long map_shared_info(struct domain *d, u64 gfn, struct p2m_retired *r)
 	u64 old;
 	long rc;
 
-	/* For the new entry; the domain itself holds one, so this can't fail. */
+	/* A reference for the new entry. It can't fail, because the domain itself holds one. */
 	BUG_ON(!page_get(d->shared_page));
 	rc = p2m_enter(&d->p2m, GFN(gfn), mfn, 0, P2M_SHARED, r);
 	if (rc) {
 		page_put(d->shared_page);
 		return rc;
 	}
-	/* It is in one place at a time. If the guest has put something else at the old one meanwhile, that stays. */
+	/*
+	 * The page is at one place at a time. If the guest has meanwhile put something else at the
+	 * old place, that stays.
+	 */
 	old = __atomic_exchange_n(&d->shared_gfn, gfn, __ATOMIC_ACQ_REL);
 	if (old != gfn && old != INVALID_GFN.v)
 		p2m_take(&d->p2m, GFN(old), mfn, r);
 	return 0;
 }
 
-/* Moves a frame of d's RAM. New place first: if something fails, nothing is lost. */
+/* Moves a frame of d's RAM. The new place comes first, so that a failure loses nothing. */
 static long move_frame(struct domain *d, u64 from, u64 to, struct p2m_retired *r)
 {
 	struct page *pg;
 	long rc;
 
-	/* Where frames stand for themselves there is no other place for them. */
+	/* In an identity-mapped domain a frame has no other place than its own. */
 	if (d->p2m.identity || from == to)
 		return from == to ? 0 : -EPERM;
 	pg = p2m_get_ram(&d->p2m, GFN(from));
@@ -109,7 +113,10 @@ long hc_add_to_physmap(struct vcpu *v, struct hypercall *hc, void *arg)
 	return rc;
 }
 
-/* Entries [done, done + n) of the batch: each has its own error; -EFAULT ends the call. */
+/*
+ * Adds entries [done, done + n) of the batch; each gets its own error. Returns 0. Errors: -EFAULT
+ * if an array can't be read or written; that ends the call.
+ */
 static long add_chunk(struct vcpu *v, const struct xen_add_to_physmap_batch *b, struct domain *d, struct domain *other, u64 done, u64 n)
 {
 	u64 idx[CHUNK], gfn[CHUNK];
@@ -145,7 +152,10 @@ static long add_batch(struct vcpu *v, struct hypercall *hc, const struct xen_add
 	return memory_again(hc, done, b->size) ? HC_AGAIN : 0;
 }
 
-/* Whose frames gmfn_foreign means: in *other with a reference, also on error. Only the service domain sees other domains' memory. */
+/*
+ * Finds the domain whose frames gmfn_foreign means. The caller drops the reference in *other, also
+ * after an error. Only the service domain sees other domains' memory.
+ */
 static long foreign_target(struct vcpu *v, const struct domain *d, u16 domid, struct domain **other)
 {
 	if (!v->domain->privileged)
@@ -188,7 +198,10 @@ long hc_remove_from_physmap(struct vcpu *v, struct hypercall *hc, void *arg)
 	return rc;
 }
 
-/* One frame of what acquire_resource may name, for a mapping of the returned type: d's grant table, or without d the record. */
+/*
+ * Finds one frame that acquire_resource may name, and the type to map it with. It is of d's grant
+ * table, or of the record if d is NULL.
+ */
 static long resource_frame(struct domain *d, u32 id, u64 frame, mfn_t *mfn, enum p2m_type *type)
 {
 	struct page *pg;
@@ -262,10 +275,13 @@ long hc_acquire_resource(struct vcpu *v, struct hypercall *hc, void *arg)
 
 	if (r->pad)
 		return -EINVAL;
-	/* The hypervisor's own: the row of the table lets the service domain alone ask. */
+	/*
+	 * The record is the hypervisor's own. The row of the table lets only the service domain
+	 * ask.
+	 */
 	if (r->type == RECORD_RESOURCE)
 		return acquire(v, NULL, r);
-	/* The one error that makes libxc try another way. */
+	/* Only this error makes libxc try another way. */
 	if (r->type != XENMEM_resource_grant_table)
 		return -EOPNOTSUPP;
 	if (r->id != XENMEM_resource_grant_table_id_shared)
