@@ -1,6 +1,6 @@
 /*
- * Which domains there are, who refers to them, their account of frames, and whether they run. A domain stays in the table until
- * nothing refers to it any more; life/ makes and ends it.
+ * The table of domains, their references, their accounts of frames, and their pauses. A destroyed
+ * domain stays in the table until its last frame is free. vmm/life/ makes and ends domains.
  */
 #include "lib/bitmap.h"
 #include "mm/heap.h"
@@ -14,11 +14,11 @@ struct domain *dom0;
 static spinlock_t domains_lock = SPINLOCK(LOCK_DOMAINS);
 static struct domain **table;           /* [domains_lock] by domid, DOMID_FIRST_RESERVED pointers */
 static u64 used[BITMAP_WORDS(DOMID_FIRST_RESERVED)];    /* [domains_lock] the ids in the table */
-static u32 nr_used;                     /* [a] how many; changed under domains_lock */
+static u32 nr_used;                     /* [a] how many these are; changed under domains_lock */
 static u16 last_domid;                  /* [domains_lock] */
-static struct domain *ending;           /* [domains_lock] destroyed, but others may map frames of theirs */
-static struct domain *dead;             /* [domains_lock] no reference is left */
-static bool reap_wanted;                /* [a] one of the former has no frames left, or there is one of the latter */
+static struct domain *ending;           /* [domains_lock] destroyed; others may map their frames */
+static struct domain *dead;             /* [domains_lock] without a reference */
+static bool reap_wanted;                /* [a] `ending` or `dead` may have one to go */
 
 struct domain *domain_get(u16 domid)
 {
@@ -77,8 +77,9 @@ static void want_reap(void)
 }
 
 /*
- * The last reference is gone, and with it the table's: references are taken only from the table or from another one. Whoever drops it may
- * be a guest that unmaps a page: the work is domain_reap's.
+ * The domain has left the table before its last reference goes, because the table has one too.
+ * References are taken only from the table or with another reference. The caller may be a guest
+ * that unmaps a page and should not pay for the rest, so domain_reap() frees the domain.
  */
 void domain_put(struct domain *d)
 {
@@ -114,17 +115,21 @@ void domain_uncharge(struct domain *d, u64 n)
 {
 	domain_drop_beyond(d, n);
 	/*
-	 * Not touched after this: a destroyed domain may go with its last frame. Frames are given up under any lock, so the going is left
-	 * to domain_reap, in the run loop.
+	 * d is not touched after this: if it is destroyed, it may vanish with its last frame. The
+	 * caller may hold any lock, so we leave the removal from the table to domain_reap(), in
+	 * the run loop.
 	 */
 	if (__atomic_sub_fetch(&d->tot_pages, n, __ATOMIC_SEQ_CST) == 0)
 		want_reap();
 }
 
-/* Until it is uncharged, a frame keeps its owner in the table. */
+/* The owner is still in the table, because the frame is charged to it until now. */
 static void frame_released(u16 owner) { domain_uncharge(table[owner], 1); }
 
-/* Frames may outlive their domain while others map them; when the last is gone a destroyed domain leaves. One of these, or NULL. */
+/*
+ * Takes one destroyed domain out of the table, after others have given back the last of its
+ * frames. Returns that domain, or NULL if there is none. domains_lock is held.
+ */
 static struct domain *leave_table(void)
 {
 	struct domain *d;
@@ -132,7 +137,10 @@ static struct domain *leave_table(void)
 	for (struct domain **link = &ending; (d = *link) != NULL; link = &d->next) {
 		u8 dying = DOMAIN_LENDING;
 
-		/* In this order: whoever charges it for a frame then looks whether it dies. */
+		/*
+		 * In this order, because a CPU that charges the domain for a frame looks
+		 * afterwards whether the domain is dying.
+		 */
 		if (__atomic_load_n(&d->tot_pages, __ATOMIC_SEQ_CST) ||
 		    !__atomic_compare_exchange_n(&d->dying, &dying, DOMAIN_LEFT, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 			continue;
@@ -157,7 +165,7 @@ bool domain_next_to_go(struct domain **left, struct domain **gone)
 	spin_unlock(&domains_lock);
 	if (!*left && !*gone)
 		return false;
-	/* Whether there is more shows the next time. */
+	/* There may be more of both: the next call looks. */
 	__atomic_store_n(&reap_wanted, true, __ATOMIC_SEQ_CST);
 	return true;
 }
@@ -180,7 +188,11 @@ static int init_table(void)
 	return 0;
 }
 
-/* Ids rove: the tools refuse one that was used within the last minute (abi.md I.4). */
+/*
+ * Picks the next free id after the last one, if the caller leaves the choice to us. The lowest
+ * free id would not do: the toolstack refuses an id that was used within the last minute (abi.md
+ * I.4).
+ */
 static int choose_domid(u16 *domid)
 {
 	if (*domid != 0xffff)

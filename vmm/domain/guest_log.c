@@ -1,4 +1,4 @@
-/* Lines of the log that a guest writes or is the cause of: whole, with its id, and so many in a while. */
+/* Lines of the log that a guest writes or causes: whole lines, with its id, at a limited rate. */
 #include <asm/time.h>
 #include "drivers/console.h"
 #include "sched/sched.h"
@@ -6,11 +6,13 @@
 #include "vmm/domain/guest_log.h"
 #include "vmm/vcpu.h"
 
-/* Room for the panic of a kernel (about 40 lines), and no more than this in each window: a guest can't push out the log. */
+/*
+ * Each window has room for the panic of a kernel (about 40 lines). Without a limit, a guest could
+ * push everything else out of the log.
+ */
 #define LOG_LINES_PER_WINDOW 64
 #define LOG_WINDOW_NS        10000000000ull
 
-/* The window's line count so far has room for one more. */
 bool guest_log_allows(struct domain *d)
 {
 	u64 now = time_now();

@@ -1,4 +1,4 @@
-/* Who may name whom. */
+/* The rule that says which domain may name which. */
 #include "vmm/domain.h"
 #include "vmm/vcpu.h"
 

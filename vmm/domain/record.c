@@ -1,7 +1,8 @@
 /*
- * The record: a ring of fixed-size records for each pCPU, which only that pCPU writes, with interrupts off, so without a lock; and a slot
- * of counters for each vCPU. Exits are written by the run loop, in place; the rest comes through record_event. Readers map it read-only:
- * what they have read is whole if the head, read after it, hasn't come round.
+ * The record: a ring of fixed-size records for each CPU, and a slot of counters for each vCPU.
+ * Only its CPU writes a ring, with interrupts off, so there is no lock. The run loop writes exits
+ * in place; all other records come through record_event(). Readers map the record read-only. They
+ * read the head after a record, and discard the record if the ring has wrapped round to it.
  */
 #include "vmm/domain/record.h"
 #include <asm/insn.h>
@@ -23,8 +24,11 @@ _Static_assert(RECORD_RING * sizeof(struct record) == RING_FRAMES * PAGE_SIZE, "
 _Static_assert(NR_CPUS * sizeof(struct record_cpu) == PAGE_SIZE, "the machine's part is two pages");
 
 static struct record_machine *machine;                      /* [I] */
-static struct record_cpu *cpus;                             /* [I] the array; each [c] */
-/* Each [c]: stands for the last exit of a vCPU that comes onto the pCPU. Its length holds the reason that it would have. */
+static struct record_cpu *cpus;                             /* [I] the array; each element [c] */
+/*
+ * Each element [c]: stands in for the last exit of a vCPU that comes onto the CPU. The real exit's
+ * reason is in x.len.
+ */
 static struct record between[NR_CPUS] __aligned(64);
 static void *slots[SLOTS_MAX / IN_A_PAGE];                  /* [slots_lock] pages of counters, filled from the start */
 static struct record_vcpu *free_slots;                      /* [slots_lock] linked through `since` */
@@ -103,7 +107,7 @@ void record_longest(struct percpu *p)
 	l->reason = (u16)reason;
 	l->row = reason == EXIT_HYPERCALL ? r->x.call.row : 0;
 	l->switched = switched && reason != EXIT_REASONS;
-	/* Release: a reader who finds the time finds the rest. */
+	/* Release: a reader that finds the time also finds the rest. */
 	__atomic_store_n(&l->tsc, rdtsc(), __ATOMIC_RELEASE);
 }
 
@@ -117,7 +121,7 @@ void record_longest_reset(void)
 
 /* ---- counters ---- */
 
-/* One more page of slots; false without memory. slots_lock held. */
+/* Adds a page of slots. Returns false without memory. slots_lock is held. */
 static bool add_slots(void)
 {
 	u32 nr = machine->vcpu_slots;
@@ -133,7 +137,7 @@ static bool add_slots(void)
 		c->since = (u64)free_slots;
 		free_slots = c;
 	}
-	/* Release: whoever reads the number finds the pages. */
+	/* Release: a CPU that reads the number also finds the pages. */
 	__atomic_store_n(&machine->vcpu_slots, nr + (u32)IN_A_PAGE, __ATOMIC_RELEASE);
 	return true;
 }
@@ -150,7 +154,7 @@ struct record_vcpu *record_vcpu_alloc(u64 who)
 	spin_unlock(&slots_lock);
 	if (c) {
 		memset(c, 0, sizeof(*c));
-		/* Release: no reader takes the last user's counts for this one's. */
+		/* Release: no reader takes the counts of the slot's last user for this vCPU's. */
 		__atomic_store_n(&c->who, who, __ATOMIC_RELEASE);
 	}
 	return c;

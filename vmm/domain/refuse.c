@@ -1,6 +1,6 @@
 /*
- * xl passes most refusals on as a bare error number. So each one that an operator can meet is a row of
- * vmm/domain/refusals.def: when it applies, its error, and the line in the log.
+ * xl shows most refusals only as an error number. So each refusal that an operator can meet is a
+ * row of vmm/domain/refusals.def, which has its condition, its error and the line for the log.
  */
 #include "vmm/domain/refuse.h"
 #include <xen/domctl.h>
@@ -10,11 +10,11 @@
 #include "vmm/domain/guest_log.h"
 #include "vmm/domain.h"
 
-/* What createdomain may have in its flags. */
+/* The flags that createdomain may have. */
 #define CREATE_FLAGS \
 	(XEN_DOMCTL_CDF_hvm | XEN_DOMCTL_CDF_hap | XEN_DOMCTL_CDF_oos_off | XEN_DOMCTL_CDF_xs_domain)
 
-/* Applies if the 32 bits at `at`, masked, are not in [low, low + span]; with mask 0 always. */
+/* A row applies if the 32 bits at `at`, masked, are not in [low, low + span]. Mask 0: always. */
 static const struct refusal {
 	const char *text;
 	u32 mask, low, span;
@@ -52,7 +52,7 @@ long refuse_say(long error, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	/* On the service domain's own account: its programs asked. */
+	/* The line counts as the service domain's, because a program there asked. */
 	spin_lock(&dom0->lock);
 	ok = guest_log_allows(dom0);
 	spin_unlock(&dom0->lock);
@@ -63,7 +63,7 @@ long refuse_say(long error, const char *fmt, ...)
 
 long refuse(u8 nr, const void *op)
 {
-	/* Both kinds begin with the sub-operation. */
+	/* The structures of both kinds begin with the sub-operation. */
 	u32 cmd = *(const u32 *)op;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(refusals); i++) {

@@ -1,4 +1,6 @@
-/* vCPUs: what stops and wakes them, and the time that each spends in its states, which the guest may look at. */
+/*
+ * Stops and wakes vCPUs, and accounts the time that each spends in its states, for the guest too.
+ */
 #include <asm/time.h>
 #include "lib/string.h"
 #include "mm/page.h"
@@ -18,8 +20,9 @@ bool vcpu_runnable(const struct vcpu *v)
 bool sched_may_run(const struct sched_entity *e) { return vcpu_runnable(container_of(e, struct vcpu, sched)); }
 
 /*
- * Tells the scheduler what the flags say. Two CPUs may do this at once with different views; each looks again after telling, so the
- * last word is always the flags' last state.
+ * Tells the scheduler the state of the flags. Two CPUs may do this at once and see different
+ * states. Each looks again after it has told the scheduler, so the scheduler always ends with the
+ * flags' last state.
  */
 void vcpu_sync(struct vcpu *v)
 {
@@ -39,8 +42,9 @@ void vcpu_sync(struct vcpu *v)
 bool vcpu_is_off(struct vcpu *v)
 {
 	/*
-	 * Whoever made it stop may still be on the way to tell the scheduler, and till then a pCPU may pick it. Once we have told the scheduler
-	 * ourselves, no pCPU will; and one that has it gives it up when its state is saved.
+	 * The CPU that stopped v may not have told the scheduler yet, and until then a CPU may
+	 * pick v. So we tell the scheduler ourselves. After that no CPU picks v, and a CPU that
+	 * has v saves its state and gives it up.
 	 */
 	vcpu_sync(v);
 	return !vcpu_runnable(v) && !sched_on_cpu(&v->sched);
@@ -71,7 +75,10 @@ void vcpu_wake(struct vcpu *v)
 	vcpu_sync(v);
 }
 
-/* If it is in guest mode elsewhere it must come out to see the event; if it is this CPU's own, it looks before it enters anyway. */
+/*
+ * A vCPU in guest mode on another CPU has to leave it to see the event. This CPU's own vCPU needs
+ * no kick, because it looks before it enters the guest.
+ */
 void vcpu_kick(struct vcpu *v)
 {
 	unsigned cpu;
@@ -80,7 +87,7 @@ void vcpu_kick(struct vcpu *v)
 		vcpu_wake(v);
 		return;
 	}
-	/* It may be on its way to another, which looks by itself. */
+	/* It may be on its way to another CPU. That CPU looks by itself. */
 	cpu = __atomic_load_n(&v->sched.cpu, __ATOMIC_RELAXED);
 	if (cpu != cpu_id() && sched_on_cpu(&v->sched))
 		cpu_kick(cpu);
@@ -106,7 +113,7 @@ void vcpu_poll_timeout(void *arg)
 	vcpu_wake(v);
 }
 
-/* It runs again: the poll is over, whatever ended it. */
+/* The vCPU runs again, so its poll is over, whatever ended it. */
 void vcpu_poll_end(struct vcpu *v)
 {
 	v->polling = false;
@@ -117,7 +124,10 @@ void vcpu_poll_end(struct vcpu *v)
 
 /* ---- runstate ---- */
 
-/* The n-th 64-bit word of the guest's runstate area, which is 8-byte aligned, so words don't cross a page. */
+/*
+ * Returns where word n (64 bits) of the guest's runstate area is. The area is 8-byte aligned, so
+ * no word crosses a page.
+ */
 static u64 *runstate_word(const struct vcpu *v, unsigned n)
 {
 	u32 at = v->runstate_offset + n * 8;
@@ -152,7 +162,10 @@ void vcpu_set_runstate(struct vcpu *v, int state, u64 now)
 	struct vcpu_runstate_info *r = &v->runstate;
 	u64 since = r->state_entry_time, woken = __atomic_load_n(&v->wake_time, __ATOMIC_RELAXED);
 
-	/* Blocked until it was woken, runnable from then until now: seen only here, when it gets a CPU. */
+	/*
+	 * The vCPU was blocked until it was woken, and runnable from then until now. Only now,
+	 * when it gets a CPU, do we account both.
+	 */
 	if (r->state == RUNSTATE_blocked && state == RUNSTATE_running && woken > since && woken < now) {
 		r->time[RUNSTATE_blocked] += woken - since;
 		r->time[RUNSTATE_runnable] += now - woken;

@@ -1,4 +1,7 @@
-/* What an operation that changes a domain asks first: that it is the only one, and that nothing of the domain runs. */
+/*
+ * The two conditions of an operation that changes a domain: it is the only such operation, and
+ * nothing of the domain runs.
+ */
 #include "vmm/domain.h"
 #include "vmm/hypercall.h"
 #include "vmm/life/life.h"

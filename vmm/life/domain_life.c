@@ -1,4 +1,7 @@
-/* A domain's life: made of its parts in order, ended by its own doing or the toolstack's, taken apart in steps, and freed. */
+/*
+ * The life of a domain. It is made of its parts in order, and ended by itself or the toolstack.
+ * Then it is taken apart in steps, and freed.
+ */
 #include <xen/sched.h>
 #include "drivers/power.h"
 #include "lib/printf.h"
@@ -15,8 +18,12 @@
 #include "vmm/share/grant.h"
 #include "vmm/vcpu.h"
 
-/* One step of a domain's end: interrupts wait for no more than some 80,000 instructions. */
-#define RELINQUISH_STEP 400u            /* frames freed, at 190 instructions, or half of that if each has an entry of its own */
+/*
+ * Limits for one step of a domain's end. They keep interrupts waiting for at most about 80,000
+ * instructions.
+ */
+/* Frames freed, at 190 instructions each; half as many if each frame has an entry of its own. */
+#define RELINQUISH_STEP 400u
 #define GRANT_STEP      64u             /* handles or frames of the table */
 #define VCPU_STEP       16u
 
@@ -91,7 +98,7 @@ free_arrays:
 	return err;
 }
 
-/* dom0's end is the machine's: abi.md L.49. */
+/* The end of the service domain is the end of the machine (abi.md L.49). */
 static void __noreturn end_machine(u8 code)
 {
 	if (code == SHUTDOWN_poweroff) {
@@ -108,7 +115,7 @@ void domain_shutdown(struct domain *d, u8 code)
 
 	if (d->privileged)
 		end_machine(code);
-	/* First: once the code can be read, another CPU may take the end back. */
+	/* Pauses first, because once the code can be read, another CPU may take the end back. */
 	domain_pause(d);
 	spin_lock(&d->lock);
 	first = !d->shutting_down;
@@ -149,7 +156,7 @@ void domain_crash(struct domain *d, const char *fmt, ...)
 	domain_shutdown(d, SHUTDOWN_crash);
 }
 
-/* ---- a domain's end, in steps: each of these does one, and says whether it was its last ---- */
+/* ---- a domain's end: each function does one step, and returns true if it was its last ---- */
 
 static bool release_vcpus(struct domain *d)
 {
@@ -174,7 +181,9 @@ static bool release_maps(struct domain *d) { return grant_release_maps(d, GRANT_
 static bool free_grants(struct domain *d) { return grant_destroy(d, GRANT_STEP); }
 static bool free_memory(struct domain *d) { return p2m_relinquish(&d->p2m, &d->end_next, RELINQUISH_STEP); }
 
-/* Frames that others still map keep the domain in the table, as dying, until they let go. */
+/*
+ * Frames that others still map keep the domain in the table, as dying, until these are given back.
+ */
 static bool leave(struct domain *d)
 {
 	record_event(RECORD_DESTROY, d, NULL, 0, 0);
@@ -184,7 +193,7 @@ static bool leave(struct domain *d)
 	return true;
 }
 
-/* Its ties first (ports, then what it maps of others), then its memory. */
+/* First its ties to other domains go (ports, then its maps of their pages), and then its memory. */
 static bool (*const end_steps[])(struct domain *d) = {
 	domain_is_stopped, evtchn_destroy, release_vcpus, release_maps, free_grants, free_memory, leave,
 };
@@ -207,7 +216,10 @@ int domain_destroy(struct domain *d)
 
 /* ---- the last reference is gone ---- */
 
-/* One step in freeing a domain that nobody refers to; true when it is gone. Its end has left the vCPUs and little more. */
+/*
+ * Does one step in freeing a domain that nobody refers to. Returns true when it is gone. Its end
+ * has left its vCPUs and little more.
+ */
 static bool free_some(struct domain *d)
 {
 	for (u32 n = 0; n < VCPU_STEP && d->max_vcpus; n++)

@@ -1,6 +1,7 @@
 /*
- * domctl: a guest's machine state as the toolstack's stream of records (abi.md I.5). Each is {type, instance, length} and its
- * contents; the first is a header, the last is empty. A stream from outside is checked to its end before anything of it counts.
+ * domctl: reads and writes a guest's machine state, as the toolstack's stream of records (abi.md
+ * I.5). A record is {type, instance, length} and its contents. The first record is a header, and
+ * the last is empty. A stream from the toolstack is checked to its end before we load any of it.
  */
 #include <xen/domctl.h>
 #include <asm/time.h>
@@ -23,21 +24,22 @@ _Static_assert(sizeof(struct hvm_hw_mtrr) == 240, "abi.md N");
 
 enum { RECORD_END = 0, RECORD_HEADER = 1, RECORD_CPU = 2, RECORD_MTRR = 14 };
 
-/* Every vCPU of the largest domain with each record that there is. */
+/* Enough for every kind of record for every vCPU of the largest domain. */
 #define STREAM_MAX     (MAX_VCPUS * 4096u)
 
 _Static_assert(sizeof((struct domain){ 0 }.mtrr.variable) == sizeof((struct hvm_hw_mtrr){ 0 }.msr_mtrr_var) &&
 	       sizeof((struct domain){ 0 }.mtrr.fixed) == NUM_FIXED_MSR * sizeof(u64), "all MTRRs have a place");
 
 /*
- * A stream on its way out: straight to the guest's buffer, or nowhere if only its length is asked for. A step ends between two records, of which 128
- * vCPUs have 258; the next one passes over those that are there.
+ * A stream on its way out. It goes straight to the caller's buffer, or nowhere if the caller asks
+ * only for its length. All 128 vCPUs have 258 records, too many for one step. A step ends between
+ * two records, and the next step skips the records that are already in the buffer.
  */
 struct stream_out {
 	struct vcpu *caller;
-	u64 gva;            /* 0: count only */
+	u64 gva;            /* where the stream goes; 0: only count */
 	u32 size;
-	u32 records, there; /* so far, and how many the steps before put */
+	u32 records, there; /* records so far, and those of earlier steps */
 };
 
 static bool wanted(const struct stream_out *s) { return s->gva && s->records >= s->there; }
@@ -72,7 +74,9 @@ static int put_mtrr(struct stream_out *s, const struct vcpu *v)
 	return put_record(s, RECORD_MTRR, (u16)v->id, &m, sizeof(m));
 }
 
-/* `scratch` holds one CPU record: too large for the stack. */
+/*
+ * Puts the records of all vCPUs. `scratch` holds one CPU record, which is too large for the stack.
+ */
 static int put_vcpus(struct stream_out *s, struct domain *d, struct hvm_hw_cpu *scratch)
 {
 	struct vcpu *v;
@@ -125,14 +129,16 @@ long hc_gethvmcontext(struct vcpu *v, struct hypercall *hc, void *arg)
 }
 
 /*
- * A stream on its way in, read from the caller's memory a record at a time, twice: once to check all of it, and once to load it. So neither takes
- * more than a step may. A caller that changes it meanwhile gets an error or another state, but no record counts that isn't checked as it is read.
+ * A stream on its way in. We read it from the caller's memory twice, a record at a time: once to
+ * check all of it, and once to load it. So both can go on in steps. Each record is also checked as
+ * it is loaded. A caller that changes the stream meanwhile gets an error or another state, but no
+ * unchecked one.
  */
 struct stream_in {
 	struct vcpu *caller;
 	u64 gva;
 	u32 size, at;
-	struct hvm_save_descriptor desc;    /* of the record before `at`, which is in the union */
+	struct hvm_save_descriptor desc;    /* of the record in the union, which ends at `at` */
 	union {
 		struct hvm_save_header header;
 		struct hvm_hw_cpu cpu;
@@ -156,7 +162,11 @@ static int check_mtrr(const struct hvm_hw_mtrr *m)
 	return hvm_valid_pat(m->msr_pat_cr) && mtrrs_valid(&all) ? 0 : -EINVAL;
 }
 
-/* The record at s->at, which moves behind it. The first is the header, and there is no other. */
+/*
+ * Reads and checks the record at s->at, and moves s->at behind it. The first record has to be the
+ * header, and no other one may be. Returns 0. Errors: -EINVAL if the record is malformed or not
+ * valid, -EFAULT if it can't be read, -EOPNOTSUPP if we don't know its type.
+ */
 static int next_record(struct stream_in *s, struct domain *d)
 {
 	bool first = !s->at;
@@ -201,8 +211,9 @@ static void all_down(struct domain *d)
 }
 
 /*
- * Every set takes all vCPUs down, and each that has a CPU record comes up again with that state; the others wait for a SIPI. The
- * domain is paused, so neither makes anything run. A CPU state that can't be entered leaves its vCPU down.
+ * Loads one record. The header takes all vCPUs down. A CPU record brings its vCPU up again with
+ * that state; vCPUs without one wait for a SIPI. The domain is paused, so nothing runs yet. A CPU
+ * state that can't be entered leaves its vCPU down.
  */
 static int load_record(struct domain *d, const struct stream_in *s)
 {
@@ -223,7 +234,10 @@ static int load_record(struct domain *d, const struct stream_in *s)
 	return rc;
 }
 
-/* In a step's progress: all is checked, and it is being loaded. The rest is where in the stream. */
+/*
+ * This bit in a step's progress says that the whole stream is checked and is now being loaded. The
+ * other bits are the position in the stream.
+ */
 #define LOADING 0x80000000u
 _Static_assert(STREAM_MAX < LOADING, "both fit");
 
@@ -251,7 +265,7 @@ static long set_some(struct stream_in *s, struct domain *d, u32 *progress)
 long hc_sethvmcontext(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	const struct xen_domctl_hvmcontext *op = arg;
-	struct stream_in *s;        /* too large for the stack */
+	struct stream_in *s;        /* on the heap, because it is too large for the stack */
 	long rc;
 
 	if (op->size == 0 || op->size > STREAM_MAX)

@@ -1,4 +1,7 @@
-/* domctl: a save that is taken back, and a vCPU's registers, in the structure that PV guests were started with: cores have them too. */
+/*
+ * domctl: takes a suspension back, and reads or writes a vCPU's registers. The registers come in
+ * the structure with which PV guests were started; core dumps have it too.
+ */
 #include <xen/domctl.h>
 #include <asm/hvm.h>
 #include "lib/string.h"
@@ -13,7 +16,10 @@ _Static_assert(sizeof(struct xen_domctl_vcpucontext) == 16, "abi.md N");
 _Static_assert(sizeof(struct vcpu_guest_context) == 5168, "abi.md N");
 _Static_assert(sizeof((struct vcpu_guest_context){ 0 }.fpu_ctxt) == sizeof((struct hvm_hw_cpu){ 0 }.fpu_regs), "both are FXSAVE's");
 
-/* A vCPU's registers as the vendor's layer has them, and as the tools know them. Too large for the stack. */
+/*
+ * A vCPU's registers as the vendor code and as the toolstack know them. It is too large for the
+ * stack.
+ */
 struct context {
 	struct hvm_hw_cpu cpu;
 	struct vcpu_guest_context guest;
@@ -45,8 +51,9 @@ static void describe_context(const struct hvm_hw_cpu *cpu, bool online, struct v
 }
 
 /*
- * The registers of a vCPU that stands still for it, whether or not its domain does. It leaves its pCPU in its own time; until then the
- * flag stays, which a repeated call sets again, and which the last one takes back.
+ * Reads a vCPU's registers. Only this vCPU has to stand still for it, not its domain. VCPU_VIEWED
+ * stops it, but it may take a while to leave its CPU. Until then the call is repeated and the flag
+ * stays set; the last call clears it.
  */
 static long view_context(struct vcpu *v, struct context *c)
 {
@@ -63,8 +70,8 @@ static long view_context(struct vcpu *v, struct context *c)
 }
 
 /*
- * As in Xen, of such a guest only the general registers and the FPU are set; the rest of the structure isn't looked at. Libxl changes RAX
- * so, by which a guest learns that its suspension was cancelled.
+ * Sets the general registers and the FPU, and ignores the rest of the structure, as Xen does for
+ * such guests. Libxl changes RAX this way to tell a guest that its suspension was cancelled.
  */
 static long replace_registers(struct vcpu *v, struct context *c)
 {
@@ -91,7 +98,7 @@ long hc_vcpucontext(struct vcpu *caller, struct hypercall *hc, void *arg)
 	struct context *c;
 	long rc;
 
-	/* The caller's own domain can't stand still for its caller. */
+	/* The caller can't stand still while it makes this call. */
 	if (!v || hc->target == caller->domain)
 		return -EINVAL;
 	c = kzalloc(sizeof(*c));
@@ -109,10 +116,10 @@ long hc_vcpucontext(struct vcpu *caller, struct hypercall *hc, void *arg)
 	return rc;
 }
 
-/* After a save or a migration that failed, or that was a checkpoint. */
+/* The toolstack calls this after a save or a migration that failed, and after a checkpoint. */
 long hc_resumedomain(struct vcpu *v, struct hypercall *hc, void *arg)
 {
-	/* Not while an operation relies on the domain's standing still. */
+	/* The lock waits for operations that rely on the domain standing still. */
 	spin_lock(&control_lock);
 	domain_resume(hc->target);
 	spin_unlock(&control_lock);

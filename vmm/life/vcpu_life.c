@@ -1,4 +1,7 @@
-/* A vCPU's life: made, put to sleep, stopped for good; the clock it is given, and the two areas of guest memory that it keeps up to date. */
+/*
+ * The life of a vCPU: it is made, put to sleep and stopped for good. This file also writes its
+ * clock, and registers the two areas of guest memory that we keep up to date for it.
+ */
 #include <xen/sched.h>
 #include <asm/time.h>
 #include "lib/string.h"
@@ -20,7 +23,10 @@ static void timer_fired(void *arg)
 	evtchn_raise_virq(arg, VIRQ_TIMER);
 }
 
-/* vCPU i of dom0 lives on pCPU i for good: that is where its device interrupts arrive (abi.md H.3). */
+/*
+ * vCPU i of the service domain stays on CPU i, because its device interrupts arrive there (abi.md
+ * H.3).
+ */
 static void place(struct vcpu *v)
 {
 	unsigned cpu = v->domain->privileged ? v->id : (v->id + v->domain->domid) % nr_cpus;
@@ -30,7 +36,10 @@ static void place(struct vcpu *v)
 	v->apic_id = v->domain->privileged ? percpu[cpu].apic_id : v->id * 2;
 }
 
-/* The triple never changes: the TSC is taken to be invariant, so one write serves for good (abi.md F.1). */
+/*
+ * Writes the time stamp, the system time and the scale. They never change, because the TSC is
+ * taken to be invariant, so one write is enough for the vCPU's whole life (abi.md F.1).
+ */
 static void write_time(struct vcpu_time_info *t)
 {
 	u32 version = (t->version | 1) + 2;
@@ -41,11 +50,11 @@ static void write_time(struct vcpu_time_info *t)
 	t->tsc_to_system_mul = time_scale.mul;
 	t->tsc_shift = time_scale.shift;
 	t->flags = 0;
-	/* Release: even again only after the fields. */
+	/* Release: the version is even again only after the fields are written. */
 	__atomic_store_n(&t->version, version + 1, __ATOMIC_RELEASE);
 }
 
-/* pvclock of one vCPU, also in shared_info. */
+/* Writes the clock (pvclock) of one vCPU, also into shared_info. */
 static void update_time(struct vcpu *v)
 {
 	write_time((struct vcpu_time_info *)&v->info->time);
@@ -106,7 +115,10 @@ static bool has_event(struct vcpu *v)
 void vcpu_block(struct vcpu *v)
 {
 	__atomic_or_fetch(&v->pause_flags, VCPU_BLOCKED, __ATOMIC_SEQ_CST);
-	/* Blocked first, then a look: whoever raises an event after the look sees the flag and wakes. */
+	/*
+	 * The flag is set before the look for an event. A CPU that raises an event after the look
+	 * sees the flag and wakes v. The other way round, v could sleep through the event.
+	 */
 	if (has_event(v)) {
 		__atomic_and_fetch(&v->pause_flags, ~(u32)VCPU_BLOCKED, __ATOMIC_SEQ_CST);
 		return;
@@ -143,7 +155,7 @@ void domain_update_wallclock(struct domain *d)
 	__atomic_store_n(&s->wc_version, version + 1, __ATOMIC_RELEASE);
 }
 
-/* ---- the guest's copies ---- */
+/* ---- the two areas of guest memory ---- */
 
 int vcpu_register_info(struct vcpu *v, u64 gfn, u32 offset)
 {
@@ -169,7 +181,7 @@ int vcpu_register_info(struct vcpu *v, u64 gfn, u32 offset)
 	return 0;
 }
 
-/* The frames of an area, one or two or none. */
+/* Puts the frames of an area, of which there are up to two. */
 static void put_pages(struct page *pg[2])
 {
 	for (int i = 0; i < 2; pg[i++] = NULL)
@@ -178,8 +190,8 @@ static void put_pages(struct page *pg[2])
 }
 
 /*
- * The area's address is virtual, in page tables that may not be the current ones at the next switch (KPTI): it is translated now, for
- * good, and its frames are held.
+ * The area's address is virtual, and at the next switch other page tables may be in use (KPTI). So
+ * we translate the address now, for good, and hold its frames.
  */
 int vcpu_register_runstate(struct vcpu *v, u64 gva)
 {
@@ -189,7 +201,10 @@ int vcpu_register_runstate(struct vcpu *v, u64 gva)
 
 	if (gva & 7 || guest_translate(v, gva, true, &gpa[0]) || (crosses && guest_translate(v, last & PAGE_MASK, true, &gpa[1])))
 		return -EFAULT;
-	/* We write there for good; a page that was only lent goes back to its owner. */
+	/*
+	 * Only the guest's own RAM: we write there for good, and a lent page goes back to its
+	 * owner.
+	 */
 	for (int i = 0; i <= crosses; i++)
 		pg[i] = p2m_get_ram(&v->domain->p2m, GFN(gpa[i] >> PAGE_SHIFT));
 	if (!pg[0] || (crosses && !pg[1])) {
