@@ -1,4 +1,7 @@
-/* Port accesses that nobody answers: what reads see, and the lines that a guest writes to port 0xE9. */
+/*
+ * Accesses to ports without a device: the values that reads see, and the lines that a guest writes
+ * to port 0xE9.
+ */
 #include <xen/hvm/ioreq.h>
 #include <asm/hvm.h>
 #include <asm/hvm_vcpu.h>
@@ -11,9 +14,10 @@
 #define STRING_CHUNK 256u       /* bytes of a string instruction done in one exit */
 
 /*
- * OUTS and INS move n elements from or to ES/DS:[e]SI/DI. 64-bit code has flat segments; in other modes the base is taken as 0, which
- * is what every kernel sets up. A process with rights to ports moves nothing: a walk that asks for no user bit (guest_access.c) would
- * let it write ones over its kernel.
+ * OUTS and INS move n elements from or to ES/DS:[e]SI/DI. 64-bit code has flat segments. In other
+ * modes the base is taken as 0, as every kernel sets it. A process with rights to ports moves
+ * nothing. The walk ignores the user bit (guest_access.c), so such a process could write ones over
+ * its kernel.
  */
 static __noinline void string_io(struct vcpu *v, const struct vm_exit *x)
 {
@@ -32,7 +36,7 @@ static __noinline void string_io(struct vcpu *v, const struct vm_exit *x)
 	} else if (x->io.in) {
 		memset(buf, 0xff, sizeof(buf));
 		if (copy_to_guest(v, *index, buf, n * x->io.size))
-			n = want;       /* nowhere to put it: the instruction has no effect */
+			n = want;       /* no memory to put it: the instruction has no effect */
 	} else if (log) {
 		if (!copy_from_guest(v, buf, *index, n))
 			for (u64 i = 0; i < n; i++)
@@ -50,9 +54,11 @@ static __noinline void string_io(struct vcpu *v, const struct vm_exit *x)
 enum { PIT_FIRST = 0x40, PIT_LAST = 0x42, GPE_FIRST = ACPI_GPE0_BLK_ADDRESS_V1, GPE_LAST = GPE_FIRST + ACPI_GPE0_BLK_LEN_V1 - 1 };
 
 /*
- * What nobody answers reads as ones, and two things as zeros. For the 8254's counters, Linux's quick calibration takes ones for a counter
- * that has not moved yet and asks it 100,000 times. In the general-purpose events that a guest's ACPI tables (libxl's) announce, ones are
- * events that nobody handles: an error for each on every guest's console. One comparison serves most ports.
+ * A port without a device reads as ones, with two exceptions that read as zeros. One is the 8254's
+ * counters: Linux's quick calibration takes ones for a counter that has not moved yet, and asks it
+ * 100,000 times. The other is the general-purpose events that libxl's ACPI tables announce to a
+ * guest: ones are events without a handler, and Linux prints an error for each. One comparison
+ * serves most ports.
  */
 static u32 floating(u16 port)
 {

@@ -1,4 +1,7 @@
-/* Reading the setup header of a bzImage and preparing its start; what the compression is, only the kernel itself knows. */
+/*
+ * Reads the setup header of a bzImage and prepares its start. Only the kernel itself knows its
+ * compression.
+ */
 #include <asm/page.h>
 #include "lib/string.h"
 #include "vmm/dom0/bzimage.h"
@@ -39,7 +42,7 @@ int bzimage_open(struct bzimage *bz, const void *image, u64 size, const char **w
 	}
 	bz->code_size = size - bz->setup_size;
 	bz->start = get64(p + HDR_PREF_ADDRESS);
-	/* Loaded below that address, it goes there, unless its alignment leads it further. */
+	/* A kernel loaded below that address unpacks itself to it, or to its alignment beyond. */
 	if (bz->start < MiB(2) || bz->start > GiB(1) || bz->start & ~PAGE_MASK || get32(p + HDR_ALIGNMENT) > bz->start) {
 		*why = "it doesn't unpack itself to between 2 MiB and 1 GiB (CONFIG_PHYSICAL_START)";
 		return -EINVAL;

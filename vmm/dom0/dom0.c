@@ -1,7 +1,8 @@
 /*
- * The service domain's builder. Its RAM is mapped at machine addresses; the kernel is a stock vmlinuz that unpacks itself: its own 32-bit
- * entry runs in guest mode until it jumps into the unpacked kernel, which is not executable. There the PVH note is read out of the
- * unpacked image, and the vCPU starts again at the PVH entry (docs/boot.md; abi.md A).
+ * The service domain's builder. The domain's RAM is mapped at machine addresses. Its kernel is a
+ * stock vmlinuz that unpacks itself: the 32-bit entry runs in guest mode until it jumps into the
+ * unpacked kernel, which isn't executable. At this fault the builder reads the PVH note out of the
+ * unpacked image and starts the vCPU again at the PVH entry (docs/boot.md; abi.md A).
  */
 #include <xen/arch-x86/hvm/start_info.h>
 #include <asm/cpu.h>
@@ -21,7 +22,10 @@
 #include "vmm/life/life.h"
 #include "vmm/vcpu.h"
 
-/* The block of tables that the kernel is handed, marked as ACPI memory in its map: one page each, then the ACPI tables. */
+/*
+ * The block of tables for the kernel, marked as ACPI memory in its map. Each table has pages of its
+ * own; the ACPI tables come last.
+ */
 enum { BLOCK_START_INFO = 0, BLOCK_CMDLINE = 0x1000, BLOCK_MEMMAP = 0x2000, BLOCK_BOOT_PARAMS = 0x4000, BLOCK_ACPI = 0x5000, BLOCK_SIZE = 0x10000 };
 enum { ACPI_RSDP = 0, ACPI_XSDT = 0x40, ACPI_MADT = 0x1000, ACPI_SIZE = BLOCK_SIZE - BLOCK_ACPI };
 enum { CMDLINE_MAX = 2048, MEMMAP_MAX = 128 };
@@ -64,7 +68,10 @@ static void plan(const struct dom0_config *c, paddr_t kernel_end)
 	layout.low_end = MIN(end_of_range_with(&c->ram, layout.kernel), GiB(4));
 	layout.kernel_end = ROUND_UP(kernel_end, MiB(2));
 	layout.block = layout.kernel_end;
-	/* Firmware may have cut the memory behind the kernel short. What stays free before the initrd is for Linux's DMA buffers. */
+	/*
+	 * Firmware may have left little memory behind the kernel. The memory before the initrd
+	 * stays free for Linux's DMA buffers.
+	 */
 	layout.initrd = range_set_find(&c->ram, c->initrd_size + MiB(64), PAGE_SIZE, layout.block + BLOCK_SIZE, GiB(4));
 	if (layout.low_end < layout.block + BLOCK_SIZE || !layout.initrd)
 		panic("the service domain has too little memory: the kernel needs what is up to %llu MiB, its initrd %llu MiB in one piece "
@@ -76,7 +83,7 @@ static void plan(const struct dom0_config *c, paddr_t kernel_end)
 		panic("the service domain's kernel is too large: it ends at %llu MiB", (unsigned long long)(layout.kernel_end >> 20));
 }
 
-/* An uncompressed kernel: *end is where its memory ends; returns its entry. */
+/* Opens an uncompressed kernel. Returns its PVH entry, and in *end the end of its memory. */
 static u64 open_elf(const struct dom0_config *c, struct elf *elf, u64 *end)
 {
 	struct elf_segment s;
@@ -98,7 +105,10 @@ static u64 open_elf(const struct dom0_config *c, struct elf *elf, u64 *end)
 	return entry;
 }
 
-/* Its segments go where they ask to be. The boot loader may have put the initrd there: that is moved before. */
+/*
+ * Copies the segments to the addresses that they ask for. The boot loader may have put the initrd
+ * there, so the caller has moved it before.
+ */
 static void load_elf(const struct elf *elf)
 {
 	struct elf_segment s;
@@ -109,7 +119,10 @@ static void load_elf(const struct elf *elf)
 	}
 }
 
-/* ISA interrupts that the firmware has made level-triggered: PCI's are routed to these. 0 without such a register, and it reads as ones. */
+/*
+ * Returns the ISA interrupts that the firmware has made level-triggered, because it routes PCI's to
+ * them. A machine without the register reads it as ones; then the result is 0.
+ */
 static u16 level_interrupts(void)
 {
 	enum { ELCR = 0x4d0, ALWAYS_EDGE = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 8 | 1 << 13 };
@@ -146,7 +159,10 @@ static void add_entry(struct hvm_memmap_table_entry *map, u32 *nr, paddr_t start
 	map[(*nr)++] = (struct hvm_memmap_table_entry){ .addr = start, .size = end - start, .type = type };
 }
 
-/* Its own RAM, the block of tables in it, and every other frame of RAM as unusable, so that Linux puts nothing there (abi.md D.6). */
+/*
+ * Writes the kernel's memory map: its own RAM and the block of tables in it. Every other frame of
+ * RAM is unusable, so that Linux puts nothing there (abi.md D.6). Returns the number of entries.
+ */
 static u32 build_memmap(const struct dom0_config *c, struct hvm_memmap_table_entry *map)
 {
 	u32 nr = 0;
@@ -206,7 +222,10 @@ static void build_start_info(const struct dom0_config *c)
 	build_acpi(c);
 }
 
-/* The largest pages that alignment allows; frames come with the one reference that the p2m then holds. */
+/*
+ * Maps RAM with the largest pages that alignment allows. Each frame comes with one reference, which
+ * the p2m then holds.
+ */
 static void map_ram(struct domain *d, paddr_t start, paddr_t end)
 {
 	for (u64 gfn = start >> PAGE_SHIFT; gfn < end >> PAGE_SHIFT; ) {
@@ -240,8 +259,8 @@ static void start_pvh(struct vcpu *v, u64 entry)
 }
 
 /*
- * The compressed kernel goes to where firmware may have kept pages for itself, as UEFI does: there it gets other frames until it has
- * unpacked itself.
+ * Firmware, such as UEFI, may have kept pages for itself where the compressed kernel goes. There
+ * the kernel gets other frames until it has unpacked itself.
  */
 static void load_compressed(struct domain *d, const struct bzimage *bz)
 {
@@ -286,7 +305,10 @@ static void unpacked(struct vcpu *v)
 	start_pvh(v, entry);
 }
 
-/* The decompressor has moved itself behind what it will write. From where it was before, nothing runs any more. */
+/*
+ * The decompressor has moved itself behind the memory that it will write. No code runs there any
+ * more, so the next fetch from it is the unpacked kernel's first.
+ */
 static void moved(struct vcpu *v)
 {
 	dom0_watch(&v->domain->p2m, layout.kernel, layout.unpacked_end, unpacked);

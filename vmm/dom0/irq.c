@@ -1,6 +1,8 @@
 /*
- * Device interrupts go straight through: vector v taken on pCPU p becomes v in dom0's vCPU p, which lives there (abi.md H.3). Edge is
- * acknowledged at once; level when dom0 acknowledges, or the line would fire again before dom0 has silenced the device.
+ * Device interrupts go straight to the service domain: vector v on CPU p becomes vector v of its
+ * vCPU p, which is pinned there (abi.md H.3). An edge is acknowledged at once. A level is
+ * acknowledged when the service domain does so; else the line would fire again before Linux has
+ * silenced the device.
  */
 #include <asm/cpu.h>
 #include <asm/lapic.h>

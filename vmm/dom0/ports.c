@@ -1,12 +1,18 @@
-/* What of the machine the service domain reaches directly: ports without an exit, and registers as device memory. */
+/*
+ * The parts of the machine that the service domain reaches directly: ports without an exit, and
+ * registers as device memory.
+ */
 #include "vmm/device/io_port.h"
 #include "vmm/dom0/ports.h"
 
-/* abi.md H.1: no 8259 and no 8254, so that Linux looks for neither; the rest of the machine is dom0's. */
+/*
+ * The 8259s and the 8254 are closed, so that Linux doesn't find them (abi.md H.1). PORT_DEBUG is
+ * closed because its bytes go to the log. The other ports are the service domain's, except `uart`.
+ */
 static const struct { u16 first, last; } closed[] = { { 0x20, 0x21 }, { 0x40, 0x43 }, { 0xa0, 0xa1 }, { PORT_DEBUG, PORT_DEBUG } };
 static u16 uart;
-static struct { paddr_t start, end; } reserved[16];     /* [I] registers of ring 0's own, */
-static unsigned nr_reserved;                            /* [I] so many */
+static struct { paddr_t start, end; } reserved[16];     /* [I] the hypervisor's registers */
+static unsigned nr_reserved;                            /* [I] entries in use */
 
 void dom0_hide_uart(u16 base) { uart = base; }
 

@@ -1,4 +1,7 @@
-/* The watch over the kernel that unpacks itself: what it writes is not executable until it first jumps there (docs/boot.md). */
+/*
+ * The watch over the kernel that unpacks itself: the memory that it writes isn't executable until
+ * the kernel first jumps there (docs/boot.md).
+ */
 #include <asm/hvm.h>
 #include "mm/p2m.h"
 #include "vmm/dom0/watch.h"

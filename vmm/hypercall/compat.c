@@ -1,6 +1,7 @@
 /*
- * 32-bit callers pass arguments in EBX, ECX, EDX, ESI, EDI and use structures with 32-bit handles and alignment. Rather than a second
- * table, each structure that such callers use is widened into the 64-bit one and the same handler called.
+ * 32-bit callers pass arguments in EBX, ECX, EDX, ESI, EDI and use structures with 32-bit handles
+ * and alignment. There is no second table: each structure that such callers use is widened into the
+ * 64-bit one, and the same handler is called.
  */
 #include <xen/grant_table.h>
 #include <xen/memory.h>
@@ -52,7 +53,7 @@ static long poll(struct vcpu *v, struct hypercall *hc, u64 arg)
 	return hc_sched_poll(v, hc, &op);
 }
 
-/* What has a layout of its own; everything else here is alike in both ABIs. */
+/* Widens arguments whose layout differs. Every other call here is alike in both ABIs. */
 static long call(struct vcpu *v, u32 nr, struct hypercall *hc)
 {
 	u32 cmd = (u32)hc->a[0];
@@ -72,7 +73,7 @@ static long call(struct vcpu *v, u32 nr, struct hypercall *hc)
 	case __HYPERVISOR_console_io:
 		return hypercall_do(v, nr, hc);
 	case __HYPERVISOR_grant_table_op:
-		/* These have no pointers; map and copy differ, and no such caller has them. */
+		/* These have no pointers. Map and copy differ, and no 32-bit caller uses them. */
 		return cmd == GNTTABOP_query_size || cmd == GNTTABOP_set_version || cmd == GNTTABOP_get_version ?
 		       hypercall_do(v, nr, hc) : -ENOSYS;
 	default:

@@ -1,4 +1,7 @@
-/* console_io and readconsole: dom0 has the console, others may write a few lines to the log. */
+/*
+ * console_io and readconsole: the service domain has the console, the others may write a few lines
+ * to the log.
+ */
 #include <xen/sysctl.h>
 #include "drivers/console.h"
 #include "vmm/domain/guest_log.h"
@@ -9,11 +12,17 @@
 
 _Static_assert(sizeof(struct xen_sysctl_readconsole) == 24, "abi.md N");
 
-/* Copied at a time; a write of more goes on later, so that other CPUs' lines and interrupts get in between. */
+/*
+ * Bytes copied at a time. A longer write goes on later, so that other CPUs' lines and interrupts
+ * get in between.
+ */
 #define CHUNK 128
 #define READ_CHUNK 1024         /* the same for reading, which changes nothing */
 
-/* a[1] bytes from a[2]. Both are updated as we go, so the call can be continued. */
+/*
+ * Writes a[1] bytes from a[2] to console or log. Both are updated, so that the call can go on
+ * later.
+ */
 long hc_console_write(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	char buf[CHUNK];
@@ -34,7 +43,7 @@ long hc_console_write(struct vcpu *v, struct hypercall *hc, void *arg)
 	return hc->a[1] ? HC_AGAIN : 0;
 }
 
-/* Returns how much was typed: up to a[1] bytes, to a[2]. */
+/* Copies typed bytes, at most a[1], to a[2]. Returns their number. */
 long hc_console_read(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	char buf[CHUNK];
@@ -43,7 +52,10 @@ long hc_console_read(struct vcpu *v, struct hypercall *hc, void *arg)
 	return copy_to_guest(v, hc->a[2], buf, n) ? -EFAULT : (long)n;
 }
 
-/* `xl dmesg`: the log from `index` on if the reader keeps one (xenconsoled), else from where it was last cleared. */
+/*
+ * Copies the log, for `xl dmesg` from the place where it was last cleared. A reader that keeps an
+ * index, as xenconsoled does, gets it from there on.
+ */
 long hc_readconsole(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_sysctl_readconsole *op = arg;

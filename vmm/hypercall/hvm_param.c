@@ -9,12 +9,12 @@
 _Static_assert(sizeof(struct xen_hvm_param) == 16, "abi.md N");
 _Static_assert(HVM_NR_PARAMS == 39, "abi.md I.6");
 
-/* Who may do what; the control domain may get anything that exists of another domain. */
+/* Rights to a parameter. The toolstack may also get every parameter of another domain. */
 enum {
 	GUEST_GET = 1,
 	GUEST_SET = 2,
 	TOOLS_SET = 4,
-	ONCE      = 8,      /* what was set stays: something has been built on it */
+	ONCE      = 8,      /* a value that was set stays: something has been built on it */
 };
 #define GUEST (GUEST_GET | GUEST_SET | TOOLS_SET)
 
@@ -55,8 +55,9 @@ static bool zero_only(u32 index)
 }
 
 /*
- * How the guest hears of events (abi.md C.5). Vectors below 16 are reserved for exceptions, so no APIC could deliver them. The
- * other two ways need interrupt controllers that PVH guests don't have.
+ * Sets the vector that tells the guest of events (abi.md C.5). Vectors below 16 are reserved for
+ * exceptions, so no APIC could deliver them. The other two ways need interrupt controllers that PVH
+ * guests don't have.
  */
 static void set_callback(struct domain *d, u64 value)
 {
@@ -89,7 +90,7 @@ static long set_param(struct domain *d, u32 index, u64 value, u8 need)
 	return 0;
 }
 
-/* Sets or gets a parameter of the domain that is meant. */
+/* Sets or gets a parameter of the domain that p names. */
 static long use_param(struct vcpu *v, struct xen_hvm_param *p, bool set)
 {
 	u32 index = (u32)array_index_nospec(p->index, HVM_NR_PARAMS);

@@ -1,6 +1,7 @@
 /*
- * Hypercalls: from the registers to the row of the table, the argument in, the handler, the argument out. Handlers never touch guest
- * memory for their own argument, so what they checked is what they use. abi.md A.6, B.
+ * Hypercalls: the dispatcher finds the row of the table, copies the argument in, calls the handler,
+ * and copies the argument out. Handlers never touch guest memory for their own argument, so a guest
+ * can't change it after the check. abi.md A.6, B.
  */
 #include <xen/version.h>
 #include <xen/memory.h>
@@ -44,7 +45,10 @@ const struct hypercall_row hypercall_rows[] = {
 };
 const unsigned hypercall_nr_rows = ARRAY_SIZE(hypercall_rows);
 
-/* Where a hypercall keeps its sub-operation (in the bits `cmd` of RDI, if not in the structure) and the pointer to its argument. */
+/*
+ * The places of a hypercall's sub-operation and of the pointer to its argument. A sub-operation
+ * that isn't in the structure is in the bits `cmd` of RDI.
+ */
 enum form {
 	FORM_ABSENT,
 	FORM_PLAIN,     /* neither */
@@ -85,7 +89,7 @@ void hypercall_init(void)
 		row_of[hypercall_rows[i].nr][hypercall_rows[i].cmd] = (u8)(i + 1);
 }
 
-/* The row, which is noted in *hc, or NULL. */
+/* Returns the row and notes it in *hc, or returns NULL. */
 static const struct hypercall_row *find_row(u64 nr, u64 cmd, struct hypercall *hc)
 {
 	hc->row = cmd < NR_CMDS ? row_of[nr][array_index_nospec(cmd, NR_CMDS)] : 0;
@@ -96,7 +100,7 @@ static const struct hypercall_row *find_row(u64 nr, u64 cmd, struct hypercall *h
 	return &hypercall_rows[hc->row - 1];
 }
 
-/* Argument structures, hc->count of them: in, handle, out. */
+/* Copies hc->count argument structures in, calls the handler, and copies them out. */
 static __noinline long call_row(struct vcpu *v, const struct hypercall_row *row, struct hypercall *hc, u64 arg)
 {
 	u64 buf[HC_ARG_MAX / 8];
@@ -136,13 +140,13 @@ static __noinline long call_array(struct vcpu *v, const struct hypercall_row *ro
 	return hc->a[2] ? HC_AGAIN : 0;
 }
 
-/* The service domain's programs are told why. */
+/* Answers a call without a row. For the service domain's programs, the log says why. */
 static __noinline long absent(struct vcpu *v, u64 nr, u32 cmd)
 {
 	return (v->domain->privileged ? refuse((u8)nr, &cmd) : 0) ?: -ENOSYS;
 }
 
-/* Reads a control operation's structure: its row is then in hc->row. */
+/* Reads a control operation's structure. On success its row is in hc->row. */
 static long read_control(struct vcpu *v, u64 nr, struct hypercall *hc)
 {
 	if (copy_from_guest(v, hc->head, hc->a[0], forms[nr].size))
@@ -152,7 +156,10 @@ static long read_control(struct vcpu *v, u64 nr, struct hypercall *hc)
 	return find_row(nr, hc->head->cmd, hc) ? 0 : absent(v, nr, hc->head->cmd);
 }
 
-/* The domain that a domctl is for: but for these two it is there, and while it is being destroyed only that may be asked. */
+/*
+ * Finds the domain that a domctl is for. createdomain and getdomaininfo name one that need not
+ * exist. A domain that is being destroyed takes only destroydomain.
+ */
 static long find_target(struct vcpu *v, struct hypercall *hc, u32 cmd)
 {
 	long rc;
@@ -167,8 +174,10 @@ static long find_target(struct vcpu *v, struct hypercall *hc, u32 cmd)
 }
 
 /*
- * domctl, sysctl, platform_op, mca: the sub-operation is only known once the structure is in. One that goes on has its progress in the upper half of
- * the hypercall's number, which is 0 in a first call: no other register is surely so, and the structure is the caller's.
+ * domctl, sysctl, platform_op and mca: the sub-operation is known only when the structure has been
+ * copied in. A call that goes on keeps its progress in the upper half of the hypercall's number,
+ * which is 0 in a first call. No other register is certain to be 0 then, and the structure belongs
+ * to the caller.
  */
 static __noinline long call_control(struct vcpu *v, u64 nr, struct hypercall *hc, u32 progress)
 {
@@ -184,7 +193,7 @@ static __noinline long call_control(struct vcpu *v, u64 nr, struct hypercall *hc
 	hc->target = NULL;
 	ret = read_control(v, nr, hc);
 	row = ret ? NULL : &hypercall_rows[hc->row - 1];
-	/* A guest doesn't learn what there is. */
+	/* A guest must not learn which operations exist. */
 	if (!row || !may(v, row))
 		return v->domain->privileged ? ret : -EPERM;
 	ret = nr == __HYPERVISOR_domctl ? find_target(v, hc, row->cmd) : 0;
@@ -205,7 +214,7 @@ static bool is_control(u64 nr)
 	return (u32)nr < NR_HYPERCALLS && forms[array_index_nospec((u32)nr, NR_HYPERCALLS)].form == FORM_CONTROL;
 }
 
-/* No number of the table: a control operation that goes on, or nothing. */
+/* Handles a number beyond the table: a control operation that goes on, or no hypercall. */
 static __noinline long call_other(struct vcpu *v, u64 nr, struct hypercall *hc)
 {
 	if (is_control(nr))
@@ -215,13 +224,13 @@ static __noinline long call_other(struct vcpu *v, u64 nr, struct hypercall *hc)
 	return -ENOSYS;
 }
 
-/* With which number a call that answers HC_AGAIN goes on. */
+/* Returns the number with which a call that returned HC_AGAIN goes on. */
 static u64 number_again(u64 nr, const struct hypercall *hc)
 {
 	return is_control(nr) ? (u32)nr | (u64)hc->progress << 32 : nr;
 }
 
-/* Inline: the way of most exits. */
+/* Inline, because most exits come this way. */
 static inline __attribute__((always_inline)) long do_call(struct vcpu *v, u64 nr, struct hypercall *hc)
 {
 	const struct hypercall_row *row;
@@ -290,7 +299,10 @@ void hypercall_dispatch(struct vcpu *v, struct vm_exit *x)
 	hvm_complete(v, &v->hvm.regs, x->len);
 }
 
-/* One entry of a multicall; HC_AGAIN: its arguments are updated in the guest's memory. */
+/*
+ * Carries out one entry of a multicall. If it returns HC_AGAIN, the entry's arguments are updated
+ * in the guest's memory.
+ */
 static long call_entry(struct vcpu *v, u64 at)
 {
 	struct multicall_entry e;

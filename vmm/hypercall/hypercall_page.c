@@ -1,4 +1,7 @@
-/* The page of stubs through which guests call: the vendor's instruction is in it, so that kernels need not know it (abi.md A.6). */
+/*
+ * The page of stubs through which guests call. The vendor's instruction is in it, so that kernels
+ * need not know it (abi.md A.6).
+ */
 #include <asm/hvm.h>
 #include "vmm/hypercall.h"
 #include "vmm/memory/guest_access.h"

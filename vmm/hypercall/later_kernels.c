@@ -1,4 +1,7 @@
-/* Small calls of the service domain's kernel without which later Linux complains at its start, though it needs nothing of them. */
+/*
+ * Small calls that later Linux makes as it starts in the service domain. It needs none of their
+ * results, but complains without them.
+ */
 #include <xen/platform.h>
 #include <xen/arch-x86/xen-mca.h>
 #include <asm/cpu.h>
@@ -11,8 +14,9 @@
 #define PDC_FIXED_HARDWARE (1u << 0 | 1u << 2 | 1u << 8 | 1u << 9)
 
 /*
- * Linux from 6.5 on shows what it will tell ACPI (_PDC) that it can do with C, P and T states. By ports it can; what goes by MSRs or MWAIT
- * ("fixed hardware") it can't, since those aren't its own. Other types of upload mean a hypervisor that drives these states itself.
+ * Linux from 6.5 on shows us the C, P and T states that it will tell ACPI (_PDC) it can drive. It
+ * can drive them by ports. It can't by MSRs or MWAIT ("fixed hardware"), since those aren't its
+ * own. The other types of upload are for a hypervisor that drives these states itself.
  */
 long hc_set_pminfo(struct vcpu *v, struct hypercall *hc, void *arg)
 {
@@ -29,7 +33,10 @@ long hc_set_pminfo(struct vcpu *v, struct hypercall *hc, void *arg)
 	return copy_to_guest(v, HANDLE(op->u.pdc), pdc, sizeof(pdc));
 }
 
-/* HYPERVISOR_mca: the CPUs, by which Linux's xen_mcelog would know a machine check's place; it starts only if it has them. */
+/*
+ * HYPERVISOR_mca: the list of CPUs. Linux's xen_mcelog would find a machine check's place by it,
+ * and starts only if it gets the list.
+ */
 long hc_mc_physcpuinfo(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_mc_physcpuinfo *op = arg;

@@ -1,4 +1,7 @@
-/* What a vCPU asks about itself and its siblings: vcpu_op, sched_op and timers (abi.md B.5, B.6, F.4). */
+/*
+ * Calls in which a vCPU asks about itself and its siblings: vcpu_op, sched_op and timers (abi.md
+ * B.5, B.6, F.4).
+ */
 #include <xen/sched.h>
 #include <asm/time.h>
 #include "sched/sched.h"
@@ -19,7 +22,7 @@ long hc_vcpu_up(struct vcpu *v, struct hypercall *hc, void *arg)
 
 	if (!to)
 		return -ENOENT;
-	/* One that was never given a state has nothing to run. */
+	/* A vCPU that was never given a state has nothing to run. */
 	if (to->wait_for_sipi)
 		return -EINVAL;
 	vcpu_up(to);
@@ -57,7 +60,10 @@ long hc_register_runstate(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	const struct vcpu_register_runstate_memory_area *area = arg;
 
-	/* The address is translated by the caller's page tables and copied by its pCPU: only one's own. */
+	/*
+	 * The caller's page tables translate the address, and its CPU copies the area. So a vCPU
+	 * registers only its own.
+	 */
 	return hc->a[1] == v->id ? vcpu_register_runstate(v, area->addr.p) : -EINVAL;
 }
 
@@ -69,7 +75,10 @@ long hc_register_vcpu_info(struct vcpu *v, struct hypercall *hc, void *arg)
 
 	if (!of)
 		return -ENOENT;
-	/* Somebody else's only before it runs; and once its pCPU, if it has just gone down, uses the area no more. */
+	/*
+	 * A sibling's area may change only while the sibling is down. If it has just gone down, its
+	 * CPU may still use the area; vcpu_hold says when it no longer does.
+	 */
 	if (of != v && !(__atomic_load_n(&of->pause_flags, __ATOMIC_SEQ_CST) & VCPU_DOWN))
 		return -EINVAL;
 	if (of != v && !vcpu_hold(of))
@@ -156,7 +165,10 @@ long hc_sched_shutdown(struct vcpu *v, struct hypercall *hc, void *arg)
 
 	if (reason > SHUTDOWN_MAX)
 		return -EINVAL;
-	/* Nobody could resume it, and an end is the machine's. Linux takes an error for a suspension that was cancelled, and goes on. */
+	/*
+	 * No domain could resume the service domain, and its end is the machine's. Linux takes an
+	 * error for a suspension that was cancelled, and goes on.
+	 */
 	if (v->domain->privileged && reason == SHUTDOWN_suspend) {
 		printk(LOG_WARN "The service domain can't be suspended: it goes on.\n");
 		return -EOPNOTSUPP;
@@ -201,7 +213,7 @@ long hc_sched_poll(struct vcpu *v, struct hypercall *hc, void *arg)
 		if (ports[i] >= v->domain->evtchn.max_port + 1)
 			return -EINVAL;
 
-	/* Announced first, then a look at the ports: whoever rings after the look finds a poller to wake. */
+	/* Announce, then look at the ports: a sender after the look finds a poller to wake. */
 	if (!v->polling)        /* it may be the second poll of a multicall */
 		__atomic_add_fetch(&v->domain->pollers, 1, __ATOMIC_SEQ_CST);
 	v->polling = true;

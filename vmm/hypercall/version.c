@@ -1,4 +1,7 @@
-/* xen_version and vm_assist: who we are, what we offer; and the two handlers that only have an answer. */
+/*
+ * xen_version and vm_assist: the hypervisor's version and features. The two handlers that only have
+ * an answer are here, too.
+ */
 #include "vmm/hypercall/version.h"
 #include <xen/version.h>
 #include <xen/features.h>
@@ -26,7 +29,7 @@ _Static_assert(sizeof(xen_commandline_t) == 1024, "abi.md N");
 /* xl wants hvm-3.0-x86_32 even for a 64-bit PVH kernel (abi.md L.1). */
 #define CAPABILITIES "hvm-3.0-x86_32 hvm-3.0-x86_32p hvm-3.0-x86_64 "
 
-/* Where Xen's own range begins; a number that tools print. */
+/* The start of Xen's own range; the toolstack only prints it. */
 #define VIRT_START 0xffff800000000000ull
 
 static const char *cmdline = "";
@@ -36,8 +39,10 @@ void version_set_cmdline(const char *s) { cmdline = s; }
 long hc_zero(struct vcpu *v, struct hypercall *hc, void *arg) { return 0; }
 
 /*
- * The toolstack asks only before it saves or migrates a guest, and goes on if the guest has no virtual NUMA (-EOPNOTSUPP). It would come to
- * what isn't there with the guest suspended already, and xl's process that cleans up behind the guest gone. So it ends here.
+ * The toolstack asks only before it saves or migrates a guest. It goes on if the guest has no
+ * virtual NUMA (-EOPNOTSUPP). Then it would fail later, with the guest already suspended, and with
+ * the xl process gone that cleans up after the guest. So the service domain gets another error,
+ * which stops it here.
  */
 long hc_get_vnumainfo(struct vcpu *v, struct hypercall *hc, void *arg)
 {
@@ -114,7 +119,10 @@ long hc_commandline(struct vcpu *v, struct hypercall *hc, void *arg)
 
 long hc_build_id(struct vcpu *v, struct hypercall *hc, void *arg) { return -ENODATA; }
 
-/* a[0] enable or disable, a[1] what: only the update flag of the runstate area means anything to a PVH guest. */
+/*
+ * a[0] says enable or disable, a[1] which assist. Only the update flag of the runstate area means
+ * anything to a PVH guest.
+ */
 long hc_vm_assist(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	if (hc->a[1] != VMASST_TYPE_runstate_update_flag)

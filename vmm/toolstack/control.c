@@ -1,4 +1,4 @@
-/* Helpers of domctl and sysctl. */
+/* Shared by the handlers of domctl and sysctl: bitmaps, and descriptions of a domain. */
 #include "vmm/toolstack/control.h"
 #include <asm/time.h>
 #include "lib/string.h"
@@ -34,7 +34,7 @@ int bitmap_to_guest(struct vcpu *v, const struct xenctl_bitmap *map, u64 bits)
 	return copy_to_guest(v, HANDLE(map->bitmap), words, bitmap_bytes(map));
 }
 
-/* What the domain's vCPUs do, together: it is blocked if all are, and runs if one does. */
+/* Sums up the vCPUs that aren't down: the domain is blocked if all are, and runs if one does. */
 static u32 describe_vcpus(struct domain *d, struct xen_domctl_getdomaininfo *info)
 {
 	u32 flags = XEN_DOMINF_blocked;

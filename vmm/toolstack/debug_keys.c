@@ -17,7 +17,9 @@
 #define KEYS_MAX 16
 #define DONE     (~0u)
 
-/* Each prints the line that `at` names, the first being 0, and returns the next one's name, or DONE. */
+/*
+ * Each prints the line that `at` names, 0 for the first. It returns the next line's name, or DONE.
+ */
 static u32 print_help(u32 at);
 
 static u64 count_exits(const struct vcpu *v)
@@ -44,7 +46,7 @@ static void print_domain(const struct domain *d)
 	       d->domid, (unsigned long)d->tot_pages, (unsigned long)d->max_pages, d->refs, d->pause_count, d->dying, d->callback_vector);
 }
 
-/* A name is the domain's id and the line: its own, then one for each vCPU. */
+/* `at` holds the domain's id and the line: 0 is the domain's own, then one for each vCPU. */
 static u32 print_domains(u32 at)
 {
 	u32 id = at >> 8, line = at & 0xff;
@@ -53,7 +55,7 @@ static u32 print_domains(u32 at)
 
 	if (!d)
 		return DONE;
-	/* It may be another one than where we were. */
+	/* The domain of that id may be gone: this is then the next one, from its first line. */
 	if (d->domid != id)
 		line = 0;
 	if (!line)
@@ -116,7 +118,7 @@ static u32 press(char key, u32 at)
 	return DONE;
 }
 
-/* Which of the keys, and which of its lines. */
+/* The index of the key, and the name of the line to go on with. */
 _Static_assert(KEYS_MAX <= 256 && (DOMID_FIRST_RESERVED << 8) >> 24 == 0, "hc->progress holds both");
 
 long hc_debug_keys(struct vcpu *v, struct hypercall *hc, void *arg)

@@ -1,4 +1,7 @@
-/* domctl: a domain's life, its limits and its settings. The vCPUs' part is in domctl_vcpu.c, their state in domctl_context.c. */
+/*
+ * domctl: a domain's life, its limits and its settings. The vCPUs' part is in domctl_vcpu.c, their
+ * state in vmm/life/domctl_context.c.
+ */
 #include <asm/time.h>
 #include "lib/string.h"
 #include "vmm/domain/record.h"
@@ -15,9 +18,9 @@ _Static_assert(sizeof(struct xen_domctl_tsc_info) == 24, "abi.md N");
 _Static_assert(sizeof(struct xen_domctl_paging_mempool) == 8, "abi.md N");
 
 #define ROVING_DOMID 0xffffu    /* domain_create chooses */
-#define PAUSES_MAX   255        /* by the control domain; far from the end of u32 */
+#define PAUSES_MAX   255        /* by the toolstack; far from the end of u32 */
 
-/* How a TSC may behave for a guest; the names are libxl's. */
+/* Ways in which a guest's TSC may behave; the names are libxl's. */
 enum { TSC_DEFAULT, TSC_ALWAYS_EMULATE, TSC_NATIVE, TSC_NATIVE_PARAVIRT };
 
 long hc_createdomain(struct vcpu *v, struct hypercall *hc, void *arg)
@@ -32,7 +35,7 @@ long hc_createdomain(struct vcpu *v, struct hypercall *hc, void *arg)
 	spin_lock(&control_lock);
 	rc = domain_create(domid, c->max_vcpus, c->max_evtchn_port, c->max_grant_frames, c->max_maptrack_frames, &d);
 	if (!rc) {
-		/* It is in the table: others may look already. */
+		/* The domain is in the table, so other CPUs may look at it. */
 		spin_lock(&d->lock);
 		memcpy(d->handle, c->handle, sizeof(d->handle));
 		d->create_flags = c->flags;
@@ -43,14 +46,20 @@ long hc_createdomain(struct vcpu *v, struct hypercall *hc, void *arg)
 	return rc;
 }
 
-/* A step at a time, by coming back to the hypercall: libxc 4.17 takes -EAGAIN for a failure, whatever abi.md A.6 says. */
+/*
+ * Destroys a step at a time: HC_AGAIN makes the caller come back to the hypercall. libxc 4.17 takes
+ * -EAGAIN for a failure, whatever abi.md A.6 says.
+ */
 long hc_destroydomain(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	long rc;
 
 	if (hc->target == dom0 || hc->target == v->domain)
 		return -EINVAL;
-	/* Many may be destroyed at once, and each step takes long enough: nobody waits for another's with interrupts off. */
+	/*
+	 * Many domains may be destroyed at once, and each step takes long. So a caller doesn't wait
+	 * for another's step with interrupts off.
+	 */
 	if (!spin_trylock(&control_lock))
 		return HC_AGAIN;
 	rc = domain_destroy(hc->target);
@@ -65,7 +74,7 @@ long hc_pausedomain(struct vcpu *v, struct hypercall *hc, void *arg)
 
 	if (d == dom0 || d == v->domain)
 		return -EINVAL;
-	/* First: once it is counted, another CPU may take it back. */
+	/* Pause before counting: once it is counted, another CPU may take it back. */
 	domain_pause(d);
 	spin_lock(&d->lock);
 	ok = d->controller_pauses < PAUSES_MAX;
@@ -81,7 +90,7 @@ long hc_unpausedomain(struct vcpu *v, struct hypercall *hc, void *arg)
 	struct domain *d = hc->target;
 	bool ok;
 
-	/* Not while an operation relies on the domain's standing still. */
+	/* control_lock: operations that hold it rely on the domain's standing still. */
 	spin_lock(&control_lock);
 	spin_lock(&d->lock);
 	ok = d->controller_pauses != 0;
@@ -93,7 +102,7 @@ long hc_unpausedomain(struct vcpu *v, struct hypercall *hc, void *arg)
 	return ok ? 0 : -EINVAL;
 }
 
-/* The first domain with this id or a higher one: the tools walk all domains so. */
+/* Describes the first domain with this id or a higher one; the toolstack walks all domains so. */
 long hc_getdomaininfo(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct domain *d = hc->head->domain < DOMID_FIRST_RESERVED ? domain_get_next(hc->head->domain) : NULL;
@@ -114,13 +123,21 @@ long hc_max_mem(struct vcpu *v, struct hypercall *hc, void *arg)
 	u64 tot = __atomic_load_n(&d->tot_pages, __ATOMIC_RELAXED);
 	u64 beyond = __atomic_load_n(&d->beyond, __ATOMIC_RELAXED);
 
-	/* It may be below what the domain has: then it gets no more. Nor does it get as much beyond a higher one. */
+	/*
+	 * The limit may be below what the domain has; then it gets no more. `beyond` falls to the
+	 * frames that the domain has above the limit, so with a higher limit there is less beyond
+	 * it.
+	 */
 	__atomic_store_n(&d->max_pages, max, __ATOMIC_RELAXED);
 	domain_drop_beyond(d, beyond - MIN(beyond, tot - MIN(tot, max)));
 	return 0;
 }
 
-/* Makes the vCPUs that createdomain announced, as many as one step does. On -ENOMEM those made so far stay; destroydomain takes them. */
+/*
+ * Makes the vCPUs that createdomain announced. Returns 0, or HC_AGAIN if a step didn't do for all.
+ * Errors: -EINVAL if the domain is dying, -ENOMEM without memory; the vCPUs made so far stay until
+ * destroydomain. Locks: control_lock is held.
+ */
 static long create_vcpus(struct domain *d)
 {
 	if (d->dying)
@@ -134,7 +151,10 @@ static long create_vcpus(struct domain *d)
 		rc = timer_prepare(TIMERS_PER_VCPU) ?: vcpu_create(d, i);
 		if (rc < 0)
 			return rc;
-		/* Only after one: the time may be over when the lock is had, each time anew. */
+		/*
+		 * Look at the clock only after a vCPU: waiting for the lock may use up the time of
+		 * every step, which would then make none.
+		 */
 		if (rc || step_over())
 			return HC_AGAIN;
 	}
@@ -171,7 +191,7 @@ long hc_get_address_size(struct vcpu *v, struct hypercall *hc, void *arg)
 	return 0;
 }
 
-/* The TSC is the machine's and nobody emulates it. */
+/* Guests read the machine's TSC; Bothy doesn't emulate one. */
 long hc_settscinfo(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	const struct xen_domctl_tsc_info *op = arg;
@@ -198,7 +218,7 @@ long hc_getnodeaffinity(struct vcpu *v, struct hypercall *hc, void *arg)
 	return bitmap_to_guest(v, &op->nodemap, BIT(0));
 }
 
-/* The p2m's tables come from the heap as they are needed, but not more than that. */
+/* The p2m takes its tables from the heap as it needs them, but no more than this size. */
 long hc_paging_mempool(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_domctl_paging_mempool *op = arg;

@@ -1,4 +1,4 @@
-/* domctl: where vCPUs run, how much of the machine they get, and what they are doing. */
+/* domctl: the CPUs of vCPUs, their share of the machine, and their state. */
 #include <asm/time.h>
 #include "sched/cap.h"
 #include "sched/sched.h"
@@ -27,7 +27,10 @@ static long set_affinity(struct vcpu *caller, struct vcpu *v, struct hypercall *
 	soft &= cpus_online();
 	if (!hard || !soft)
 		return refuse_say(-EINVAL, "cpus= or xl vcpu-pin: the CPUs are 0 to %u", nr_cpus - 1);
-	/* dom0's vCPUs take the interrupts of their pCPUs and have the APIC ids of these: they can't move. */
+	/*
+	 * The service domain's vCPUs take the interrupts of their CPUs and have the APIC ids of
+	 * these, so they can't move.
+	 */
 	if (v->domain == dom0 && hard != was)
 		return refuse(__HYPERVISOR_domctl, hc->head);
 	rc = sched_set_affinity(&v->sched, hard, soft, time_now());
@@ -85,7 +88,7 @@ long hc_getvcpuinfo(struct vcpu *caller, struct hypercall *hc, void *arg)
 	return 0;
 }
 
-/* Weight and cap of a domain, in the clothes of credit2. */
+/* Sets or gets a domain's weight and cap, in credit2's format. */
 long hc_domctl_scheduler(struct vcpu *caller, struct hypercall *hc, void *arg)
 {
 	struct xen_domctl_scheduler_op *op = arg;
@@ -112,7 +115,7 @@ long hc_sendtrigger(struct vcpu *caller, struct hypercall *hc, void *arg)
 
 	if (!v)
 		return -ESRCH;
-	/* The others are buttons of a machine that PVH guests don't have. */
+	/* The other triggers are buttons of a machine that PVH guests don't have. */
 	if (t->trigger != XEN_DOMCTL_SENDTRIGGER_NMI)
 		return t->trigger <= XEN_DOMCTL_SENDTRIGGER_SLEEP ? refuse(__HYPERVISOR_domctl, hc->head) : -EINVAL;
 	__atomic_store_n(&v->nmi_pending, true, __ATOMIC_RELEASE);

@@ -1,4 +1,4 @@
-/* platform_op: what dom0 tells the machine, and asks of it. */
+/* platform_op: the service domain sets the machine's clock and asks about its CPUs. */
 #include <xen/platform.h>
 #include <asm/time.h>
 #include "vmm/domain.h"
@@ -10,7 +10,10 @@ _Static_assert(sizeof(struct xenpf_pcpuinfo) == 20, "abi.md N");
 
 #define NSEC_PER_SEC 1000000000u
 
-/* dom0 has set its clock: the wall clock of all domains follows, of as many as one step does. The next step knows from which id on. */
+/*
+ * The service domain has set its clock, so the wall clock of all domains follows. A step updates as
+ * many as it can; hc->progress is the id from which the next step goes on.
+ */
 static long set_time(struct hypercall *hc, u64 sec, u32 nsec, u64 system_time)
 {
 	struct domain *d;
@@ -58,6 +61,6 @@ long hc_get_pcpuinfo(struct vcpu *v, struct hypercall *hc, void *arg)
 	cpu = (u32)array_index_nospec(cpu, NR_CPUS);
 	info->flags = XEN_PCPU_FLAGS_ONLINE;
 	info->apic_id = percpu[cpu].apic_id;
-	info->acpi_id = cpu;    /* the MADT that dom0 gets numbers them so */
+	info->acpi_id = cpu;    /* the service domain's MADT numbers them so */
 	return 0;
 }

@@ -50,8 +50,9 @@ static long msrs_to_guest(struct vcpu *v, const struct cpu_policy *p, u64 gva, u
 }
 
 /*
- * Copies a policy to two arrays of the guest's. *nr_leaves and *nr_msrs say what fits and then what was written; a null handle is
- * left out. -ENOBUFS, -EFAULT, -ENOMEM.
+ * Copies a policy to two arrays of the guest's. *nr_leaves and *nr_msrs are the sizes, and then the
+ * entries written. A null handle is left out. Returns 0. Errors: -ENOBUFS if an array is too small,
+ * -EFAULT if it can't be written, -ENOMEM without memory for a copy.
  */
 static long policy_to_guest(struct vcpu *v, const struct cpu_policy *p, u64 leaves, u32 *nr_leaves,
 			    u64 msrs, u32 *nr_msrs)
@@ -76,7 +77,7 @@ static long get_policy(struct vcpu *v, struct domain *d, struct xen_domctl_cpu_p
 	return rc;
 }
 
-/* The MSRs of a policy say what we don't have, so only their form counts. */
+/* A policy's MSRs describe features that we don't have, so only their form is checked. */
 static long check_msrs(struct vcpu *v, struct xen_domctl_cpu_policy *op)
 {
 	xen_msr_entry_t msrs[POLICY_MAX_MSRS];
@@ -106,7 +107,7 @@ static bool has_run(const struct domain *d)
 	return false;
 }
 
-/* A guest has read its CPUID once and for all, so it can't change under it. */
+/* A guest that has run has read its CPUID and relies on it, so the policy can't change then. */
 static long install_policy(struct domain *d, const struct cpu_policy *p)
 {
 	long rc;
@@ -207,7 +208,7 @@ long hc_sysctl_cpu_policy(struct vcpu *v, struct hypercall *hc, void *arg)
 	return p ? policy_to_guest(v, p, HANDLE(op->leaves), &op->nr_leaves, HANDLE(op->msrs), &op->nr_msrs) : -EOPNOTSUPP;
 }
 
-/* A caller with fewer words than we have gets those and -ENOBUFS: libxc knows. */
+/* A caller with room for fewer words than we have gets those and -ENOBUFS, as libxc expects. */
 long hc_get_cpu_featureset(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_sysctl_cpu_featureset *op = arg;

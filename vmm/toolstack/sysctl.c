@@ -1,4 +1,7 @@
-/* sysctl: what the tools ask about the machine. Console, policies and debug keys have files of their own. */
+/*
+ * sysctl: the toolstack's questions about the machine. Console, policies and debug keys have files
+ * of their own.
+ */
 #include <xen/sysctl.h>
 #include <asm/time.h>
 #include "lib/string.h"
@@ -24,10 +27,10 @@ _Static_assert(sizeof(struct xen_sysctl_cpupool_op) == 40, "abi.md N");
 #define CAPABILITIES (XEN_SYSCTL_PHYSCAP_hvm | XEN_SYSCTL_PHYSCAP_hap | XEN_SYSCTL_PHYSCAP_gnttab_v1)
 
 #define NODE_DISTANCE_LOCAL 10  /* ACPI's SLIT */
-/* credit2's minimum turn: ours follows from the bound on lag and can't be set. */
+/* credit2's minimum turn. Ours follows from the bound on lag and can't be set. */
 #define RATELIMIT_US 1000
 
-/* Where a CPU is, as bits of its APIC id: thread below `core_shift`, core below `socket_shift`. */
+/* A CPU's place by its APIC id: thread below bit `core_shift`, core below `socket_shift`. */
 struct topology { u32 core_shift, socket_shift; };
 
 static struct topology read_topology(void)
@@ -46,7 +49,7 @@ static struct topology read_topology(void)
 	return t;
 }
 
-/* Pairs of online CPUs in the same place as the first: how many share its core, and its socket. */
+/* Counts the online CPUs that share the first one's core or socket, as `shift` says. */
 static u32 count_same(u32 shift)
 {
 	u32 n = 0;
@@ -85,7 +88,10 @@ long hc_sched_id(struct vcpu *v, struct hypercall *hc, void *arg)
 	return 0;
 }
 
-/* What a step that goes on has to know: how many domains are told, and the next one's id. They fit, since ids are fewer than 2^15. */
+/*
+ * A step that goes on needs two numbers: the domains reported so far, and the next one's id. Both
+ * fit, because ids are below 2^15.
+ */
 #define LIST_NEXT(progress) ((progress) & 0x7fff)
 #define LIST_DONE(progress) ((progress) >> 15)
 _Static_assert(DOMID_FIRST_RESERVED < 0x8000, "LIST_NEXT");
@@ -159,7 +165,10 @@ long hc_cputopoinfo(struct vcpu *v, struct hypercall *hc, void *arg)
 	return 0;
 }
 
-/* As if all devices were on the one node. As many at a time as a step may have; the tools come back for the rest. */
+/*
+ * Reports all devices as on the one node, as many at a time as a step may have. The toolstack comes
+ * back for the rest.
+ */
 long hc_pcitopoinfo(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_sysctl_pcitopoinfo *op = arg;
@@ -169,7 +178,7 @@ long hc_pcitopoinfo(struct vcpu *v, struct hypercall *hc, void *arg)
 	return copy_to_guest(v, HANDLE(op->nodes), nodes, op->num_devs * sizeof(nodes[0]));
 }
 
-/* One node, whatever the machine has. */
+/* Reports one node, whatever the machine has. */
 long hc_numainfo(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_sysctl_numainfo *op = arg;
