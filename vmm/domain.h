@@ -71,7 +71,7 @@ struct domain {
 	u8 e820[DOMAIN_E820_MAX * 20];  /* [LOCK_DOMAIN] (s) packed entries as given */
 	u32 end_step;                   /* [LOCK_CONTROL] (t) destruction's current step */
 	u64 end_next;                   /* [LOCK_CONTROL] (t) where that step continues */
-	struct domain *next;            /* [LOCK_DOMAINS] (t) destroyed or dead: see vmm/domain/domain.c */
+	struct domain *next;            /* [LOCK_DOMAINS] (t) in a list of vmm/domain/domain.c */
 	u32 pollers;                    /* [a] (t) vCPUs in SCHEDOP_poll */
 	struct { char line[120]; u32 len; u64 window, count; } log;     /* [LOCK_DOMAIN] (t) see vmm/domain/guest_log.c */
 	struct mtrrs { u64 def_type, variable[16], fixed[11]; } mtrr;   /* [a] (s) as the guest set them: see vmm/cpu/mtrr.c */

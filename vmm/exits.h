@@ -1,4 +1,4 @@
-/* The run loop, and the handling of whatever ended a guest's run. */
+/* The run loop of each CPU, and the handling of guests' exits. */
 #ifndef VMM_EXITS_H
 #define VMM_EXITS_H
 

@@ -79,7 +79,7 @@ struct vcpu {
 	u16 virq_port[8];               /* [LOCK_EVTCHN] (s) port of each per-vCPU VIRQ, 0 if not bound */
 };
 
-/* Changes of a vCPU's state. Context: any CPU, unless it says otherwise. Locks: takes LOCK_RQ. */
+/* Changes of a vCPU's state. Context: any CPU, unless stated otherwise. Locks: takes LOCK_RQ. */
 
 /* Delivers a start-up IPI: starts v if it is down and waits for one, and does nothing otherwise. */
 void vcpu_start(struct vcpu *v);
@@ -117,7 +117,8 @@ void vcpu_poll_timeout(void *vcpu);
 void vcpu_poll_end(struct vcpu *v);
 /*
  * Accounts the time since v's last change of state, and enters `state` (RUNSTATE_*) at time `now`,
- * in ns. Context: the CPU that v is on, as v starts or stops running, or v's creation.
+ * in ns. Context: the CPU that v is on, as v starts or stops running; or v's creation, or the
+ * registration of its area.
  */
 void vcpu_set_runstate(struct vcpu *v, int state, u64 now);
 

@@ -141,7 +141,10 @@ static void copy_runstate(struct vcpu *v)
 	const u64 *from = (const u64 *)&v->runstate;
 	bool flag = v->domain->runstate_update_flag;
 
-	/* abi.md F.5: bit 63 of the entry time (word 1) says "being written" to readers on other CPUs. */
+	/*
+	 * Bit 63 of the entry time (word 1) tells readers on other CPUs "being written" (abi.md
+	 * F.5).
+	 */
 	if (flag)
 		__atomic_store_n(runstate_word(v, 1), from[1] | BIT(63), __ATOMIC_SEQ_CST);
 	for (unsigned n = 0; n < sizeof(v->runstate) / 8; n++)

@@ -20,8 +20,8 @@ extern spinlock_t control_lock;     /* LOCK_CONTROL */
 /*
  * Creates a domain and enters it in the table, paused once; the toolstack takes the pause back.
  * domid 0xffff picks the next free id. Returns 0, and the domain in *out with the table's
- * reference. Errors: -EEXIST if domid is in use, -EINVAL if domid is reserved or max_vcpus is 0 or
- * too large, -ENOMEM if memory or ids ran out. Locks: control_lock is held, except at boot.
+ * reference. Errors: -EEXIST if domid is in use, -EINVAL if domid is reserved, or max_vcpus is 0
+ * or too large. -ENOMEM if memory or ids ran out. Locks: control_lock is held, except at boot.
  */
 int domain_create(u16 domid, u32 max_vcpus, u32 max_evtchn_port, s32 grant_frames, s32 maptrack_frames, struct domain **out);
 /*
@@ -89,7 +89,7 @@ int vcpu_register_runstate(struct vcpu *v, u64 gva);
 /*
  * Moves v's info to `offset` in the guest's frame gfn. Returns 0. Errors: -EFAULT if there is no
  * writable frame. -EINVAL if the info was moved before, `offset` is misaligned or too large, or
- * the frame isn't the guest's own RAM. Context: v is current, or held. Locks: d->lock is held.
+ * the frame isn't its own RAM. Context: v is current, or held. Locks: d->lock is held.
  */
 int vcpu_register_info(struct vcpu *v, u64 gfn, u32 offset);
 /* Gives back the frames of v's two areas. Context: v's domain is dying and doesn't run any more. */

@@ -1,6 +1,6 @@
 /*
  * The functions that the parts of grants share. grant.c has the table and decides whether an entry
- * may be used; grant_map.c and grant_copy.c use entries. While an entry is pinned, its GTF_reading
+ * may be used. grant_map.c and grant_copy.c use entries. While an entry is pinned, its GTF_reading
  * or GTF_writing bit tells the granter so, and we have a reference on the page.
  *
  * Locks: each step takes one domain's LOCK_GRANT alone, and none is held over p2m calls. That is
