@@ -1,7 +1,7 @@
 /*
- * What comes behind an instruction that was done for a guest, in the rare cases, and what is done
- * about a state that the CPU refuses: both make sure that the next entry finds what a CPU could
- * have come to.
+ * The rare cases after an instruction that we executed for a guest, and the repair of a state that
+ * the CPU refuses. Both make sure that the next entry finds a state that a CPU could have reached
+ * by itself.
  */
 #include <asm/hvm.h>
 #include <asm/insn.h>
@@ -31,8 +31,8 @@ void hvm_end_instruction(struct vcpu *v)
 static void ignore(const char *rule) { }
 
 /*
- * Setting the state takes away what only entry looks at: blocking, events to be injected, activity.
- * If it was RIP or RFLAGS alone, they stay.
+ * If RIP or RFLAGS alone were wrong, blocking, pending events and activity stay. Otherwise
+ * set_state clears these three: only entry looks at them.
  */
 bool hvm_mend(struct vcpu *v)
 {

@@ -1,4 +1,7 @@
-/* Segments, task state and interrupt gates: 64-bit mode wants them once per CPU and then forgets them (SDM 3.4, 7.7, 6.14). */
+/*
+ * Segments, task state and interrupt gates: 64-bit mode needs them, once for each CPU (SDM 3.4,
+ * 7.7, 6.14).
+ */
 #include <asm/cpu.h>
 #include <asm/insn.h>
 #include <asm/stacks.h>
@@ -26,7 +29,7 @@ static void fill_idt(void)
 			.sel = SEL_CODE, .type = GATE_INTERRUPT,
 		};
 	}
-	/* These may strike while the stack itself is in doubt. */
+	/* These three can come while the stack itself is bad, so each has a stack of its own. */
 	idt[VECTOR_NMI].ist = STACK_NMI;
 	idt[VECTOR_DF].ist = STACK_DF;
 	idt[VECTOR_MC].ist = STACK_MC;

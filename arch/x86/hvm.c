@@ -1,4 +1,7 @@
-/* What both vendors share: choosing one, FPU state, the states a vCPU can be put into, and remote TLB flushes. */
+/*
+ * Code that both vendors share: the choice of one, FPU state, the states a vCPU can be set to, and
+ * flushes of other CPUs' TLBs.
+ */
 #include <xen/xen.h>
 #include <xen/hvm/save.h>
 #include <asm/cpu.h>
@@ -17,13 +20,13 @@
 
 #define XSAVE_AREA_MAX 4096
 
-/* enter.S and regs.inc know the registers by eight times their numbers. */
+/* enter.S and regs.inc find a register at eight times its number. */
 #define AT(reg, number) _Static_assert(offsetof(struct cpu_regs, reg) == 8 * number, #reg)
 AT(rax, 0); AT(rcx, 1); AT(rdx, 2); AT(rbx, 3); AT(rbp, 5); AT(rsi, 6); AT(rdi, 7); AT(r8, 8); AT(r15, 15);
 #undef AT
 
 const struct hvm_ops *hvm;
-u64 hvm_xcr0_mask;              /* [I] state that the CPU has and we keep per vCPU */
+u64 hvm_xcr0_mask;              /* [I] the states that the CPU has and that we keep for each vCPU */
 unsigned hvm_phys_bits;         /* [I] */
 static bool has_tsc_aux;        /* [I] */
 
@@ -56,7 +59,10 @@ static const char *find_features(void)
 		return "the CPU has no XSAVE (CPUID 1 ECX bit 26)";
 	cpuid_count(0xd, 0, &a, &b, &c, &d);
 	hvm_xcr0_mask = ((u64)d << 32 | a) & XCR0_SWITCHED;
-	/* It takes CR4.OSXSAVE for a reserved bit then, and at those it stops for good, without an exception. */
+	/*
+	 * Without XSAVEOPT, TCG takes CR4.OSXSAVE for a reserved bit. Setting it then stops TCG for
+	 * good, without an exception.
+	 */
 	cpuid_count(0xd, 1, &a, &b, &c, &d);
 	if (!a && hvm_runs_on_tcg())
 		return "QEMU's emulation doesn't let XSAVE be switched on without XSAVEOPT: add \"+xsaveopt\" to its -cpu";
@@ -71,7 +77,10 @@ static const char *find_features(void)
 	return NULL;
 }
 
-/* By the CPU's vendor, as guests choose their hypercall instruction (abi.md A.6): AMD and Hygon have SVM, all others VMX. */
+/*
+ * The CPU's vendor decides, as it does for guests when they choose their hypercall instruction
+ * (abi.md A.6). AMD and Hygon have SVM, all others VMX.
+ */
 static bool has_svm(void)
 {
 	u32 a, b, c, d;
@@ -119,7 +128,10 @@ static void set_xcr0(u64 v)
 	p->xcr0 = v;
 }
 
-/* Legacy area of XSAVE (SDM 13.4.1): the x87 control word at 0, MXCSR at 24; the rest starts in its initial state. */
+/*
+ * The legacy area of XSAVE (SDM 13.4.1): x87 control word at 0, MXCSR at 24. All else starts in its
+ * initial state.
+ */
 static void fpu_reset(struct vcpu *v)
 {
 	memset(v->hvm.xsave, 0, XSAVE_AREA_MAX);
@@ -147,7 +159,10 @@ void hvm_vcpu_destroy(struct vcpu *v)
 	kfree(v->hvm.xsave);
 }
 
-/* What one domain taught the branch predictor must not steer another's code (IA32_PRED_CMD; APM 3.2.9). */
+/*
+ * A domain must not steer another's code by what it has taught the branch predictor (IA32_PRED_CMD;
+ * APM 3.2.9).
+ */
 static void forget_branches(const struct domain *d)
 {
 	struct percpu *p = this_cpu();
@@ -165,7 +180,10 @@ void hvm_vcpu_load(struct vcpu *v)
 
 	forget_branches(v->domain);
 	set_xcr0(hvm_xcr0_mask);
-	/* AMD's CPUs before Zen 2 restore the x87 pointers only with an exception pending: the last vCPU's, or else FNINIT's zeros, would stay. */
+	/*
+	 * AMD's CPUs before Zen 2 restore the x87 pointers only if an exception is pending. Without
+	 * FNINIT, which zeroes them, a vCPU could read the pointers of the last one.
+	 */
 	__asm__ volatile("fninit; xrstor64 (%0)" :: "r"(v->hvm.xsave), "a"(lo), "d"(hi) : "memory");
 	set_xcr0(v->hvm.xcr0);
 	if (has_tsc_aux)
@@ -177,7 +195,10 @@ void hvm_vcpu_load(struct vcpu *v)
 	hvm->vcpu_load(v);
 }
 
-/* QEMU's SVM lets the guest's XSETBV through although it is intercepted: what the CPU has is what counts. */
+/*
+ * QEMU's SVM executes the guest's XSETBV although it is intercepted. So the CPU's own value is the
+ * true one.
+ */
 void hvm_sync_xcr0(struct vcpu *v)
 {
 	v->hvm.xcr0 = this_cpu()->xcr0 = xgetbv();
@@ -246,7 +267,7 @@ void hvm_start_sipi(struct vcpu *v, u8 vector)
 
 	hvm_reset(v);
 	hvm->get_state(v, &s);
-	s.cr0 = CR0_ET;         /* cached, as firmware would leave it */
+	s.cr0 = CR0_ET;         /* caches on, as firmware would leave them */
 	s.seg[HVM_SEG_CS].sel = (u16)(vector << 8);
 	s.seg[HVM_SEG_CS].base = (u64)vector << 12;
 	v->hvm.regs.rip = 0;
@@ -263,14 +284,15 @@ void hvm_start_flat32(struct vcpu *v, u32 eip, u32 ebx, u32 esi)
 	for (unsigned i = HVM_SEG_ES; i <= HVM_SEG_GS; i++)
 		s.seg[i] = flat_data;
 	s.seg[HVM_SEG_CS] = flat_code;
-	s.seg[HVM_SEG_CS].sel = 0x10;   /* the Linux 32-bit boot protocol's __BOOT_CS and __BOOT_DS; PVH doesn't care */
+	/* __BOOT_CS and __BOOT_DS of Linux's 32-bit boot protocol; PVH allows any selector */
+	s.seg[HVM_SEG_CS].sel = 0x10;
 	s.seg[HVM_SEG_DS].sel = s.seg[HVM_SEG_ES].sel = s.seg[HVM_SEG_SS].sel = 0x18;
 	s.seg[HVM_SEG_TR].limit = 0x67;
 	v->hvm.regs = (struct cpu_regs){ .rip = eip, .rbx = ebx, .rsi = esi, .rflags = 2 };
 	hvm->set_state(v, &s);
 }
 
-/* Xen's record packs attributes as the VMCB does: bits 11:8 are AVL, L, D and G. */
+/* Xen's record packs segment attributes as the VMCB does: bits 11:8 are AVL, L, D and G. */
 #define RECORD_SEGMENTS(X) X(ES, es) X(CS, cs) X(SS, ss) X(DS, ds) X(FS, fs) X(GS, gs) X(TR, tr) X(LDTR, ldtr)
 #define RECORD_REGS(X) X(rax) X(rbx) X(rcx) X(rdx) X(rbp) X(rsi) X(rdi) X(rsp) X(r8) X(r9) X(r10) X(r11) X(r12) X(r13) X(r14) X(r15) X(rip)
 #define RECORD_STATE(X) \
@@ -280,8 +302,8 @@ void hvm_start_flat32(struct vcpu *v, u32 eip, u32 ebx, u32 esi)
 	X(kernel_gs_base, shadow_gs)
 
 /*
- * What no guest could have reached, and the CPU's rules of entry don't see: what is not the
- * guest's, and what our own WRMSR or MOV to DR6 would fault on.
+ * Returns false for states that the rules of entry accept but no guest could have reached. Such a
+ * state would change bits that are ours, or make our own WRMSR or MOV to DR6 fault.
  */
 static bool possible(const struct hvm_hw_cpu *c)
 {
@@ -319,7 +341,8 @@ int hvm_set_registers(struct vcpu *v, const struct hvm_hw_cpu *c)
 	}
 	if (c->flags & XEN_X86_FPU_INITIALISED) {
 		memcpy(v->hvm.xsave, c->fpu_regs, sizeof(c->fpu_regs));
-		*(u32 *)((char *)v->hvm.xsave + 24) &= 0xffff;          /* MXCSR's reserved bits would fault our XRSTOR */
+		/* MXCSR's reserved bits would make our XRSTOR fault */
+		*(u32 *)((char *)v->hvm.xsave + 24) &= 0xffff;
 		*(u64 *)((char *)v->hvm.xsave + 512) |= XCR0_X87 | XCR0_SSE;
 	}
 	return 0;
@@ -333,7 +356,10 @@ int hvm_set_context(struct vcpu *v, const struct hvm_hw_cpu *c)
 	if (!possible(c))
 		return -EINVAL;
 	hvm_reset(v);
-	/* No field of the record: in Xen's ABI it is CPU_XSAVE's, and without one it stays. The states beyond SSE begin anew. */
+	/*
+	 * XCR0 is no field of the record: in Xen's ABI it belongs to CPU_XSAVE, so without one it
+	 * stays. The states beyond SSE begin anew.
+	 */
 	v->hvm.xcr0 = xcr0;
 	hvm->get_state(v, &s);
 #define X(n, f) s.seg[HVM_SEG_##n] = (struct hvm_segment){ .base = c->f##_base, .limit = c->f##_limit, .sel = (u16)c->f##_sel, \
@@ -382,7 +408,10 @@ void hvm_get_context(struct vcpu *v, struct hvm_hw_cpu *c)
 	c->flags = XEN_X86_FPU_INITIALISED;
 }
 
-/* True if p, another pCPU, is in guest mode with this p2m, and does not know generation `gen`. */
+/*
+ * Returns true if p, another CPU, is in guest mode with this p2m and does not know generation
+ * `gen`.
+ */
 static bool runs_older(const struct percpu *p, const struct p2m *p2m, u64 gen)
 {
 	return p != this_cpu() && __atomic_load_n(&p->in_guest, __ATOMIC_SEQ_CST) && __atomic_load_n(&p->guest_p2m, __ATOMIC_RELAXED) == p2m &&
@@ -395,7 +424,10 @@ void hvm_flush_others(struct p2m *p2m, u64 gen)
 	for (unsigned cpu = 0; cpu < nr_cpus; cpu++)
 		if (runs_older(&percpu[cpu], p2m, gen))
 			lapic_send_ipi(percpu[cpu].apic_id, VECTOR_KICK);
-	/* All are on their way out together. One that has entered since then knows the new generation, or is about to look. */
+	/*
+	 * All kicks are sent before the first wait, so the CPUs leave together. A CPU that has
+	 * entered since then knows the new generation, or will read it before it enters.
+	 */
 	for (unsigned cpu = 0; cpu < nr_cpus; cpu++)
 		while (runs_older(&percpu[cpu], p2m, gen))
 			cpu_relax();

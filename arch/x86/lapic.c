@@ -1,4 +1,7 @@
-/* The physical local APIC: EOI, IPIs and the one-shot timer. One file, because xAPIC and x2APIC differ only in how a register is reached. */
+/*
+ * The physical local APIC: EOI, IPIs and the one-shot timer. xAPIC and x2APIC share this file,
+ * because they differ only in how a register is reached.
+ */
 #include <asm/cpu.h>
 #include <asm/insn.h>
 #include <asm/lapic.h>
@@ -12,8 +15,9 @@ enum {
 };
 enum { ICR_FIXED = 0, ICR_NMI = 4 << 8, ICR_INIT = 5 << 8, ICR_SIPI = 6 << 8, ICR_ASSERT = 1 << 14, ICR_PENDING = 1 << 12, ICR_OTHERS = 3 << 18 };
 /*
- * Vectors below 0x20 are exceptions'. No device has them, but whoever makes a device write a message of its own choice can name them: the
- * APIC refuses those below 0x10 (SDM 10.5.2), and keeps the others for itself while the priority of what runs is theirs (10.8.3.1).
+ * Vectors below 0x20 belong to exceptions. No device has them, but a domain that can make a device
+ * write any message can name them. The APIC refuses those below 0x10 (SDM 10.5.2). With this TPR it
+ * holds back the others (10.8.3.1).
  */
 enum { TPR_ABOVE_EXCEPTIONS = 0x10 };
 enum { LVT_MASKED = 1 << 16, TIMER_DIV_16 = 3, MSR_X2APIC = 0x800 };
@@ -22,7 +26,7 @@ enum { LVT_MASKED = 1 << 16, TIMER_DIV_16 = 3, MSR_X2APIC = 0x800 };
 #define APIC_BASE_ENABLE BIT(11)
 
 static volatile u32 *mmio;      /* [I] NULL in x2APIC mode */
-static bool known;              /* [I] the mode is */
+static bool known;              /* [I] lapic_init has found the mode */
 
 static u32 reg_read(u32 reg)
 {
@@ -86,7 +90,10 @@ bool lapic_in_service(u8 vector) { return known && has_bit(APIC_ISR, vector); }
 static void send(u32 apic_id, u32 icr)
 {
 	if (!mmio) {
-		/* A WRMSR to the ICR is not serializing: earlier stores must be seen by the target first, and only these two see to it (SDM 10.12.3). */
+		/*
+		 * A WRMSR to the ICR is not serializing. The target must see our earlier stores
+		 * first, and only these two fences together make sure of it (SDM 10.12.3).
+		 */
 		__asm__ volatile("mfence; lfence" ::: "memory");
 		wrmsr(MSR_X2APIC + APIC_ICR_LO / 16, (u64)apic_id << 32 | icr);
 		return;

@@ -1,6 +1,7 @@
 /*
- * The hypervisor's own address space. The image is mapped as its sections ask (never both writable and executable), RAM once more in the
- * direct map, where the image's constant part is read-only; stacks have an unmapped page below them; device registers a window of their own.
+ * The hypervisor's own address space. The image is mapped as its sections ask, never both writable
+ * and executable. The direct map shows all RAM, and the image's constant part read-only. Stacks
+ * have an unmapped page below them, and device registers a window of their own.
  */
 #include <asm/insn.h>
 #include <asm/paging.h>
@@ -13,7 +14,7 @@ extern char image_start[], text_end[], rodata_end[], image_end[], boot_pml4[];
 
 paddr_t image_phys;
 static struct pt pt;
-static u32 page_sizes;              /* [I] of large pages, that this CPU has */
+static u32 page_sizes;              /* [I] sizes of large pages that this CPU has */
 static u64 device_next = DEVICES_BASE;
 
 static void must(int err)
@@ -32,7 +33,10 @@ static void map_image(const char *from, const char *to, u32 flags)
 	paging_map((u64)from, image_phys + (u64)(from - image_start), (u64)(to - from), flags);
 }
 
-/* Of the rest nothing: the CPU may look ahead wherever a page is cached, and not all holes above 4 GiB have an MTRR that forbids it. */
+/*
+ * Only RAM is mapped, because the CPU may prefetch from any cacheable mapping. Not all holes above
+ * 4 GiB have an MTRR that forbids it.
+ */
 void paging_init(void *(*take_page)(void))
 {
 	u32 a, b, c, d;

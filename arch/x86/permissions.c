@@ -1,12 +1,15 @@
 /*
- * Which ports and MSRs a guest reaches without an exit: what goes into the vendors' maps, where a set bit is
- * an exit.
+ * The ports and MSRs that a guest reaches without an exit: the contents of the vendors' maps, in
+ * which a set bit makes an access exit.
  */
 #include <asm/hvm.h>
 #include "lib/string.h"
 #include "mm/page.h"
 
-/* The guest's own values are in the CPU while it runs: entry switches them, or whatever loads the vCPU. */
+/*
+ * While a guest runs, its own values are in these MSRs: entry switches them, or the code that loads
+ * the vCPU.
+ */
 static const u32 open_msrs[] = {
 	0x174, 0x175, 0x176,                                    /* SYSENTER_CS, _ESP, _EIP */
 	0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084,         /* STAR, LSTAR, CSTAR, SFMASK */

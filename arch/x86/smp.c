@@ -1,4 +1,4 @@
-/* The pCPUs: who is who, waking the others (SDM 8.4.4), and making one look up from what it does. */
+/* The CPUs: their numbers, starting the others (SDM 8.4.4), and kicking one out of its guest. */
 #include <asm/cpu.h>
 #include <asm/insn.h>
 #include <asm/lapic.h>
@@ -15,15 +15,18 @@ unsigned nr_cpus;
 
 extern char ap_trampoline[], ap_trampoline_end[], ap_trampoline_cr3[], ap_trampoline_gdtr[], ap_trampoline_far[], boot_gdt[];
 extern u64 boot_cr3, ap_cr3, ap_stack;
-/* For how long a CPU is called, and how long none has come when no more are waited for. An emulator's may be slow. */
+/*
+ * How long one CPU is called, and how long to wait since the last CPU has come. An emulator's CPUs
+ * may be slow.
+ */
 enum { TURN_NS = 1000000, PATIENCE_NS = 2000000000, ROUNDS_MIN = 100, INIT_NS = 10000000 };
 #define AP_NOBODY ~0u
 
 static void (*ap_continue)(void);
 u32 ap_turn = AP_NOBODY;         /* [a] the APIC id of the CPU that may take ap_stack (trampoline.S) */
 u32 ap_id_leaf;                 /* [I] the leaf of CPUID that tells a CPU its APIC id */
-static u64 tsc_adjust;          /* [I] the boot CPU's, */
-static bool has_tsc_adjust;     /* [I] if there is such a register */
+static u64 tsc_adjust;          /* [I] MSR_TSC_ADJUST of the boot CPU */
+static bool has_tsc_adjust;     /* [I] the CPUs have MSR_TSC_ADJUST */
 
 void smp_init_boot_cpu(u32 apic_id)
 {
@@ -40,16 +43,22 @@ void ap_main(void)
 	paging_activate();
 	desc_init_cpu(cpu);
 	lapic_enable();
-	/* The TSCs have counted alike since the reset; some firmware has moved one since then. */
+	/*
+	 * All TSCs have counted alike since the reset, but some firmware has since moved one of
+	 * them.
+	 */
 	if (has_tsc_adjust && rdmsr(MSR_TSC_ADJUST) != tsc_adjust)
 		wrmsr(MSR_TSC_ADJUST, tsc_adjust);
-	/* Release: all this CPU has set up is seen before it counts. */
+	/* Release: others see all that this CPU has set up before it counts. */
 	__atomic_store_n(&nr_cpus, cpu + 1, __ATOMIC_RELEASE);
 	ap_continue();
 	BUG();
 }
 
-/* GDT and code live in the image, below 4 GiB but far from real mode's reach: the page carries what is needed until long mode. */
+/*
+ * GDT and code are in the image, below 4 GiB but out of real mode's reach. So the page carries what
+ * a CPU needs until it is in long mode.
+ */
 static void fill_trampoline(paddr_t page)
 {
 	char *va = phys_to_virt(page);
@@ -65,7 +74,7 @@ static void fill_trampoline(paddr_t page)
 	memcpy(va + (ap_trampoline_far - ap_trampoline), &far, 4);
 }
 
-/* The CPU with that APIC id gets the next number, if it is there. */
+/* Gives the CPU with this APIC id the next number, if it is there. Returns true if it came. */
 static bool take_in(u32 apic_id)
 {
 	u32 turn = apic_id;
@@ -75,12 +84,15 @@ static bool take_in(u32 apic_id)
 	percpu[cpu].apic_id = apic_id;
 	percpu[cpu].timer_armed = ~0ull;
 	ap_stack = stack_top(cpu, STACK_MAIN);
-	/* Release: the stack first. */
+	/* Release: the CPU must see the stack before its turn. */
 	__atomic_store_n(&ap_turn, apic_id, __ATOMIC_RELEASE);
 	do
 		cpu_relax();
 	while (__atomic_load_n(&ap_turn, __ATOMIC_ACQUIRE) == apic_id && time_now() - start < TURN_NS);
-	/* The turn is taken back, unless the CPU has just taken it: then all that it does until it counts is ours, and short. */
+	/*
+	 * Take the turn back, unless the CPU has just taken it. It then is already running our
+	 * code, and soon counts itself.
+	 */
 	if (__atomic_compare_exchange_n(&ap_turn, &turn, AP_NOBODY, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 		return false;
 	while (__atomic_load_n(&nr_cpus, __ATOMIC_ACQUIRE) == cpu)
@@ -93,7 +105,10 @@ void smp_start(const u32 *apic_id, unsigned nr, paddr_t trampoline, void (*main)
 	u64 start, waiting = 0, left_out = nr ? ~0ull >> (64 - nr) : 0;
 	u32 a, b, c, d;
 
-	/* 32 bits of a CPU's id are in leaf Bh, where that is (SDM 8.9.2), and 8 in leaf 1. */
+	/*
+	 * Leaf Bh, if there is one (SDM 8.9.2), has a CPU's id in 32 bits; leaf 1 has only 8 of
+	 * them.
+	 */
 	cpuid_count(0xb, 0, &a, &b, &c, &d);
 	ap_id_leaf = b ? 0xb : 1;
 	has_tsc_adjust = rdmsr_safe(MSR_TSC_ADJUST, &tsc_adjust);
@@ -108,12 +123,16 @@ void smp_start(const u32 *apic_id, unsigned nr, paddr_t trampoline, void (*main)
 	time_delay(INIT_NS);
 	start = time_now();
 	/*
-	 * Each is called over and over: they come in any order, and get their numbers in that of the list if they can. By rounds as well: where
-	 * an emulator has stood still, time alone says nothing.
+	 * Each CPU is called again and again. CPUs come in any order, and get their numbers in the
+	 * order of the list if they can. Rounds are counted too: if an emulator has stood still,
+	 * time alone says nothing.
 	 */
 	for (unsigned round = 0; waiting && (round < ROUNDS_MIN || time_now() - start < PATIENCE_NS); round++)
 		for (unsigned i = 0; i < nr; i++) {
-			/* All before the first is waited for; and once more (SDM 8.4.4.1), which those that have started ignore. */
+			/*
+			 * Round 0 sends to all before we wait for the first. Round 1 sends once
+			 * more (SDM 8.4.4.1); CPUs that have started ignore it.
+			 */
 			if (waiting & BIT(i) && round < 2)
 				lapic_send_sipi(apic_id[i], (u8)(trampoline >> PAGE_SHIFT));
 			if (!(waiting & BIT(i)) || !round || !take_in(apic_id[i]))
@@ -126,7 +145,10 @@ void smp_start(const u32 *apic_id, unsigned nr, paddr_t trampoline, void (*main)
 	for (unsigned i = 0; i < nr; i++) {
 		if (left_out & BIT(i))
 			printk(LOG_WARN "the CPU with APIC id %u does not start: left out\n", apic_id[i]);
-		/* It may still come: then not any more, for the page will be someone else's. */
+		/*
+		 * The CPU may still come later, and the page will then belong to someone else. INIT
+		 * stops it for good.
+		 */
 		if (waiting & BIT(i))
 			lapic_send_init(apic_id[i]);
 	}
@@ -138,8 +160,9 @@ void cpu_kick(unsigned cpu)
 	struct percpu *p = &percpu[cpu];
 
 	/*
-	 * What the kick is about is written before the flag (a full barrier). If the flag was up already, the target is out of the guest
-	 * and will see it before it enters, or the interrupt of whoever raised it is on its way.
+	 * The caller has written the reason of the kick before the flag (a full barrier). If the
+	 * flag was up already, the target is out of the guest and will see it before it enters, or
+	 * the interrupt of the CPU that raised it is on its way.
 	 */
 	if (!__atomic_exchange_n(&p->need_resched, 1, __ATOMIC_SEQ_CST) && p != this_cpu())
 		lapic_send_ipi(p->apic_id, VECTOR_KICK);

@@ -1,6 +1,7 @@
 /*
- * Against what the CPU's speculation gives away: a table of threats. A row says which CPUs it concerns,
- * what a CPU must have against it, and what is then done and where. docs/security.md says more.
+ * Guards against leaks by the CPU's speculation, as a table of threats. A row says which CPUs are
+ * affected, which features of the CPU help against it, and which guard then is used.
+ * docs/security.md says more.
  */
 #include <asm/insn.h>
 #include <asm/speculation.h>
@@ -11,7 +12,10 @@
 #define SPEC_CTRL_IBRS BIT(0)
 #define SPEC_CTRL_BHI_DIS_S BIT(10)
 
-/* Facts: a bit of one of these words, which are registers of CPUID, from EAX on, except the first. */
+/*
+ * A fact is a bit of one of these words. Except for the first, the words are registers of CPUID,
+ * counted from EAX.
+ */
 enum { CAPS, LEAF_7_EBX, LEAF_7_EDX, LEAF_7_2_EDX, LEAF_8_EBX, LEAF_21_EAX, LEAF_21_ECX, WORDS };
 static const struct { u32 leaf, sub, reg; } sources[WORDS] = {
 	[LEAF_7_EBX] = { 7, 0, 1 }, [LEAF_7_EDX] = { 7, 0, 3 }, [LEAF_7_2_EDX] = { 7, 2, 3 },
@@ -39,8 +43,9 @@ enum { INTEL, AMD };
 static const struct threat {
 	const char *name;
 	u8 vendor, first, last;         /* family */
-	u8 only, unless;                /* facts that say whether it concerns this CPU */
-	struct { u8 means; u32 action; } way[2];        /* the first that there are means for */
+	u8 only, unless;                /* facts that say whether this CPU is affected */
+	/* the first whose feature the CPU has is used */
+	struct { u8 means; u32 action; } way[2];
 } threats[] = {
 	{ "Spectre v2",         INTEL, ANY, ALWAYS, NEVER,
 	  { { ENHANCED_IBRS, SPEC_IBRS_ON }, { IBRS_IBPB, SPEC_IBRS } } },
@@ -79,7 +84,7 @@ static bool has(u8 fact)
 	return fact == ALWAYS || (fact != NEVER && words[fact / 32] >> fact % 32 & 1);
 }
 
-/* Reads what the CPU says of itself; returns its family. */
+/* Reads the facts about this CPU. Returns its family. */
 static unsigned read_facts(void)
 {
 	u32 r[4], max, family;
@@ -103,7 +108,7 @@ static void add(char *list, size_t size, const char *name)
 	snprintf(list + len, size - len, "%s%s", len ? ", " : "", name);
 }
 
-/* If it concerns this CPU: something will be done about it, or it goes onto the list of what is open. */
+/* If the threat affects this CPU, chooses a guard, or adds it to the list of open threats. */
 static void choose(const struct threat *t, unsigned vendor, unsigned family, char *open, size_t size)
 {
 	if (t->vendor != vendor || family < t->first || family > t->last)

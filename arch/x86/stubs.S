@@ -1,4 +1,7 @@
-/* One stub for each of the 256 vectors: the same frame for all (struct trap_frame), then C. */
+/*
+ * One stub for each of the 256 vectors. All make the same frame (struct trap_frame) and then call
+ * C.
+ */
 	.text
 	.globl trap_stubs
 	.balign 16
@@ -18,8 +21,9 @@ trap_stubs:
 	.endr
 
 /*
- * The CPU pushes an error code for some exceptions, and never for an interrupt with such a vector. It has aligned the stack to 16 bytes
- * before its five words (SDM 6.14.2, APM 8.9.3), so with ours bit 3 of RSP tells whether there is one.
+ * The CPU pushes an error code for some exceptions, but never for an interrupt with such a vector.
+ * It has aligned the stack to 16 bytes before it pushes its five words (SDM 6.14.2, APM 8.9.3). So
+ * with our word on top, bit 3 of RSP tells whether there is an error code.
  */
 trap_exception:
 	testb $8, %spl
@@ -42,7 +46,7 @@ trap_common:
 	addq $16, %rsp
 	iretq
 
-/* bool rdmsr_safe(u32 msr, u64 *v): the fault of a missing MSR lands at 2. */
+/* bool rdmsr_safe(u32 msr, u64 *v): if the MSR is missing, the fault resumes at 2. */
 	.globl rdmsr_safe
 rdmsr_safe:
 	movl %edi, %ecx
@@ -59,7 +63,7 @@ rdmsr_safe:
 	.quad 1b, 2b
 	.text
 
-/* bool wrmsr_safe(u32 msr, u64 v): likewise. */
+/* bool wrmsr_safe(u32 msr, u64 v): as rdmsr_safe. */
 	.globl wrmsr_safe
 wrmsr_safe:
 	movl %edi, %ecx

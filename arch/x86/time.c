@@ -1,4 +1,7 @@
-/* System time from the TSC, measured once against the 8254, and the one-shot timer that ends a CPU's waiting. */
+/*
+ * System time from the TSC, measured once against the 8254, and the one-shot timer that ends a
+ * CPU's idling.
+ */
 #include <asm/cpu.h>
 #include <asm/insn.h>
 #include <asm/lapic.h>
@@ -18,8 +21,9 @@ static u64 wallclock_sec;       /* [wallclock_lock] at system time 0 */
 static u32 wallclock_nsec;
 
 /*
- * TSC cycles in CALIBRATION_MS by channel 2 of the PIT, mode 0 (it raises OUT2 at zero); 0 if it doesn't tick. *doubt is how many cycles
- * the start and the end may be off, because something else (a hypervisor below, SMM) had the CPU just then.
+ * Returns the TSC cycles in CALIBRATION_MS by channel 2 of the PIT in mode 0, which raises OUT2 at
+ * zero; 0 if it doesn't tick. *doubt says by how many cycles the start and the end may be wrong: a
+ * hypervisor below us, or SMM, may have had the CPU just then.
  */
 static u64 measure_pit(u64 *doubt)
 {
@@ -41,12 +45,14 @@ static u64 measure_pit(u64 *doubt)
 		done = inb(PIT_GATE) & 0x20;
 		now = rdtsc();
 	} while (!done);
-	/* Zero was between the last two looks at OUT2, and either may have taken long. */
+	/* Zero came between the last two reads of OUT2, and each may have taken long. */
 	*doubt = (start - before) + (now - prior);
 	return (last + now) / 2 - start;
 }
 
-/* The same by the ACPI timer, of which 24 bits count: it is there where firmware has put the 8254 to sleep. */
+/*
+ * As measure_pit, by 24 bits of the ACPI timer. It works where firmware has put the 8254 to sleep.
+ */
 static u64 measure_acpi_timer(u16 port, u64 *doubt)
 {
 	u64 before = rdtsc(), start, last, now;
@@ -64,7 +70,10 @@ static u64 measure_acpi_timer(u16 port, u64 *doubt)
 	return (last + now - before - start) / 2 * ACPI_TIMER_HZ / 1000 * CALIBRATION_MS / ticks;
 }
 
-/* The least doubtful of a few tries, by the ACPI timer at that port, or for 0 by the 8254. */
+/*
+ * Returns the result of the least doubtful of a few tries. `acpi_timer`: the port of the ACPI
+ * timer, or 0 to use the 8254.
+ */
 static u64 measure_tsc_khz(u16 acpi_timer)
 {
 	u64 best = 0, least = ~0ull;
@@ -81,8 +90,9 @@ static u64 measure_tsc_khz(u16 acpi_timer)
 }
 
 /*
- * ns = (ticks << shift) * mul >> 32. With shift chosen so that mul has its top bit set, the relative error is below 2^-31; ticks << shift
- * stays below 2^64 for shift <= 0, and for shift > 0 (TSC below 1 GHz) for as long as 2^64 / (1 GHz) = 584 years at shift 0 halves per shift.
+ * ns = (ticks << shift) * mul >> 32. The shift is chosen so that mul has its top bit set; then the
+ * relative error is below 2^-31. For shift <= 0, ticks << shift stays below 2^64. For shift > 0
+ * (TSC below 1 GHz) it does so for 584 years, halved for each shift.
  */
 static void set_scale(u32 khz)
 {
@@ -176,7 +186,7 @@ void time_set_wallclock(u64 sec, u32 nsec, u64 system_time)
 	spin_unlock(&wallclock_lock);
 }
 
-/* The APIC timer has a clock of its own on real machines: count it against the TSC. */
+/* On real machines the APIC timer has a clock of its own, so we count it against the TSC. */
 static void measure_apic_timer(void)
 {
 	u64 ns = 10000000, start = time_now(), took;
@@ -196,7 +206,10 @@ void time_init(u16 acpi_timer)
 {
 	u64 khz = measure_tsc_khz(0);
 
-	/* Less is no TSC's rate but what a port without a timer behind it makes of it: an emulator's may be 100 MHz. */
+	/*
+	 * No TSC is slower than this, not even an emulator's, which may have 100 MHz. A lower rate
+	 * comes from a port without a timer behind it.
+	 */
 	if (khz < TSC_KHZ_MIN && acpi_timer)
 		khz = measure_tsc_khz(acpi_timer);
 	if (khz < TSC_KHZ_MIN) {
@@ -211,8 +224,9 @@ void time_init(u16 acpi_timer)
 }
 
 /*
- * Arms for the earlier of what is asked and what is armed: an early wake-up costs one turn of the run loop, which then asks again; arming
- * anew on every entry would cost a register write each time. Counts are clamped to 2 s so that the product stays in 64 bits.
+ * Arms the timer for the earlier of the deadlines asked and armed. If it fires early, the run loop
+ * takes one more turn and asks again. To arm anew on every entry would cost a register write each
+ * time. Counts are clamped to 2 s so that the product stays in 64 bits.
  */
 void time_arm(u64 deadline)
 {

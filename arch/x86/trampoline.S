@@ -1,6 +1,7 @@
 /*
- * Application processors start here, in real mode, copied to a page below 1 MiB; smp.c fills in the words at the end. From real
- * mode straight to long mode: paging and protection go on together (SDM 9.8.5 allows it once PAE, CR3 and LME are set).
+ * Application processors start here in real mode. smp.c copies this code to a page below 1 MiB and
+ * fills in the words at the end. It goes straight from real mode to long mode: paging and
+ * protection go on together. SDM 9.8.5 allows this once PAE, CR3 and LME are set.
  */
 	.code16
 	.globl ap_trampoline, ap_trampoline_end, ap_trampoline_cr3, ap_trampoline_gdtr, ap_trampoline_far
@@ -45,10 +46,13 @@ ap_entry64:
 	xorl %eax, %eax
 	movl %eax, %fs
 	movl %eax, %gs
-	/* Its stack is in the final tables only. */
+	/* Only the final tables map its stack. */
 	movq ap_cr3(%rip), %rax
 	movq %rax, %cr3
-	/* Many come at once, for one ap_stack: each waits until the boot CPU calls it by its APIC id. */
+	/*
+	 * Many CPUs come at once, and there is one ap_stack. Each waits until the boot CPU calls it
+	 * by its APIC id.
+	 */
 	movl ap_id_leaf(%rip), %eax
 	xorl %ecx, %ecx
 	cpuid

@@ -1,4 +1,7 @@
-/* Exceptions in ring 0 are our own bugs and end in a panic that says all it knows; interrupts are handed on. */
+/*
+ * Exceptions in ring 0 are our own bugs: they end in a panic that prints the state. Interrupts are
+ * handed on.
+ */
 #include <asm/cpu.h>
 #include <asm/insn.h>
 #include <asm/lapic.h>
@@ -21,7 +24,7 @@ enum { SX_INIT = 1 };   /* APM 8.2 */
 
 static void (*device_handler)(u8 vector);
 static void (*panic_console)(void), (*panic_dump)(void), (*panic_restart)(void);
-static u32 panicking;                   /* [a] CPU + 1 that panics */
+static u32 panicking;                   /* [a] number of the CPU that panics, + 1; or 0 */
 
 void traps_set_device_handler(void (*fn)(u8 vector)) { device_handler = fn; }
 void traps_set_panic_hooks(void (*console)(void), void (*dump)(void)) { panic_console = console; panic_dump = dump; }
@@ -95,7 +98,7 @@ static void print_frame(const struct trap_frame *f)
 	       (unsigned long long)read_cr3(), (unsigned long long)read_cr4());
 }
 
-/* The end of every panic: the other CPUs stop, then restart or stand still. */
+/* The end of every panic: prints the last exits, then restarts or stands still. */
 static __noreturn void end_of_the_world(void)
 {
 	if (panic_dump)
@@ -144,11 +147,15 @@ void panic(const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	printk(LOG_ERR "BOTHY PANIC: %s\n", text);
-	panic_dump = NULL;      /* the machine's or the user's fault: exits say nothing about it */
+	/* the machine or the user is the cause: exits say nothing about it */
+	panic_dump = NULL;
 	end_of_the_world();
 }
 
-/* One line for all: root of the service domain can make devices send as many as it likes. */
+/*
+ * Logs one line only, because root of the service domain can make devices send any number of such
+ * interrupts.
+ */
 static void say_once(unsigned vector)
 {
 	static bool said;
@@ -171,7 +178,10 @@ static void exception(struct trap_frame *f)
 			f->rip = x->resume;
 			return;
 		}
-	/* Not one at all. The APIC is told to keep such vectors back (lapic.c): this is for one that doesn't. */
+	/*
+	 * Not an exception but an interrupt. The APIC is told to hold such vectors back (lapic.c);
+	 * this is for an APIC that doesn't.
+	 */
 	if (lapic_in_service((u8)f->vector)) {
 		interrupt_handle((u8)f->vector);
 		return;
@@ -181,8 +191,9 @@ static void exception(struct trap_frame *f)
 		return;
 	}
 	/*
-	 * An INIT by a message, on CPUs that are told to make this of it instead of a reset (svm.c). Not a word
-	 * of it: this comes with interrupts off too, perhaps while this very CPU has the console's lock.
+	 * A device's message was an INIT, and this CPU makes #SX of it instead of a reset (svm.c).
+	 * Print nothing: this comes with interrupts off too, perhaps while this very CPU holds the
+	 * console's lock.
 	 */
 	if (f->vector == VECTOR_SX && f->error == SX_INIT)
 		return;
@@ -210,14 +221,20 @@ void interrupt_handle(u8 vector)
 		lapic_eoi();
 		break;
 	case VECTOR_SPURIOUS:
-		/* None is in service, unless a message names just this vector. Without its EOI all others would wait for ever. */
+		/*
+		 * A spurious interrupt isn't in service, unless a message names just this vector.
+		 * Without its EOI all others would wait for ever.
+		 */
 		if (lapic_in_service(vector))
 			lapic_eoi();
 		break;
 	case 0 ... VECTOR_DEVICE_FIRST - 1:
 	case VECTOR_TIMER + 1 ... VECTOR_ERROR - 1:
 		say_once(vector);
-		/* The 8259s are masked, but one that is asked by a message answers all the same, and then nothing is in service. */
+		/*
+		 * The 8259s are masked, but a message can still ask one for a vector. It then
+		 * answers, and no interrupt is in service.
+		 */
 		if (lapic_in_service(vector))
 			lapic_eoi();
 		break;
@@ -235,7 +252,10 @@ void trap_handler(struct trap_frame *f)
 {
 	switch (f->vector) {
 	case VECTOR_NMI:
-		/* Another CPU panics and wants quiet; any other NMI is the platform's, and there is nobody to tell. */
+		/*
+		 * If another CPU panics, it wants this one to stop. Any other NMI is the
+		 * platform's, and we have no one to tell.
+		 */
 		while (__atomic_load_n(&panicking, __ATOMIC_RELAXED))
 			halt();
 		break;

@@ -1,8 +1,8 @@
 /*
- * The rules of VMRUN over a VMCB's state: APM volume 2, 15.5.1 (canonicalization and
- * consistency checks), and the reserved bits of what this hypervisor uses. The CPU says of a refused
- * entry only that it was; this says why. The unit tests run it over each control block that they
- * build, with the rules about what is the hypervisor's alone.
+ * The rules of VMRUN for a VMCB's state: APM volume 2, 15.5.1 (canonicalization and consistency
+ * checks), and the reserved bits of the fields that we use. The CPU says only that it refused an
+ * entry; this says why. The unit tests check each control block that they build with these rules
+ * and with those for the hypervisor's own fields.
  */
 #include <asm/entry_check.h>
 #include <asm/hvm.h>
@@ -11,8 +11,8 @@
 #include "arch/x86/svm/vmcb.h"
 
 /*
- * CR4's bits that a CPU may lack: APM volume 2, 3.1.3. It has the others if it has SVM with nested
- * paging and XSAVE.
+ * The bits of CR4 that this CPU knows: APM volume 2, 3.1.3. CPUID is asked for those that a CPU
+ * with SVM, nested paging and XSAVE may lack.
  */
 static u64 known_cr4(void)
 {
@@ -26,18 +26,18 @@ static u64 known_cr4(void)
 }
 
 /*
- * How a guest can't reach a state that breaks one of these:
- * - EFER it writes by way of vmm/cpu/msr.c, which knows its bits, and LME doesn't change with paging
- *   on. LMA is the CPU's.
- * - CR0: NW without CD is #GP, and the VMCB has neither (cr0.c); so is PG without PE, or without
- *   PAE when LME is set.
- * - CR3, CR4, DR6, DR7: reserved bits are #GP. QEMU's TCG has a refused entry instead for CR3 and
- *   CR4: vmm/exits.c makes that the #GP.
+ * The reasons why a guest can't reach a state that breaks one of these:
+ * - EFER: the guest writes it by vmm/cpu/msr.c, which knows its bits, and LME doesn't change with
+ *   paging on. LMA is the CPU's.
+ * - CR0: NW without CD is #GP, and the VMCB has neither (cr0.c). PG without PE is #GP too, as is PG
+ *   without PAE when LME is set.
+ * - CR3, CR4, DR6, DR7: reserved bits are #GP. QEMU's TCG refuses the entry instead for CR3 and
+ *   CR4; vmm/exits.c then raises the #GP.
  * - CS with L and D: far transfers check it in long mode, and MOV to CR0 checks CS.L when it begins
- *   long mode. TCG doesn't: hvm_mend().
- * - PAT: vmm/cpu/msr.c knows its types. Base addresses VMRUN makes canonical by itself; RIP, RFLAGS and
- *   the segments' other attributes it takes as they are. What the toolstack gives is checked by
- *   these rules (arch/x86/hvm.c).
+ *   long mode. TCG doesn't check: hvm_mend().
+ * - PAT: vmm/cpu/msr.c knows its types. VMRUN makes base addresses canonical by itself, and accepts
+ *   any RIP, RFLAGS and other attributes of segments.
+ * - States from the toolstack are checked by these rules (arch/x86/hvm.c).
  */
 unsigned svm_check_entry(const struct vmcb *b, void (*broken)(const char *rule))
 {

@@ -1,10 +1,10 @@
 /*
- * CR0.CD and CR0.NW are the guest's to see and never the CPU's, which would run without its caches:
- * nested paging gives the guest a CR0 of its own (APM 15.25.2), caching included.
+ * The guest sees its own CR0.CD and CR0.NW, but the CPU never gets them: nested paging gives the
+ * guest a CR0 of its own (APM 15.25.2), caching included, and the CPU would run without its caches.
  *
- * A write that changes more than TS and MP exits, and while the guest has CD set every access to
- * CR0 does. Only some CPUs tell which register the instruction has. So the CPU executes it, with
- * the guest's bits in place for this one instruction, and stops behind it by single-stepping.
+ * A write that changes bits other than TS and MP exits. While the guest has CD set, every access to
+ * CR0 does. Only some CPUs tell which register the instruction uses. So the CPU executes the
+ * instruction with the guest's bits in place, and single-stepping stops it behind that.
  */
 #include <asm/hvm.h>
 #include <asm/insn.h>
@@ -15,7 +15,10 @@
 #define CR0_CACHING (CR0_CD | CR0_NW)
 
 
-/* NW without CD the CPU doesn't let a guest have; QEMU's TCG 7.2 does, and VMRUN refuses it. */
+/*
+ * The CPU doesn't let a guest set NW without CD. QEMU's TCG 7.2 does, and its VMRUN then refuses
+ * it.
+ */
 void svm_set_cr0(struct svm_vcpu *s, u64 cr0)
 {
 	s->cr0_caching = cr0 & CR0_CD ? cr0 & CR0_CACHING : 0;
@@ -26,9 +29,9 @@ void svm_set_cr0(struct svm_vcpu *s, u64 cr0)
 u64 svm_get_cr0(const struct svm_vcpu *s) { return s->vmcb->cr0 | s->cr0_caching; }
 
 /*
- * Whatever else ends the step has not executed the instruction: it is tried again, and the same
- * happens to it where it is expected. All exceptions exit, or the frame that the CPU pushes would
- * show our TF; interrupts wait for the same reason.
+ * If another reason ends the step, the instruction has not been executed. It is tried again, and
+ * the same reason then comes where we expect it. All exceptions exit meanwhile, because the frame
+ * that the CPU pushes would show our TF. Interrupts wait for the same reason.
  */
 void svm_step_cr0(struct vcpu *v, u64 host_pa, struct vm_exit *x)
 {

@@ -1,9 +1,11 @@
 #include <asm/guards.inc>
 #include <asm/regs.inc>
 /*
- * void svm_enter(u64 vmcb_pa, struct cpu_regs *regs, u64 host_pa): into the guest and back. APM 15.5.1. With guards or without.
- * GIF is off from CLGI to STGI, so an interrupt that arrives meanwhile waits, and ends the guest's run at once: with V_INTR_MASKING the
- * host's RFLAGS.IF, on here, decides over physical interrupts. rax, rsp, rip and rflags travel in the VMCB.
+ * void svm_enter(u64 vmcb_pa, struct cpu_regs *regs, u64 host_pa): enters the guest and returns
+ * after the exit, with guards or without. APM 15.5.1. GIF is off from CLGI to STGI, so an interrupt
+ * that arrives meanwhile waits and ends the guest's run at once: with V_INTR_MASKING the host's
+ * RFLAGS.IF, which is on here, decides over physical interrupts. rax, rsp, rip and rflags are in
+ * the VMCB.
  */
 	.text
 	.macro enter name, after, before, behind
@@ -31,7 +33,10 @@
 	save_regs %rsi
 	movq %rdi, 56(%rsi)
 	popq 48(%rsi)
-	/* Values the guest left in registers must not steer our speculation; the others are popped below. */
+	/*
+	 * Values that the guest left in registers must not steer our speculation. The other
+	 * registers are popped below.
+	 */
 	.irp r, ecx, edx, edi, r8d, r9d, r10d, r11d
 	xorl %\r, %\r
 	.endr

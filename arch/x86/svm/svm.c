@@ -23,7 +23,10 @@ enum { HELD_MAX = 8, HELD_NS = 50000 };
 /* CPUID 8000_000A EDX, APM 15.4 */
 enum { SVM_NPT = 1u << 0, SVM_NRIPS = 1u << 3, SVM_BUS_LOCK = 1u << 29 };
 
-/* Host state that VMRUN does not switch lives in a block of its own, loaded after each exit. */
+/*
+ * Our own state that VMRUN does not switch is in a block of its own, which is loaded after each
+ * exit.
+ */
 struct svm_cpu {
 	void *hsave;
 	struct vmcb *host;
@@ -35,7 +38,7 @@ static bool has_nrips, has_bus_lock;    /* [I] */
 static bool on_tcg;             /* [I] */
 static struct svm_cpu svm_cpu[NR_CPUS];     /* [c] */
 
-/* enter.S: two variants, of which one is chosen, and where each comes back to. */
+/* enter.S has two variants, of which svm_probe chooses one, and a label where each comes back. */
 svm_enter_fn svm_enter_plain, svm_enter_guarded;
 extern char svm_after_vmrun_plain[], svm_after_vmrun_guarded[];
 svm_enter_fn *svm_enter;        /* [I] */
@@ -79,10 +82,16 @@ static int svm_cpu_enable(void)
 	wrmsr(MSR_VM_HSAVE_PA, virt_to_phys(c->hsave));
 	c->host_pa = virt_to_phys(c->host);
 	__asm__ volatile("vmsave %0" :: "a"(c->host_pa) : "memory");
-	/* Firmware may leave that to the system; guests, who are told that it is so, rely on it against Spectre v1. */
+	/*
+	 * Firmware may leave this bit to us. We tell guests that it is set, and they rely on it
+	 * against Spectre v1.
+	 */
 	if (rdmsr_safe(MSR_DE_CFG, &de_cfg) && !(de_cfg & DE_CFG_LFENCE))
 		wrmsr(MSR_DE_CFG, de_cfg | DE_CFG_LFENCE);
-	/* A device's message can be an INIT, and would reset this CPU. VMX has no such bit: it ignores INIT outside of guests. */
+	/*
+	 * A device's message can be an INIT, which would reset this CPU. VMX needs no such bit: a
+	 * CPU in VMX operation ignores INIT outside of guests.
+	 */
 	if (rdmsr_safe(MSR_VM_CR, &vm_cr))
 		wrmsr_safe(MSR_VM_CR, vm_cr | VM_CR_R_INIT);
 	/* Generation 1, so that a vCPU with generation 0 never matches. */
@@ -93,7 +102,10 @@ static int svm_cpu_enable(void)
 
 static void set_intercepts(struct vmcb *b, bool privileged)
 {
-	/* #DB and #AC can be raised without end by the guest's own tables: intercepted, so that no loop escapes us. #MC is the host's. */
+	/*
+	 * A guest's own tables can raise #DB and #AC without end. They are intercepted, so that
+	 * such a loop can't keep the CPU. #MC is ours.
+	 */
 	b->intercept_exceptions = 1u << VECTOR_DB | 1u << VECTOR_AC | 1u << VECTOR_MC;
 	b->intercept_misc1 = INT1_INTR | INT1_NMI | INT1_SMI | INT1_INIT | INT1_CR0_SEL_WRITE | INT1_RDPMC |
 			     INT1_CPUID | INT1_INVD | INT1_HLT | INT1_INVLPGA | INT1_IOIO | INT1_MSR | INT1_FERR |
@@ -104,7 +116,7 @@ static void set_intercepts(struct vmcb *b, bool privileged)
 	b->intercept_misc3 = has_bus_lock ? INT3_BUS_LOCK : 0;
 }
 
-/* APM 15.11: two bits an MSR. */
+/* APM 15.11: two bits for each MSR. */
 static void svm_open_msr(u8 *map, u32 msr)
 {
 	u32 index = msr < 0x2000 ? msr : 0x2000 + (msr - 0xc0000000), bit = index * 2;
@@ -126,11 +138,14 @@ static void svm_vcpu_init(struct vcpu *v)
 	s->vmcb->n_cr3 = v->domain->p2m.root.v << PAGE_SHIFT;
 }
 
-/* All that a vCPU's place has is in the VMCB or in hvm.c. */
+/* Nothing to do: the VMCB and hvm.c hold all state that a CPU needs for a vCPU. */
 static void svm_vcpu_load(struct vcpu *v) { }
 static void svm_vcpu_save(struct vcpu *v) { }
 
-/* A fresh ASID is a flush: no entry carries it. When they run out, all are flushed and start again (APM 15.16). */
+/*
+ * A fresh ASID works as a flush, because no TLB entry has it. When all are used up, one flush
+ * clears all and the numbers start again (APM 15.16).
+ */
 static void assign_asid(struct vcpu *v, struct vmcb *b)
 {
 	struct percpu *p = this_cpu();
@@ -144,14 +159,16 @@ static void assign_asid(struct vcpu *v, struct vmcb *b)
 	}
 	b->asid = p->asid_next++;
 	v->hvm.asid_cpu = p->cpu;
-	/* After a flush the next entry takes another, and with it the order to flush goes. */
+	/* After a flush the next entry takes another ASID, and so drops the order to flush. */
 	v->hvm.asid_generation = b->tlb_control ? 0 : p->asid_generation;
 }
 
 /*
- * QEMU's TCG 7.2 exits in the shadow of STI too, but doesn't restore it: an interrupt would come between STI and HLT, and the HLT would
- * sleep through what it should have been woken by. So there an offer waits until that instruction is done. HLT exits by itself; after
- * others a timer brings us back. Only some times in a row: a loop may come to the same RIP again and again.
+ * QEMU's TCG 7.2 also exits in the shadow of STI but doesn't restore it. The following could
+ * happen: an interrupt comes between STI and HLT, and the HLT then sleeps although the interrupt
+ * should have ended it. So on TCG an offer waits until that instruction is done. HLT exits by
+ * itself; after other instructions a timer brings us back. The offer waits only some times in a
+ * row, because a loop may come to the same RIP again and again.
  */
 static bool in_forgotten_shadow(struct svm_vcpu *s, u64 rip)
 {
@@ -168,9 +185,10 @@ static bool in_forgotten_shadow(struct svm_vcpu *s, u64 rip)
 }
 
 /*
- * A virtual interrupt of the highest priority, which ignores the TPR: the CPU delivers it when RFLAGS.IF and the interrupt shadow allow it,
- * without an exit, and clears V_IRQ (APM 15.21.4). An injected one (EVENTINJ) would need an exit to learn when, and QEMU's TCG 7.2
- * may deliver such a one twice.
+ * A virtual interrupt of the highest priority, which ignores the TPR. The CPU delivers it without
+ * an exit as soon as RFLAGS.IF and the interrupt shadow allow it, and clears V_IRQ (APM 15.21.4).
+ * With EVENTINJ we would need an exit to learn when that is, and QEMU's TCG 7.2 may deliver an
+ * injected interrupt twice.
  */
 static void svm_offer_interrupt(struct vcpu *v, u8 vector)
 {
@@ -183,7 +201,10 @@ static void svm_offer_interrupt(struct vcpu *v, u8 vector)
 	b->v_vector = vector;
 }
 
-/* An exit in the middle of an interrupt's delivery. TCG names it an exception, which has no vectors above 31. */
+/*
+ * Returns true if the exit came in the middle of an interrupt's delivery. TCG names it an
+ * exception, but these have no vectors above 31.
+ */
 static bool cut_off_interrupt(u64 event)
 {
 	u64 type = event & EVENT_TYPE;
@@ -205,7 +226,10 @@ static void svm_inject_exception(struct vcpu *v, u8 vector, bool has_error, u32 
 	vmcb_of(v)->eventinj = EVENT_VALID | EVENT_EXCEPTION | vector | (has_error ? EVENT_HAS_ERROR | (u64)error << 32 : 0);
 }
 
-/* Injection leaves the debug registers to us (APM 15.20), and DebugCtl.BTF guests can't set. */
+/*
+ * Injection doesn't change the debug registers, so we do (APM 15.20). Guests can't set
+ * DebugCtl.BTF.
+ */
 static void svm_inject_step(struct vcpu *v)
 {
 	struct vmcb *b = vmcb_of(v);
@@ -215,7 +239,7 @@ static void svm_inject_step(struct vcpu *v)
 	svm_inject_exception(v, VECTOR_DB, false, 0);
 }
 
-/* NMIs are blocked from one until its IRET, which is intercepted meanwhile (APM 15.21.9). */
+/* An NMI blocks others until its IRET, which is intercepted meanwhile (APM 15.21.9). */
 static bool svm_inject_nmi(struct vcpu *v)
 {
 	struct vmcb *b = vmcb_of(v);
@@ -229,8 +253,8 @@ static bool svm_inject_nmi(struct vcpu *v)
 }
 
 /*
- * The instruction is going to be completed for the guest, or fault, or be executed again: in all cases the shadow that STI or MOV SS cast
- * on it is over.
+ * We will complete the instruction, or it will fault or be executed again. In all cases the shadow
+ * that STI or MOV SS cast on it is over.
  */
 static u32 insn_len(struct vmcb *b, u32 fixed)
 {
@@ -255,8 +279,8 @@ static void decode_io(struct vmcb *b, struct vm_exit *x)
 static bool is_refused(const struct vmcb *b) { return b->exitcode == ~0ull || b->exitcode == ~0u; /* as TCG has it */ }
 
 /*
- * A refused entry (which leaves the VMCB as it is; TCG: with the event where cut-off ones are), or
- * an exit that isn't known here.
+ * A refused entry, or an exit that isn't known here. A refused entry leaves the VMCB as it is, but
+ * TCG moves the event to where events that were cut off are.
  */
 static void decode_odd(const struct vmcb *b, struct vm_exit *x)
 {
@@ -282,7 +306,9 @@ static void decode(struct vcpu *v, struct vmcb *b, struct vm_exit *x)
 	case VMEXIT_CPUID: x->reason = EXIT_CPUID; x->len = insn_len(b, 2); break;
 	case VMEXIT_IOIO: decode_io(b, x); break;
 	case VMEXIT_NPF:
-		/* The guest's state is lost: the emulator has saved ours in its place (docs/testing.md, faults of the emulator). */
+		/*
+		 * QEMU saved our state over the guest's (docs/testing.md, faults of the emulator).
+		 */
 		if (unlikely(b->rip == (u64)svm_after_vmrun_plain || b->rip == (u64)svm_after_vmrun_guarded))
 			panic("a race between QEMU's threads has mixed up the hypervisor's state with the guest's: start it with -accel tcg,thread=single");
 		x->reason = EXIT_NPF;
@@ -301,12 +327,12 @@ static void decode(struct vcpu *v, struct vmcb *b, struct vm_exit *x)
 		break;
 	case VMEXIT_INVD:
 	case VMEXIT_WBINVD:
-		/* Caches stay coherent without the guest's help. */
+		/* Does nothing else: caches stay coherent without the guest's help. */
 		hvm_complete(v, &v->hvm.regs, insn_len(b, 2));
 		x->reason = EXIT_RETRY;
 		break;
 	case VMEXIT_BUS_LOCK:
-		/* Before the instruction: executed again, it counts down to the next exit. */
+		/* The instruction comes after the exit, and counts down to the next one. */
 		b->bus_lock_counter = 1;
 		v->bus_lock = true; x->reason = EXIT_BUS_LOCK; break;
 	case VMEXIT_XSETBV: x->reason = EXIT_XSETBV; x->len = insn_len(b, 3); break;
@@ -338,8 +364,8 @@ void svm_save_registers(struct cpu_regs *r, const struct vmcb *b)
 }
 
 /*
- * An event cut off in the middle of its delivery is delivered again (APM 15.7.2, 15.20); an
- * interrupt is offered again. That of a refused entry still waits.
+ * An event that was cut off in the middle of its delivery is delivered again (APM 15.7.2, 15.20),
+ * except for an interrupt, which is offered again. After a refused entry the event still waits.
  */
 static void end_event(struct vmcb *b)
 {
@@ -385,7 +411,7 @@ static u64 svm_get_cr(const struct vcpu *v, int which)
 	}
 }
 
-/* VMRUN insists on SVME; the guest doesn't see it. */
+/* VMRUN requires SVME, which the guest doesn't see. */
 static void svm_set_efer(struct vcpu *v, u64 efer)
 {
 	vmcb_of(v)->efer = efer | EFER_SVME;

@@ -1,4 +1,7 @@
-/* What VMX on this CPU can do: one table of all controls and capabilities that are used. SDM volume 3, appendix A. */
+/*
+ * The capabilities of VMX on this CPU: one table of all controls and capabilities that we use. SDM
+ * volume 3, appendix A.
+ */
 #include <asm/insn.h>
 #include "arch/x86/vmx/vmcs.h"
 #include "arch/x86/vmx/vmx.h"
@@ -10,7 +13,10 @@ enum {
 };
 enum { FEATURE_CONTROL_LOCKED = 1 << 0, FEATURE_CONTROL_VMXON = 1 << 2 };
 
-/* The MSRs of controls say in their upper half which bits may be 1, and in their lower which must. The others are plain bits. */
+/*
+ * The upper half of an MSR of controls says which bits may be 1, the lower which must be. The other
+ * MSRs are plain bits.
+ */
 enum word { PIN, PRIMARY, SECONDARY, EXIT, ENTRY, CONTROLS, BASIC = CONTROLS, MISC, EPT_VPID, WORDS };
 static const u32 word_msr[WORDS] = {
 	[PIN] = MSR_TRUE_PIN, [PRIMARY] = MSR_TRUE_PRIMARY, [SECONDARY] = MSR_SECONDARY, [EXIT] = MSR_TRUE_EXIT, [ENTRY] = MSR_TRUE_ENTRY,
@@ -19,7 +25,9 @@ static const u32 word_msr[WORDS] = {
 
 enum need { REQUIRED, OPTIONAL, OFF /* must be possible to leave off */ };
 
-/* In the order in which they can be asked: a word's MSR exists if what stands above is there. */
+/*
+ * In the order in which we can ask: a word's MSR exists if the CPU has the capabilities above it.
+ */
 static const struct { enum word word; u64 bits; enum need need; const char *name; } table[] = {
 	{ BASIC,     BIT(55),                REQUIRED, "true controls (IA32_VMX_BASIC bit 55)" },
 	{ PRIMARY,   CPU_SECONDARY,          REQUIRED, "secondary controls" },
@@ -68,12 +76,15 @@ u32 vmx_revision, vmx_timer_shift;
 bool vmx_1g_pages;
 u64 vmx_cr0_fixed, vmx_cr4_fixed;
 
-/* Each CPU has its own lock. It is left open by some firmware: then what we choose holds until the next reset. */
+/*
+ * Each CPU has its own lock. Some firmware leaves it open; our choice then holds until the next
+ * reset.
+ */
 bool vmx_unlock(void)
 {
 	u64 v;
 
-	/* Emulators may have no such register, which forbids nothing. */
+	/* Emulators may lack this register; then nothing is forbidden. */
 	if (!rdmsr_safe(MSR_FEATURE_CONTROL, &v))
 		return true;
 	if (!(v & FEATURE_CONTROL_LOCKED))
@@ -81,7 +92,7 @@ bool vmx_unlock(void)
 	return rdmsr(MSR_FEATURE_CONTROL) & FEATURE_CONTROL_VMXON;
 }
 
-/* True if the bits of a row are as needed; those that are wanted are added to *chosen. */
+/* Returns true if the bits of a row are as needed. Adds the bits that we want to *chosen. */
 static bool choose(enum word word, u64 bits, enum need need, u64 msr, u64 *chosen)
 {
 	u64 may = word < CONTROLS ? msr >> 32 : msr;
@@ -104,7 +115,10 @@ const char *vmx_find_capabilities(void)
 		if (!msr[w]) {
 			if (!rdmsr_safe(word_msr[w], &msr[w]))
 				msr[w] = 0;
-			/* What must be 1 is the manual's default, which changes nothing that matters here. */
+			/*
+			 * The bits that must be 1 are the manual's defaults, which change nothing
+			 * that matters here.
+			 */
 			chosen[w] = w < CONTROLS ? (u32)msr[w] : 0;
 		}
 		if (!choose(w, table[i].bits, table[i].need, msr[w], &chosen[w])) {

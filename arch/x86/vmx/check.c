@@ -1,8 +1,8 @@
 /*
- * The rules of VM entry over the current VMCS: SDM volume 3, 27.3 (guest state), as far as this
- * hypervisor uses what they are about. The CPU says of a refused entry only that it was; this says
- * why. The unit tests run it over a software VMCS, and add the rules about controls and host state,
- * of which no guest comes near (tests/unit/check_vmx.c).
+ * The rules of VM entry for the current VMCS: SDM volume 3, 27.3 (guest state), as far as we use
+ * the fields. The CPU says only that it refused an entry; this says why. The unit tests run it over
+ * a software VMCS. They add the rules about controls and host state, which no guest can change
+ * (tests/unit/check_vmx.c).
  */
 #include <asm/entry_check.h>
 #include <asm/hvm.h>
@@ -16,26 +16,26 @@ enum { MSR_CR4_FIXED1 = 0x489 };
 static bool clear(u64 v, u64 bits) { return !(v & bits); }
 
 /*
- * How a guest can't reach a state that breaks a rule of 27.3. An exit saves what the CPU had, which
- * entry takes back (28.3); so it's about what comes from elsewhere, and what is changed between
+ * The reasons why a guest can't reach a state that breaks a rule of 27.3. An exit saves the CPU's
+ * state, and entry accepts that (28.3). So only states from elsewhere matter, and changes between
  * exit and entry.
  * - The toolstack's states are checked by these rules before they count (arch/x86/hvm.c).
- * - CR0, CR4: the CPU faults where VMX wants another value (24.8), but for the bits that are ours
- *   (vmx.h). CR3, DR7, SYSENTER: it faults.
- * - EFER and PAT: vmm/cpu/msr.c knows their values, and LME doesn't change with paging on. LMA and the
- *   entry control follow the CPU.
+ * - CR0, CR4: the CPU faults where VMX wants another value (24.8), except for the bits that are
+ *   ours (vmx.h). CR3, DR7, SYSENTER: it faults.
+ * - EFER and PAT: vmm/cpu/msr.c knows their values, and LME doesn't change with paging on. LMA and
+ *   the entry control follow the CPU.
  * - PDPTEs: the CPU loads them with CR3, and faults; vmx_set_state() leaves none that is present.
- * - Segments: nobody but the CPU writes them.
- * - RIP: hvm_advance() cuts it to 32 bits outside of 64-bit code. Beyond the last canonical address
- *   it may be, by the manual's words.
- * - RFLAGS: RF is all that is changed.
- * - Interruptibility: blocking by STI and MOV SS is only ever taken away; STI's ends with the
+ * - Segments: only the CPU writes them.
+ * - RIP: hvm_advance() cuts it to 32 bits outside of 64-bit code. The manual allows it beyond the
+ *   last canonical address.
+ * - RFLAGS: only RF is changed.
+ * - Interruptibility: blocking by STI and MOV SS is only ever cleared; STI's ends with the
  *   instruction that could clear IF.
- * - Pending debug exceptions: they are left as the exit had them as long as the blocking is.
+ * - Pending debug exceptions: they stay as the exit had them as long as the blocking does.
  * - Activity: HLT exits, shutdown is a triple fault's exit, and no vCPU waits for SIPI in guest
  *   mode.
  * - Injected events: vmx_offer_interrupt() and vmx_inject_nmi() look at the flags and the blocking,
- *   and inject nothing beside another event.
+ *   and inject nothing next to another event.
  */
 
 /* 27.3.1.1 */
@@ -127,8 +127,8 @@ static void check_rip_and_events(struct check *c, bool long_mode)
 	bool code_64 = long_mode && vmread(SEG_FIELD(GUEST_ACCESS, SEG_CS)) & ACCESS_L, valid = event & EVENT_VALID;
 
 	/*
-	 * Not "canonical": bit 47 may be unlike those above it, which are all alike. The fetch
-	 * faults then, as behind any other instruction.
+	 * Not "canonical": bits 63:48 are all alike, but bit 47 may differ from them. The fetch
+	 * then faults, as after any other instruction.
 	 */
 	rule(c, code_64 ? (u64)((s64)rip >> 48) + 1 <= 1 : !(rip >> 32), "RIP");
 	rule(c, rflags & RFLAGS_ONE && clear(rflags, ~RFLAGS_KNOWN), "RFLAGS: reserved bits");

@@ -1,9 +1,10 @@
 #include <asm/guards.inc>
 #include <asm/regs.inc>
 /*
- * bool vmx_enter(struct cpu_regs *regs, bool launched): into the guest and back; false if the CPU refused to try (VMfail). SDM 27, 28.
- * With guards or without.
- * Interrupts are off here, and those that arrive end the guest's run all the same. rsp, rip and rflags travel in the VMCS.
+ * bool vmx_enter(struct cpu_regs *regs, bool launched): enters the guest and returns true after the
+ * exit, with guards or without. Returns false if the CPU refused to try (VMfail). SDM 27, 28.
+ * Interrupts are off here, but those that arrive still end the guest's run. rsp, rip and rflags are
+ * in the VMCS.
  */
 	.text
 	.macro enter name, exit, before, behind
@@ -28,7 +29,7 @@
 8:	popq %rdi
 	xorl %eax, %eax
 	jmp 9f
-	/* Where an exit arrives: HOST_RIP. */
+	/* HOST_RIP: an exit arrives here. */
 	.globl \exit
 \exit:
 	pushq %rdi
@@ -38,7 +39,10 @@
 	movq %rsi, 48(%rdi)
 	popq 56(%rdi)
 	popq %rdi
-	/* Values the guest left in registers must not steer our speculation; the others are popped below. */
+	/*
+	 * Values that the guest left in registers must not steer our speculation. The other
+	 * registers are popped below.
+	 */
 	.irp r, ecx, edx, esi, r8d, r9d, r10d, r11d
 	xorl %\r, %\r
 	.endr

@@ -1,4 +1,4 @@
-/* Architectural state between the VMCS and the vendor-neutral struct hvm_state. */
+/* Moves architectural state between the VMCS and the vendor-neutral struct hvm_state. */
 #include <asm/cpu.h>
 #include <asm/hvm.h>
 #include <asm/insn.h>
@@ -15,8 +15,9 @@ static struct vmx_vcpu *vmx_of(const struct vcpu *v) { return v->hvm.vendor; }
 static bool is_loaded(const struct vcpu *v) { return current_vcpu() == v; }
 
 /*
- * A VMCS is read and written only while it is the current one of the CPU. The toolstack's calls are for vCPUs that run nowhere: theirs
- * becomes current for as long as it takes, and the caller's own comes back.
+ * A VMCS can be read and written only while it is the CPU's current one. The toolstack's calls are
+ * for vCPUs that run nowhere. Their VMCS becomes current for the time of the access, and then the
+ * caller's own comes back.
  */
 bool vmx_borrow(const struct vcpu *v)
 {
@@ -31,14 +32,14 @@ void vmx_give_back(const struct vcpu *v, bool borrowed)
 {
 	if (!borrowed)
 		return;
-	/* Back in memory, so that any CPU can load it (SDM 25.11.1). */
+	/* Write it back to memory, so that any CPU can load it (SDM 25.11.1). */
 	if (!vmclear(vmx_of(v)->pa))
 		BUG();
 	if (current_vcpu() && !vmptrld(vmx_of(current_vcpu())->pa))
 		BUG();
 }
 
-/* The manual's order of segments is ours but for these two. */
+/* The manual's order of segments is ours, except for these two. */
 static unsigned encoding(unsigned seg)
 {
 	return seg == HVM_SEG_TR ? SEG_TR : seg == HVM_SEG_LDTR ? SEG_LDTR : seg;
@@ -71,7 +72,7 @@ static void write_segment(unsigned seg, const struct hvm_segment *s)
 	vmwrite(SEG_FIELD(GUEST_ACCESS, e), s->ar & ACCESS_P ? s->ar & 0xf0ff : (s->ar & 0xf0ff) | ACCESS_UNUSABLE);
 }
 
-/* What neither entry nor exit switches stays in the CPU as long as the vCPU does. */
+/* Registers that neither entry nor exit switches stay in the CPU as long as the vCPU does. */
 void vmx_load_registers(const struct vmx_vcpu *x)
 {
 	write_cr2(x->cr2);
@@ -135,7 +136,10 @@ void vmx_get_state(const struct vcpu *v, struct hvm_state *s)
 	vmx_give_back(v, borrowed);
 }
 
-/* The value that the CPU keeps by itself: in long mode exactly with paging on. */
+/*
+ * Returns the EFER that the CPU itself would have: LMA is set in long mode exactly while paging is
+ * on.
+ */
 static u64 with_lma(u64 efer, u64 cr0)
 {
 	return (efer & ~EFER_LMA) | (efer & EFER_LME && cr0 & CR0_PG ? EFER_LMA : 0);

@@ -1,4 +1,4 @@
-/* A vCPU's VMCS: how it is made, and how it comes onto a CPU and leaves it. SDM volume 3, 25.11. */
+/* A vCPU's VMCS: making it, loading it on a CPU and taking it off. SDM volume 3, 25.11. */
 #include <asm/cpu.h>
 #include <asm/hvm.h>
 #include <asm/insn.h>
@@ -14,13 +14,15 @@
 
 
 /*
- * The slice of time after which a guest's run ends and interrupts are taken. Interrupts end a run by themselves, but in Bochs 2.7 not while the
- * guest has them off: a guest that made hypercalls then kept the CPU. The timer counts only while the guest runs, and a hypercall that is
- * continued again and again lets it run for an instant each time: so the TSC says when the slice is over, and the timer ends a run without exits.
+ * A guest's run ends after this slice of time, and interrupts are taken then. Interrupts end a run
+ * by themselves, but Bochs 2.7 delays them while the guest has interrupts off; so a guest that only
+ * made hypercalls kept the CPU. The timer counts only while the guest runs, and a hypercall that is
+ * continued again and again lets the guest run only for an instant each time. So the TSC says when
+ * the slice is over, and the timer ends a run without other exits.
  */
 #define SLICE_US 2000u
 
-extern char vmx_exit_plain[], vmx_exit_guarded[];       /* where enter.S comes back to */
+extern char vmx_exit_plain[], vmx_exit_guarded[];       /* where enter.S comes back after an exit */
 
 static struct vmx_vcpu *vmx_of(const struct vcpu *v) { return v->hvm.vendor; }
 
@@ -35,7 +37,10 @@ void vmx_start_slice(struct vmx_vcpu *x)
 	vmwrite(PREEMPTION_TIMER, cycles >> vmx_timer_shift);
 }
 
-/* What is not used: lists of MSRs, guests' DebugCtl; SYSENTER and the segments of user mode are of no use to the hypervisor. */
+/*
+ * Fields that we don't use: lists of MSRs and guests' DebugCtl. The hypervisor needs neither
+ * SYSENTER nor the segments of user mode.
+ */
 static const u16 zero_fields[] = {
 	CR3_TARGET_COUNT, EXIT_MSR_STORE_COUNT, EXIT_MSR_LOAD_COUNT, ENTRY_MSR_LOAD_COUNT, GUEST_DEBUGCTL,
 	HOST_FS, HOST_GS, HOST_FS_BASE, HOST_SYSENTER_CS, HOST_SYSENTER_ESP, HOST_SYSENTER_EIP,
@@ -50,19 +55,19 @@ static void set_controls(const struct vcpu *v)
 	vmwrite(PRIMARY_CONTROLS, x->primary);
 	vmwrite(SECONDARY_CONTROLS, vmx_controls.secondary & ~(privileged ? CPU2_WBINVD : 0));
 	vmwrite(EXIT_CONTROLS, vmx_controls.exit);
-	/* As with SVM: #DB and #AC can be raised without end by the guest's own tables, #MC is the host's. */
+	/* As with SVM: a guest's own tables can raise #DB and #AC without end, and #MC is ours. */
 	vmwrite(EXCEPTION_BITMAP, 1u << VECTOR_DB | 1u << VECTOR_AC | 1u << VECTOR_MC);
 	vmwrite(EPT_POINTER, x->eptp);
 	vmwrite(CR0_MASK, CR0_OWNED);
 	vmwrite(CR4_MASK, CR4_OWNED);
 	vmwrite(VMCS_LINK_POINTER, ~0ull);
-	/* A guest's two I/O bitmaps are alike, the service domain's two are neighbours. */
+	/* A guest's two I/O bitmaps are the same page; the service domain's two are neighbours. */
 	vmwrite(IO_BITMAP_A, virt_to_phys(privileged ? hvm_maps.dom0_ports : hvm_maps.closed_ports));
 	vmwrite(IO_BITMAP_B, virt_to_phys(privileged ? hvm_maps.dom0_ports + PAGE_SIZE : hvm_maps.closed_ports));
 	vmwrite(MSR_BITMAP, virt_to_phys(hvm_maps.msrs));
 }
 
-/* What is the same on every CPU. */
+/* Sets the host fields that are the same on every CPU. */
 static void set_host_state(void)
 {
 	vmwrite(HOST_CS, SEL_CODE);
@@ -119,7 +124,7 @@ void vmx_vcpu_load(struct vcpu *v)
 	vmx_load_registers(x);
 }
 
-/* Back to memory: the next CPU may be another one (SDM 25.11.1). */
+/* VMCLEAR writes the VMCS back to memory: the vCPU's next CPU may be another one (SDM 25.11.1). */
 void vmx_vcpu_save(struct vcpu *v)
 {
 	struct vmx_vcpu *x = vmx_of(v);

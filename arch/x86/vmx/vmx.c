@@ -16,7 +16,7 @@
 
 #define MAX_VPID 0xffffu
 
-/* enter.S: two variants, of which one is chosen. */
+/* enter.S has two variants, of which vmx_probe chooses one. */
 typedef bool enter_fn(struct cpu_regs *regs, bool launched);
 enter_fn vmx_enter_plain, vmx_enter_guarded;
 static enter_fn *vmx_enter;     /* [I] */
@@ -45,7 +45,7 @@ static const char *vmx_probe(void)
 	return why;
 }
 
-/* SDM 25.6.9: reads of low and high MSRs have 1 KiB each, then writes. */
+/* SDM 25.6.9: reads of low and of high MSRs have 1 KiB each, and writes follow in the same way. */
 static void vmx_open_msr(u8 *map, u32 msr)
 {
 	u32 byte = (msr >= 0xc0000000 ? 1024 : 0) + (msr & 0x1fff) / 8;
@@ -74,8 +74,9 @@ static int vmx_cpu_enable(void)
 }
 
 /*
- * A fresh VPID is a flush of what the guest's own tables say: no entry carries it. What EPT says is kept by EPTP, whoever runs: that is
- * flushed too, since it may be from an older generation of the p2m, or from a dead domain whose root table had the same frame.
+ * A fresh VPID works as a flush of the guest's own translations, because no TLB entry has it. The
+ * CPU keeps EPT's translations by EPTP, whichever guest runs. They are flushed too: they may be
+ * from an older generation of the p2m, or from a dead domain whose root table had the same frame.
  */
 static void renew_tlb(struct vcpu *v)
 {
@@ -115,7 +116,7 @@ static void inject(struct vcpu *v, u64 event, u32 error)
 	vmx_of(v)->injecting = true;
 }
 
-/* Injected now, or an exit tells when it can be (SDM 27.7.5). */
+/* Injects it now, or asks for the exit that comes when the guest can take it (SDM 27.7.5). */
 static void vmx_offer_interrupt(struct vcpu *v, u8 vector)
 {
 	struct vmx_vcpu *x = vmx_of(v);
@@ -128,7 +129,10 @@ static void vmx_offer_interrupt(struct vcpu *v, u8 vector)
 	x->took_interrupt = true;
 }
 
-/* What was injected is as good as taken: if an exit cuts it off, it is injected again. */
+/*
+ * An injected interrupt counts as taken: if an exit cuts its delivery off, inject_again() injects
+ * it again.
+ */
 static bool vmx_took_interrupt(struct vcpu *v)
 {
 	struct vmx_vcpu *x = vmx_of(v);
@@ -147,8 +151,8 @@ static void vmx_inject_exception(struct vcpu *v, u8 vector, bool has_error, u32 
 }
 
 /*
- * What the delivery of a debug exception would have written (SDM 18.2.3): injection does not, nor
- * does an exit (28.1).
+ * Changes the debug registers as the delivery of a debug exception would (SDM 18.2.3). Neither an
+ * injection nor an exit does it (28.1).
  */
 static void set_debug_registers(u64 causes)
 {
@@ -157,8 +161,8 @@ static void set_debug_registers(u64 causes)
 }
 
 /*
- * With what is still pending from a MOV SS before: an injected exception would make the CPU forget
- * it (27.7.3). DebugCtl.BTF is 0, for guests' writes to it are dropped.
+ * Includes the debug exceptions still pending from an earlier MOV SS: an injected exception would
+ * make the CPU forget them (27.7.3). DebugCtl.BTF is 0, because guests' writes to it are dropped.
  */
 static void vmx_inject_step(struct vcpu *v)
 {
@@ -179,8 +183,8 @@ static bool vmx_inject_nmi(struct vcpu *v)
 }
 
 /*
- * The instruction is going to be completed for the guest, or fault, or be executed again: in all cases the shadow that STI or MOV SS cast
- * on it is over.
+ * We will complete the instruction, or it will fault or be executed again. In all cases the shadow
+ * that STI or MOV SS cast on it is over.
  */
 static u32 insn_len(struct vmx_vcpu *x)
 {
@@ -210,10 +214,11 @@ static void raise_gp(struct vm_exit *x)
 }
 
 /*
- * MOV to CR0 and CR4 exit if they would change one of our bits as the guest sees it; CR8 always
- * does. For CR0 the guest gets to see what it wants, and executes the instruction again: now the
- * CPU does the rest of it, with all its checks but that of NW without CD. So it is with CR4.MCE;
- * the others of CR4 that are ours are bits that guests don't have.
+ * MOV to CR0 and CR4 exits if it would change one of our bits as the guest sees it; an access to
+ * CR8 always does. For CR0 we show the guest the bits that it wants, and it executes the
+ * instruction again. The CPU then does the rest with all its checks, except that of NW without CD,
+ * which we do. CR4.MCE works in the same way. The other CR4 bits that we own are features guests
+ * don't have.
  */
 static void cr_access(struct vcpu *v, struct vm_exit *x)
 {
@@ -237,14 +242,14 @@ static void cr_access(struct vcpu *v, struct vm_exit *x)
 	}
 }
 
-/* An exception that was taken from the guest, or a non-maskable interrupt, which is the host's. */
+/* An intercepted exception of the guest, or a non-maskable interrupt, which is the machine's. */
 static void decode_exception(struct vcpu *v, struct vm_exit *x)
 {
 	struct vmx_vcpu *vx = vmx_of(v);
 	u64 info = vmread(EXIT_INTERRUPTION);
 
 	if ((info & EVENT_TYPE) == EVENT_NMI) {
-		/* NMIs stay blocked until an IRET: the gate's handler ends with one. */
+		/* NMIs stay blocked until an IRET. The gate's handler ends with one. */
 		__asm__ volatile("int $2");
 		x->reason = EXIT_NMI;
 		return;
@@ -256,7 +261,7 @@ static void decode_exception(struct vcpu *v, struct vm_exit *x)
 	if (x->exc.vector != VECTOR_DB)
 		return;
 	set_debug_registers(vmread(EXIT_QUALIFICATION) & 0x600f);
-	/* INT1's trap is behind the instruction. */
+	/* The trap of INT1 comes after the instruction. */
 	if ((info & EVENT_TYPE) == EVENT_ICEBP)
 		hvm_advance(v, &v->hvm.regs, (u32)vmread(EXIT_INSN_LENGTH));
 }
@@ -288,7 +293,10 @@ static void decode(struct vcpu *v, struct vmx_vcpu *vx, u64 reason, struct vm_ex
 {
 	switch (reason) {
 	case VMX_INTERRUPT:
-		/* The exit has acknowledged it (SDM 28.2.2). Its handler may write records: it has to wait until this one is finished. */
+		/*
+		 * The exit has acknowledged the interrupt (SDM 28.2.2). Its handler may write
+		 * records, so it must wait until this record is finished.
+		 */
 		x->reason = EXIT_INTERRUPT;
 		x->acknowledged = (u8)vmread(EXIT_INTERRUPTION);
 		break;
@@ -319,7 +327,7 @@ static void decode(struct vcpu *v, struct vmx_vcpu *vx, u64 reason, struct vm_ex
 		break;
 	case VMX_INVD:
 	case VMX_WBINVD:
-		/* Caches stay coherent without the guest's help. */
+		/* Does nothing else: caches stay coherent without the guest's help. */
 		hvm_complete(v, &v->hvm.regs, insn_len(vx));
 		x->reason = EXIT_RETRY;
 		break;
@@ -340,8 +348,9 @@ static void decode(struct vcpu *v, struct vmx_vcpu *vx, u64 reason, struct vm_ex
 }
 
 /*
- * An event that was cut off in the middle of its delivery is delivered again (SDM 28.2.4). A software interrupt's instruction is behind RIP
- * when it is, an NMI blocks others only then.
+ * An event that was cut off in the middle of its delivery is delivered again (SDM 28.2.4). A
+ * software interrupt needs the length of its instruction, because its delivery saves the RIP behind
+ * that. An NMI blocks others only once it is delivered.
  */
 static void inject_again(struct vcpu *v, u64 event)
 {
@@ -360,14 +369,15 @@ static void vmx_run(struct vcpu *v, struct vm_exit *x)
 	struct cpu_regs *r = &v->hvm.regs;
 	struct percpu *p = this_cpu();
 	u64 gen = __atomic_load_n(&v->domain->p2m.tlb_gen, __ATOMIC_ACQUIRE), event;
-	u64 reason;     /* a jump table by an index of 32 bits takes an instruction more */
+	/* 64 bits: a jump table with an index of 32 bits takes one instruction more */
+	u64 reason;
 
 	if (unlikely(v->hvm.tlb_gen != gen || v->hvm.asid_generation != p->asid_generation || v->hvm.asid_cpu != p->cpu)) {
 		renew_tlb(v);
 		v->hvm.tlb_gen = gen;
 	}
 	p->guest_gen = gen;
-	/* Over: the entry is followed by the timer's exit. */
+	/* The slice is over: the timer's exit follows the entry at once. */
 	if (unlikely(rdtsc() >= vx->slice_end))
 		vmwrite(PREEMPTION_TIMER, 0);
 	vmwrite(GUEST_RSP, r->rsp);
