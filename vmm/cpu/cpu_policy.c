@@ -266,7 +266,7 @@ static void derive_host(struct cpu_policy *p)
 	p->basic[0].a = MIN(p->basic[0].a, BASIC_MAX);
 	p->feat[0].a = MIN(p->feat[0].a, (u32)ARRAY_SIZE(p->feat) - 1);
 	p->extd[0].a = MIN(p->extd[0].a, EXTD_MAX);
-	/* Nested tables have four levels, so neither physical nor linear addresses go beyond 48 bits. */
+	/* Nested tables have four levels, so physical and linear addresses have at most 48 bits. */
 	width = MIN(p->extd[8].a & 0xff, 48u);
 	p->extd[8].a = width | MIN(p->extd[8].a & 0xff00, 48u << 8);
 	set_xstate(p, &cpu_policy_raw, xcr0_consistent(cpu_policy_xcr0(p) & XCR0_SWITCHED));

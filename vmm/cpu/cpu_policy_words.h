@@ -1,4 +1,7 @@
-/* The feature words that libxc and the hypervisor number alike (abi.md I.9), and where each sits in a policy. */
+/*
+ * The feature words that libxc and the hypervisor number alike (abi.md I.9), and their places in a
+ * policy.
+ */
 #ifndef VMM_CPU_CPU_POLICY_WORDS_H
 #define VMM_CPU_CPU_POLICY_WORDS_H
 

@@ -103,7 +103,7 @@ static void extended_leaf(const struct vcpu *v, const struct cpu_policy *p, u32 
 static void time_leaf(const struct cpu_policy *p, u32 subleaf, struct cpuid_regs *out)
 {
 	switch (subleaf) {
-	case 0:     /* the host's TSC is safe; RDTSCP; tsc_mode 0 */
+	case 0:     /* the machine's TSC is safe; RDTSCP; tsc_mode 0 */
 		out->a = (u32)BIT(1) | (cpu_policy_has(p, FEAT_RDTSCP) ? (u32)BIT(2) : 0);
 		out->c = time_scale.tsc_khz;
 		break;

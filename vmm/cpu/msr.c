@@ -18,7 +18,7 @@ enum {
 
 #define APIC_BASE_FIXED 0xfee00c00ull   /* enabled, x2APIC, at the usual place */
 
-/* Constants that start-up code of stock kernels reads; the vendor adds its own. Writes are dropped. */
+/* Constants that stock kernels read as they start; the vendor adds its own. Writes are dropped. */
 static const struct hvm_constant_msr constants[] = { { MSR_MCG_CAP, 0 }, { MSR_MCG_STATUS, 0 }, { MSR_DEBUGCTL, 0 }, { 0, 0 } };
 
 static const u64 *find_constant(const struct hvm_constant_msr *c, u32 msr)

@@ -16,10 +16,10 @@ enum { MSR_MTRR_PHYS = 0x200, MSR_MTRR_FIX64K = 0x250, MSR_MTRR_FIX16K = 0x258, 
 #define BEYOND_ADDRESS (~(BIT(48) - 1))
 
 /*
- * A row for each group of MTRRs: its first number, its place, how many of its low bytes are types,
- * and its reserved bits (SDM vol. 3, 'Memory Type Range Registers', 12.11.2). Odd MTRRs of a group
- * have their own values, because variable MTRRs come in pairs: a base with a type, and a mask with
- * the bit that makes the pair valid.
+ * A row for each group of MTRRs: its first number, its place, how many of the low bytes are types,
+ * and the reserved bits (SDM vol. 3, 'Memory Type Range Registers', 12.11.2). Variable MTRRs come
+ * in pairs: a base with a type, and a mask with the bit that makes the pair valid. So every second
+ * MTRR of a group has its own values.
  */
 static const struct row { u32 msr, nr, place, types[2]; u64 reserved[2]; } rows[] = {
 	{ MSR_MTRR_PHYS, 16, PLACE(variable), { 1, 0 }, { BEYOND_ADDRESS | 0xf00, BEYOND_ADDRESS | 0x7ff } },

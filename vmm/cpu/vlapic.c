@@ -1,6 +1,7 @@
 /*
- * The virtual x2APIC: registers as MSRs, priorities, IPIs, and INIT/SIPI. SDM 10.12 (x2APIC), 10.8.3 (priorities), APM 16.
- * There is no timer (guests have Xen's) and no logical destination beyond what x2APIC derives from the id.
+ * The virtual x2APIC: registers as MSRs, priorities, IPIs, and INIT/SIPI. SDM 10.12 (x2APIC),
+ * 10.8.3 (priorities), APM 16. There is no timer, because guests have Xen's. The only logical
+ * destination is the one that x2APIC derives from the id.
  */
 #include "vmm/cpu/vlapic.h"
 #include "vmm/domain.h"

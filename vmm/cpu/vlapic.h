@@ -46,8 +46,9 @@ void vlapic_post(struct vcpu *v, u8 vector, bool level);
 int vlapic_next(struct vcpu *v);
 /*
  * vlapic_offer takes `vector`, from vlapic_next, out of IRR; the caller offers it to the guest.
- * vlapic_end_offer puts it into ISR if the guest has taken it, else back into IRR. In between it is
- * in neither, so another interrupt with the same vector isn't lost. Context: the CPU that runs v.
+ * Then vlapic_end_offer puts it into ISR if the guest has taken it, else back into IRR. In between
+ * it is in neither, so another interrupt with the same vector isn't lost. Context: the CPU that
+ * runs v.
  */
 void vlapic_offer(struct vcpu *v, u8 vector);
 void vlapic_end_offer(struct vcpu *v, u8 vector, bool taken);

@@ -57,7 +57,7 @@ enum { PIT_FIRST = 0x40, PIT_LAST = 0x42, GPE_FIRST = ACPI_GPE0_BLK_ADDRESS_V1, 
  * A port without a device reads as ones, with two exceptions that read as zeros. One is the 8254's
  * counters: Linux's quick calibration takes ones for a counter that has not moved yet, and asks it
  * 100,000 times. The other is the general-purpose events that libxl's ACPI tables announce to a
- * guest: ones are events without a handler, and Linux prints an error for each. One comparison
+ * guest. Ones would be events without a handler, and Linux prints an error for each. One comparison
  * serves most ports.
  */
 static u32 floating(u16 port)
@@ -78,7 +78,7 @@ void io_exit(struct vcpu *v, const struct vm_exit *x)
 	if (x->io.in) {
 		u32 value = floating(x->io.port);
 
-		/* A 32-bit result clears the upper half of RAX, narrower ones leave the rest alone. */
+		/* A 32-bit result clears the upper half of RAX; narrower ones keep the rest. */
 		if (x->io.size == 1)
 			memcpy(&r->rax, &value, 1);
 		else if (x->io.size == 2)

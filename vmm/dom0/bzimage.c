@@ -6,7 +6,10 @@
 #include "lib/string.h"
 #include "vmm/dom0/bzimage.h"
 
-/* Offsets in the image and in the zero page (Linux Documentation/arch/x86/boot.rst and zero-page.rst). */
+/*
+ * Offsets in the image and in the zero page (Linux's Documentation/arch/x86/boot.rst,
+ * zero-page.rst).
+ */
 enum {
 	HDR_SETUP_SECTS = 0x1f1, HDR_SYSSIZE = 0x1f4, HDR_BOOT_FLAG = 0x1fe, HDR_JUMP = 0x200, HDR_MAGIC = 0x202, HDR_VERSION = 0x206,
 	HDR_LOADER = 0x210, HDR_LOADFLAGS = 0x211, HDR_CODE32 = 0x214, HDR_CMDLINE = 0x228, HDR_ALIGNMENT = 0x230,

@@ -1,4 +1,7 @@
-/* A Linux bzImage, as far as starting its own 32-bit entry needs it (Linux boot protocol 2.10 and later). */
+/*
+ * The parts of a Linux bzImage that a start of its 32-bit entry needs (Linux boot protocol 2.10 and
+ * later).
+ */
 #ifndef VMM_DOM0_BZIMAGE_H
 #define VMM_DOM0_BZIMAGE_H
 

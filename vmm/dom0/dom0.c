@@ -1,8 +1,8 @@
 /*
  * The service domain's builder. The domain's RAM is mapped at machine addresses. Its kernel is a
- * stock vmlinuz that unpacks itself: the 32-bit entry runs in guest mode until it jumps into the
+ * stock vmlinuz that unpacks itself. The 32-bit entry runs in guest mode until it jumps into the
  * unpacked kernel, which isn't executable. At this fault the builder reads the PVH note out of the
- * unpacked image and starts the vCPU again at the PVH entry (docs/boot.md; abi.md A).
+ * unpacked image. The vCPU then starts again at the PVH entry (docs/boot.md; abi.md A).
  */
 #include <xen/arch-x86/hvm/start_info.h>
 #include <asm/cpu.h>
@@ -33,10 +33,10 @@ enum { CMDLINE_MAX = 2048, MEMMAP_MAX = 128 };
 _Static_assert(sizeof(struct hvm_start_info) == 56 && sizeof(struct hvm_memmap_table_entry) == 24 && sizeof(struct hvm_modlist_entry) == 32, "abi.md N");
 
 static struct {
-	paddr_t low_end;        /* of the range that holds the kernel */
-	paddr_t kernel;         /* where the unpacked kernel starts, */
-	paddr_t unpacked_end;   /* where that ends, */
-	paddr_t kernel_end;     /* and what the unpacking kernel needs */
+	paddr_t low_end;        /* of the range of RAM that holds the kernel, at most 4 GiB */
+	paddr_t kernel;         /* start of the unpacked kernel */
+	paddr_t unpacked_end;   /* end of the unpacked kernel */
+	paddr_t kernel_end;     /* end of the memory that unpacking needs */
 	paddr_t block;
 	paddr_t initrd;
 } layout;

@@ -1,5 +1,5 @@
 /*
- * Device interrupts go straight to the service domain: vector v on CPU p becomes vector v of its
+ * Device interrupts go straight to the service domain. Vector v on CPU p becomes vector v of its
  * vCPU p, which is pinned there (abi.md H.3). An edge is acknowledged at once. A level is
  * acknowledged when the service domain does so; else the line would fire again before Linux has
  * silenced the device.

@@ -9,7 +9,7 @@
 #include "vmm/hypercall/dispatch.h"
 #include "vmm/memory/guest_access.h"
 
-/* Layouts of the 32-bit ABI (natural alignment of i386: u64 on 4 bytes where not stated otherwise). */
+/* Layouts of the 32-bit ABI, with i386's alignment: u64 on 4 bytes where not stated otherwise. */
 struct compat_add_to_physmap { u16 domid, size; u32 space, idx, gpfn; };
 struct compat_memory_map { u32 nr_entries, buffer; };
 struct compat_reservation { u32 extents, nr_extents, order, mem_flags; u16 domid, pad; };

@@ -1,4 +1,7 @@
-/* HVM parameters: 39 numbers through which toolstack and guest tell each other where things are (abi.md I.6). */
+/*
+ * HVM parameters: 39 numbers by which toolstack and guest tell each other the places of things
+ * (abi.md I.6).
+ */
 #include <xen/hvm/hvm_op.h>
 #include <xen/sched.h>
 #include "vmm/domain.h"

@@ -9,7 +9,7 @@
 #include "vmm/memory/guest_access.h"
 #include "vmm/hypercall.h"
 
-/* Intel's _PDC (Processor Vendor-Specific ACPI): P, T, C1, and C2 and C3 states by fixed hardware. */
+/* Intel's _PDC (Processor Vendor-Specific ACPI): P, T, C1, C2 and C3 states by fixed hardware. */
 #define PDC_REVISION 1u
 #define PDC_FIXED_HARDWARE (1u << 0 | 1u << 2 | 1u << 8 | 1u << 9)
 

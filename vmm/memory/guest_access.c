@@ -1,8 +1,8 @@
 /*
- * The only way to guest memory. A guest's pointer has a meaning only through its own page tables,
- * which it may change while we read them. So each entry is read once, and every address in it goes
- * through the p2m. Data is copied only with a reference to its frame held. A walk remembered from
- * an earlier call is compared with the tables before it is used.
+ * The only way to the memory behind a guest's pointer. The pointer has a meaning only through the
+ * guest's own page tables, which it may change while we read them. So each entry is read once, and
+ * every address in it goes through the p2m. Data is copied only with a reference to its frame held.
+ * A walk remembered from an earlier call is compared with the tables before it is used.
  */
 #include "vmm/memory/guest_access.h"
 #include "mm/page.h"

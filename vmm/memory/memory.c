@@ -30,7 +30,7 @@
 /* Shared by all extents of a call. */
 struct reservation {
 	bool on_demand;
-	struct p2m_retired retired;     /* what was there before: for one flush */
+	struct p2m_retired retired;     /* the entries replaced, for one flush */
 };
 
 /*
@@ -79,7 +79,10 @@ static bool extent_ok(u64 gfn, unsigned order)
 	return gfn < P2M_MAX_GFN && !(gfn & (BIT(order) - 1));
 }
 
-/* Frees 2^order frames that page_assign or page_claim gave out; the release function takes them off the domain's account. */
+/*
+ * Frees 2^order frames that page_assign or page_claim gave out. The release function takes them off
+ * the domain's account.
+ */
 static void drop_frames(struct page *pg, unsigned order)
 {
 	for (u64 i = 0; i < BIT(order); i++)

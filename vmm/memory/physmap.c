@@ -65,7 +65,10 @@ static long move_frame(struct domain *d, u64 from, u64 to, struct p2m_retired *r
 	return p2m_take(&d->p2m, GFN(from), page_to_mfn(pg), r);
 }
 
-/* A frame of `other`'s RAM appears at gfn of d; the entry keeps the frame alive even past its owner's end. */
+/*
+ * Maps a frame of `other`'s RAM at gfn of d. The entry's reference keeps the frame even after its
+ * owner's end.
+ */
 static long map_foreign(struct domain *d, u64 gfn, struct domain *other, u64 other_gfn, struct p2m_retired *r)
 {
 	struct page *pg = p2m_get_ram(&other->p2m, GFN(other_gfn));

@@ -1,6 +1,6 @@
 /*
- * `xl debug-keys`: each letter prints something about the hypervisor to its log, for `xl dmesg` to show. A call prints one line at a time, and
- * only while the console isn't behind.
+ * `xl debug-keys`: each letter prints something about the hypervisor to its log, for `xl dmesg` to
+ * show. A call prints one line at a time, and only while the console isn't behind.
  */
 #include <xen/sysctl.h>
 #include <asm/hvm.h>
