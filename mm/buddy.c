@@ -1,12 +1,14 @@
 /*
- * The page allocator: free memory in naturally aligned blocks of 2^order frames, and the references that keep frames alive.
+ * The page allocator: free memory in naturally aligned blocks of 2^order frames, and the references
+ * that keep frames alive.
  *
- * A free block is on the list of its order and is described by the struct page of its first frame, the head. All other
- * frames, and all frames of a domain, carry the order NOT_HEAD; so "is the neighbour a free block of my size?" is one look.
- * Whole blocks and the parts of a cut one are taken from the top: low memory is what the service domain and 32-bit devices need.
+ * A free block is on the list of its order, and the struct page of its first frame, the head,
+ * describes it. All other frames, and all frames of a domain, have the order NOT_HEAD. So one look
+ * answers "is the neighbour a free block of my size?". Whole blocks, and the parts of a cut one,
+ * are taken from the top, because the service domain and 32-bit devices need low memory.
  *
- * The service domain's RAM stands at its own addresses, so only the very frames that it gave up can come back to it. That memory, its
- * home, has lists of its own, which are used last.
+ * The service domain's RAM is at its own addresses, so only the very frames that it gave up can go
+ * back to it. These frames, its home, have lists of their own, which are used last.
  */
 #include "mm/page.h"
 #include "lib/bits.h"
@@ -19,8 +21,9 @@
 #define NO_FRAME  (~0u)
 #define JUNK      0xa5      /* what freed memory is filled with in debug builds */
 /*
- * While there is memory of the service domain's to be had, domains leave so much of the rest to the hypervisor: nested tables for all of
- * that memory take a 512th of it, and twice that is enough. What a domain has of it can come back when the domain ends; tables may stay.
+ * While frames of home are free, domains leave this part of the others to the hypervisor. Nested
+ * tables for all of home take a 512th of it, and twice that is enough. A domain's frames come back
+ * when it ends, but tables may stay longer.
  */
 #define HOME_PER_COMMON 256
 #define COMMON_KEPT     1024
@@ -45,13 +48,19 @@ typedef u32 __attribute__((may_alias)) kind_t;
 _Static_assert(sizeof(struct page) == 16 && offsetof(struct page, owner) == 4 && offsetof(struct page, state) == 6 && offsetof(struct page, order) == 7 &&
 	       offsetof(struct page, next) == 8, "the count and the rest of what a frame is are words");
 
-/* One store, for others may look: a neighbour that is freed, or a look-up that is too late. */
+/*
+ * One store, because other CPUs may look: one that frees a neighbour, or a look-up that is too
+ * late.
+ */
 static void set_kind(struct page *pg, u32 kind)
 {
 	__atomic_store_n((kind_t *)&pg->owner, kind, __ATOMIC_RELAXED);
 }
 
-/* Somebody else may own the frame, and be about to say so; but then it is no free block before and after. */
+/*
+ * Another CPU may own the frame and be changing its kind; it is no free block then, before and
+ * after.
+ */
 static bool is_free_block(u64 frame, unsigned order)
 {
 	return __atomic_load_n((kind_t *)&frame_table[frame].owner, __ATOMIC_RELAXED) == KIND(0, PAGE_FREE, order);
@@ -73,7 +82,7 @@ static void list_block(u64 frame, unsigned order)
 	struct part *part = part_of(frame);
 	u32 first = part->list[order];
 
-	/* The count is 0, and others may look at it, to find that out. */
+	/* The count is 0. Late look-ups may read it to find that out, so it isn't written. */
 	set_kind(&frame_table[frame], KIND(0, PAGE_FREE, order));
 	frame_table[frame].next = first;
 	frame_table[frame].prev = NO_FRAME;
@@ -101,7 +110,7 @@ static void unlist_block(u64 frame)
 	pg->order = NOT_HEAD;
 }
 
-/* Puts a block back, joined with its free neighbours as far as that goes. */
+/* Puts a block back, joined with its free neighbours as far as possible. */
 static void free_block(u64 frame, unsigned order)
 {
 	spin_lock(&lock);
@@ -145,7 +154,10 @@ void page_add_range(paddr_t start, paddr_t end)
 
 void page_set_home(u64 end) { home_end = end; }
 
-/* Where to take 2^order frames from, or NULL. A domain leaves some of the common part alone while there is another. */
+/*
+ * Returns the part to take 2^order frames from, or NULL. A domain leaves some common frames alone
+ * while home has free ones.
+ */
 static struct part *choose_part(unsigned order, bool for_domain)
 {
 	u64 keep = for_domain ? home_end / HOME_PER_COMMON + COMMON_KEPT : 0;
@@ -182,7 +194,7 @@ static struct page *alloc(unsigned order, bool for_domain)
 	pg->order = (u8)order;
 	__atomic_store_n(&pages_free, pages_free - BIT(order), __ATOMIC_RELAXED);
 	spin_unlock(&lock);
-	/* Release: whoever gets a reference sees what the frame has become. */
+	/* Release: a look-up that gets a reference sees the frame's new kind. */
 	__atomic_store_n(&pg->count, 1, __ATOMIC_RELEASE);
 	return pg;
 }
@@ -213,7 +225,10 @@ void page_free_virt(void *va) { page_free(mfn_to_page(virt_to_mfn(va)), 0); }
 void page_free(struct page *pg, unsigned order)
 {
 	BUG_ON(pg->state != PAGE_HEAP || pg->order != order);
-	/* Not straight to the free list: a look-up that is about to find out it came too late may hold a reference just now. */
+	/*
+	 * Not straight to the free list: a look-up that is about to find that it came too late may
+	 * hold a reference just now.
+	 */
 	page_put(pg);
 }
 
@@ -222,14 +237,20 @@ void page_assign(struct page *pg, unsigned order, u16 owner)
 	typedef u64 __attribute__((may_alias)) word_t;
 	u64 assigned = 1 | (u64)KIND(owner, PAGE_DOMAIN, NOT_HEAD) << 32;
 
-	/* The head's count stays as it is: it may be held by a late look-up as well (see page_free). */
+	/*
+	 * The head's count stays as it is: a late look-up may hold a reference to it too (see
+	 * page_free).
+	 */
 	set_kind(pg, KIND(owner, PAGE_DOMAIN, NOT_HEAD));
-	/* Count, owner and state are one word: one store each, and nobody can get a reference before the rest is true. */
+	/*
+	 * Count, owner and state are one word, and one store sets it: so no one gets a reference
+	 * before the rest is true.
+	 */
 	for (u64 i = 1; i < BIT(order); i++)
 		__atomic_store_n((word_t *)&pg[i], assigned, __ATOMIC_RELEASE);
 }
 
-/* The head of the free block that holds the frame, or NULL. */
+/* Returns the head of the free block that holds the frame, or NULL. */
 static struct page *find_free_block(u64 frame)
 {
 	for (unsigned order = 0; order < NR_ORDERS; order++) {
@@ -253,7 +274,10 @@ static bool all_free(u64 frame, u64 end)
 	return true;
 }
 
-/* Cuts the free block around `frame` until a block begins there and doesn't reach beyond `end`; returns its order. */
+/*
+ * Cuts the free block around `frame` until a block begins there and ends at or before `end`.
+ * Returns its order.
+ */
 static unsigned carve(u64 frame, u64 end)
 {
 	struct page *pg = find_free_block(frame);

@@ -1,7 +1,8 @@
 /*
- * Small objects out of pages. A slab is one page: a header, then objects of one size. The sizes are chosen so that a page
- * holds a whole number of them beside the header, and since the header keeps every object off the page's start, an address
- * tells by itself what kfree has to do with it: a page-aligned one is a block of pages.
+ * Small objects cut out of pages. A slab is one page: a header, then objects of one size. The sizes
+ * are chosen so that a whole number of objects fits after the header. The header keeps every object
+ * off the start of the page; so a page-aligned address is a block of pages, and kfree needs no more
+ * to tell them apart.
  */
 #include "mm/heap.h"
 #include "mm/page.h"
@@ -22,7 +23,8 @@ struct slab {
 	u16 tag;
 	u16 class;
 	u16 used;               /* objects out */
-	u16 carved;             /* objects that were ever handed out: those after them have never been touched */
+	/* objects ever handed out; those after them have never been touched */
+	u16 carved;
 };
 _Static_assert(sizeof(struct slab) == 32, "the sizes below count on it");
 

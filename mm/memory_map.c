@@ -21,7 +21,10 @@ static void insert(paddr_t start, paddr_t end, u32 type)
 	memory_map_nr++;
 }
 
-/* Cuts what overlaps out of the entries there (RAM gives way) or out of the new range (all else stays). */
+/*
+ * Cuts an overlap out of existing RAM if the new range isn't RAM, and otherwise out of the new
+ * range.
+ */
 void memory_map_add(paddr_t start, u64 size, u32 type)
 {
 	paddr_t end = start + size;

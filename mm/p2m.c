@@ -1,7 +1,8 @@
 /*
- * The p2m of a domain: which frame stands behind each guest frame, and who holds it. The nested page table is the only
- * record. Every change that takes something away goes: new entry, flush, and only then the old entry's reference, because
- * until the flush a guest may still write through the old one.
+ * The p2m of a domain: the frame behind each guest frame, and the references that hold it. The
+ * nested page table is the only record. A change that takes rights away has three steps in this
+ * order: new entry, flush, drop the old entry's reference. Until the flush a guest may still write
+ * through the old entry, so the frame must not be free before.
  */
 #include "mm/p2m.h"
 #include "mm/page.h"
@@ -13,7 +14,7 @@ const struct pt_format *p2m_format = &pt_npt;
 
 #define TYPE(entry) ((enum p2m_type)(((entry) & PT_SW_MASK) >> PT_SW_SHIFT))
 
-/* What the guest may do, by type. Device memory and what others lend is never executed. */
+/* The guest's rights, by type. Device memory and frames lent by others are never executed. */
 static const u8 type_flags[] = {
 	[P2M_RAM]      = PT_WRITE | PT_EXEC,
 	[P2M_SHARED]   = PT_WRITE,
@@ -29,7 +30,7 @@ static bool holds_reference(enum p2m_type type)
 	return type == P2M_RAM || type == P2M_SHARED || type == P2M_FOREIGN;
 }
 
-/* Until the tools have said more: tables for 2 GiB in the smallest pages. */
+/* Until the toolstack sets a limit: tables for 2 GiB in the smallest pages. */
 #define MEMPOOL_DEFAULT MiB(4)
 
 static struct pt tables(struct p2m *p2m)
@@ -73,8 +74,9 @@ static inline mfn_t frame(u64 entry, unsigned level, gfn_t gfn)
 }
 
 /*
- * A domain's tables are freed when none of its vCPUs is on a CPU, so what a vCPU looks up in its own p2m needs no lock. Whoever looks into
- * another's, to map or to pin a frame of a domain that may be dying, keeps the tables by the lock.
+ * A domain's tables are freed only when none of its vCPUs is on a CPU. So a vCPU needs no lock to
+ * look into its own p2m. For a look into another's, to map or pin a frame of a domain that may be
+ * dying, the lock keeps the tables alive.
  */
 static inline bool lock_unless_own(struct p2m *p2m)
 {
@@ -104,10 +106,11 @@ static inline struct page *get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *t
 			return NULL;
 		pg = mfn_to_page(frame(entry, level, gfn));
 		/*
-		 * The frame may have been freed since the entry was read, and even be someone else's by now. But if the entry is there
-		 * once we hold a reference, then the frame is ours at that moment, whatever it was in between, and will stay as long as we
-		 * hold it. If the entry is there and a reference isn't to be had, the frame is one that isn't counted: the record's,
-		 * seen by the service domain.
+		 * The frame may have been freed since we read the entry, and may even belong to
+		 * another domain by now. But if the entry is still there once we hold a reference,
+		 * the frame is ours at that moment, whatever it was in between. It then stays as
+		 * long as we hold it. If the entry is there but we get no reference, the frame
+		 * isn't counted: the record's, seen by the service domain.
 		 */
 		held = page_get(pg);
 		if (likely(pt_read(slot) == entry)) {
@@ -132,12 +135,16 @@ struct page *p2m_get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *type, bool 
 }
 
 /*
- * That the entry is still there after the read would say nothing: the frame may have been given away, written by its new owner, and given
- * back to the same place. The generation tells. Each removal goes: entry, generation, flush, reference; so bytes that are not the
- * guest's were written after the generation was raised for the removal of the entry that we found. We look at it before the walk and after
- * the read, in this order, since all our loads are acquires.
- *  - Had the first look seen it raised, the walk would have seen the removal that came before it, and not have found that entry.
- *  - So it was not raised then; and having read bytes that were written after it was raised, the second look sees it raised.
+ * To check the entry again after the read would prove nothing. The following can happen: the frame
+ * is given away, its new owner writes to it, and it comes back to the same place. The generation
+ * tells. Each removal goes: entry, generation, flush, reference. So bytes that are not the guest's
+ * were written after the generation was raised for the removal of the entry that we found. We read
+ * the generation before the walk and after the read, in this order, since all our loads are
+ * acquires.
+ * - Had the first read seen it raised, the walk would have seen the removal that came before it,
+ *   and would not have found that entry.
+ * - So it was not raised then. And because we read bytes that were written after it was raised, the
+ *   second read sees it raised.
  */
 const u64 *p2m_read_u64(struct p2m *p2m, gpa_t gpa, u64 *value)
 {
@@ -150,7 +157,7 @@ const u64 *p2m_read_u64(struct p2m *p2m, gpa_t gpa, u64 *value)
 		find(p2m, GFN(gpa.v >> PAGE_SHIFT), &entry, &level);
 		if (TYPE(entry) == P2M_HOLE || TYPE(entry) == P2M_MMIO)
 			return NULL;
-		/* The direct map can always be read, whoever has the frame. */
+		/* We can always read the direct map, whoever owns the frame. */
 		at = phys_to_virt(pt_target(&pt_shape_x86, entry, level, gpa.v));
 		*value = pt_read(at);
 	} while (unlikely(p2m_generation(p2m) != generation));
@@ -191,13 +198,19 @@ enum p2m_type p2m_lookup(struct p2m *p2m, gfn_t gfn, mfn_t *mfn)
 /* Raises the generation after a change that took rights away, and waits for the CPUs that don't know. */
 void p2m_flush(struct p2m *p2m)
 {
-	/* Full barrier: the new entries are seen by every CPU that sees the new generation when it enters its guest. */
+	/*
+	 * Full barrier: a CPU that sees the new generation when it enters its guest sees the new
+	 * entries too.
+	 */
 	u64 gen = __atomic_add_fetch(&p2m->tlb_gen, 1, __ATOMIC_SEQ_CST);
 
 	hvm_flush_others(p2m, gen);
 }
 
-/* The last step of every removal, with no lock held: a frame's end is reported to the layer of domains, whose locks come first. */
+/*
+ * The last step of every removal. Locks: none held, because a frame's end is reported to the layer
+ * of domains.
+ */
 static void drop_runs(struct p2m_retired *r)
 {
 	for (unsigned i = 0; i < r->nr; i++)
@@ -217,7 +230,10 @@ void p2m_retire(struct p2m *p2m, struct p2m_retired *r)
 
 static bool full(const struct p2m_retired *r) { return r->nr == ARRAY_SIZE(r->run); }
 
-/* `entry` goes: it needs a flush, and after that its references go. The caller has seen that there is room. */
+/*
+ * Notes that `entry` needs a flush, and its references have to be dropped after that. The caller
+ * has checked that *r has room.
+ */
 static void retire_entry(struct p2m_retired *r, u64 entry, unsigned level)
 {
 	if (!entry)
@@ -229,7 +245,10 @@ static void retire_entry(struct p2m_retired *r, u64 entry, unsigned level)
 	r->run[r->nr++].frames = BIT(level * pt_shape_x86.bits);
 }
 
-/* As pt_slot; straight to the slot when the tables are there, as they mostly are. No level is higher than the CPU has pages for. */
+/*
+ * As pt_slot, but finds the slot directly if its tables are there, as they mostly are. Uses no
+ * level higher than the CPU has pages for.
+ */
 static u64 *slot_for(struct p2m *p2m, gfn_t gfn, unsigned *level)
 {
 	unsigned found;
@@ -240,7 +259,7 @@ static u64 *slot_for(struct p2m *p2m, gfn_t gfn, unsigned *level)
 	if (unlikely(found > *level)) {
 		struct pt pt = tables(p2m);
 
-		/* What a guest makes of its address space must not take the machine's memory. */
+		/* A guest must not take the machine's memory by the shape of its address space. */
 		if (!p2m->identity && p2m->table_pages + found - *level > __atomic_load_n(&p2m->mempool, __ATOMIC_RELAXED) / PAGE_SIZE)
 			return NULL;
 		return pt_slot(&pt, gfn.v << PAGE_SHIFT, level);
@@ -249,13 +268,19 @@ static u64 *slot_for(struct p2m *p2m, gfn_t gfn, unsigned *level)
 	return slot;
 }
 
-/* The slot behind a smallest page's in the same table, found without a walk; or NULL. */
+/*
+ * Returns the slot after that of a smallest page, found without a walk; NULL if it isn't in the
+ * same table.
+ */
 static inline u64 *slot_behind(u64 *slot, unsigned level)
 {
 	return level || !((u64)(slot + 1) % PAGE_SIZE) ? NULL : slot + 1;
 }
 
-/* Makes holes of what is in the range, which begins and ends with leaves. False if there is more than *r has room for. */
+/*
+ * Clears every entry of the range. The range starts and ends on leaf boundaries. Returns false if
+ * *r has no room for more.
+ */
 static bool clear_range(struct p2m *p2m, gfn_t gfn, u64 frames, struct p2m_retired *r)
 {
 	u64 entry, *slot = NULL;
@@ -278,8 +303,9 @@ static bool clear_range(struct p2m *p2m, gfn_t gfn, u64 frames, struct p2m_retir
 }
 
 /*
- * Maps 2^order frames. A single leaf replaces what is in its slot by one store; where it takes several, what is in their slots is taken
- * out first. -EAGAIN: they are too many for one time, and none of ours is in yet.
+ * Maps 2^order frames. A single leaf replaces the entry in its slot by one store. If it takes
+ * several leaves, their slots are cleared first. Returns -EAGAIN if they hold too many entries for
+ * one time; none of ours is in then.
  */
 static int replace(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type, struct p2m_retired *r)
 {
@@ -302,7 +328,7 @@ static int replace(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p
 		if (slot)
 			continue;
 		level = order / pt_shape_x86.bits;
-		/* Needs no memory: the tables below the first slot were there. */
+		/* Needs no memory: the first slot's tables are there. */
 		slot = slot_for(p2m, GFN(gfn.v + done), &level);
 	}
 	p2m->max_gfn = MAX(p2m->max_gfn, gfn.v + frames - 1);
@@ -311,7 +337,10 @@ static int replace(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p
 
 int p2m_enter(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type, struct p2m_retired *r)
 {
-	/* Twice as often as what is there can fill *r: when that is not enough, someone keeps adding to it. */
+	/*
+	 * Entries in the range can fill *r only half as often as we try. If this is not enough,
+	 * someone keeps adding entries.
+	 */
 	u64 tries = 2 * (BIT(order) / ARRAY_SIZE(r->run)) + 2;
 	int rc = -EAGAIN;
 
@@ -336,7 +365,7 @@ int p2m_clear(struct p2m *p2m, gfn_t gfn, unsigned order, struct p2m_retired *r)
 
 	spin_lock(&p2m->lock);
 	find(p2m, gfn, &entry, &level);
-	/* A large page goes as small ones: it has too many references for one time. */
+	/* A large page goes in small pages: it has too many references for one time. */
 	split = level && TYPE(entry) != P2M_HOLE;
 	level = 0;
 	if (!split || slot_for(p2m, gfn, &level))
@@ -421,7 +450,7 @@ bool p2m_take_part(struct p2m *p2m, gfn_t gfn, unsigned order, struct p2m_part *
 	return found;
 }
 
-static mfn_t ones;      /* [I] as much as one large page shows */
+static mfn_t ones;      /* [I] frames of ones, as many as one large page shows */
 #define ONES_ORDER 9
 
 void p2m_init_holes(void)
@@ -445,7 +474,10 @@ int p2m_fill_hole(struct p2m *p2m, gfn_t gfn)
 	spin_lock(&p2m->lock);
 	find(p2m, gfn, &entry, &level);
 	if (!entry && !p2m->closed) {
-		/* By large pages where nothing else is near: to look everywhere takes few tables then. */
+		/*
+		 * By large pages if nothing else is near, so that a guest that looks everywhere
+		 * takes few tables.
+		 */
 		level = ONES_ORDER / pt_shape_x86.bits;
 		slot = slot_for(p2m, gfn, &level);
 		rc = slot ? 0 : -ENOMEM;
@@ -475,18 +507,18 @@ int p2m_set_nx(struct p2m *p2m, gfn_t gfn, u64 frames, bool nx)
 		}
 	}
 	spin_unlock(&p2m->lock);
-	/* Also when the right comes back: a TLB that remembers "no" would fault once more. */
+	/* Also if the right comes back: a TLB that remembers "no" would fault once more. */
 	if (!rc)
 		p2m_flush(p2m);
 	return rc;
 }
 
-/* Refuses further mappings; look-ups that found an entry before are covered by their own references. */
+/* Refuses further mappings. Look-ups that found an entry before hold their own references. */
 static void close_p2m(struct p2m *p2m)
 {
 	spin_lock(&p2m->lock);
 	p2m->closed = true;
-	/* Nobody comes back for it. */
+	/* No caller will come back for the kept block. */
 	if (p2m->part.order) {
 		p2m->leaving = p2m->part.mfn;
 		p2m->nr_leaving = BIT(p2m->part.order);
@@ -497,10 +529,16 @@ static void close_p2m(struct p2m *p2m)
 	p2m_flush(p2m);
 }
 
-/* Holes are cheap to pass, but a sparse p2m has many: so many of them count as one frame dropped, at some 190 instructions. */
+/*
+ * A hole is cheap, but a sparse p2m has many. This number of them counts as one frame dropped, at
+ * some 190 instructions.
+ */
 #define HOLES_PER_FRAME 6
 
-/* Takes the next leaf out, whose frames are then p2m->leaving; false at the end of the tables, or of *left. */
+/*
+ * Takes the next leaf out; p2m->leaving then names its frames. Returns false at the end of the
+ * tables or of *left.
+ */
 static bool take_leaf(struct p2m *p2m, u64 *next, u64 *left)
 {
 	struct pt pt = tables(p2m);
@@ -512,7 +550,10 @@ static bool take_leaf(struct p2m *p2m, u64 *next, u64 *left)
 	spin_unlock(&p2m->lock);
 	if (!entry)
 		return false;
-	/* Every CPU has left when the p2m was closed; the order of a removal is kept all the same. */
+	/*
+	 * Every CPU left the domain when the p2m was closed. We keep the order of a removal all the
+	 * same.
+	 */
 	__atomic_add_fetch(&p2m->tlb_gen, 1, __ATOMIC_SEQ_CST);
 	if (holds_reference(TYPE(entry))) {
 		p2m->leaving = frame(entry, level, GFN(0));

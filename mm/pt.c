@@ -1,4 +1,6 @@
-/* Building and changing page tables of any format: the half of the walker that need not be inline. */
+/*
+ * Building and changing page tables of any format: the part of the walker that need not be inline.
+ */
 #include "mm/pt.h"
 
 /* x86 paging entries: APM volume 2, 5.4; SDM volume 3, 4.5. */
@@ -12,7 +14,10 @@
 #define X86_PS  BIT(7)
 #define X86_NX  BIT(63)
 
-/* Accessed and dirty are set from the start: the CPU then never writes to our tables, and entries change only by our hand. */
+/*
+ * Accessed and dirty are set from the start, so the CPU never writes to our tables: only our code
+ * changes an entry.
+ */
 #define X86_TABLE (X86_P | X86_RW | X86_A)
 #define X86_LEAF  (X86_P | X86_A | X86_D)
 
@@ -24,7 +29,10 @@ const struct pt_format pt_x86_64 = {
 	.flag = { { .on = X86_RW }, { .off = X86_NX }, { .on = X86_PCD | X86_PWT } },
 };
 
-/* PT_DEVICE adds nothing: the host's MTRRs, which nested paging honours (APM 15.25.8), know where device memory is. */
+/*
+ * PT_DEVICE adds nothing: the machine's MTRRs, which nested paging honours (APM 15.25.8), know
+ * where device memory is.
+ */
 const struct pt_format pt_npt = {
 	.shape = PT_SHAPE_X86,
 	.sizes = PT_4K | PT_2M | PT_1G,
@@ -33,7 +41,10 @@ const struct pt_format pt_npt = {
 	.flag = { { .on = X86_RW }, { .off = X86_NX }, { 0, 0 } },
 };
 
-/* EPT entries: SDM volume 3, 29.3.2. Accessed and dirty are set for the same reason, although the CPU is not told to look at them. */
+/*
+ * EPT entries: SDM volume 3, 29.3.2. Accessed and dirty are set for the same reason, although we
+ * don't tell the CPU to use them.
+ */
 #define EPT_R      BIT(0)
 #define EPT_W      BIT(1)
 #define EPT_X      BIT(2)
@@ -44,7 +55,10 @@ const struct pt_format pt_npt = {
 #define EPT_TABLE  (EPT_R | EPT_W | EPT_X)
 #define EPT_LEAF   (EPT_R | EPT_A | EPT_D)
 
-/* Device memory is uncached (type 0), unless the guest's PAT says write combining; memory is as the guest's PAT says (SDM 29.3.7.2). */
+/*
+ * Device memory is uncached (type 0), unless the guest's PAT says write combining. RAM has the type
+ * of the guest's PAT (SDM 29.3.7.2).
+ */
 const struct pt_format pt_ept = {
 	.shape = PT_SHAPE_X86,
 	.sizes = PT_4K | PT_2M | PT_1G,
@@ -81,7 +95,10 @@ static void release_table(struct pt *pt, void *table, void (*release)(void *tabl
 		--*pt->tables;
 }
 
-/* Unlinks and gives back the tables below the root whose range ends at `end`, lowest first: all in them is empty. Returns how many. */
+/*
+ * Unlinks and gives back the tables below the root whose range ends at `end`, lowest first. All
+ * their entries are empty. Returns their number.
+ */
 static unsigned release_ended(struct pt *pt, u64 end, void (*release)(void *table))
 {
 	const struct pt_shape *s = &pt->fmt->shape;
@@ -102,7 +119,10 @@ static unsigned release_ended(struct pt *pt, u64 end, void (*release)(void *tabl
 	return nr;
 }
 
-/* In empty slots, at some 35 instructions: a leaf takes a walk of its own; unlinking and freeing a table takes more. */
+/*
+ * Costs in empty slots, of some 35 instructions each. A leaf takes a walk of its own; to unlink and
+ * free a table takes more.
+ */
 #define SLOTS_PER_LEAF  6
 #define SLOTS_PER_TABLE 16
 
@@ -114,7 +134,10 @@ u64 pt_take_next(struct pt *pt, u64 *at, u64 *left, unsigned *level, void (*rele
 	while (!entry && *left && *at < end) {
 		u64 used = 1;
 
-		/* A walk leads to the first slot of a table, and to the one after a leaf; from there it is a step aside. */
+		/*
+		 * We walk to the first slot of a table and to the slot after a leaf. From there the
+		 * next slot is one step away.
+		 */
 		if (!slot)
 			slot = pt_find(s, pt->root, *at, &entry, level);
 		else if (pt_is_table(s, *slot, *level)) {
@@ -153,7 +176,7 @@ static u64 flag_bits(const struct pt_format *fmt, u32 flags)
 	return bits;
 }
 
-/* Every bit that flags decide. */
+/* Returns every bit that depends on flags. */
 static u64 flag_mask(const struct pt_format *fmt)
 {
 	return flag_bits(fmt, ~0u) | flag_bits(fmt, 0);
@@ -165,8 +188,9 @@ u64 pt_leaf(const struct pt_format *fmt, paddr_t pa, unsigned level, u32 flags)
 }
 
 /*
- * Puts a table where `slot` at `level` has a leaf or nothing. A leaf becomes the same mapping in smaller leaves, complete before
- * the one store that links it in: a walk meets the old leaf or the new table, and finds the same frames behind both.
+ * Puts a table where `slot` at `level` has a leaf or nothing. A leaf becomes the same mapping in
+ * smaller leaves, complete before the one store that links the table in. So a walk meets the old
+ * leaf or the new table, and finds the same frames in both.
  */
 static u64 deepen(struct pt *pt, u64 *slot, unsigned level)
 {
@@ -215,12 +239,18 @@ static bool range_ok(const struct pt *pt, u64 addr, u64 size)
 {
 	const struct pt_shape *s = &pt->fmt->shape;
 
-	/* Host addresses are sign-extended; only the bits that the tree decodes count, and a range must not run past their end. */
+	/*
+	 * Our own addresses are sign-extended. Only the bits that the tree decodes count, and a
+	 * range must not end beyond these.
+	 */
 	addr &= BIT(pt_shift(s, s->levels)) - 1;
 	return !((addr | size) & ~PAGE_MASK) && size <= BIT(pt_shift(s, s->levels)) - addr;
 }
 
-/* The highest level whose pages fit at `where` (an address, or several or-ed together) and into `size`. */
+/*
+ * Returns the highest level whose pages fit at `where` (an address, or several or-ed together) and
+ * into `size`.
+ */
 static unsigned best_level(const struct pt_format *fmt, u64 where, u64 size, u32 sizes)
 {
 	unsigned level = fmt->shape.levels - 1u;
@@ -265,7 +295,7 @@ int pt_protect(struct pt *pt, u64 addr, u64 size, u32 flags)
 		u64 entry, skip;
 		u64 *slot = pt_find(s, pt->root, addr, &entry, &level);
 
-		/* Nothing here is left as it is, up to the end of what the empty slot covers. */
+		/* Skip to the end of the range of an empty slot. */
 		if (!pt_present(s, entry)) {
 			skip = BIT(pt_shift(s, level)) - (addr & (BIT(pt_shift(s, level)) - 1));
 			skip = MIN(skip, size);

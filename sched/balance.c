@@ -1,7 +1,10 @@
-/* Which pCPU an entity waits on: placement at wake-up, stealing by the idle, and now and then a push from a heavy queue to a light one. */
+/*
+ * Chooses the CPU that an entity waits on: placement at wake-up, stealing by idle CPUs, and now and
+ * then a push from a heavy queue to a light one.
+ */
 #include "sched/queue.h"
 
-#define LOOK_AT_MOST   8                /* candidates looked at for a better one: the locks of two queues are held */
+#define LOOK_AT_MOST   8                /* candidates to look at: two queues are locked meanwhile */
 
 static cpumask_t load_mask(const cpumask_t *m) { return __atomic_load_n(m, __ATOMIC_SEQ_CST); }
 static u64 weight_of(unsigned cpu) { return __atomic_load_n(&sched_queues[cpu].weight, __ATOMIC_RELAXED); }
@@ -9,7 +12,7 @@ static u64 lightness(unsigned cpu) { return ~weight_of(cpu); }
 static u64 waiting_on(unsigned cpu) { return __atomic_load_n(&sched_queues[cpu].waiting, __ATOMIC_RELAXED); }
 static unsigned first_cpu(cpumask_t m) { return (unsigned)__builtin_ctzll(m); }
 
-/* The one of m with the most of it, or the first of those. */
+/* Returns the CPU of m for which much() is largest, or the first of equals. */
 static inline unsigned best_of(cpumask_t m, u64 (*much)(unsigned cpu))
 {
 	unsigned best = first_cpu(m);
@@ -30,7 +33,10 @@ unsigned balance_place(const struct queue *q, const struct sched_entity *e)
 	cpumask_t idle = may & load_mask(&sched_idle);
 	cpumask_t choices = likes & idle ? likes & idle : idle;
 
-	/* An idle one that it likes, an idle one, where it was, any: in this order. */
+	/*
+	 * In this order: an idle CPU that e likes, an idle CPU, the CPU where it was, any permitted
+	 * one.
+	 */
 	if (!choices)
 		choices = may & BIT(q->cpu) ? BIT(q->cpu) : likes ? likes : may;
 	if (choices & BIT(q->cpu))
@@ -40,7 +46,10 @@ unsigned balance_place(const struct queue *q, const struct sched_entity *e)
 
 static void offer_to(unsigned cpu)
 {
-	/* Taken, so that the next offer goes to another; its pick announces it again if it finds nothing. */
+	/*
+	 * Take it off the mask, so that the next offer goes to another. Its pick announces it again
+	 * if it finds no work.
+	 */
 	__atomic_and_fetch(&sched_idle, ~BIT(cpu), __ATOMIC_SEQ_CST);
 	__atomic_store_n(&sched_queues[cpu].offered, true, __ATOMIC_RELAXED);
 	sched_kick(cpu);
@@ -54,7 +63,7 @@ void balance_offer(const struct sched_entity *e)
 		offer_to(first_cpu(idle));
 }
 
-/* Offers go to the lowest idle pCPU, and on to higher ones only, so this ends. */
+/* Offers start at the lowest idle CPU and then go only to higher ones, so this ends. */
 void balance_pass_on(unsigned cpu)
 {
 	cpumask_t higher = load_mask(&sched_idle) & ~(2 * BIT(cpu) - 1);
@@ -71,13 +80,16 @@ static void lock_both(struct queue *q, struct queue *other)
 	spin_lock(q->cpu < other->cpu ? &other->lock : &q->lock);
 }
 
-/* Somebody who waits in `from`, may run on `to`, and isn't on a pCPU; preferably one who likes `to`. At most max_weight. */
+/*
+ * Returns an entity that waits in `from`, may run on `to`, and isn't on a CPU, of weight max_weight
+ * at most. Prefers one that likes `to`.
+ */
 static struct sched_entity *candidate(const struct queue *from, const struct queue *to, u64 max_weight)
 {
 	struct sched_entity *found = NULL, *e = tree_first_on(from->root, to->cpu);
 
 	for (unsigned i = 0; e && i < LOOK_AT_MOST; i++, e = tree_next_on(e, to->cpu)) {
-		/* Acquire: its saved state is seen where it runs next. */
+		/* Acquire: its next CPU sees its saved state. */
 		if (__atomic_load_n(&e->on_cpu, __ATOMIC_ACQUIRE) || e->weight > max_weight)
 			continue;
 		if (e->soft & BIT(to->cpu))
@@ -88,7 +100,7 @@ static struct sched_entity *candidate(const struct queue *from, const struct que
 	return found;
 }
 
-/* Both clocks are brought up to `now` first: what ran until then ran among those that competed until then. */
+/* Both clocks are brought up to `now` first: until then the old sets of entities competed. */
 static void move(struct queue *from, struct queue *to, struct sched_entity *e, u64 now)
 {
 	queue_charge(from, now);
@@ -133,7 +145,10 @@ void balance_push(struct queue *q)
 		return;
 	spin_unlock(&q->lock);
 	lock_both(q, to);
-	/* Only if the difference gets smaller by it; else two queues would pass one entity to and fro. */
+	/*
+	 * Only if this makes the difference smaller. Otherwise two queues would pass one entity to
+	 * and fro.
+	 */
 	if (q->weight > to->weight)
 		e = candidate(q, to, q->weight - to->weight - 1);
 	if (e) {

@@ -1,11 +1,14 @@
-/* The clock of a run queue and who competes in it; the choice among them is in sched.c. */
+/*
+ * The clock of a run queue and the entities that compete in it. The choice among them is in
+ * sched.c.
+ */
 #include "lib/config.h"
 #include "sched/cap.h"
 #include "sched/queue.h"
 
 static u32 group_weight(const struct sched_entity *e) { return __atomic_load_n(&e->group->weight, __ATOMIC_RELAXED); }
 
-/* Others read these two without the lock, as hints. */
+/* Other CPUs read these two without the lock, as hints. */
 static void set_weight(struct queue *q, u64 weight) { __atomic_store_n(&q->weight, weight, __ATOMIC_RELAXED); }
 static void set_waiting(struct queue *q, u32 n) { __atomic_store_n(&q->waiting, n, __ATOMIC_RELAXED); }
 
@@ -44,15 +47,15 @@ void queue_charge(struct queue *q, u64 now)
 	scaled += e->remainder;
 	e->vruntime += scaled / e->weight;
 	e->remainder = (u32)(scaled % e->weight);
-	/* Alone there is nobody to be in debt to. */
+	/* An entity alone is in debt to no one. */
 	if (!q->root && after(e->vruntime, q->vtime))
 		queue_jump(q, e->vruntime);
-	/* A turn that ended late may go beyond the bound by as much. */
+	/* A turn that ended late may go beyond the bound by as much as it was late. */
 	if (DEBUG_BUILD && q->turn_end != NEVER)
 		BUG_ON(after(e->vruntime, q->vtime + to_virtual(LAG_MAX + (after(now, q->turn_end) ? now - q->turn_end : 0), e->weight) + 2));
 }
 
-/* The next request of e, which is in the tree's or the current one's place in q->weight. */
+/* Starts the next request of e, whose weight q->weight includes. */
 void queue_new_request(struct queue *q, struct sched_entity *e)
 {
 	u32 weight = group_weight(e);
@@ -73,7 +76,7 @@ void queue_new_request(struct queue *q, struct sched_entity *e)
 
 /* ---- Coming and going ---- */
 
-/* e competes from now on. */
+/* Lets e compete from now on. */
 void queue_join(struct queue *q, struct sched_entity *e)
 {
 	/* Unsigned: a vruntime behind the clock is far ahead too. */
@@ -124,11 +127,11 @@ void queue_attach(struct queue *q, struct sched_entity *e)
 {
 	e->place = SCHED_OFF;
 	e->vruntime += q->vtime;
-	/* Its debt is another queue's: nothing to undo here. */
+	/* Its debt belongs to another queue's clock: this clock has nothing to undo. */
 	e->epoch = q->epoch - 1;
 }
 
-/* e, which has left, waits for its group's next period. */
+/* Makes e, which has left, wait for its group's next period. */
 void queue_park(struct queue *q, struct sched_entity *e, u64 now)
 {
 	e->place = SCHED_PARKED;
@@ -173,7 +176,7 @@ void queue_remove(struct queue *q, struct sched_entity *e)
 	}
 }
 
-/* Once per period: back to the tree with those that have budget again. */
+/* Once per period: puts the entities that have budget again back into the tree. */
 void queue_unpark_due(struct queue *q, u64 now)
 {
 	struct sched_entity *next;

@@ -1,4 +1,7 @@
-/* Who runs next on a pCPU, and until when: the earliest virtual deadline among the eligible. The rules are in queue.h. */
+/*
+ * Decides which entity runs next on a CPU, and until when: the earliest virtual deadline among the
+ * eligible. The rules are in queue.h.
+ */
 #include "sched/cap.h"
 #include "sched/queue.h"
 
@@ -12,7 +15,7 @@ struct queue *sched_lock_queue_of(const struct sched_entity *e)
 		struct queue *q = &sched_queues[cpu];
 
 		spin_lock(&q->lock);
-		/* Acquire: what whoever moved it here has left of it. */
+		/* Acquire: we see everything that the CPU which moved it here has written to it. */
 		if (likely(__atomic_load_n(&e->cpu, __ATOMIC_ACQUIRE) == cpu))
 			return q;
 		spin_unlock(&q->lock);
@@ -21,7 +24,10 @@ struct queue *sched_lock_queue_of(const struct sched_entity *e)
 
 /* ---- Boost ---- */
 
-/* e, joined but not in the tree, goes ahead of all if its debt allows it, and no other boost on this queue is unpaid. */
+/*
+ * Puts e, joined but not in the tree, ahead of all, if its debt allows that and no other boost on
+ * this queue is unpaid.
+ */
 static void boost(struct queue *q, struct sched_entity *e)
 {
 	u64 slice = to_virtual(SLICE, e->weight);
@@ -39,19 +45,22 @@ static void boost(struct queue *q, struct sched_entity *e)
 
 /* ---- Waking ---- */
 
-/* May e take the pCPU from the current one? Both eligible. */
+/* Returns true if e may take the CPU from the current entity. Both are eligible. */
 static bool goes_before(const struct sched_entity *e, const struct sched_entity *current)
 {
 	return after(current->deadline, e->deadline);
 }
 
-/* Even before GRAN is over? */
+/* Returns true if it may do so even before GRAN is over. */
 static bool goes_at_once(const struct sched_entity *e, const struct sched_entity *current)
 {
 	return e->boosted && !current->boosted && goes_before(e, current);
 }
 
-/* End of the turn of the current one while others wait: its request is served, or another goes before it and GRAN is over. */
+/*
+ * Returns the end of the current entity's turn while others wait: its request is served, or another
+ * goes before it and GRAN is over.
+ */
 static u64 contested_end(const struct queue *q, u64 now)
 {
 	const struct sched_entity *e = q->current, *rival = tree_first_eligible(q->root, q->vtime);
@@ -69,7 +78,7 @@ void sched_kick_for(struct queue *q, const struct sched_entity *e)
 	u64 end;
 
 	if (!q->current) {
-		/* Taken: the next to look for an idle pCPU finds another. */
+		/* Take it off the mask, so that the next search for an idle CPU finds another. */
 		if (__atomic_load_n(&sched_idle, __ATOMIC_RELAXED) & BIT(q->cpu))
 			__atomic_and_fetch(&sched_idle, ~BIT(q->cpu), __ATOMIC_SEQ_CST);
 		sched_kick(q->cpu);
@@ -83,11 +92,17 @@ void sched_kick_for(struct queue *q, const struct sched_entity *e)
 	balance_offer(e);
 }
 
-/* Brings e, which is in no queue and not on a pCPU, to dest; the locks are exchanged. */
+/*
+ * Brings e, which is in no queue and not on a CPU, to dest. Releases q's lock, and returns dest's
+ * queue locked.
+ */
 static struct queue *change_queue(struct queue *q, struct sched_entity *e, unsigned dest)
 {
 	queue_detach(q, e);
-	/* From here on others find it at dest, but leave it alone: it's moving. Release: they see it as it is now. */
+	/*
+	 * From here on others find it at dest, but leave it alone because it is moving. Release:
+	 * they see it as it is now.
+	 */
 	__atomic_store_n(&e->cpu, dest, __ATOMIC_RELEASE);
 	spin_unlock(&q->lock);
 	q = &sched_queues[dest];
@@ -96,7 +111,7 @@ static struct queue *change_queue(struct queue *q, struct sched_entity *e, unsig
 	return q;
 }
 
-/* Puts e into the queue where it should wait, if it is runnable and in none. Gives up q's lock. */
+/* Puts e into the queue where it should wait, if it is runnable and in none. Releases q's lock. */
 static void settle(struct queue *q, struct sched_entity *e, u64 now, bool boosting)
 {
 	while (e->runnable && e->place == SCHED_OFF && !e->on_cpu) {
@@ -109,7 +124,10 @@ static void settle(struct queue *q, struct sched_entity *e, u64 now, bool boosti
 		if (permitted(e, dest))
 			break;
 	}
-	/* State still in the registers of a pCPU it must leave: sched_switched comes back to it. */
+	/*
+	 * If its state is still in the registers of a CPU that it must leave, sched_switched comes
+	 * back to it.
+	 */
 	if (e->runnable && e->place == SCHED_OFF && (!e->on_cpu || permitted(e, q->cpu))) {
 		queue_charge(q, now);
 		queue_join(q, e);
@@ -179,7 +197,7 @@ void sched_give_way(struct sched_entity *e, u64 now)
 
 /* ---- Choosing ---- */
 
-/* The current one goes on with its request, starts the next, or has to go. */
+/* Lets the current entity go on with its request or start the next, or takes it off the CPU. */
 static void review_current(struct queue *q, u64 now)
 {
 	struct sched_entity *e = q->current;
@@ -187,7 +205,10 @@ static void review_current(struct queue *q, u64 now)
 	if (!e)
 		return;
 	if (unlikely(!permitted(e, q->cpu))) {
-		/* In no queue, but runnable: sched_switched finds it a place when its state is saved. */
+		/*
+		 * In no queue, but runnable: sched_switched finds a place for it when its state is
+		 * saved.
+		 */
 		queue_remove(q, e);
 		return;
 	}
@@ -200,7 +221,10 @@ static void review_current(struct queue *q, u64 now)
 		queue_new_request(q, e);
 }
 
-/* Back to the tree, with the rest of its request; a boosted turn or a yield ends the request. */
+/*
+ * Puts e back into the tree with the rest of its request. A boosted turn or a yield ends the
+ * request.
+ */
 static void put_back(struct queue *q, struct sched_entity *e)
 {
 	if (e->boosted || e->yielded)
@@ -229,13 +253,19 @@ static bool keeps_turn(const struct queue *q, const struct sched_entity *rival, 
 		return false;
 	if (now - q->turn_start < GRAN && !goes_at_once(rival, e))
 		return true;
-	/* Between two requests equals go first: it has just had its turn. */
+	/*
+	 * At the start of a request an equal rival goes first: the current entity has just had its
+	 * turn.
+	 */
 	if (e->vruntime == e->eligible)
 		return after(rival->deadline, e->deadline);
 	return !goes_before(rival, e);
 }
 
-/* If nobody is eligible, of those that wait and the current one, the clock jumps to the first that will be. */
+/*
+ * If neither the current entity nor a waiting one is eligible, moves the clock to the first that
+ * will be.
+ */
 static void make_eligible(struct queue *q)
 {
 	u64 first = q->root->min_eligible;
@@ -246,7 +276,7 @@ static void make_eligible(struct queue *q)
 		queue_jump(q, first);
 }
 
-/* Leaves the entity that should run in q->current, if there is one. */
+/* Sets q->current to the entity that should run, or leaves it NULL. */
 static void choose(struct queue *q, u64 now)
 {
 	while (q->root) {
@@ -268,7 +298,7 @@ static void choose(struct queue *q, u64 now)
 		q->current->yielded = false;
 }
 
-/* Real time at which this pCPU has to pick again. */
+/* Returns the real time at which this CPU has to pick again. */
 static u64 turn_end(const struct queue *q, u64 now)
 {
 	const struct sched_entity *e = q->current;
@@ -283,7 +313,7 @@ static u64 turn_end(const struct queue *q, u64 now)
 	return end;
 }
 
-/* Records the answer; the one before stays on this pCPU until sched_switched. */
+/* Records the answer. The entity before it stays on this CPU until sched_switched. */
 static struct sched_entity *answer(struct queue *q)
 {
 	struct sched_entity *e = q->current;
@@ -297,7 +327,9 @@ static struct sched_entity *answer(struct queue *q)
 	return e;
 }
 
-/* The common case, worth a shortcut: nothing waits for this pCPU and its current one may go on. */
+/*
+ * The common case, worth a shortcut: no entity waits for this CPU, and its current one may go on.
+ */
 static bool goes_on_alone(const struct queue *q)
 {
 	const struct sched_entity *e = q->current;
@@ -305,7 +337,10 @@ static bool goes_on_alone(const struct queue *q)
 	return e && !q->root && !q->parked && permitted(e, q->cpu) && !group_capped(e->group);
 }
 
-/* Leaves in q->current who has this pCPU from now on. May give up q's lock and take it again. */
+/*
+ * Sets q->current to the entity that has this CPU from now on. May release q's lock and take it
+ * again.
+ */
 static void decide(struct queue *q, u64 now)
 {
 	queue_unpark_due(q, now);
@@ -316,7 +351,10 @@ static void decide(struct queue *q, u64 now)
 	review_current(q, now);
 	choose(q, now);
 	if (!q->current) {
-		/* Idle is announced before looking around, work before looking for the idle (sched_kick_for): one side sees the other. */
+		/*
+		 * We announce idle before we look for work; sched_kick_for announces work before it
+		 * looks for idle CPUs. So one side sees the other.
+		 */
 		__atomic_or_fetch(&sched_idle, BIT(q->cpu), __ATOMIC_SEQ_CST);
 		while (!q->current && balance_steal(q))
 			choose(q, now);
@@ -355,10 +393,10 @@ void sched_switched(unsigned cpu)
 		return;
 	spin_lock(&q->lock);
 	q->saving = NULL;
-	/* Release: who sees it off the pCPU sees its saved state too. */
+	/* Release: a CPU that sees e off this CPU sees its saved state too. */
 	__atomic_store_n(&e->on_cpu, false, __ATOMIC_RELEASE);
 	if (e->place == SCHED_QUEUED)
 		balance_offer(e);
-	/* Just now, near enough. */
+	/* The last pick is near enough to now. */
 	sched_settle(q, e, q->picked_at);
 }

@@ -1,4 +1,7 @@
-/* The scheduler's pCPUs, groups and entities: how they begin, change their settings, are looked at, and end. Choosing is in sched.c. */
+/*
+ * The scheduler's CPUs, groups and entities: their beginning, settings and end. The choice among
+ * them is in sched.c.
+ */
 #include "sched/queue.h"
 #include "sched/cap.h"
 
@@ -19,7 +22,7 @@ void sched_group_init(struct sched_group *g)
 	*g = (struct sched_group){ .weight = SCHED_WEIGHT_DEFAULT };
 }
 
-/* Charges those of g that have a pCPU, and asks these pCPUs to pick again if `kick`. */
+/* Charges g's entities that have a CPU. If `kick`, asks these CPUs to pick again. */
 static void visit_turns(const struct sched_group *g, u64 now, bool kick)
 {
 	cpumask_t online = __atomic_load_n(&sched_online, __ATOMIC_RELAXED);
@@ -37,7 +40,7 @@ static void visit_turns(const struct sched_group *g, u64 now, bool kick)
 	}
 }
 
-/* New weights count from the next request on, a new cap from now on. */
+/* A new weight counts from the next request on, a new cap from now on. */
 int sched_group_set(struct sched_group *g, u32 weight, u32 cap, u64 now)
 {
 	u64 period = (u32)(now / CAP_PERIOD);
@@ -45,9 +48,9 @@ int sched_group_set(struct sched_group *g, u32 weight, u32 cap, u64 now)
 
 	if (!weight || weight > SCHED_WEIGHT_MAX)
 		return -EINVAL;
-	/* More than all pCPUs there can be is none; so quota < 2^30. */
+	/* A cap above all possible CPUs is no cap; so quota < 2^30. */
 	quota = cap < 100 * NR_CPUS ? cap * (u32)CAP_PERCENT : 0;
-	/* What ran without a cap doesn't count. */
+	/* Run time without a cap doesn't count. */
 	if (!group_capped(g)) {
 		visit_turns(g, now, false);
 		__atomic_store_n(&g->budget, period << 32 | quota, __ATOMIC_RELAXED);
@@ -60,7 +63,9 @@ int sched_group_set(struct sched_group *g, u32 weight, u32 cap, u64 now)
 
 /* ---- Entities ---- */
 
-/* Different for each call, and without any order: what the tree's balance needs. */
+/*
+ * Returns a number that is different in each call and has no order: the tree's balance needs that.
+ */
 static u32 scatter(void)
 {
 	static u32 calls;
@@ -75,7 +80,7 @@ void sched_entity_init(struct sched_entity *e, struct sched_group *g, unsigned c
 {
 	struct queue *q = &sched_queues[cpu];
 
-	/* There is always somewhere to run. */
+	/* An entity must always have a CPU to run on. */
 	if (!(hard & __atomic_load_n(&sched_online, __ATOMIC_RELAXED)))
 		hard = ~0ull;
 	*e = (struct sched_entity){
@@ -93,7 +98,7 @@ void sched_entity_destroy(struct sched_entity *e)
 		struct queue *q = sched_lock_queue_of(e);
 		enum sched_place place = e->place;
 
-		/* A wake on another pCPU, overtaken by a sleep, may still be carrying it. */
+		/* A wake on another CPU, overtaken by a sleep, may still be moving it. */
 		BUG_ON(e->runnable || e->on_cpu || (place != SCHED_OFF && place != SCHED_MOVING));
 		spin_unlock(&q->lock);
 		if (place == SCHED_OFF)
@@ -112,7 +117,7 @@ int sched_set_affinity(struct sched_entity *e, cpumask_t hard, cpumask_t soft, u
 	queue_charge(q, now);
 	if (e->place == SCHED_QUEUED || e->place == SCHED_PARKED)
 		queue_remove(q, e);
-	/* Atomic for tools that look. */
+	/* Atomic, because the toolstack's calls read both without the lock. */
 	__atomic_store_n(&e->hard, hard, __ATOMIC_RELAXED);
 	__atomic_store_n(&e->soft, soft, __ATOMIC_RELAXED);
 	if (e->place == SCHED_CURRENT) {
@@ -127,7 +132,7 @@ int sched_set_affinity(struct sched_entity *e, cpumask_t hard, cpumask_t soft, u
 
 bool sched_on_cpu(const struct sched_entity *e)
 {
-	/* Acquire: when it's off the pCPU its saved state is seen. */
+	/* Acquire: when it is off the CPU, we see its saved state. */
 	return __atomic_load_n(&e->on_cpu, __ATOMIC_ACQUIRE);
 }
 

@@ -1,4 +1,4 @@
-/* One-shot timers: a binary heap per pCPU, with room made beforehand so that arming can't fail. */
+/* One-shot timers: a binary heap per CPU. Room is made beforehand, so that arming can't fail. */
 #include <asm/cpu.h>
 #include <asm/spinlock.h>
 #include "mm/heap.h"
@@ -12,7 +12,8 @@ struct timer_queue {
 	bool online;                    /* [a] */
 	u32 count, room;                /* [LOCK_TIMER] */
 	struct timer **heap;            /* [LOCK_TIMER] no child expires before its parent; children of i are 2i + 1 and 2i + 2 */
-	struct timer *running;          /* [a] whose fn is being called; set under the lock */
+	/* [a] the timer whose fn is being called; set under the lock */
+	struct timer *running;
 	u64 next;                       /* [a] expiry of heap[0], or NEVER */
 } __aligned(64);
 
@@ -27,7 +28,7 @@ static void put(struct timer_queue *q, u32 i, struct timer *t)
 	t->index = i + 1;
 }
 
-/* Puts t at i, which is free, or as far up or down from there as it belongs. */
+/* Puts t at i, which is free, or moves it from there up or down to its place. */
 static void place(struct timer_queue *q, u32 i, struct timer *t)
 {
 	for (; i && q->heap[(i - 1) / 2]->expires > t->expires; i = (i - 1) / 2)
@@ -62,7 +63,7 @@ static void publish_next(struct timer_queue *q)
 
 /* ---- Room ---- */
 
-/* 1 if it grew, 0 if there was room, or -ENOMEM. */
+/* Returns 1 if the queue grew, or 0 if it had room. Errors: -ENOMEM if there is no memory. */
 static int grow(struct timer_queue *q, u32 room)
 {
 	struct timer **old = NULL, **heap;
@@ -70,7 +71,7 @@ static int grow(struct timer_queue *q, u32 room)
 
 	spin_lock(&q->lock);
 	if (q->room < room) {
-		/* Twice as much, so that one domain after the other doesn't copy it each time. */
+		/* Double it, so that not every new domain makes us copy it. */
 		room = MAX(room, 2 * q->room);
 		heap = kzalloc(room * sizeof(struct timer *));
 		if (!heap) {
@@ -123,7 +124,7 @@ void timer_cpu_init(unsigned cpu)
 	spin_init(&q->lock, LOCK_TIMER);
 	if (grow(q, __atomic_load_n(&reserved, __ATOMIC_RELAXED)) < 0)
 		panic("no memory for the timers of CPU %u", cpu);
-	/* Release: who sees it online sees it initialised. */
+	/* Release: a CPU that sees it online sees it initialised. */
 	__atomic_store_n(&q->online, true, __ATOMIC_RELEASE);
 }
 
@@ -155,7 +156,10 @@ static void disarm(struct timer_queue *q, struct timer *t)
 	}
 }
 
-/* Changes t's queue, and returns the new one, locked. Another pCPU may be arming it too: the last one wins. */
+/*
+ * Moves t to the queue of `cpu` and returns that, locked. Another CPU may be arming t too: the last
+ * one wins.
+ */
 static struct timer_queue *bring_to(struct timer *t, unsigned cpu)
 {
 	struct timer_queue *q;
@@ -172,7 +176,7 @@ void timer_set(struct timer *t, unsigned cpu, u64 expires)
 {
 	struct timer_queue *q = bring_to(t, cpu);
 
-	/* Nobody arms more than was reserved. */
+	/* No caller arms more timers than it has reserved. */
 	BUG_ON(!t->index && q->count == q->room);
 	t->expires = expires;
 	place(q, t->index ? t->index - 1 : q->count++, t);
@@ -191,7 +195,10 @@ void timer_cancel(struct timer *t)
 static bool runs_elsewhere(const struct timer *t)
 {
 	for (unsigned cpu = 0; cpu < NR_CPUS; cpu++)
-		/* Acquire: what fn did is seen when it's over. On this pCPU it's fn itself that asks. */
+		/*
+		 * Acquire: we see all that fn did once it is over. On this CPU it is fn itself that
+		 * asks.
+		 */
 		if (__atomic_load_n(&queues[cpu].running, __ATOMIC_ACQUIRE) == t && cpu != cpu_id())
 			return true;
 	return false;
@@ -201,7 +208,10 @@ void timer_cancel_sync(struct timer *t)
 {
 	bool runs;
 
-	/* Both looked at under the lock that a timer needs to start: fn, if it still runs, may be about to arm it again. */
+	/*
+	 * Both under the lock that a timer needs to start: fn, if it still runs, may be about to
+	 * arm the timer again.
+	 */
 	do {
 		struct timer_queue *q = lock_queue_of(t);
 
@@ -220,7 +230,7 @@ u64 timer_run(unsigned cpu, u64 now)
 	if (likely(timer_next(cpu) > now))
 		return timer_next(cpu);
 	spin_lock(&q->lock);
-	/* One that arms itself again for now has its turn at the next call. */
+	/* A timer that arms itself again for now has its turn in the next call. */
 	for (most = MIN(q->count, RUN_MAX); most && q->count && q->heap[0]->expires <= now; most--) {
 		struct timer *t = q->heap[0];
 		void (*fn)(void *) = t->fn;

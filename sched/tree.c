@@ -1,12 +1,16 @@
-/* The tree of those that wait: finds the earliest deadline among the eligible, whatever their number, in O(log n) expected steps. */
+/*
+ * The tree of waiting entities. It finds the earliest deadline among the eligible in O(log n)
+ * expected steps, whatever their number.
+ */
 #include "sched/queue.h"
 
 /*
- * A treap: in order of deadline from left to right, in order of a random priority from the root down, which makes the shape that
- * of a tree built in random order, whatever the deadlines are. Guests neither see nor choose priorities.
+ * A treap: in order of deadline from left to right, and in order of a random priority from the root
+ * down. So its shape is that of a tree built in random order, whatever the deadlines are. Guests
+ * neither see nor choose priorities.
  */
 
-/* Recomputes what n knows of its subtree. */
+/* Recomputes n's summary of its subtree. */
 static void summarise(struct sched_entity *n)
 {
 	n->min_eligible = n->eligible;
@@ -22,13 +26,13 @@ static void summarise(struct sched_entity *n)
 	}
 }
 
-/* The pointer that leads to n. */
+/* Returns the pointer that leads to n. */
 static struct sched_entity **link_to(struct sched_entity **root, const struct sched_entity *n)
 {
 	return n->parent ? &n->parent->child[n->parent->child[1] == n] : root;
 }
 
-/* n changes places with its parent; the order from left to right stays. */
+/* Exchanges n with its parent. The order from left to right stays. */
 static void rotate_up(struct sched_entity **root, struct sched_entity *n)
 {
 	struct sched_entity *p = n->parent;
@@ -52,7 +56,10 @@ void tree_insert(struct sched_entity **root, struct sched_entity *e)
 	e->parent = e->child[0] = e->child[1] = NULL;
 	while (*link) {
 		e->parent = *link;
-		/* What lies below the ancestors grows by e alone: no need to come back up for them. */
+		/*
+		 * The subtrees of the ancestors grow by e alone, so we need not come back up for
+		 * them.
+		 */
 		if (after(e->parent->min_eligible, e->eligible))
 			e->parent->min_eligible = e->eligible;
 		e->parent->any_hard |= e->hard;
@@ -84,7 +91,9 @@ struct sched_entity *tree_first_eligible(struct sched_entity *root, u64 vtime)
 
 	if (!n || after(n->min_eligible, vtime))
 		return NULL;
-	/* Somebody in n's subtree is eligible: on the left, or n itself, or else on the right. */
+	/*
+	 * At least one entity in n's subtree is eligible: on the left, n itself, or on the right.
+	 */
 	for (;;) {
 		struct sched_entity *left = n->child[0];
 
@@ -125,7 +134,7 @@ struct sched_entity *tree_next_on(struct sched_entity *e, unsigned cpu)
 	for (;;) {
 		if (leads_to(n->child[1], cpu))
 			return tree_first_on(n->child[1], cpu);
-		/* Up to the first ancestor whose left side this was. */
+		/* Go up to the first ancestor whose left side this was. */
 		while (n->parent && n->parent->child[1] == n)
 			n = n->parent;
 		n = n->parent;
