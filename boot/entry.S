@@ -1,6 +1,7 @@
 /*
- * The way in: GRUB's Multiboot2 32-bit entry for the boot CPU, to 64-bit C. The other CPUs come by arch/x86/trampoline.S.
- * Multiboot2 specification 3.1 (header) and 3.3 (machine state); SDM 9.8.5 (entering long mode).
+ * The entry: from GRUB's 32-bit Multiboot2 entry on the boot CPU to 64-bit C. The other CPUs use
+ * arch/x86/trampoline.S. Multiboot2 specification 3.1 (header) and 3.3 (machine state); SDM 9.8.5
+ * (entering long mode).
  */
 #define IMAGE_BASE 0xffffffff80000000
 #define PA(sym)    ((sym) - IMAGE_BASE)(%ebp)  /* %ebp: machine address of the image */
@@ -11,7 +12,10 @@ image_head:
 	.balign 8
 mb2_header:
 	.long 0xe85250d6, 0, mb2_end - mb2_header, -(0xe85250d6 + (mb2_end - mb2_header))
-	/* Relocatable: 80 MiB .. 4 GiB, by 2 MiB, as high as possible: low memory is the service domain's. */
+	/*
+	 * Relocatable: 80 MiB .. 4 GiB, by 2 MiB, as high as possible, because the service domain
+	 * needs low memory.
+	 */
 	.balign 8
 	.word 10, 0
 	.long 24, 0x5000000, 0xffffffff, 0x200000, 2
@@ -107,7 +111,7 @@ entry64:
 	movl %eax, %fs
 	movl %eax, %gs
 	leaq boot_stack_top(%rip), %rsp
-	movl %ebp, %edx                 /* third argument: where the image is */
+	movl %ebp, %edx                 /* third argument: the image's address */
 	movl %edi, %edi
 	movl %esi, %esi
 	xorl %ebp, %ebp

@@ -31,15 +31,17 @@
 #include "vmm/hypercall/version.h"
 #include "vmm/share/evtchn.h"
 
-#define AP_TRAMPOLINE    0x8000u        /* dom0's RAM later */
+#define AP_TRAMPOLINE    0x8000u        /* becomes the service domain's RAM later */
 #define DOM0_MEM_MIN     MiB(512)
 #define DOM0_MEM_MAX     GiB(4)
-#define RESERVE_MIN      MiB(32)        /* never given to dom0: page tables, domains */
-#define FRAMES_STEP      (MiB(2) / sizeof(struct page) * PAGE_SIZE)     /* RAM that 2 MiB of struct page describe */
-#define MESSAGES         0xfee00000u    /* interrupts are written there (SDM 11.11.1): devices do it, CPUs have no business there */
+#define RESERVE_MIN      MiB(32)        /* never the service domain's: page tables, domains */
+/* RAM that 2 MiB of struct page describe */
+#define FRAMES_STEP      (MiB(2) / sizeof(struct page) * PAGE_SIZE)
+/* devices write interrupts there (SDM 11.11.1); CPUs have no business there */
+#define MESSAGES         0xfee00000u
 #define MESSAGES_SIZE    MiB(1)
-#define CONSOLE_TICK_NS  10000000ull    /* for input; while there is output, */
-#define CONSOLE_SEND_NS  1000000ull     /* as often as the port has room, but no more than this */
+#define CONSOLE_TICK_NS  10000000ull    /* period of the tick, for input */
+#define CONSOLE_SEND_NS  1000000ull     /* shortest period while output waits for the port */
 
 extern char image_start[], image_end[];
 void boot_main(u32 magic, u32 info, u32 image);
@@ -50,7 +52,7 @@ static struct acpi acpi;
 static struct acpi_info acpi_info;
 static struct dom0_config dom0_config;
 static struct range_set free_ram;       /* the hypervisor's own share */
-static paddr_t ram_limit = GiB(4);      /* what the page tables in use reach */
+static paddr_t ram_limit = GiB(4);      /* end of what the page tables in use reach */
 static u32 aps_ready;                   /* [a] */
 static struct timer console_timer;
 
@@ -111,7 +113,10 @@ static void must_fit(bool fits)
 		panic("the firmware's memory map has too many pieces");
 }
 
-/* What is ours and not under a module, which is still in use. Until the next call; not on the stack, which is small. */
+/*
+ * Returns our RAM without the modules, which are still in use. Valid until the next call; static,
+ * because the stack is small.
+ */
 static const struct range_set *usable_ram(void)
 {
 	static struct range_set s;
@@ -122,7 +127,10 @@ static const struct range_set *usable_ram(void)
 	return &s;
 }
 
-/* A zeroed block, aligned to its size, taken for good before there is an allocator: from the top of what the page tables in use reach. */
+/*
+ * Takes a zeroed block, aligned to its size, before there is an allocator, and for good. It comes
+ * from the top of the memory that the page tables in use reach. Panics if there is none.
+ */
 static void *take_ram(u64 size)
 {
 	paddr_t at = range_set_find(usable_ram(), size, size, MiB(80), ram_limit);
@@ -139,8 +147,8 @@ static void *take_page(void)
 }
 
 /*
- * 2 MiB of the frame table describe 512 MiB. Where those have no RAM it is one read-only page of zeroes, over and over: frames that
- * are nobody's.
+ * 2 MiB of the frame table describe 512 MiB. All parts without RAM share one read-only page of
+ * zeroes, whose frames no one can allocate.
  */
 static void init_frame_table(paddr_t end_of_ram)
 {
@@ -190,8 +198,9 @@ static void init_memory(void)
 /* ---- the machine ---- */
 
 /*
- * Both off for good: nobody programs them, and Linux is told that there are none. A device's message can still have one asked for a
- * vector (ExtINT); firmware has left them at exceptions' vectors, and now they answer with the spurious one.
+ * Switches both off for good. No one programs them, and Linux is told that there are none. A
+ * device's message can still make one deliver a vector (ExtINT). Firmware left their vectors among
+ * the exceptions'; from now on they deliver the spurious one.
  */
 static void silence_8259s(void)
 {
@@ -270,7 +279,10 @@ static void console_tick(void *arg)
 	timer_set(&console_timer, 0, time_now() + (again ? MIN(MAX(again, CONSOLE_SEND_NS), CONSOLE_TICK_NS) : CONSOLE_TICK_NS));
 }
 
-/* The kernel's image is copied out of the way: dom0's own memory may well be where the loader put it. */
+/*
+ * The kernel's image is copied first, because the service domain's own memory may be where the
+ * loader put the image.
+ */
 static void build_dom0(void)
 {
 	struct boot_module *kernel = &boot.module[0];
@@ -296,7 +308,7 @@ static void build_dom0(void)
 	}
 	dom0_build(&dom0_config);
 	page_free(copy, order);
-	/* The modules' frames that are not dom0's. */
+	/* Give the modules' frames outside of the service domain's RAM to the allocator. */
 	for (unsigned i = 0; i < free_ram.nr; i++)
 		for (unsigned m = 0; m < boot.nr_modules; m++) {
 			paddr_t start = MAX(free_ram.r[i].start, ROUND_DOWN(boot.module[m].start, PAGE_SIZE));
@@ -307,14 +319,14 @@ static void build_dom0(void)
 		}
 }
 
-/* On the boot CPU's own stack, with a guard page below it. */
+/* The rest of the boot, on the boot CPU's own stack with a guard page below it. */
 static void __noreturn boot_rest(void)
 {
 	init_platform();            /* ACPI, APIC, clocks, CPU features */
 	start_cpus();               /* schedulers, virtualization, the other CPUs */
 	hypercall_init();           /* the table's index */
-	p2m_init_holes();           /* what guests see where they have nothing */
-	irq_init();                 /* device interrupts go to dom0 */
+	p2m_init_holes();           /* the ones that guests read in holes */
+	irq_init();                 /* device interrupts go to the service domain */
 	if (timer_reserve(1))
 		panic("no memory for a timer");
 	timer_init(&console_timer, console_tick, NULL);

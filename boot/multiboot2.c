@@ -1,6 +1,7 @@
 /*
- * Reads the boot loader's information: a list of tags, each with a type and a size. Each reader gets the tag's payload with
- * its exact length, copies what it knows and says what is wrong, or returns NULL if all is well.
+ * Reads the boot loader's information: a list of tags, each with a type and a size. Each reader
+ * gets a tag's payload with its exact length and copies the fields that it knows. It returns NULL,
+ * or the error in words.
  */
 #include "boot/multiboot2.h"
 #include "lib/string.h"
@@ -33,7 +34,7 @@ struct memory_map_entry {
 
 typedef const char *tag_reader(const u8 *p, size_t len, struct boot_info *out);
 
-/* The text must end within the tag and fit into `buf`. */
+/* Copies a text. Returns false unless it ends within the tag and fits into `buf`. */
 static bool copy_text(char *buf, size_t size, const u8 *text, size_t len)
 {
 	size_t n = strnlen((const char *)text, len);
@@ -69,7 +70,10 @@ static const char *read_module(const u8 *p, size_t len, struct boot_info *out)
 	return NULL;
 }
 
-/* Joined with its neighbour if it goes on there: UEFI's map has many more pieces than differences. */
+/*
+ * Adds an entry, joined with its neighbour if it continues that one. UEFI's map has many more
+ * pieces than differences.
+ */
 static const char *add_memory(struct boot_info *out, const struct memory_map_entry *e)
 {
 	struct boot_memory *last = out->nr_memory ? &out->memory[out->nr_memory - 1] : NULL;
@@ -111,7 +115,7 @@ static const char *read_memory_map(const u8 *p, size_t len, struct boot_info *ou
 	return NULL;
 }
 
-/* Copies of a table that ACPI's own parser will check; here it only matters which one is newer, whatever their order. */
+/* Keeps the newer copy of a table, whatever their order. ACPI's own parser will check it. */
 static void take_rsdp(const u8 *p, size_t len, size_t size, struct boot_info *out)
 {
 	if (len < size || out->rsdp_size >= size)
@@ -140,7 +144,7 @@ static tag_reader *const readers[] = {
 	[MULTIBOOT2_ACPI_NEW] = read_acpi_new,
 };
 
-/* Tags from `p` to the end tag, which has to come within `left` bytes. */
+/* Reads the tags from `p` to the end tag, which must come within `left` bytes. */
 static const char *read_tags(const u8 *p, size_t left, struct boot_info *out)
 {
 	for (;;) {

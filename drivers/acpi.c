@@ -1,6 +1,7 @@
 /*
- * Reads the firmware's tables. They are somebody else's and often wrong: each length is checked before what it covers is
- * touched, each table's checksum before it is used, and a bad table costs its own information and one line in the log.
+ * Reads the firmware's tables, which are often wrong. We check each length before we touch the
+ * bytes that it covers, and each checksum before we use the table. A bad table costs only its own
+ * information and one line in the log.
  */
 #include "drivers/acpi.h"
 #include "lib/string.h"
@@ -22,7 +23,10 @@ static void complain(const char *table, const char *what)
 	printk(LOG_WARN "ACPI: the %.4s table is left out: %s\n", table, what);
 }
 
-/* The whole table at `pa` with its length and checksum proved good, or NULL with the reason in the log. */
+/*
+ * Returns the whole table at `pa`, with length and checksum proved good, or NULL with the reason in
+ * the log.
+ */
 static const struct acpi_header *map_table(const struct acpi *acpi, paddr_t pa, const char *name, size_t min_size)
 {
 	const struct acpi_header *h = pa ? acpi->map(pa, sizeof(*h)) : NULL;
@@ -127,7 +131,7 @@ static void add_cpu(struct acpi_info *info, u32 apic_id, u32 flags)
 		info->apic_id[info->nr_cpus++] = apic_id;
 }
 
-/* Bytes that an entry has at least, if it is one that is read. */
+/* Returns the least number of bytes of an entry that we read; 0 for other types. */
 static size_t madt_entry_size(u8 type)
 {
 	return type == ACPI_MADT_LAPIC ? sizeof(struct acpi_madt_lapic) : type == ACPI_MADT_X2APIC ? sizeof(struct acpi_madt_x2apic) : 0;
@@ -178,7 +182,10 @@ static bool fadt_has(const struct acpi_fadt *fadt, size_t end_of_field)
 }
 #define FADT_HAS(fadt, field) fadt_has(fadt, offsetof(struct acpi_fadt, field) + sizeof((fadt)->field))
 
-/* A register's port: by the extended description if that is one, or the older field; 0 if neither is a port. */
+/*
+ * Returns a register's port: from the extended description if that is a port, else from the older
+ * field; 0 if neither is one.
+ */
 static u16 register_port(const struct acpi_gas *extended, u32 port)
 {
 	if (extended && extended->space == ACPI_SPACE_IO && extended->address && extended->address <= UINT16_MAX)
@@ -249,8 +256,9 @@ static bool read_s5_package(const u8 *p, const u8 *end, struct acpi_info *info)
 }
 
 /*
- * Finds Name (_S5_, Package ...) by its bytes, for there is no AML interpreter here. Without one the machine can still be
- * restarted, and the service domain, which has one, normally does the switching off.
+ * Finds Name (_S5_, Package ...) by its bytes, because we have no AML interpreter. Without it we
+ * can still restart the machine. The service domain has an interpreter and normally switches the
+ * machine off.
  */
 static void parse_s5(const struct acpi *acpi, struct acpi_info *info)
 {

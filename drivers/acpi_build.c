@@ -1,11 +1,14 @@
 /*
- * Writes the few ACPI tables that the service domain gets instead of the firmware's. All others it reads in place: it drives
- * the machine's devices, so it needs the machine's description, but has its own CPUs.
+ * Writes the few ACPI tables that the service domain gets instead of the firmware's. It reads all
+ * others in place: it drives the machine's devices, so it needs the machine's description, but it
+ * has its own CPUs.
  */
 #include "drivers/acpi.h"
 #include "lib/string.h"
 
-/* Where the next entry goes; `left` counts down to 0 and `full` tells that something didn't fit. */
+/*
+ * The place of the next entry. `left` counts down to 0, and `full` says that an entry didn't fit.
+ */
 struct output {
 	u8 *start;
 	size_t used, left;
@@ -23,7 +26,7 @@ static void append(struct output *o, const void *data, size_t len)
 	o->left -= len;
 }
 
-/* Sets the length and makes the bytes add up. Returns the size, or -ENOSPC. */
+/* Sets the length and the checksum. Returns the size. Errors: -ENOSPC if an entry didn't fit. */
 static int finish(struct output *o)
 {
 	struct acpi_header *h = (struct acpi_header *)o->start;
@@ -48,7 +51,7 @@ static struct acpi_header new_header(const char *signature, u8 revision)
 	return h;
 }
 
-/* APIC id 255 means "all" in the older entry, which also has room for no more than 8 bits of UID. */
+/* In the older entry APIC id 255 means "all", and the UID has only 8 bits. */
 static void append_cpu(struct output *o, u32 uid, u32 apic_id)
 {
 	const struct acpi_madt_lapic lapic = {
@@ -65,8 +68,10 @@ static void append_cpu(struct output *o, u32 uid, u32 apic_id)
 }
 
 /*
- * What describes the machine's wiring, which dom0's interrupts go through as they are. Without an 8259 Linux takes an ISA interrupt for
- * edge-triggered for good unless an override says something else; most firmware leaves it at that where it routes PCI to one.
+ * Appends the description of the machine's wiring, which the service domain's interrupts use
+ * unchanged. Without an 8259, Linux takes an ISA interrupt for edge-triggered unless an override
+ * says otherwise. Most firmware has no override for an ISA interrupt to which it routes PCI, so we
+ * add one.
  */
 static void append_wiring(struct output *o, const struct acpi_header *native, u16 level)
 {
@@ -106,15 +111,16 @@ int acpi_build_madt(void *buf, size_t len, const struct acpi_header *native, con
 	return finish(&o);
 }
 
-/* What dom0 must not see, and why. */
+/* The tables that the service domain must not see, and why. */
 static const char hidden[][5] = {
 	"APIC",                             /* it gets its own */
-	"HPET",                             /* would make it wait for a timer interrupt that never comes */
-	"DMAR", "IVRS",                     /* would let it program the IOMMU */
-	"SRAT", "SLIT", "HMAT", "PPTT",     /* speak of CPUs and memory that it doesn't have */
-	"BGRT", "FPDT", "TPM2", "TCPA",     /* point into memory that needn't be its own */
-	"HEST", "BERT", "EINJ", "ERST",     /* hardware errors are reported to the hypervisor */
-	"WAET",                             /* a promise of some other hypervisor */
+	/* it would wait for a timer interrupt that never comes */
+	"HPET",
+	"DMAR", "IVRS",                     /* it would program the IOMMU */
+	"SRAT", "SLIT", "HMAT", "PPTT",     /* they describe CPUs and memory that it doesn't have */
+	"BGRT", "FPDT", "TPM2", "TCPA",     /* they point into memory that may not be its own */
+	"HEST", "BERT", "EINJ", "ERST",     /* hardware errors are reported to Bothy */
+	"WAET",                             /* a promise of another hypervisor */
 };
 
 static bool is_hidden(const struct acpi_header *h)

@@ -1,6 +1,7 @@
 /*
- * printk's back end. Everything goes through one lock and leaves in whole lines; the lock is the last in the order, so a line may
- * be printed from anywhere. A line takes the port milliseconds: so it goes to a ring, from which the boot CPU's tick feeds the port.
+ * printk's back end. All output goes through one lock and leaves in whole lines. The lock is the
+ * last in the order, so any code may print a line. A line takes the port milliseconds, so it goes
+ * to a ring, from which the boot CPU's tick feeds the port.
  */
 #include "drivers/console.h"
 #include <asm/cpu.h>
@@ -11,11 +12,12 @@
 #include "lib/string.h"
 
 #define LOG_SIZE   32768u       /* powers of two: positions wrap at 2^32 */
-#define OUTPUT_SIZE 131072u     /* eleven seconds of a line at 115200 baud */
+#define OUTPUT_SIZE 131072u     /* eleven seconds of output at 115200 baud */
 #define INPUT_SIZE 256u
 #define SENT_MAX   32u          /* bytes for the port in one step, at a microsecond each */
 #define READ_MAX   32u
-#define STALLS_MAX 1000u        /* steps without room at the port, a second or more: nothing is going to leave */
+/* steps without room at the port, a second or more: the port is dead */
+#define STALLS_MAX 1000u
 #define LINE_MAX   256
 #define PREFIX     "(bothy) "
 
@@ -29,13 +31,13 @@ static char log_ring[LOG_SIZE]; /* the rest: [LOCK_CONSOLE] */
 static u32 log_end;             /* bytes ever written */
 static u32 log_held;            /* of these, how many the ring has for readers */
 static bool log_midline;        /* the last byte logged was no newline */
-static bool serial_midline;     /* the same for the port, dom0's bytes included */
+static bool serial_midline;     /* the same for the port, with the service domain's bytes */
 
 static char output[OUTPUT_SIZE];
 static u32 output_put, output_sent;     /* [a] changed under the lock */
 static bool queued;             /* output waits for console_send */
 static u32 stalls;              /* steps without room at the port, in a row */
-static u32 lost;                /* bytes that were left out, and not told yet */
+static u32 lost;                /* bytes left out and not yet reported */
 
 static char input[INPUT_SIZE];
 static u32 input_put, input_got;
@@ -62,7 +64,7 @@ static u32 waiting(void)
 bool console_ready(void) { return waiting() <= OUTPUT_SIZE / 2; }
 void console_queue(void) { queued = true; }
 
-/* Sends all that waits, by waiting for the port. */
+/* Sends all output that waits, and waits for the port. */
 static void flush(void)
 {
 	for (; waiting(); output_sent++)
@@ -80,7 +82,7 @@ void console_flush(void)
 
 void console_emergency(void)
 {
-	/* A moment for whoever is at it: this CPU may be the one. */
+	/* Give the lock's holder a moment, but not more: this CPU may be the holder. */
 	for (int i = 0; i < 100000 && spin_is_locked(&lock); i++)
 		cpu_relax();
 	__atomic_store_n(&emergency, true, __ATOMIC_RELAXED);
@@ -119,7 +121,7 @@ static void send(char c)
 		lost++;
 }
 
-/* Terminals want a carriage return; the log doesn't. */
+/* Terminals need a carriage return; the log doesn't. */
 static void serial_put(char c)
 {
 	if (c == '\n')
@@ -145,7 +147,9 @@ static void put_line(const char *s)
 {
 	for (; *s; s++) {
 		if (!log_midline) {
-			/* dom0 may be in the middle of a line of its own: don't write into it. */
+			/*
+			 * The service domain may be in the middle of a line: don't write into it.
+			 */
 			if (serial_midline)
 				serial_put('\n');
 			for (const char *p = PREFIX; *p; p++)
@@ -155,7 +159,10 @@ static void put_line(const char *s)
 	}
 }
 
-/* Before anything is written: what was left out is told where it is missing, as soon as there is room. */
+/*
+ * Starts each output. Reports bytes that were left out at the place where they are missing, as soon
+ * as there is room.
+ */
 static bool begin(void)
 {
 	bool locked = acquire();
@@ -213,7 +220,10 @@ bool console_poll(void)
 	u32 before = input_put;
 	int c;
 
-	/* What doesn't fit stays in the UART, whose own overrun is the user's pasting too fast. */
+	/*
+	 * If the ring is full, bytes stay in the UART. Its overrun means that the user pastes too
+	 * fast.
+	 */
 	while (input_put - input_got < INPUT_SIZE && input_put - before < READ_MAX && (c = uart_getc()) >= 0)
 		input[input_put++ % INPUT_SIZE] = (char)c;
 	before = input_put - before;
@@ -237,7 +247,7 @@ size_t console_log_read(u32 *pos, char *buf, size_t len)
 	bool locked = acquire();
 	size_t n = 0;
 
-	/* Neither overwritten nor from the future. */
+	/* Keep *pos within the ring: not overwritten, and not in the future. */
 	if (log_end - *pos > log_held)
 		*pos = log_end - log_held;
 	while (n < len && *pos != log_end) {
@@ -264,7 +274,10 @@ void console_log_clear(u32 pos)
 {
 	bool locked = acquire();
 
-	/* For every reader: one that names an older place (`xl dmesg` says 0 at each start) goes on behind the mark. */
+	/*
+	 * For every reader: one that names an older place goes on behind the mark. `xl dmesg` names
+	 * 0 at each start.
+	 */
 	if (log_end - pos <= log_held)
 		log_held = log_end - pos;
 	release(locked);
@@ -274,7 +287,7 @@ bool console_init(u16 port, u32 baud)
 {
 	if (!uart_init(port, baud))
 		return false;
-	/* What was said before the port was known. */
+	/* Send the log from before the port was known. */
 	for (u32 i = 0; i < log_held; i++)
 		serial_put(log_ring[i]);
 	flush();

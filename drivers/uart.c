@@ -8,12 +8,12 @@ enum { RBR = 0, THR = 0, DLL = 0, DLM = 1, IER = 1, FCR = 2, IIR = 2, LCR = 3, M
 #define LCR_8N1     0x03
 #define LCR_DLAB    0x80
 #define FCR_ENABLE_AND_CLEAR 0x07
-#define IIR_FIFO    0xc0    /* both set: there are FIFOs, and they work */
+#define IIR_FIFO    0xc0    /* both bits set: the FIFOs exist and work */
 #define FIFO_BYTES  16u
 #define MCR_DTR_RTS 0x03
-#define LSR_DR      0x01    /* a byte was received */
+#define LSR_DR      0x01    /* a received byte waits */
 #define LSR_THRE    0x20    /* room in the transmitter */
-#define LSR_ABSENT  0xff    /* nothing decodes the port */
+#define LSR_ABSENT  0xff    /* no device decodes the port */
 
 #define BAUD_CLOCK  115200u
 /* A byte at 9600 baud takes a millisecond; a read of LSR takes about a microsecond. */
@@ -21,10 +21,11 @@ enum { RBR = 0, THR = 0, DLL = 0, DLM = 1, IER = 1, FCR = 2, IIR = 2, LCR = 3, M
 
 static u16 port;        /* [I] after init; 0: none */
 static unsigned room;   /* [I] after init: bytes that the transmitter holds */
-static u64 byte_ns;     /* [I] after init: what a byte takes, with its start and stop bits */
-static bool stuck;      /* the transmitter didn't empty once: don't wait again until it does */
+static u64 byte_ns;     /* [I] after init: ns for a byte with its start and stop bits */
+/* the transmitter once didn't empty in time: don't wait again until it does */
+static bool stuck;
 
-/* The scratch register keeps what is written to it, and with LCR=3 it is RBR, IER that stand at 0 and 1. */
+/* The scratch register keeps a written value. LCR selects RBR and IER at offsets 0 and 1 first. */
 static bool present(u16 base)
 {
 	outb(base + LCR, LCR_8N1);

@@ -1,8 +1,14 @@
-/* A line is a word and what it is set to; empty lines and those that begin with # say nothing. A wrong line is named: nothing is guessed. */
+/*
+ * A line is a word and its value. Empty lines and those that begin with # are ignored. A wrong line
+ * is reported: we don't guess.
+ */
 #include "efi/config.h"
 #include "lib/string.h"
 
-/* `more`: may stand there several times, and each adds to what there is. Without a size: for the reader's eyes only. */
+/*
+ * `more`: the key may come several times, and each value is appended. A key without a size is only
+ * for human readers.
+ */
 static const struct { const char *name; size_t offset, size; bool more; } keys[] = {
 #define KEY(name, field, more) { name, offsetof(struct config, field), sizeof(((struct config *)0)->field), more }
 	KEY("bothy", bothy, true),
@@ -30,7 +36,7 @@ static const char *add_value(char *to, size_t size, bool more, const char *value
 	return NULL;
 }
 
-/* One line, without its end. */
+/* Reads one line, without its end. */
 static const char *read_line(const char *p, const char *end, struct config *out)
 {
 	const char *word;
@@ -67,7 +73,7 @@ const char *config_parse(const char *text, size_t size, struct config *out, unsi
 	const char *p = text, *end = text + size, *why;
 
 	memset(out, 0, sizeof(*out));
-	/* Some editors begin a file with a mark. */
+	/* Some editors begin a file with a byte order mark. */
 	if (size >= 3 && !memcmp(p, "\xef\xbb\xbf", 3))
 		p += 3;
 	for (*line = 1; p < end; ++*line) {

@@ -1,4 +1,7 @@
-/* A list of tags, each at a multiple of 8. What does not fit is counted, and found out at the end. Multiboot2 specification 2.0, chapter 3. */
+/*
+ * A list of tags, each at a multiple of 8. Bytes that don't fit are counted, and information_end()
+ * reports that. Multiboot2 specification 2.0, chapter 3.
+ */
 #include "boot/multiboot2.h"
 #include "efi/information.h"
 #include "lib/string.h"
@@ -14,7 +17,7 @@ static void put(struct information *i, const void *data, size_t len)
 static void put_u32(struct information *i, u32 v) { put(i, &v, sizeof(v)); }
 static void put_u64(struct information *i, u64 v) { put(i, &v, sizeof(v)); }
 
-/* A tag's head; what it holds follows. */
+/* Starts a tag with its head; the contents follow. */
 static void tag(struct information *i, u32 type, size_t len)
 {
 	static const u8 zeros[8];
@@ -47,7 +50,10 @@ void information_module(struct information *i, u64 start, u64 size, const char *
 	put(i, cmdline, strlen(cmdline) + 1);
 }
 
-/* UEFI specification 2.10, 7.2.3, table 7.10: what is free once the boot services have ended. */
+/*
+ * UEFI specification 2.10, 7.2.3, table 7.10: the memory that is free once the boot services have
+ * ended.
+ */
 static u32 type_of(const struct efi_memory *m)
 {
 	enum { LOADER_CODE = 1, BOOT_SERVICES_DATA = 4, CONVENTIONAL = 7, UNUSABLE = 8, ACPI_RECLAIM = 9, ACPI_NVS = 10 };
@@ -58,7 +64,7 @@ static u32 type_of(const struct efi_memory *m)
 	       MEMORY_RESERVED;
 }
 
-/* By address; it comes nearly sorted. */
+/* Sorts by address. The map comes nearly sorted, so insertion is fast. */
 static void sort(u8 *map, size_t n, size_t each)
 {
 	struct efi_memory a, b;

@@ -1,7 +1,7 @@
 /*
- * Out of UEFI's 64-bit mode, and into the hypervisor's Multiboot2 entry: protected mode, paging off (Multiboot2 specification 2.0, 3.3;
- * SDM volume 3, 10.8.5.4). The code is copied below 4 GiB first, where memory is mapped one to one.
- * jump(entry %edi, information %esi, magic %edx)
+ * jump(entry %edi, information %esi, magic %edx): leaves UEFI's 64-bit mode for the hypervisor's
+ * Multiboot2 entry, in protected mode with paging off (Multiboot2 specification 2.0, 3.3; SDM
+ * volume 3, 10.8.5.4). The code is first copied below 4 GiB, where memory is mapped one to one.
  */
 	.text
 	.code64
@@ -13,7 +13,10 @@ jump_start:
 	pushq %rax
 	pushw $gdt_end - gdt - 1
 	lgdt (%rsp)
-	/* All off but what long mode needs: PAE, and five levels if the firmware has them. */
+	/*
+	 * All bits off, except those that long mode needs: PAE, and five levels if the firmware
+	 * uses them.
+	 */
 	movq %cr4, %rax
 	andl $0x1020, %eax
 	movq %rax, %cr4
@@ -49,7 +52,7 @@ gdt:
 gdt_end:
 jump_end:
 
-/* The hypervisor, a part of this file: one signature is for both. */
+/* The hypervisor is a part of this file, so that one signature covers both. */
 	.section .rodata
 	.balign 4096
 	.globl hypervisor, hypervisor_end

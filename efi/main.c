@@ -11,11 +11,11 @@
 #define CONFIG_MAX      KiB(64)
 #define FILE_MAX        GiB(1)
 #define PATH_MAX        512
-#define IMAGE_LOWEST    MiB(80)         /* below is the service domain's kernel's place */
+#define IMAGE_LOWEST    MiB(80)         /* the service domain's kernel goes below */
 #define IMAGE_ALIGN     MiB(2)
 #define ERROR_SHOWN_US  5000000
-#define MAP_SPARE       4096            /* the map grows by what is allocated for it */
-#define INFORMATION_MAX KiB(8)          /* all but the map */
+#define MAP_SPARE       4096            /* an allocation for the map makes the map grow */
+#define INFORMATION_MAX KiB(8)          /* all tags except the map */
 
 typedef void jump_fn(u32 entry, u32 information, u32 magic);
 extern const u8 jump_start[], jump_end[], hypervisor[], hypervisor_end[];
@@ -53,7 +53,7 @@ static void __printf(1, 2) say(const char *fmt, ...)
 	va_end(args);
 }
 
-/* Back to the firmware, which tries what it boots next. */
+/* Prints the error and returns to the firmware, which tries its next boot entry. */
 static void __printf(1, 2) __noreturn fail(const char *fmt, ...)
 {
 	va_list args;
@@ -72,7 +72,7 @@ static void __printf(1, 2) __noreturn fail(const char *fmt, ...)
 
 /* ---- memory ---- */
 
-/* Below 4 GiB, where 32-bit addresses reach it. */
+/* Takes pages below 4 GiB, where 32-bit addresses reach them. Fails if there are none. */
 static u64 take_pages(u64 size, EFI_MEMORY_TYPE type, const char *what)
 {
 	EFI_PHYSICAL_ADDRESS at = GiB(4) - 1;
@@ -87,7 +87,10 @@ static u64 take_pages(u64 size, EFI_MEMORY_TYPE type, const char *what)
 
 /* ---- files ---- */
 
-/* The folder that this program was started from, with a backslash at its end: UEFI specification 2.10, 10.3.5.4. */
+/*
+ * Finds the folder that this program was started from, with a backslash at its end: UEFI
+ * specification 2.10, 10.3.5.4.
+ */
 static void find_folder(EFI_DEVICE_PATH *node, char *folder)
 {
 	enum { MEDIA = 4, FILE_PATH = 4, END = 0x7f };
@@ -110,7 +113,10 @@ static void find_folder(EFI_DEVICE_PATH *node, char *folder)
 	folder[end] = '\0';
 }
 
-/* A path from the volume's root, with either kind of slash; or else beside this program. */
+/*
+ * Makes a path from the volume's root if the name begins with a slash of either kind, else from
+ * this program's folder.
+ */
 static bool make_path(CHAR16 *path, const char *folder, const char *name)
 {
 	const char *parts[] = { *name == '/' || *name == '\\' ? "" : folder, name };
@@ -163,7 +169,10 @@ static void read_config(EFI_FILE *root, const char *folder, struct config *confi
 		fail("%s: %s", CONFIG_NAME, why);
 }
 
-/* With Secure Boot on the firmware has checked this program; the kernel is put to the same check, by the firmware. */
+/*
+ * With Secure Boot on, the firmware has checked this program. We make it check the kernel in the
+ * same way.
+ */
 static void check_signature(const struct file *kernel, const char *name)
 {
 	EFI_GUID global = EFI_GLOBAL_VARIABLE;
@@ -183,7 +192,10 @@ static void check_signature(const struct file *kernel, const char *name)
 
 /* ---- the hypervisor ---- */
 
-/* As its Multiboot2 header wants it. Returns the entry's address; *base is where the image begins. */
+/*
+ * Loads the hypervisor as its Multiboot2 header asks. Returns the entry's address; *base gets the
+ * beginning of the image.
+ */
 static u32 load_hypervisor(u64 *base)
 {
 	struct elf elf;
@@ -222,7 +234,10 @@ static void add_rsdp(struct information *info)
 	}
 }
 
-/* The firmware may change its map in the moment before it ends its services: then it refuses, once, and both are done again. */
+/*
+ * The firmware may change its map just before it ends its services. It then refuses once, and we
+ * read the map and try again.
+ */
 static void end_boot_services(u64 map, UINTN room, UINTN *size, UINTN *each)
 {
 	for (unsigned tries = 0; tries < 8; tries++) {
@@ -238,7 +253,7 @@ static void end_boot_services(u64 map, UINTN room, UINTN *size, UINTN *each)
 	fail("the firmware does not let go of the machine");
 }
 
-/* All that the hypervisor is told but for the memory map, which is final only when the firmware has gone. */
+/* Adds all tags except the memory map, which is final only when the firmware has gone. */
 static void describe(struct information *info, const struct config *config, const struct file *kernel, const struct file *initrd, u64 base)
 {
 	information_cmdline(info, config->bothy);
@@ -289,7 +304,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
 	information_start(&info, (void *)at, room + INFORMATION_MAX);
 	describe(&info, &config, &kernel, &initrd, base);
 	end_boot_services(map, room, &size, &each);
-	/* From here on nobody could be told what fails; it fits, since its entries are half as large as the firmware's. */
+	/* We can't report errors now. The map fits: its entries are half the firmware's. */
 	information_memory(&info, (void *)map, size, each);
 	information_end(&info);
 	jump(entry, (u32)at, MULTIBOOT2_BOOTLOADER_MAGIC);

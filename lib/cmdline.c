@@ -1,11 +1,12 @@
 /*
- * One table row per option: its name, what may follow it, a reader for that, and the line that `help` prints. A wrong option
- * must never keep a machine from booting, so it costs one line in the log and nothing else.
+ * One table row per option: its name, its value in words, a reader for that, and the line that
+ * `help` prints. A wrong option must never keep a machine from booting, so it costs only one line
+ * in the log.
  */
 #include "lib/cmdline.h"
 #include "lib/string.h"
 
-/* Where a value is being read: the option's text up to `end`. */
+/* The rest of a value that is being read: the option's text up to `end`. */
 struct value {
 	const char *pos, *end;
 };
@@ -35,7 +36,7 @@ static bool take_word(struct value *v, const char *word)
 	return true;
 }
 
-/* Decimal digits, at most `max` in value. */
+/* Reads decimal digits of a value of at most `max`. */
 static bool take_number(struct value *v, u64 max, u64 *out)
 {
 	const char *start = v->pos;
@@ -62,7 +63,10 @@ static bool read_dom0_mem(struct value *v, struct cmdline *out)
 	u64 n;
 	unsigned shift;
 
-	/* 2^22 of the largest unit is 4 PiB, as much as a CPU can address; so nothing below can overflow. */
+	/*
+	 * 2^22 of the largest unit is 4 PiB, all that a CPU can address; so the shift below can't
+	 * overflow.
+	 */
 	if (!take_number(v, BIT(42), &n) || at_end(v))
 		return false;
 	switch (*v->pos++) {
@@ -165,7 +169,10 @@ void cmdline_print_help(void)
 	}
 }
 
-/* The row that the word begins with; words without a value must match in full, so that "helpme" isn't "help". */
+/*
+ * Returns the row whose name the word begins with. A word without a value must match in full, so
+ * that "helpme" isn't "help".
+ */
 static const struct option *find_option(const struct value *word)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(options); i++) {

@@ -108,7 +108,10 @@ bool elf_next_segment(const struct elf *elf, unsigned *next, struct elf_segment 
 	return false;
 }
 
-/* Reads a Xen note of the type at `p`, of which `len` bytes may be looked at. */
+/*
+ * Reads a Xen note of the type at `p`, of which `len` bytes can be read. Returns false if it is
+ * another note.
+ */
 static bool read_xen_note(const u8 *p, size_t len, u32 type, u64 *value)
 {
 	struct elf_note note;
@@ -125,7 +128,7 @@ static bool read_xen_note(const u8 *p, size_t len, u32 type, u64 *value)
 	return true;
 }
 
-/* Bytes from this note to the next one, or more than `len` if it is cut off. */
+/* Returns the bytes from this note to the next one, or more than `len` if the note is cut off. */
 static u64 note_length(const u8 *p, size_t len)
 {
 	struct elf_note note;
@@ -163,7 +166,10 @@ bool elf_find_xen_note(const void *mem, size_t len, u32 type, u64 *value)
 	const u8 *p = mem;
 
 	for (; len >= sizeof(struct elf_note) + 8; p += 4, len -= 4) {
-		/* One comparison a step for nearly all of memory: the name's length is a rare word there. */
+		/*
+		 * Nearly all steps cost one comparison: the length of a name of 4 is rare in
+		 * memory.
+		 */
 		if (*(const u32 *)(const void *)p == 4 && read_xen_note(p, len, type, value))
 			return true;
 	}

@@ -1,8 +1,8 @@
-/* Formatted output into a bounded buffer: the log, the panic screen and the tools' strings all go through here. */
+/* Formatted output into a bounded buffer, for the log, the panic screen and other texts. */
 #include "lib/printf.h"
 #include "lib/string.h"
 
-/* Where the text goes: `len` counts on after `size` is used up. */
+/* The text so far. `len` counts on after `size` is used up. */
 struct out {
 	char *buf;
 	size_t size, len;
@@ -39,7 +39,9 @@ static void put_padded(struct out *o, const struct spec *s, const char *text, in
 		fill(o, ' ', s->width - len);
 }
 
-/* `prefix` is the sign or 0x: it stands before the zeros that fill the width, after the spaces. */
+/*
+ * `prefix` is the sign or 0x. It comes after the spaces and before the zeros that fill the width.
+ */
 static void put_number(struct out *o, const struct spec *s, u64 value, unsigned base, const char *prefix)
 {
 	char text[24];      /* 2^64 has 20 decimal digits */
@@ -103,7 +105,7 @@ static void read_flags(const char **fmt, struct spec *s)
 	}
 }
 
-/* True if the length letters, of which l, ll and z are known, say that the integer has 64 bits. */
+/* Returns true if the length letters (l, ll and z are known) say that the integer has 64 bits. */
 static bool read_length(const char **fmt)
 {
 	bool wide = false;
@@ -113,7 +115,7 @@ static bool read_length(const char **fmt)
 	return wide;
 }
 
-/* Reads what stands between the % and the conversion's letter. */
+/* Reads the text between the % and the conversion's letter. */
 static struct spec read_spec(const char **fmt, va_list *args)
 {
 	struct spec s = { .precision = -1 };
@@ -138,7 +140,7 @@ static u64 next_integer(const struct spec *s, va_list *args)
 	return s->wide ? va_arg(*args, u64) : va_arg(*args, u32);
 }
 
-/* False if the letter is none of ours. */
+/* Returns false if we don't know the letter. */
 static bool put_conversion(struct out *o, struct spec *s, char letter, va_list *args)
 {
 	char c;

@@ -1,7 +1,8 @@
 /*
- * The compiler calls memcpy, memmove, memset and memcmp even in a freestanding program, so they have to exist. Copying and
- * filling go by string instructions, eight bytes at a time: fast on today's CPUs, and cheap where each repetition is counted.
- * Names stand in brackets where the header has a macro of the same name.
+ * The compiler calls memcpy, memmove, memset and memcmp even in a freestanding program, so they
+ * must exist. They copy and fill with string instructions, eight bytes at a time: fast on today's
+ * CPUs, and cheap where each repetition is counted. Names are in brackets if the header has a macro
+ * of the same name.
  */
 #include "lib/string.h"
 
