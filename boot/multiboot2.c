@@ -7,7 +7,8 @@
 #include "lib/string.h"
 
 struct tag {
-	u32 type, size;     /* bytes, this header included; the next tag begins at the next multiple of 8 */
+	/* size is in bytes, with this header; the next tag begins at the next multiple of 8 */
+	u32 type, size;
 };
 
 struct info_header {

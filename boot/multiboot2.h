@@ -30,7 +30,8 @@ struct boot_info {
 	char cmdline[1024];
 	struct boot_module module[BOOT_MAX_MODULES];
 	unsigned nr_modules;
-	struct boot_memory memory[BOOT_MAX_MEMMAP];     /* in the loader's order; neighbours of one type joined */
+	/* in the loader's order; neighbours of one type are joined */
+	struct boot_memory memory[BOOT_MAX_MEMMAP];
 	unsigned nr_memory;
 	u8 rsdp[36];            /* the best copy of ACPI's root pointer */
 	unsigned rsdp_size;     /* 36 (ACPI 2.0), 20 (ACPI 1.0) or 0: the loader found none */

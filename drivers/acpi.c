@@ -115,13 +115,16 @@ const struct acpi_header *acpi_find(const struct acpi *acpi, const char signatur
 	return NULL;
 }
 
-/* --- MADT: CPUs and interrupt controllers --------------------------------------------------------------------------------- */
+/* ---- MADT: CPUs and interrupt controllers ---- */
 
 static void add_cpu(struct acpi_info *info, u32 apic_id, u32 flags)
 {
 	if (!(flags & ACPI_MADT_ENABLED))
 		return;
-	/* Some firmware has both kinds of entry for the same CPU; starting one that runs would stop it. */
+	/*
+	 * Some firmware has both kinds of entry for the same CPU. To start a running CPU again
+	 * would stop it.
+	 */
 	for (unsigned i = 0; i < info->nr_cpus; i++)
 		if (info->apic_id[i] == apic_id)
 			return;
@@ -142,7 +145,8 @@ static void read_madt_entry(const struct acpi_madt_entry *e, struct acpi_info *i
 	const struct acpi_madt_lapic *lapic = (const void *)e;
 	const struct acpi_madt_x2apic *x2apic = (const void *)e;
 
-	if (e->type == ACPI_MADT_LAPIC && lapic->apic_id != 0xff)       /* a place holder of some firmware */
+	/* 0xff is a place holder of some firmware */
+	if (e->type == ACPI_MADT_LAPIC && lapic->apic_id != 0xff)
 		add_cpu(info, lapic->apic_id, lapic->flags);
 	else if (e->type == ACPI_MADT_X2APIC)
 		add_cpu(info, x2apic->apic_id, x2apic->flags);
@@ -173,7 +177,7 @@ static void parse_madt(const struct acpi *acpi, struct acpi_info *info)
 	}
 }
 
-/* --- FADT and DSDT: ports, and how to switch off -------------------------------------------------------------------------- */
+/* ---- FADT and DSDT: ports, and how to switch off ---- */
 
 /* The table may end before the field: an older revision. */
 static bool fadt_has(const struct acpi_fadt *fadt, size_t end_of_field)

@@ -114,8 +114,7 @@ int acpi_build_madt(void *buf, size_t len, const struct acpi_header *native, con
 /* The tables that the service domain must not see, and why. */
 static const char hidden[][5] = {
 	"APIC",                             /* it gets its own */
-	/* it would wait for a timer interrupt that never comes */
-	"HPET",
+	"HPET",                             /* it would wait for an interrupt that never comes */
 	"DMAR", "IVRS",                     /* it would program the IOMMU */
 	"SRAT", "SLIT", "HMAT", "PPTT",     /* they describe CPUs and memory that it doesn't have */
 	"BGRT", "FPDT", "TPM2", "TCPA",     /* they point into memory that may not be its own */

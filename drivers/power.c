@@ -1,4 +1,7 @@
-/* Power-off and restart without AML: the \_S5 values and the reset register of the FADT (ACPI 6.4, 4.8.3.2 and 4.8.3.6). */
+/*
+ * Power-off and restart without AML: the \_S5 values and the reset register of the FADT (ACPI 6.4,
+ * 4.8.3.2 and 4.8.3.6).
+ */
 #include <asm/insn.h>
 #include "drivers/acpi.h"
 #include "drivers/console.h"

@@ -1,5 +1,5 @@
 /*
- * bothy.conf, the text file beside bothy.efi that names what to start. Its lines are like those of
+ * bothy.conf, the text file next to bothy.efi that names what to start. Its lines are like those of
  * systemd-boot's entries.
  */
 #ifndef EFI_CONFIG_H

@@ -1,4 +1,7 @@
-/* bothy.efi: starts the hypervisor from UEFI without a boot loader in between. Read efi_main() from top to bottom. */
+/*
+ * bothy.efi: starts the hypervisor from UEFI without a boot loader in between. Read efi_main() from
+ * top to bottom.
+ */
 #include <efi.h>
 #include "boot/multiboot2.h"
 #include "efi/config.h"
@@ -25,7 +28,8 @@ _Static_assert(offsetof(struct efi_memory, attributes) == offsetof(EFI_MEMORY_DE
 static EFI_HANDLE self;
 static EFI_SYSTEM_TABLE *st;
 static EFI_BOOT_SERVICES *bs;
-static struct { EFI_PHYSICAL_ADDRESS at; UINTN pages; } taken[8];   /* given back if the start fails */
+/* pages to give back if the start fails */
+static struct { EFI_PHYSICAL_ADDRESS at; UINTN pages; } taken[8];
 static unsigned nr_taken;
 
 struct file { u64 at, size; };

@@ -18,7 +18,10 @@ typedef int16_t s16;
 typedef int32_t s32;
 typedef int64_t s64;
 
-/* Quantities that must not mix: guest frame, machine frame, guest-physical byte, machine-physical byte. */
+/*
+ * Quantities that must not mix: guest frame, machine frame, guest-physical byte, machine-physical
+ * byte.
+ */
 typedef struct { u64 v; } gfn_t;
 typedef struct { u64 v; } mfn_t;
 typedef struct { u64 v; } gpa_t;

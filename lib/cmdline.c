@@ -93,7 +93,8 @@ static bool read_dom0_max_vcpus(struct value *v, struct cmdline *out)
 
 static bool is_baud_rate(u64 baud)
 {
-	return baud >= 50 && baud <= 115200 && 115200 % baud == 0;   /* what the UART's divisor can make exactly */
+	/* a rate that the UART's divisor makes exactly */
+	return baud >= 50 && baud <= 115200 && 115200 % baud == 0;
 }
 
 static bool read_console(struct value *v, struct cmdline *out)

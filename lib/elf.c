@@ -1,4 +1,7 @@
-/* Reads ELF64 images: kernels that come as plain ELF files, and the notes of kernels that have unpacked themselves. */
+/*
+ * Reads ELF64 images: kernels that come as plain ELF files, and the notes of kernels that have
+ * unpacked themselves.
+ */
 #include "lib/elf.h"
 #include "lib/string.h"
 
@@ -32,7 +35,8 @@ static bool in_range(u64 offset, u64 len, u64 size)
 
 static void read_phdr(const struct elf *elf, unsigned i, struct elf_phdr *out)
 {
-	memcpy(out, elf->headers + i * elf->header_size, sizeof(*out));     /* need not be aligned */
+	/* it may be unaligned */
+	memcpy(out, elf->headers + i * elf->header_size, sizeof(*out));
 }
 
 static const char *check_phdr(const struct elf *elf, const struct elf_phdr *ph)

@@ -1,4 +1,4 @@
-/* Doubly linked lists whose links live inside the objects, so that adding to one never allocates. */
+/* Doubly linked lists whose links are inside the objects, so that adding to one never allocates. */
 #ifndef LIB_LIST_H
 #define LIB_LIST_H
 

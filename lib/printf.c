@@ -165,7 +165,10 @@ int vsnprintf(char *buf, size_t size, const char *fmt, va_list list)
 	struct out o = { .buf = buf, .size = size };
 	va_list args;
 
-	va_copy(args, list);    /* a parameter of this type may be an array's address, which has no address of its own type */
+	/*
+	 * A parameter of this type may be a pointer, and its address is then not that of a va_list.
+	 */
+	va_copy(args, list);
 	while (*fmt) {
 		const char *start = fmt;
 		struct spec s;
@@ -179,7 +182,8 @@ int vsnprintf(char *buf, size_t size, const char *fmt, va_list list)
 			fmt++;
 			continue;
 		}
-		while (start < fmt)     /* not a conversion of ours: show it as it stands, so that the mistake is seen */
+		/* Not a conversion of ours: show it as it is, so that the mistake is seen. */
+		while (start < fmt)
 			put(&o, *start++);
 	}
 	va_end(args);

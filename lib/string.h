@@ -1,4 +1,7 @@
-/* Bytes and strings: the functions that the compiler itself calls, and the few more that the hypervisor needs. */
+/*
+ * Bytes and strings: the functions that the compiler itself calls, and a few more that the
+ * hypervisor needs.
+ */
 #ifndef LIB_STRING_H
 #define LIB_STRING_H
 

@@ -121,7 +121,8 @@ static void free_block(u64 frame, unsigned order)
 		if (buddy >= max_mfn || !is_free_block(buddy, order) || part_of(buddy) != part_of(frame))
 			break;
 		unlist_block(buddy);
-		frame_table[MAX(frame, buddy)].state = PAGE_FREE;   /* now inside a free block, no longer a head */
+		/* Now inside a free block, and no longer a head. */
+		frame_table[MAX(frame, buddy)].state = PAGE_FREE;
 		frame_table[MAX(frame, buddy)].order = NOT_HEAD;
 		frame = MIN(frame, buddy);
 	}
@@ -140,7 +141,8 @@ void page_add_range(paddr_t start, paddr_t end)
 		frame_table[i].order = NOT_HEAD;
 	}
 	while (frame < last) {
-		unsigned order = ilog2(last - frame);   /* as large as the rest, and as the alignment of its start, allow */
+		/* As large as the rest and the alignment of its start allow. */
+		unsigned order = ilog2(last - frame);
 
 		if (frame)
 			order = MIN(order, lowest_bit(frame));

@@ -13,7 +13,8 @@
 #include <asm/spinlock.h>
 
 #define SLAB_TAG  0x51ab
-#define FREE_WORD 0xf4eef4eef4eef4eeull     /* debug builds: second word of a free object, mixed with its address */
+/* Debug builds: second word of a free object, mixed with its address. */
+#define FREE_WORD 0xf4eef4eef4eef4eeull
 #define JUNK      0x5a
 
 /* At the start of the page; all fields [LOCK_HEAP] once the slab is on its list. */
@@ -28,12 +29,16 @@ struct slab {
 };
 _Static_assert(sizeof(struct slab) == 32, "the sizes below count on it");
 
-/* As many as possible of n equal objects in 4096 - 32 bytes, rounded down to the alignment of 16. */
+/*
+ * The largest size of which n objects fit into 4096 - 32 bytes, rounded down to the alignment of
+ * 16.
+ */
 static const u16 class_size[] = { 16, 32, 48, 64, 96, 128, 192, 256, 336, 448, 576, 800, 1008, 1344, 2032 };
 #define NR_CLASSES ARRAY_SIZE(class_size)
 
 static spinlock_t lock = SPINLOCK(LOCK_HEAP);
-static struct list partial[NR_CLASSES];     /* [LOCK_HEAP] slabs with room; all zero until the first use */
+/* [LOCK_HEAP] slabs with room; all zero until the first use */
+static struct list partial[NR_CLASSES];
 
 static unsigned slab_capacity(unsigned class)
 {
@@ -151,7 +156,7 @@ static void free_small(void *object)
 	if (empty)
 		list_remove(&slab->link);
 	spin_unlock(&lock);
-	if (empty) {    /* off its list and without objects: nobody else can reach it */
+	if (empty) {    /* off its list and without objects: no one else can reach it */
 		slab->tag = 0;
 		page_free_virt(slab);
 	}

@@ -1,4 +1,6 @@
-/* The firmware's memory map, sorted and without overlaps, and arithmetic on sets of address ranges. */
+/*
+ * The firmware's memory map, sorted and without overlaps, and arithmetic on sets of address ranges.
+ */
 #include "mm/memory_map.h"
 #include "lib/string.h"
 

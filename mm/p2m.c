@@ -195,7 +195,10 @@ enum p2m_type p2m_lookup(struct p2m *p2m, gfn_t gfn, mfn_t *mfn)
 	return type;
 }
 
-/* Raises the generation after a change that took rights away, and waits for the CPUs that don't know. */
+/*
+ * Raises the generation after a change that took rights away, and waits for the CPUs that don't
+ * know it.
+ */
 void p2m_flush(struct p2m *p2m)
 {
 	/*

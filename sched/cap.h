@@ -7,7 +7,8 @@
 
 #include "sched/sched_types.h"
 
-#define CAP_PERIOD      10000000ull             /* ns; periods of all groups start at multiples of it */
+/* ns; periods of all groups start at multiples of it */
+#define CAP_PERIOD      10000000ull
 #define CAP_PERCENT     (CAP_PERIOD / 100)
 /* ns; no turn is cut shorter; the excess is a debt to the next period */
 #define CAP_GRAN        50000ull

@@ -19,7 +19,8 @@ struct sched_group {
 };
 
 enum sched_place {
-	SCHED_OFF,              /* in no queue: asleep, or runnable and waiting for sched_switched */
+	/* in no queue: asleep, or runnable and waiting for sched_switched */
+	SCHED_OFF,
 	SCHED_QUEUED,           /* in the tree of its CPU */
 	SCHED_CURRENT,          /* has its CPU */
 	SCHED_PARKED,           /* runnable, but its group has used up its cap */
@@ -36,13 +37,16 @@ struct sched_entity {
 	bool boosted;                   /* [q] queued ahead of its time by sched_wake_boost */
 	/* [q] while current: the next pick prefers another entity */
 	bool yielded;
-	bool on_cpu;                    /* [a] set under the queue's lock; cleared when the state has been saved */
+	/* [a] set under the queue's lock; cleared when the state has been saved */
+	bool on_cpu;
 	u32 weight;                     /* [q] of this request */
 	u64 hard, soft;                 /* [q] CPUs it may use, and likes to use */
 	/* Virtual times by the clock of its queue; relative to that clock while MOVING. */
 	u64 vruntime;                   /* [q] virtual time that its service has reached */
-	u64 eligible;                   /* [q] when it may run: vruntime at the start of its request, or earlier if boosted */
-	u64 deadline;                   /* [q] when its request should be served: the tree's order */
+	/* [q] when it may run: vruntime at the start of its request, or earlier if boosted */
+	u64 eligible;
+	/* [q] when its request should be served: the tree's order */
+	u64 deadline;
 	/* [q] remainder of (service / weight), so that no service is lost */
 	u32 remainder;
 	u32 epoch;                      /* [q] epoch of its queue's clock when it left */

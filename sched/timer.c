@@ -11,14 +11,16 @@ struct timer_queue {
 	spinlock_t lock;                /* LOCK_TIMER */
 	bool online;                    /* [a] */
 	u32 count, room;                /* [LOCK_TIMER] */
-	struct timer **heap;            /* [LOCK_TIMER] no child expires before its parent; children of i are 2i + 1 and 2i + 2 */
+	/* [LOCK_TIMER] no child expires before its parent; children of i are 2i + 1 and 2i + 2 */
+	struct timer **heap;
 	/* [a] the timer whose fn is being called; set under the lock */
 	struct timer *running;
 	u64 next;                       /* [a] expiry of heap[0], or NEVER */
 } __aligned(64);
 
 static struct timer_queue queues[NR_CPUS];
-static u32 reserved;                    /* [a] timers that may be armed at once, on all queues together */
+/* [a] timers that may be armed at once, on all queues together */
+static u32 reserved;
 
 /* ---- The heap ---- */
 
@@ -241,7 +243,10 @@ u64 timer_run(unsigned cpu, u64 now)
 		__atomic_store_n(&q->running, t, __ATOMIC_RELAXED);
 		spin_unlock(&q->lock);
 		fn(arg);
-		/* Release: timer_cancel_sync returns after all that fn did. From here on t may be gone. */
+		/*
+		 * Release: timer_cancel_sync returns after all that fn did. From here on t may be
+		 * gone.
+		 */
 		__atomic_store_n(&q->running, NULL, __ATOMIC_RELEASE);
 		spin_lock(&q->lock);
 	}

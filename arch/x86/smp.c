@@ -23,7 +23,8 @@ enum { TURN_NS = 1000000, PATIENCE_NS = 2000000000, ROUNDS_MIN = 100, INIT_NS = 
 #define AP_NOBODY ~0u
 
 static void (*ap_continue)(void);
-u32 ap_turn = AP_NOBODY;         /* [a] the APIC id of the CPU that may take ap_stack (trampoline.S) */
+/* [a] the APIC id of the CPU that may take ap_stack (trampoline.S) */
+u32 ap_turn = AP_NOBODY;
 u32 ap_id_leaf;                 /* [I] the leaf of CPUID that tells a CPU its APIC id */
 static u64 tsc_adjust;          /* [I] MSR_TSC_ADJUST of the boot CPU */
 static bool has_tsc_adjust;     /* [I] the CPUs have MSR_TSC_ADJUST */
@@ -161,8 +162,8 @@ void cpu_kick(unsigned cpu)
 
 	/*
 	 * The caller has written the reason of the kick before the flag (a full barrier). If the
-	 * flag was up already, the target is out of the guest and will see it before it enters, or
-	 * the interrupt of the CPU that raised it is on its way.
+	 * flag was up already, one of two holds. The target is out of the guest and will see the
+	 * flag before it enters; or the interrupt of the CPU that raised it is on its way.
 	 */
 	if (!__atomic_exchange_n(&p->need_resched, 1, __ATOMIC_SEQ_CST) && p != this_cpu())
 		lapic_send_ipi(p->apic_id, VECTOR_KICK);

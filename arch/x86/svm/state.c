@@ -5,7 +5,10 @@
 #include "arch/x86/svm/vmcb.h"
 #include "vmm/vcpu.h"
 
-/* The VMCB packs the attribute word: its bits 11:8 are the descriptor's 55:52 (APM 15.5.1), which struct hvm_segment keeps in 15:12. */
+/*
+ * The VMCB packs the attribute word: its bits 11:8 are the descriptor's 55:52 (APM 15.5.1), which
+ * struct hvm_segment keeps in 15:12.
+ */
 static struct hvm_segment unpack(const struct vmcb_seg *s)
 {
 	return (struct hvm_segment){ .base = s->base, .limit = s->limit, .sel = s->sel,

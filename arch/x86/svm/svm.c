@@ -1,4 +1,7 @@
-/* AMD SVM behind the vendor contract: control blocks, entry, and the translation of exit codes. APM volume 2, chapter 15. */
+/*
+ * AMD SVM behind the vendor contract: control blocks, entry, and the translation of exit codes. APM
+ * volume 2, chapter 15.
+ */
 #include <asm/cpu.h>
 #include <asm/hvm.h>
 #include <asm/insn.h>

@@ -1,4 +1,7 @@
-/* The virtual machine control structure: SDM volume 3, chapter 25 and appendix B, by the manual's names. */
+/*
+ * The virtual machine control structure: SDM volume 3, chapter 25 and appendix B, by the manual's
+ * names.
+ */
 #ifndef VMX_VMCS_H
 #define VMX_VMCS_H
 
@@ -23,7 +26,10 @@ enum {
 	HOST_RIP = 0x6c16,
 };
 
-/* The fields of a segment, in the order of the encodings; GDTR and IDTR have no selector and no access rights. */
+/*
+ * The fields of a segment, in the order of the encodings. GDTR and IDTR have no selector and no
+ * access rights.
+ */
 enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, SEG_GDTR, SEG_IDTR };
 #define SEG_FIELD(first, seg) ((first) + 2u * (seg))
 

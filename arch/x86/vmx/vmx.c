@@ -1,4 +1,7 @@
-/* Intel VMX behind the vendor contract: VMCSs, entry, and the translation of exit reasons. SDM volume 3, chapters 24 to 29. */
+/*
+ * Intel VMX behind the vendor contract: VMCSs, entry, and the translation of exit reasons. SDM
+ * volume 3, chapters 24 to 29.
+ */
 #include <asm/cpu.h>
 #include <asm/hvm.h>
 #include <asm/hvm_vcpu.h>
@@ -443,7 +446,8 @@ static void vmx_dump(const struct vcpu *v)
 /* SDM volume 4, 2.1. */
 static const struct hvm_constant_msr constant_msrs[] = {
 	{ 0x17, 0 },                            /* PLATFORM_ID */
-	{ 0x1a0, BIT(0) | BIT(11) | BIT(12) },  /* MISC_ENABLE: fast strings, no branch tracing, no event sampling */
+	/* MISC_ENABLE: fast strings, no branch tracing, no event sampling */
+	{ 0x1a0, BIT(0) | BIT(11) | BIT(12) },
 	{ 0, 0 }
 };
 

@@ -32,7 +32,8 @@ struct vmx_vcpu {
 struct vmx_controls { u32 pin, primary, secondary, exit, entry; };
 extern struct vmx_controls vmx_controls;        /* [I] */
 extern u32 vmx_revision;                        /* [I] */
-extern u32 vmx_timer_shift;                     /* [I] the preemption timer counts the TSC shifted right by this */
+/* [I] the preemption timer counts the TSC shifted right by this */
+extern u32 vmx_timer_shift;
 extern bool vmx_1g_pages;                       /* [I] EPT can map 1 GiB pages */
 extern u64 vmx_cr0_fixed, vmx_cr4_fixed;        /* [I] bits that have to be 1 in VMX operation */
 

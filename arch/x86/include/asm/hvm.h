@@ -64,7 +64,10 @@ enum { EVENT_INTR = 0 << 8, EVENT_NMI = 2 << 8, EVENT_EXCEPTION = 3 << 8 };
 enum { HVM_CR0, HVM_CR3, HVM_CR4, HVM_EFER, HVM_CR2 };
 enum { HVM_SEG_ES, HVM_SEG_CS, HVM_SEG_SS, HVM_SEG_DS, HVM_SEG_FS, HVM_SEG_GS, HVM_SEG_TR, HVM_SEG_LDTR, HVM_SEG_GDTR, HVM_SEG_IDTR, HVM_NR_SEGS };
 
-/* `ar` is the descriptor's attribute word as in VMX and in Xen's records: bits 7:0 type..P, 15:12 AVL, L, D, G. */
+/*
+ * `ar` is the descriptor's attribute word, as in VMX and in Xen's records: type..P in bits 7:0, and
+ * AVL, L, D, G in 15:12.
+ */
 struct hvm_segment { u64 base; u32 limit; u16 sel, ar; };
 
 /*

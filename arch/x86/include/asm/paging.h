@@ -1,4 +1,7 @@
-/* The hypervisor's own address space: W^X image, direct map of RAM, stacks with guard pages, device registers. */
+/*
+ * The hypervisor's own address space: W^X image, direct map of RAM, stacks with guard pages, device
+ * registers.
+ */
 #ifndef ASM_PAGING_H
 #define ASM_PAGING_H
 

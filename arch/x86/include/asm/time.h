@@ -1,4 +1,7 @@
-/* System time: nanoseconds since the hypervisor calibrated its clock, the same on all CPUs, from the TSC. */
+/*
+ * System time: nanoseconds since the hypervisor calibrated its clock, by the TSC, the same on all
+ * CPUs.
+ */
 #ifndef ASM_TIME_H
 #define ASM_TIME_H
 

@@ -1,4 +1,7 @@
-/* VMX instructions (SDM volume 3, chapter 31), one function each. The unit tests put a software VMCS in their place. */
+/*
+ * VMX instructions (SDM volume 3, chapter 31), one function each. The unit tests put a software
+ * VMCS in their place.
+ */
 #ifndef ASM_VMX_INSN_H
 #define ASM_VMX_INSN_H
 
