@@ -20,6 +20,10 @@ struct efi_memory {
  * information_end().
  */
 void information_start(struct information *i, void *buf, size_t size);
+/*
+ * Each of these adds a tag: the command line, the loader's name, a module at [start, start + size),
+ * and below the UEFI system table with the image's load address.
+ */
 void information_cmdline(struct information *i, const char *text);
 void information_loader(struct information *i, const char *name);
 void information_module(struct information *i, u64 start, u64 size, const char *cmdline);

@@ -106,6 +106,7 @@ enum p2m_type p2m_lookup(struct p2m *p2m, gfn_t gfn, mfn_t *mfn);
  * tlb_gen is what it was before the call. Context: only for the p2m of the current vCPU.
  */
 const u64 *p2m_read_u64(struct p2m *p2m, gpa_t gpa, u64 *value);
+/* Returns the generation. Acquire: accesses below it see everything that it covers. */
 static inline u64 p2m_generation(const struct p2m *p2m) { return __atomic_load_n(&p2m->tlb_gen, __ATOMIC_ACQUIRE); }
 
 /*

@@ -58,6 +58,7 @@ struct page *page_alloc_domain(unsigned order, u16 owner);
  * Free it with page_free_virt.
  */
 void *page_alloc_zeroed(void);
+/* Frees a frame from page_alloc_zeroed, by its address in the direct map. */
 void page_free_virt(void *va);
 /* Frees 2^order frames from page_alloc, by dropping the head's reference. */
 void page_free(struct page *pg, unsigned order);

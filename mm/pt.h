@@ -67,6 +67,7 @@ struct pt {
 	u64 *tables;            /* counts the pages taken, the root included; may be NULL */
 };
 
+/* Acquire: a walk that sees a new table sees its entries too. */
 static inline u64 pt_read(const u64 *slot) { return __atomic_load_n(slot, __ATOMIC_ACQUIRE); }
 /*
  * Release: a walk that sees the entry also sees everything written before, such as a new table's
@@ -125,6 +126,7 @@ int pt_init(struct pt *pt, const struct pt_format *fmt, void *(*alloc)(void), u6
 u64 pt_take_next(struct pt *pt, u64 *at, u64 *left, unsigned *level, void (*release)(void *table));
 /* Gives the root back, which must be the only table left. */
 void pt_destroy(struct pt *pt, void (*release)(void *table));
+/* Returns the first address beyond the tree. */
 static inline u64 pt_end(const struct pt_shape *s) { return BIT(PAGE_SHIFT + s->bits * s->levels); }
 /* Returns the entry for a leaf at `level` that maps memory at `pa`. */
 u64 pt_leaf(const struct pt_format *fmt, paddr_t pa, unsigned level, u32 flags);

@@ -58,6 +58,7 @@ void sched_give_way(struct sched_entity *e, u64 now);
  * no other CPU picks the old entity. Locks: none held.
  */
 struct sched_entity *sched_pick(unsigned cpu, u64 now, u64 *until);
+/* Says that the caller has saved the old entity's state: other CPUs may run it from now on. */
 void sched_switched(unsigned cpu);
 
 /* Returns true while a CPU may hold the entity's state in its registers. */

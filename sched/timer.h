@@ -20,8 +20,11 @@ int timer_reserve(unsigned n);
  * vCPUs. Beyond that a step copies a larger queue in 60,000 instructions.
  */
 int timer_prepare(unsigned n);
+/* Gives back the room for n timers. */
 void timer_release(unsigned n);
+/* Brings the queue of CPU `cpu` online. Panics if there is no memory. */
 void timer_cpu_init(unsigned cpu);
+/* Makes a timer that calls fn(arg). It isn't armed. */
 void timer_init(struct timer *t, void (*fn)(void *arg), void *arg);
 /*
  * Arms (or moves) the timer on the calling CPU `cpu`. A time in the past fires at the next
@@ -39,6 +42,7 @@ void timer_cancel_sync(struct timer *t);
  * past if due timers are left.
  */
 u64 timer_run(unsigned cpu, u64 now);
+/* Returns the next expiry of CPU `cpu`, or ~0. Takes no lock. */
 u64 timer_next(unsigned cpu);
 
 #endif

@@ -21,6 +21,7 @@ struct svm_vcpu {
 	u64 shadow_rip;     /* RIP of the instruction in the interrupt shadow: TCG only */
 };
 
+/* The contract's get_state and set_state (asm/hvm.h). */
 void svm_get_state(const struct vcpu *v, struct hvm_state *s);
 void svm_set_state(struct vcpu *v, const struct hvm_state *s);
 /* Return, and set, CR0 as the guest sees it. */

@@ -45,6 +45,7 @@ const char *vmx_find_capabilities(void);
 /* Allows VMXON on this CPU. Returns false if the firmware forbids it until the next reset. */
 bool vmx_unlock(void);
 
+/* These three are the contract's (asm/hvm.h). */
 void vmx_vcpu_init(struct vcpu *v);
 void vmx_vcpu_load(struct vcpu *v);
 void vmx_vcpu_save(struct vcpu *v);
@@ -57,6 +58,7 @@ void vmx_start_slice(struct vmx_vcpu *x);
  */
 bool vmx_borrow(const struct vcpu *v);
 void vmx_give_back(const struct vcpu *v, bool borrowed);
+/* Load and save the registers of the loaded vCPU that neither entry nor exit switches. */
 void vmx_load_registers(const struct vmx_vcpu *x);
 void vmx_save_registers(struct vmx_vcpu *x);
 
@@ -69,6 +71,7 @@ void vmx_save_registers(struct vmx_vcpu *x);
 #define CR0_OWNED (CR0_NE | CR0_CD | CR0_NW)
 #define CR4_VMXE  BIT(13)
 #define CR4_OWNED (CR4_MCE | BIT(12) | CR4_VMXE | BIT(14) | BIT(19) | ~(CR4_PKE | (CR4_PKE - 1)))
+/* These three are the contract's too; they borrow the VMCS if v isn't loaded. */
 u64 vmx_get_cr(const struct vcpu *v, int which);
 void vmx_get_state(const struct vcpu *v, struct hvm_state *s);
 void vmx_set_state(struct vcpu *v, const struct hvm_state *s);

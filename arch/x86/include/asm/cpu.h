@@ -62,6 +62,7 @@ static inline struct vcpu *current_vcpu(void) { return this_cpu()->current; }
  */
 static inline void cpu_tries(const char *what) { *(const char *volatile *)&this_cpu()->trying = what; }
 static inline void cpu_relax(void) { __asm__ volatile("pause" ::: "memory"); }
+/* Keeps the compiler from moving memory accesses across; smp_mb() keeps the CPU from it too. */
 static inline void barrier(void) { __asm__ volatile("" ::: "memory"); }
 static inline void smp_mb(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 

@@ -141,6 +141,7 @@ static inline bool hvm_valid_types(u64 v, unsigned n, u8 most)
 			return false;
 	return true;
 }
+/* Returns true if all eight bytes of `pat` are memory types. */
 static inline bool hvm_valid_pat(u64 pat) { return hvm_valid_types(pat, 8, 7); }
 
 /*
@@ -173,6 +174,7 @@ static inline void hvm_complete(struct vcpu *v, struct cpu_regs *r, u32 len)
  * allowed now.
  */
 bool hvm_mend(struct vcpu *v);
+/* Returns a control register (HVM_CR*) of v as the guest sees it. */
 static inline u64 hvm_get_cr(const struct vcpu *v, int which) { return hvm->get_cr(v, which); }
 
 /*
@@ -193,7 +195,9 @@ void hvm_cpu_enable(void);
  * memory; the caller must call hvm_vcpu_destroy in this case too.
  */
 int hvm_vcpu_init(struct vcpu *v);
+/* Frees the vCPU's machine state, also if hvm_vcpu_init failed. */
 void hvm_vcpu_destroy(struct vcpu *v);
+/* Load v's machine state onto the calling CPU, and save it from there. */
 void hvm_vcpu_load(struct vcpu *v);
 void hvm_vcpu_save(struct vcpu *v);
 /* Sets registers and state as they are at power-on (SDM 9.1.1, APM 14.1.3). */
@@ -220,6 +224,7 @@ int hvm_set_registers(struct vcpu *v, const struct hvm_hw_cpu *c);
 int hvm_set_xcr0(struct vcpu *v, u64 xcr0, u64 allowed);
 /* Copies this CPU's XCR0 to v, the current vCPU. */
 void hvm_sync_xcr0(struct vcpu *v);
+/* Sets TSC_AUX of v, the current vCPU. */
 void hvm_set_tsc_aux(struct vcpu *v, u64 val);
 
 #endif

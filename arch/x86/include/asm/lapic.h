@@ -12,12 +12,14 @@
 paddr_t lapic_init(void);
 /* Enables the calling CPU's APIC in the mode that lapic_init found. */
 void lapic_enable(void);
+/* Returns the calling CPU's APIC id. */
 u32 lapic_id(void);
 /*
  * Returns true if an IPI can name this id. All ones mean every CPU, and xAPIC mode has only 8 bits
  * for it.
  */
 bool lapic_can_reach(u32 apic_id);
+/* Ends the interrupt in service with the highest priority. */
 void lapic_eoi(void);
 /* Returns true if `vector`, which is in service now, came in level-triggered. */
 bool lapic_is_level(u8 vector);
@@ -26,6 +28,10 @@ bool lapic_is_level(u8 vector);
  * exception or came from an 8259: an EOI would then end another interrupt.
  */
 bool lapic_in_service(u8 vector);
+/*
+ * Send an IPI, INIT or SIPI to the CPU with this APIC id. `page`: number of the page below 1 MiB at
+ * which the CPU starts in real mode.
+ */
 void lapic_send_ipi(u32 apic_id, u8 vector);
 void lapic_send_init(u32 apic_id);
 void lapic_send_sipi(u32 apic_id, u8 page);
@@ -33,6 +39,7 @@ void lapic_send_sipi(u32 apic_id, u8 page);
 void lapic_stop_others(void);
 /* Starts the one-shot timer with a raw count at the divider's rate; 0 stops it. */
 void lapic_timer(u32 count);
+/* Returns the timer's remaining count. */
 u32 lapic_timer_count(void);
 
 #endif

@@ -20,6 +20,7 @@ u64 time_tsc(void);             /* raw TSC */
 void time_arm(u64 deadline);
 /* The wall clock at system time 0, in seconds and ns: from the RTC or the last settime. */
 void time_wallclock(u64 *sec, u32 *nsec);
+/* Sets the wall clock: it was `sec` and `nsec` since 1970 at `system_time` ns. */
 void time_set_wallclock(u64 sec, u32 nsec, u64 system_time);
 
 /*
