@@ -57,7 +57,7 @@ static const struct acpi_header *map_table(const struct acpi *acpi, paddr_t pa, 
 	return h;
 }
 
-/* Takes over the addresses, `width` bytes each, that follow the root table's header. */
+/* Copies the addresses, `width` bytes each, that follow the root table's header. */
 static bool read_root(struct acpi *acpi, paddr_t pa, const char *name, unsigned width)
 {
 	const struct acpi_header *root = map_table(acpi, pa, name, sizeof(*root));
@@ -179,7 +179,7 @@ static void parse_madt(const struct acpi *acpi, struct acpi_info *info)
 
 /* ---- FADT and DSDT: ports, and how to switch off ---- */
 
-/* The table may end before the field: an older revision. */
+/* Returns false if the table ends before the field: it then has an older revision. */
 static bool fadt_has(const struct acpi_fadt *fadt, size_t end_of_field)
 {
 	return fadt->header.length >= end_of_field;
@@ -217,7 +217,7 @@ static void parse_fadt(const struct acpi *acpi, struct acpi_info *info)
 	}
 }
 
-/* AML, ACPI 20.2.3: an integer constant at *p that fits a byte. Moves *p behind it. */
+/* AML, ACPI 20.2.3: reads an integer constant at *p that fits a byte, and moves *p behind it. */
 static bool read_aml_byte(const u8 **p, const u8 *end, u8 *value)
 {
 	enum { ZERO_OP = 0x00, ONE_OP = 0x01, BYTE_PREFIX = 0x0a, WORD_PREFIX = 0x0b, DWORD_PREFIX = 0x0c };
@@ -240,7 +240,7 @@ static bool read_aml_byte(const u8 **p, const u8 *end, u8 *value)
 	return true;
 }
 
-/* AML, ACPI 20.2.5.4: Package () { SLP_TYPa, SLP_TYPb, ... } at p. */
+/* AML, ACPI 20.2.5.4: reads Package () { SLP_TYPa, SLP_TYPb, ... } at p. */
 static bool read_s5_package(const u8 *p, const u8 *end, struct acpi_info *info)
 {
 	enum { PACKAGE_OP = 0x12 };

@@ -29,7 +29,7 @@ static unsigned log_level = 2;  /* [I] after boot */
 
 static char log_ring[LOG_SIZE]; /* the rest: [LOCK_CONSOLE] */
 static u32 log_end;             /* bytes ever written */
-static u32 log_held;            /* of these, how many the ring has for readers */
+static u32 log_held;            /* how many of them the ring still has for readers */
 static bool log_midline;        /* the last byte logged was no newline */
 static bool serial_midline;     /* the same for the port, with the service domain's bytes */
 

@@ -1,4 +1,4 @@
-/* A 16550 serial port. Registers and bits by the names of the PC16550D data sheet. */
+/* A 16550 serial port. Registers and bits have the names of the PC16550D data sheet. */
 #include "drivers/uart.h"
 #include <asm/cpu.h>
 #include <asm/insn.h>

@@ -1,4 +1,4 @@
-/* Questions about the bits of one word. */
+/* Functions on the bits of one word. */
 #ifndef LIB_BITS_H
 #define LIB_BITS_H
 

@@ -15,7 +15,7 @@ struct cmdline {
 	u8 log_level;           /* the digit of LOG_ERR..LOG_DEBUG: print lines up to this one */
 	bool no_speculation_guards; /* no guards against speculation */
 	bool noreboot;          /* after a panic, stop instead of restarting */
-	bool help;              /* the caller is to call cmdline_print_help() */
+	bool help;              /* the caller must call cmdline_print_help() */
 };
 
 /*

@@ -19,7 +19,7 @@
 #define NR_ORDERS 19        /* the largest block is 1 GiB */
 #define NOT_HEAD  0xff
 #define NO_FRAME  (~0u)
-#define JUNK      0xa5      /* what freed memory is filled with in debug builds */
+#define JUNK      0xa5      /* debug builds fill freed memory with this */
 /*
  * While frames of home are free, domains leave this part of the others to the hypervisor. Nested
  * tables for all of home take a 512th of it, and twice that is enough. A domain's frames come back

@@ -59,7 +59,7 @@ static struct slab *slab_of(void *object)
 	return (struct slab *)((uintptr_t)object & PAGE_MASK);
 }
 
-/* A slab of the class with room for one more, or NULL. */
+/* Returns a slab of the class with room for one more object, or NULL. */
 static struct slab *slab_with_room(unsigned class)
 {
 	struct list *slabs = &partial[class];
@@ -125,7 +125,7 @@ void *kzalloc(size_t size)
 	return size <= class_size[NR_CLASSES - 1] ? alloc_small(size) : alloc_pages(size);
 }
 
-/* Debug builds: catches most second frees of an object, and makes use after free visible. */
+/* Debug builds: catches most second frees of an object, and makes a use after free visible. */
 static void poison(void *object, const struct slab *slab)
 {
 	u64 *words = object;

@@ -24,7 +24,7 @@ static const u8 type_flags[] = {
 	[P2M_MMIO]     = PT_WRITE | PT_DEVICE,
 };
 
-/* Types whose entry holds one reference on each of its frames. */
+/* Returns true for types whose entry holds one reference on each of its frames. */
 static bool holds_reference(enum p2m_type type)
 {
 	return type == P2M_RAM || type == P2M_SHARED || type == P2M_FOREIGN;
@@ -57,7 +57,7 @@ void p2m_destroy(struct p2m *p2m)
 	p2m->root = pt.root;
 }
 
-/* The walk of every look-up. An address beyond the tables ends in entry 0. */
+/* Does the walk of every look-up. For an address beyond the tables, the entry is 0. */
 static inline const u64 *find(const struct p2m *p2m, gfn_t gfn, u64 *entry, unsigned *level)
 {
 	static const u64 nothing;

@@ -29,7 +29,9 @@ enum { PT_4K = 1, PT_2M = 2, PT_1G = 4 };
 #define PT_SW(n)    ((u64)(n) << PT_SW_SHIFT)
 #define PT_SW_MASK  PT_SW(7)
 
-/* How to read. An entry above level 0 is a leaf if (entry & leaf_mask) == leaf_value. */
+/*
+ * A shape says how to read. An entry above level 0 is a leaf if (entry & leaf_mask) == leaf_value.
+ */
 struct pt_shape {
 	u8 levels;              /* the root is at level levels - 1, the smallest pages at level 0 */
 	u8 bits;                /* bits of the address that each level decodes */
@@ -38,7 +40,7 @@ struct pt_shape {
 	u64 leaf_mask, leaf_value;
 };
 
-/* How to write, for each level or each flag. */
+/* A format adds how to write, for each level or each flag. */
 struct pt_format {
 	struct pt_shape shape;
 	u8 sizes;                       /* levels where leaves may stand */

@@ -79,7 +79,7 @@ void queue_new_request(struct queue *q, struct sched_entity *e)
 /* Lets e compete from now on. */
 void queue_join(struct queue *q, struct sched_entity *e)
 {
-	/* Unsigned: a vruntime behind the clock is far ahead too. */
+	/* Unsigned, so that a vruntime behind the clock counts as far ahead too. */
 	if (e->vruntime - q->vtime > to_virtual(DEBT_MAX, e->weight))
 		e->vruntime = q->vtime;
 	else if (e->epoch == q->epoch)

@@ -120,7 +120,9 @@ static void settle(struct queue *q, struct sched_entity *e, u64 now, bool boosti
 		if (dest == q->cpu)
 			break;
 		q = change_queue(q, e, dest);
-		/* The affinity may have changed on the way; if not, this was the place. */
+		/*
+		 * The affinity may have changed on the way. If it hasn't, this is the right place.
+		 */
 		if (permitted(e, dest))
 			break;
 	}

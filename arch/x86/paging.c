@@ -67,7 +67,7 @@ void paging_activate(void)
 {
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_NXE);
 	write_cr3(pt.root.v << PAGE_SHIFT);
-	/* Global pages stay off: there is one address space. */
+	/* Global pages stay off: with one address space they would gain nothing. */
 	write_cr4((read_cr4() & ~CR4_PGE) | CR4_PAE);
 	write_cr0(read_cr0() | CR0_WP);
 }

@@ -1,4 +1,4 @@
-/* Architectural state between the VMCB and the vendor-neutral struct hvm_state. */
+/* Moves architectural state between the VMCB and the vendor-neutral struct hvm_state. */
 #include <asm/hvm.h>
 #include <asm/insn.h>
 #include "arch/x86/svm/svm.h"

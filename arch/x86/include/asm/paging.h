@@ -7,7 +7,7 @@
 
 #include <asm/page.h>
 
-extern paddr_t image_phys;      /* [I] where GRUB put the image */
+extern paddr_t image_phys;      /* [I] machine address of the image */
 
 /*
  * Makes the final page tables, of the image and of all RAM in memory_map. The early tables, which
