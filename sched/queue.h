@@ -28,7 +28,8 @@
  *         lag >= -(SLICE + GRAN) = -LAG_MAX.
  *
  * In the other direction, the requests due before an eligible one fit into the fluid machine's time
- * before its deadline, plus one turn that cannot be taken back. So it is served by deadline + turn.
+ * before its deadline. One turn that cannot be taken back may come first. So it is served by
+ * deadline + turn.
  * A deadline is SLICE ahead of vruntime, hence lag <= SLICE + LAG_MAX. A queue has one outstanding
  * boost at a time, which adds its LAG_MAX. The simulation measures both sides.
  *

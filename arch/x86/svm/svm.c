@@ -367,8 +367,8 @@ void svm_save_registers(struct cpu_regs *r, const struct vmcb *b)
 }
 
 /*
- * An event that was cut off in the middle of its delivery is delivered again (APM 15.7.2, 15.20),
- * except for an interrupt, which is offered again. After a refused entry the event still waits.
+ * An event that was cut off in the middle of its delivery is delivered again (APM 15.7.2, 15.20).
+ * An interrupt is offered again instead. After a refused entry the event still waits.
  */
 static void end_event(struct vmcb *b)
 {

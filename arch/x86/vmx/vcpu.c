@@ -16,7 +16,7 @@
 /*
  * A guest's run ends after this slice of time, and interrupts are taken then. Interrupts end a run
  * by themselves, but Bochs 2.7 delays them while the guest has interrupts off; so a guest that only
- * made hypercalls kept the CPU. The timer counts only while the guest runs, and a hypercall that is
+ * made hypercalls kept the CPU. The timer counts only while the guest runs. A hypercall that is
  * continued again and again lets the guest run only for an instant each time. So the TSC says when
  * the slice is over, and the timer ends a run without other exits.
  */
