@@ -79,12 +79,12 @@ void hypercall_dispatch(struct vcpu *v, struct vm_exit *x);
  */
 long hypercall_do(struct vcpu *v, u64 nr, struct hypercall *hc);
 
+enum { MSR_HYPERCALL_PAGE = 0x40000000 };
 /*
  * Fills the guest's page at guest-physical `val` with the stubs through which it makes hypercalls.
  * The guest asks for this by a write to MSR_HYPERCALL_PAGE. Returns 0. Errors: -EINVAL if `val`
  * isn't the address of a page of its RAM. Context: v is the current vCPU.
  */
-enum { MSR_HYPERCALL_PAGE = 0x40000000 };
 int hypercall_page_write(struct vcpu *v, u64 val);
 
 /* Declares every handler that the table names. */

@@ -12,9 +12,9 @@
 #include "sched/timer.h"
 #include "vmm/cpu/vlapic.h"
 #include "vmm/domain.h"
+#include "vmm/domain/record.h"
 #include "vmm/exits.h"
 #include "vmm/hypercall.h"
-#include "vmm/domain/record.h"
 #include "vmm/life/life.h"
 #include "vmm/vcpu.h"
 

@@ -4,8 +4,8 @@
  * features are in cpu_features.def, the other registers below.
  */
 #include "vmm/cpu/cpu_policy.h"
-#include "vmm/cpu/cpu_policy_words.h"
 #include <asm/insn.h>
+#include "vmm/cpu/cpu_policy_words.h"
 
 struct cpu_policy cpu_policy_raw, cpu_policy_host, cpu_policy_max, cpu_policy_def, cpu_policy_dom0;
 

@@ -6,10 +6,10 @@
 #include <asm/hvm.h>
 #include <asm/insn.h>
 #include <asm/time.h>
+#include "vmm/cpu/msr.h"
 #include "vmm/cpu/cpu_policy_words.h"
 #include "vmm/cpu/vlapic.h"
 #include "vmm/domain.h"
-#include "vmm/cpu/msr.h"
 #include "vmm/vcpu.h"
 
 enum {

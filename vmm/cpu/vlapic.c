@@ -4,10 +4,10 @@
  * destination is the one that x2APIC derives from the id.
  */
 #include "vmm/cpu/vlapic.h"
-#include "vmm/domain.h"
-#include "vmm/vcpu.h"
 #include <asm/hvm.h>
 #include <asm/lapic.h>
+#include "vmm/domain.h"
+#include "vmm/vcpu.h"
 
 enum {
 	REG_ID = 0x02, REG_VERSION = 0x03, REG_TPR = 0x08, REG_PPR = 0x0a, REG_EOI = 0x0b, REG_LDR = 0x0d, REG_SVR = 0x0f,

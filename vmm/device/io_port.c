@@ -5,10 +5,10 @@
 #include <xen/hvm/ioreq.h>
 #include <asm/hvm.h>
 #include <asm/hvm_vcpu.h>
+#include "vmm/device/io_port.h"
 #include "lib/string.h"
 #include "vmm/domain/guest_log.h"
 #include "vmm/memory/guest_access.h"
-#include "vmm/device/io_port.h"
 #include "vmm/vcpu.h"
 
 #define STRING_CHUNK 256u       /* bytes of a string instruction done in one exit */

@@ -3,8 +3,8 @@
  * compression.
  */
 #include <asm/page.h>
-#include "lib/string.h"
 #include "vmm/dom0/bzimage.h"
+#include "lib/string.h"
 
 /*
  * Offsets in the image and in the zero page (Linux's Documentation/arch/x86/boot.rst,

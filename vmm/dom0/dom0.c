@@ -9,16 +9,16 @@
 #include <asm/hvm.h>
 #include <asm/insn.h>
 #include <asm/page.h>
+#include "vmm/dom0/dom0.h"
 #include "drivers/acpi.h"
 #include "lib/elf.h"
 #include "lib/printf.h"
 #include "lib/string.h"
 #include "mm/page.h"
 #include "vmm/dom0/bzimage.h"
-#include "vmm/domain.h"
-#include "vmm/dom0/dom0.h"
 #include "vmm/dom0/ports.h"
 #include "vmm/dom0/watch.h"
+#include "vmm/domain.h"
 #include "vmm/life/life.h"
 #include "vmm/vcpu.h"
 

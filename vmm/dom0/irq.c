@@ -7,9 +7,9 @@
 #include <asm/cpu.h>
 #include <asm/lapic.h>
 #include <asm/traps.h>
+#include "vmm/dom0/irq.h"
 #include "vmm/cpu/vlapic.h"
 #include "vmm/domain.h"
-#include "vmm/dom0/irq.h"
 #include "vmm/vcpu.h"
 
 static void device_interrupt(u8 vector)

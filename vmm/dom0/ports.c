@@ -2,8 +2,8 @@
  * The parts of the machine that the service domain reaches directly: ports without an exit, and
  * registers as device memory.
  */
-#include "vmm/device/io_port.h"
 #include "vmm/dom0/ports.h"
+#include "vmm/device/io_port.h"
 
 /*
  * The 8259s and the 8254 are closed, so that Linux doesn't find them (abi.md H.1). PORT_DEBUG is

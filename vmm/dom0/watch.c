@@ -3,8 +3,8 @@
  * the kernel first jumps there (docs/boot.md).
  */
 #include <asm/hvm.h>
-#include "mm/p2m.h"
 #include "vmm/dom0/watch.h"
+#include "mm/p2m.h"
 #include "vmm/domain.h"
 #include "vmm/vcpu.h"
 

@@ -1,9 +1,9 @@
 /* Lines of the log that a guest writes or causes: whole lines, with its id, at a limited rate. */
 #include <asm/time.h>
+#include "vmm/domain/guest_log.h"
 #include "drivers/console.h"
 #include "sched/sched.h"
 #include "vmm/domain.h"
-#include "vmm/domain/guest_log.h"
 #include "vmm/vcpu.h"
 
 /*

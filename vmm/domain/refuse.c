@@ -7,8 +7,8 @@
 #include <xen/sysctl.h>
 #include <xen/physdev.h>
 #include "lib/printf.h"
-#include "vmm/domain/guest_log.h"
 #include "vmm/domain.h"
+#include "vmm/domain/guest_log.h"
 
 /* The flags that createdomain may have. */
 #define CREATE_FLAGS \

@@ -4,10 +4,10 @@
  */
 #include <xen/sysctl.h>
 #include "drivers/console.h"
-#include "vmm/domain/guest_log.h"
 #include "vmm/domain.h"
-#include "vmm/memory/guest_access.h"
+#include "vmm/domain/guest_log.h"
 #include "vmm/hypercall.h"
+#include "vmm/memory/guest_access.h"
 #include "vmm/vcpu.h"
 
 _Static_assert(sizeof(struct xen_sysctl_readconsole) == 24, "abi.md N");

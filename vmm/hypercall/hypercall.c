@@ -15,10 +15,10 @@
 #include <xen/domctl.h>
 #include <xen/arch-x86/xen-mca.h>
 #include "lib/string.h"
-#include "vmm/hypercall/dispatch.h"
 #include "vmm/domain.h"
-#include "vmm/memory/guest_access.h"
 #include "vmm/domain/refuse.h"
+#include "vmm/hypercall/dispatch.h"
+#include "vmm/memory/guest_access.h"
 
 #define NR_HYPERCALLS 64u
 #define NR_CMDS       128u

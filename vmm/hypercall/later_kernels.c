@@ -6,8 +6,8 @@
 #include <xen/arch-x86/xen-mca.h>
 #include <asm/cpu.h>
 #include "vmm/cpu/cpu_policy.h"
-#include "vmm/memory/guest_access.h"
 #include "vmm/hypercall.h"
+#include "vmm/memory/guest_access.h"
 
 /* Intel's _PDC (Processor Vendor-Specific ACPI): P, T, C1, C2 and C3 states by fixed hardware. */
 #define PDC_REVISION 1u

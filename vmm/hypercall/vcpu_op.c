@@ -7,9 +7,9 @@
 #include "sched/sched.h"
 #include "sched/timer.h"
 #include "vmm/domain.h"
+#include "vmm/hypercall.h"
 #include "vmm/life/life.h"
 #include "vmm/memory/guest_access.h"
-#include "vmm/hypercall.h"
 #include "vmm/share/evtchn.h"
 #include "vmm/vcpu.h"
 

@@ -8,12 +8,12 @@
 #include "lib/string.h"
 #include "mm/heap.h"
 #include "vmm/cpu/cpu_policy.h"
-#include "vmm/domain/record.h"
-#include "vmm/life/life.h"
-#include "vmm/domain.h"
-#include "vmm/memory/guest_access.h"
-#include "vmm/hypercall.h"
 #include "vmm/cpu/msr.h"
+#include "vmm/domain.h"
+#include "vmm/domain/record.h"
+#include "vmm/hypercall.h"
+#include "vmm/life/life.h"
+#include "vmm/memory/guest_access.h"
 #include "vmm/vcpu.h"
 
 _Static_assert(sizeof(struct xen_domctl_hvmcontext) == 16, "abi.md N");

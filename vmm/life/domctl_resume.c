@@ -6,10 +6,10 @@
 #include <asm/hvm.h>
 #include "lib/string.h"
 #include "mm/heap.h"
-#include "vmm/life/life.h"
 #include "vmm/domain.h"
-#include "vmm/memory/guest_access.h"
 #include "vmm/hypercall.h"
+#include "vmm/life/life.h"
+#include "vmm/memory/guest_access.h"
 #include "vmm/vcpu.h"
 
 _Static_assert(sizeof(struct xen_domctl_vcpucontext) == 16, "abi.md N");

@@ -5,13 +5,13 @@
  * A walk remembered from an earlier call is compared with the tables before it is used.
  */
 #include "vmm/memory/guest_access.h"
+#include <asm/hvm.h>
+#include <asm/insn.h>
+#include "lib/string.h"
 #include "mm/page.h"
 #include "mm/pt.h"
 #include "vmm/domain.h"
-#include "lib/string.h"
 #include "vmm/vcpu.h"
-#include <asm/hvm.h>
-#include <asm/insn.h>
 
 #define PTE_P    BIT(0)
 #define PTE_RW   BIT(1)

@@ -3,18 +3,18 @@
  * something. vmm/memory/physmap.c maps things other than the domain's own RAM. abi.md B.2 and E say
  * what each call means.
  */
+#include <xen/memory.h>
 #include <asm/page.h>
+#include "vmm/memory/memory.h"
+#include "lib/string.h"
+#include "mm/heap.h"
 #include "mm/p2m.h"
 #include "mm/page.h"
 #include "vmm/domain.h"
 #include "vmm/domain/record.h"
-#include "vmm/memory/guest_access.h"
-#include "vmm/memory/memory.h"
 #include "vmm/domain/refuse.h"
-#include "mm/heap.h"
-#include "lib/string.h"
+#include "vmm/memory/guest_access.h"
 #include "vmm/vcpu.h"
-#include <xen/memory.h>
 
 /* Larger extents are refused; the toolstack then falls back to smaller ones. */
 #define EXTENT_ORDER_MAX 9

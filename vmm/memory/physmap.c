@@ -3,15 +3,15 @@
  * frames, RAM from another place, and frames of other domains. The toolstack builds a guest with
  * the last of these, one page per call, so its path is short.
  */
+#include <xen/memory.h>
 #include "mm/p2m.h"
 #include "mm/page.h"
 #include "vmm/domain.h"
+#include "vmm/domain/record.h"
 #include "vmm/memory/guest_access.h"
 #include "vmm/memory/memory.h"
-#include "vmm/domain/record.h"
 #include "vmm/share/grant.h"
 #include "vmm/vcpu.h"
-#include <xen/memory.h>
 
 /* Entries of a batch fetched at a time, and done in one step. */
 #define CHUNK 16

@@ -4,10 +4,10 @@
  * a link together.
  */
 #include "vmm/share/evtchn.h"
-#include "vmm/hypercall.h"
-#include "vmm/share/evtchn_port.h"
 #include <xen/event_channel.h>
 #include "mm/heap.h"
+#include "vmm/hypercall.h"
+#include "vmm/share/evtchn_port.h"
 #include "vmm/vcpu.h"
 
 #define CLOSE_STEP 128u     /* ports closed in one step of a reset or a domain's end */

@@ -3,10 +3,10 @@
  * sets bits in the guest's shared_info and vcpu_info with locked instructions. It kicks the vCPU
  * only if it was the first to set that vCPU's flag.
  */
-#include "vmm/share/evtchn.h"
-#include "vmm/share/evtchn_port.h"
 #include <xen/event_channel.h>
 #include "vmm/hypercall.h"
+#include "vmm/share/evtchn.h"
+#include "vmm/share/evtchn_port.h"
 #include "vmm/vcpu.h"
 
 _Static_assert(EVTCHN_MAX_PORTS == sizeof(((struct shared_info *)0)->evtchn_pending) * 8, "one pending bit for each port");

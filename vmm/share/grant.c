@@ -3,11 +3,11 @@
  * frames. The domain can write these pages at any time. So we read an entry once, judge the value
  * that we read, and claim the entry by a compare-and-exchange with that value.
  */
-#include "vmm/hypercall.h"
-#include "vmm/share/grant.h"
-#include "vmm/share/grant_pin.h"
 #include <xen/grant_table.h>
+#include "vmm/share/grant.h"
 #include "mm/heap.h"
+#include "vmm/hypercall.h"
+#include "vmm/share/grant_pin.h"
 
 #define FRAMES_DEFAULT    64
 #define FRAMES_MAX        1024

@@ -3,10 +3,10 @@
  * page by a grant, or by one of its own frames. The network backend passes packets to guests this
  * way, 64 at a time, so a copy needs no more set-up than two pins.
  */
-#include "vmm/share/grant_pin.h"
 #include <xen/grant_table.h>
 #include "lib/string.h"
 #include "vmm/hypercall.h"
+#include "vmm/share/grant_pin.h"
 #include "vmm/vcpu.h"
 
 /* One end of a copy, while we hold it. */

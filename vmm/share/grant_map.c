@@ -8,11 +8,11 @@
  * If two CPUs unmap the same handle, one of them finds it busy. And no CPU can unmap a page that
  * isn't mapped yet.
  */
-#include "vmm/share/grant.h"
-#include "vmm/share/grant_pin.h"
 #include <xen/grant_table.h>
 #include "mm/heap.h"
 #include "vmm/hypercall.h"
+#include "vmm/share/grant.h"
+#include "vmm/share/grant_pin.h"
 #include "vmm/vcpu.h"
 
 enum { HANDLE_FREE, HANDLE_BUSY, HANDLE_LIVE };

@@ -7,11 +7,11 @@
 #include <asm/time.h>
 #include "mm/page.h"
 #include "sched/sched.h"
-#include "vmm/domain/record.h"
-#include "vmm/domain/guest_log.h"
 #include "vmm/domain.h"
-#include "vmm/memory/guest_access.h"
+#include "vmm/domain/guest_log.h"
+#include "vmm/domain/record.h"
 #include "vmm/hypercall.h"
+#include "vmm/memory/guest_access.h"
 #include "vmm/vcpu.h"
 
 #define KEYS_MAX 16

@@ -4,13 +4,13 @@
  */
 #include <asm/time.h>
 #include "lib/string.h"
-#include "vmm/domain/record.h"
-#include "vmm/life/life.h"
-#include "vmm/toolstack/control.h"
 #include "sched/timer.h"
 #include "vmm/domain.h"
-#include "vmm/hypercall.h"
+#include "vmm/domain/record.h"
 #include "vmm/domain/refuse.h"
+#include "vmm/hypercall.h"
+#include "vmm/life/life.h"
+#include "vmm/toolstack/control.h"
 #include "vmm/vcpu.h"
 
 _Static_assert(sizeof(struct xen_domctl_createdomain) == 64, "abi.md N");

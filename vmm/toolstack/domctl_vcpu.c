@@ -2,10 +2,10 @@
 #include <asm/time.h>
 #include "sched/cap.h"
 #include "sched/sched.h"
-#include "vmm/toolstack/control.h"
 #include "vmm/domain.h"
-#include "vmm/hypercall.h"
 #include "vmm/domain/refuse.h"
+#include "vmm/hypercall.h"
+#include "vmm/toolstack/control.h"
 #include "vmm/vcpu.h"
 
 _Static_assert(sizeof(struct xen_domctl_vcpuaffinity) == 40, "abi.md N");

@@ -3,12 +3,12 @@
 #include <xen/sysctl.h>
 #include <asm/time.h>
 #include "mm/heap.h"
-#include "vmm/cpu/cpu_policy.h"
-#include "vmm/life/life.h"
 #include "sched/sched.h"
+#include "vmm/cpu/cpu_policy.h"
 #include "vmm/domain.h"
-#include "vmm/memory/guest_access.h"
 #include "vmm/hypercall.h"
+#include "vmm/life/life.h"
+#include "vmm/memory/guest_access.h"
 #include "vmm/vcpu.h"
 
 _Static_assert(sizeof(struct xen_domctl_cpu_policy) == 40, "abi.md N");

@@ -7,12 +7,12 @@
 #include "lib/string.h"
 #include "mm/page.h"
 #include "vmm/cpu/cpu_policy.h"
-#include "vmm/domain/record.h"
-#include "vmm/toolstack/control.h"
 #include "vmm/domain.h"
-#include "vmm/memory/guest_access.h"
-#include "vmm/hypercall.h"
+#include "vmm/domain/record.h"
 #include "vmm/domain/refuse.h"
+#include "vmm/hypercall.h"
+#include "vmm/memory/guest_access.h"
+#include "vmm/toolstack/control.h"
 
 _Static_assert(sizeof(struct xen_sysctl_physinfo) == 112, "abi.md N");
 _Static_assert(sizeof(struct xen_sysctl_getdomaininfolist) == 24, "abi.md N");
