@@ -152,7 +152,7 @@ static void schedule(struct percpu *p)
 	bool more;
 
 	/* Cleared first: a request that comes from now on is seen in the next round. */
-	__atomic_store_n(&p->need_resched, 0, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&p->look_around, 0, __ATOMIC_SEQ_CST);
 	more = domain_reap();
 	now = time_now();
 	timer = timer_run(p->cpu, now);
@@ -171,7 +171,7 @@ static void idle(struct percpu *p)
 {
 	u64 start = time_now();
 
-	if (!__atomic_load_n(&p->need_resched, __ATOMIC_SEQ_CST)) {
+	if (!__atomic_load_n(&p->look_around, __ATOMIC_SEQ_CST)) {
 		p->last_exit->cost = rdtsc_low() - p->last_exit->tsc_low;
 		record_irqs_on(p, p->last_exit->cost);
 		interrupts_wait();
@@ -201,10 +201,10 @@ void run_loop(void)
 	struct record *r;
 	struct vcpu *v;
 
-	__atomic_store_n(&p->need_resched, 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&p->look_around, 1, __ATOMIC_RELAXED);
 	record_irqs_off(p);
 	for (;;) {
-		if (__atomic_load_n(&p->need_resched, __ATOMIC_ACQUIRE))
+		if (__atomic_load_n(&p->look_around, __ATOMIC_ACQUIRE))
 			schedule(p);
 		v = p->current;
 		if (!v) {

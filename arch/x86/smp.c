@@ -165,6 +165,6 @@ void cpu_kick(unsigned cpu)
 	 * flag was up already, one of two holds. The target is out of the guest and will see the
 	 * flag before it enters; or the interrupt of the CPU that raised it is on its way.
 	 */
-	if (!__atomic_exchange_n(&p->need_resched, 1, __ATOMIC_SEQ_CST) && p != this_cpu())
+	if (!__atomic_exchange_n(&p->look_around, 1, __ATOMIC_SEQ_CST) && p != this_cpu())
 		lapic_send_ipi(p->apic_id, VECTOR_KICK);
 }

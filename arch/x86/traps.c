@@ -213,7 +213,7 @@ void interrupt_handle(u8 vector)
 	switch (vector) {
 	case VECTOR_TIMER:
 		this_cpu()->timer_armed = ~0ull;
-		this_cpu()->need_resched = 1;
+		this_cpu()->look_around = 1;
 		lapic_eoi();
 		break;
 	case VECTOR_KICK:

@@ -236,7 +236,7 @@ void lapic_send_ipi(u32 apic_id, u8 vector)
 
 void cpu_kick(unsigned cpu)
 {
-	if (!__atomic_exchange_n(&percpu[cpu].need_resched, 1, __ATOMIC_SEQ_CST) && cpu != storm_cpu)
+	if (!__atomic_exchange_n(&percpu[cpu].look_around, 1, __ATOMIC_SEQ_CST) && cpu != storm_cpu)
 		lapic_send_ipi(cpu, VECTOR_KICK);
 }
 
@@ -252,7 +252,7 @@ void interrupts_window(void)
 	__atomic_store_n(&interrupts[storm_cpu].kicked, 0, __ATOMIC_SEQ_CST);
 	if (time_now() >= p->timer_armed) {
 		p->timer_armed = ~0ull;
-		__atomic_store_n(&p->need_resched, 1, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&p->look_around, 1, __ATOMIC_SEQ_CST);
 	}
 }
 

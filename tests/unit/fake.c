@@ -171,7 +171,7 @@ WEAK bool step_over(void)
 	return fake_steps && ++asked % fake_steps == 0;
 }
 
-WEAK void cpu_kick(unsigned cpu) { percpu[cpu].need_resched = 1; }
+WEAK void cpu_kick(unsigned cpu) { percpu[cpu].look_around = 1; }
 WEAK u64 time_now(void) { return fake_time; }
 u64 rdtsc(void);
 WEAK u64 rdtsc(void) { return __builtin_ia32_rdtsc(); }

@@ -290,9 +290,9 @@ static void the_last_frame_and_the_last_reference(void **state)
 	assert_int_equal(domain_destroy(d), 0);
 	domain_reap();
 	assert_true(exists(7));
-	this_cpu()->need_resched = 0;
+	this_cpu()->look_around = 0;
 	page_put(pg);
-	assert_true(exists(7) && this_cpu()->need_resched);     /* it goes in the run loop */
+	assert_true(exists(7) && this_cpu()->look_around);     /* it goes in the run loop */
 	domain_reap();
 	assert_true(!exists(7) && pieces && d->refs == 1);
 	domain_put(d);
@@ -318,9 +318,9 @@ static void the_dead_are_freed_in_steps(void **state)
 	while (domain_reap())
 		;
 	assert_true(!exists(7) && !vcpus_freed && released_areas == MAX_VCPUS);
-	this_cpu()->need_resched = 0;
+	this_cpu()->look_around = 0;
 	domain_put(held);
-	assert_true(!vcpus_freed && pieces == 1 && this_cpu()->need_resched);
+	assert_true(!vcpus_freed && pieces == 1 && this_cpu()->look_around);
 	for (unsigned freed = 0; domain_reap(); freed = vcpus_freed) {
 		assert_int_equal(fake_locks_held(), 0);
 		assert_in_range(vcpus_freed - freed, 0, 16);

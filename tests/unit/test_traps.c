@@ -154,9 +154,9 @@ static void what_is_not_in_service_gets_no_eoi(void **state)
 static void a_timer_that_is_forged_is_armed_again(void **state)
 {
 	this_cpu()->timer_armed = 5;
-	this_cpu()->need_resched = 0;
+	this_cpu()->look_around = 0;
 	gate(VECTOR_TIMER, 0);
-	assert_true(this_cpu()->timer_armed == ~0ull && this_cpu()->need_resched && eois == 1);
+	assert_true(this_cpu()->timer_armed == ~0ull && this_cpu()->look_around && eois == 1);
 }
 
 static void an_init_by_a_message_is_ignored(void **state)

@@ -73,7 +73,7 @@ static void push(struct domain **list, struct domain *d)
 static void want_reap(void)
 {
 	__atomic_store_n(&reap_wanted, true, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&this_cpu()->need_resched, 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&this_cpu()->look_around, 1, __ATOMIC_RELAXED);
 }
 
 /*

@@ -149,7 +149,7 @@ long hc_set_timer_op(struct vcpu *v, struct hypercall *hc, void *arg)
 long hc_sched_yield(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	sched_give_way(&v->sched, time_now());
-	__atomic_store_n(&this_cpu()->need_resched, 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&this_cpu()->look_around, 1, __ATOMIC_RELAXED);
 	return 0;
 }
 

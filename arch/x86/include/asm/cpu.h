@@ -21,7 +21,8 @@ struct percpu {
 	/* [a] the p2m whose translations this CPU may be using: the current vCPU's, or NULL */
 	const void *guest_p2m;
 	u64 guest_gen;              /* [a] the generation of that p2m which this CPU has seen */
-	u64 need_resched;           /* [a] look at the run queue before entering a guest */
+	/* [a] someone needs this CPU: it looks at timers, run queue and dead domains before a guest */
+	u64 look_around;
 	u64 asid_generation;
 	u32 asid_next;
 	u64 tlb_flushes;
@@ -67,7 +68,7 @@ static inline void barrier(void) { __asm__ volatile("" ::: "memory"); }
 static inline void smp_mb(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 
 /*
- * Makes CPU `cpu` leave guest mode (or idle) soon and look at need_resched. Harmless if it does
+ * Makes CPU `cpu` leave guest mode (or idle) soon and look around. Harmless if it does
  * neither.
  */
 void cpu_kick(unsigned cpu);

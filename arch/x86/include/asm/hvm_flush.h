@@ -21,7 +21,7 @@ void hvm_flush_others(struct p2m *p2m, u64 gen);
  * hvm_begin returns false if this CPU has something else to do first; the guest must then not be
  * entered.
  *
- * The order matters. We raise in_guest before we read need_resched and the p2m's generation. A
+ * The order matters. We raise in_guest before we read look_around and the p2m's generation. A
  * flusher raises the generation before it reads in_guest. So either it sees us in the guest and
  * kicks us out, or we see the new generation and flush before we enter. Otherwise both could miss
  * each other, and the guest would run with translations to a frame that is free.
@@ -35,7 +35,7 @@ static inline bool hvm_begin(struct percpu *p)
 {
 	__atomic_store_n(&p->guest_gen, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&p->in_guest, 1, __ATOMIC_SEQ_CST);
-	if (likely(!__atomic_load_n(&p->need_resched, __ATOMIC_SEQ_CST)))
+	if (likely(!__atomic_load_n(&p->look_around, __ATOMIC_SEQ_CST)))
 		return true;
 	hvm_end(p);
 	return false;
