@@ -1,4 +1,7 @@
-/* Names for what a record says, from the tables that the hypervisor itself is made of: vmm/hypercall/hypercalls.def, asm/exits.def, vmm/domain/records.def. */
+/*
+ * Turns the numbers of a record into names. The tables are the hypervisor's own:
+ * vmm/hypercall/hypercalls.def, asm/exits.def and vmm/domain/records.def.
+ */
 #include "dom0-lite/bothy/bothy.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -13,7 +16,7 @@ static const struct { const char *label, *fields; } kinds[RECORD_KINDS] = {
 #undef EVENT
 };
 
-/* "__HYPERVISOR_memory_op" and "populate_physmap"; hypercalls with one form alone have the same name twice. */
+/* "__HYPERVISOR_memory_op" and "populate_physmap". A call without sub-operations has one name, twice. */
 static const struct { const char *number, *name; } rows[] = {
 #define HC(number, sub, name, type, direction, who, handler) { #number, #name },
 #include "vmm/hypercall/hypercalls.def"
@@ -79,7 +82,7 @@ static void choose(char *out, size_t size, const char *list, u64 value)
 		snprintf(out, size, "%.*s", (int)len, p);
 }
 
-/* One field "name=word+bit:bits" with its letter; where the next one starts. */
+/* Reads one field "name=word+bit:bits" with its letter. Returns where the next one starts. */
 static const char *one_field(const struct record *r, const char *p, field_fn *fn, void *to)
 {
 	const char *equals = strchr(p, '='), *end = p + strcspn(p, " ");
@@ -88,7 +91,7 @@ static const char *one_field(const struct record *r, const char *p, field_fn *fn
 	unsigned bit = (unsigned)strtoul(equals + 2, &rest, 10), bits = (unsigned)strtoul(rest + 1, &rest, 10);
 	bool number = false;
 
-	/* A list of words may have spaces. */
+	/* A list of words may contain spaces. */
 	if (*rest == '{')
 		end = strchr(rest, '}') + 1;
 	snprintf(name, sizeof(name), "%.*s", (int)(equals - p), p);
@@ -115,7 +118,7 @@ void record_fields(const struct record *r, field_fn *fn, void *to)
 	char text[32];
 
 	while (*p) {
-		/* A call of the table has its name; number and sub-operation are there for the others alone. */
+		/* A call of the table is shown by its name. Only unknown calls show number and sub-operation. */
 		bool skip = call && r->x.call.row && (!strncmp(p, "number=", 7) || !strncmp(p, "sub-op=", 7));
 
 		if (skip)

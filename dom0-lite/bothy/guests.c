@@ -1,4 +1,4 @@
-/* What the counters of vCPUs say of their domains. */
+/* Adds up the counters of each domain's vCPUs. */
 #include "dom0-lite/bothy/bothy.h"
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +33,7 @@ u32 guests_read(struct source *s, struct guest *g, u32 max)
 
 		if (!to)
 			continue;
-		/* What it is doing now is not in the sums yet. */
+		/* The sums don't have the vCPU's present state yet: add the time since it began. */
 		if (c.state < ARRAY_SIZE(c.time) && now > c.since)
 			c.time[c.state] += now - c.since;
 		to->vcpus++;

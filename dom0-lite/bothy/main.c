@@ -1,4 +1,4 @@
-/* bothy: what the hypervisor does, and for how long, seen from the service domain. */
+/* bothy: shows from the service domain what the hypervisor does, and for how long. */
 #include "dom0-lite/bothy/bothy.h"
 #include <getopt.h>
 #include <inttypes.h>
@@ -11,18 +11,18 @@
 
 static const char help[] =
 	"usage: bothy COMMAND [OPTION...]\n"
-	"Show what the hypervisor does, from its own record.\n"
+	"Show what the hypervisor does. Bothy records each exit and hypercall; these commands read the record.\n"
 	"\n"
-	"  top    [--json] [--batch] [--seconds S] [--count N]   the guests, live: CPU, exits by reason and their cost\n"
+	"  top    [--json] [--batch] [--seconds S] [--count N]   the guests, live: CPU time, exits by reason and their cost\n"
 	"  trace  [--guest G] [--seconds S] [--text|--html] -o FILE\n"
 	"                       each exit and event of S seconds (default 5), for ui.perfetto.dev or chrome://tracing;\n"
-	"                       --text: a line each; --html: a page that shows itself, in any browser. FILE may be -\n"
-	"  exits  [--json] G    a guest's exits by reason and its hypercalls, since it was made\n"
-	"  list   [--json]      guests, their run time, and what was stolen from them\n"
-	"  info   [--json] [--reset]   the machine, how much was recorded, and each CPU's longest time without interrupts;\n"
-	"                       --reset: such times are measured anew from then on\n"
+	"                       --text: one line each; --html: a page for any browser. FILE may be - (standard output)\n"
+	"  exits  [--json] G    a guest's exits by reason and its hypercalls, since its creation\n"
+	"  list   [--json]      guests, their run time, and the time they waited for a CPU\n"
+	"  info   [--json] [--reset]   the machine, the record's extent, and each CPU's longest time without interrupts;\n"
+	"                       --reset: starts that measurement anew\n"
 	"\n"
-	"G is a guest's name or number. Exit status: 0, 1 if something failed, 2 for wrong usage, 3 if there is no such guest.\n";
+	"G is a guest's name or number. Exit status: 0, 1 if something failed, 2 for wrong usage, 3 if no such guest exists.\n";
 
 struct options { bool json, batch, text, html, reset; double seconds; int count; const char *guest, *file; };
 
@@ -34,7 +34,7 @@ static void stop(int signal __unused) { stopped = 1; }
 
 static int usage(const char *why, const char *what)
 {
-	fprintf(stderr, "bothy: %s%s; bothy --help says more\n", why, what);
+	fprintf(stderr, "bothy: %s%s. See bothy --help\n", why, what);
 	return END_USAGE;
 }
 
@@ -44,7 +44,7 @@ static int no_guest(const char *name)
 	return END_NO_GUEST;
 }
 
-/* The end of a CPU's line, or object: its longest time without interrupts. */
+/* Ends a CPU's line, or its JSON object, with its longest time without interrupts. */
 static void print_longest(const struct record_cpu *c, bool json)
 {
 	const struct record_machine *m = source.machine;
@@ -112,7 +112,7 @@ static int list(const struct options *o)
 	return END_OK;
 }
 
-/* The part of the whole, as a bar. */
+/* Draws the part of the whole as a bar. */
 static void bar(u64 part, u64 whole)
 {
 	for (u64 n = whole ? (part * 30 + whole / 2) / whole : 0; n; n--)
@@ -215,13 +215,13 @@ static const struct option longs[] = {
 	{ "count", required_argument, NULL, 'n' }, { "output", required_argument, NULL, 'o' }, { "help", no_argument, NULL, 'h' }, { 0 },
 };
 
-/* What each command takes, and what runs it. */
+/* Each command: its options, its arguments, and the function that runs it. */
 static int run_top(const struct options *o) { return top(&source, o->count, o->seconds, o->batch, o->json); }
 static const struct { const char *name, *takes; int (*run)(const struct options *); double seconds; } commands[] = {
 	{ "top", "jbsn", run_top, 1 }, { "trace", "gtmso", trace, 5 }, { "exits", "j", exits, 0 }, { "list", "j", list, 0 }, { "info", "jr", info, 0 },
 };
 
-/* All of the text as a number in that range. */
+/* Reads the whole text as a number in the range. */
 static bool number(const char *text, double min, double max, double *out)
 {
 	char *end;
@@ -265,11 +265,11 @@ int main(int argc, char **argv)
 		case 'g': o.guest = optarg; break;
 		case 's':
 			if (!number(optarg, 0, 3600, &o.seconds))
-				return usage("--seconds wants a number up to 3600, not ", optarg);
+				return usage("--seconds needs a number from 1 to 3600, not ", optarg);
 			break;
 		case 'n':
 			if (!number(optarg, 1, 1e9, &count))
-				return usage("--count wants a number, not ", optarg);
+				return usage("--count needs a number, not ", optarg);
 			o.count = (int)count;
 			break;
 		case 'o': o.file = optarg; break;
@@ -278,9 +278,9 @@ int main(int argc, char **argv)
 	if (commands[n].run == exits)
 		o.guest = argv[optind++];
 	if (commands[n].run == exits && !o.guest)
-		return usage("exits of which guest?", "");
+		return usage("exits needs a guest's name or number", "");
 	if (commands[n].run == trace && !o.file)
-		return usage("trace wants -o FILE", "");
+		return usage("trace needs -o FILE", "");
 	if (optind < argc)
 		return usage("wrong arguments for ", argv[1]);
 	status = source_open(&source);

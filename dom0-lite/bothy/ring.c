@@ -1,9 +1,9 @@
-/* Reading what goes on being written. */
+/* Reads rings of records while their CPUs go on writing them. */
 #include "dom0-lite/bothy/bothy.h"
 #include <stdlib.h>
 #include <string.h>
 
-/* How often a copy is tried. Only a CPU that breaks one record of its own after the other needs more than one. */
+/* Tries of one copy. A second is needed only if the CPU sets new longest times while we copy. */
 #define TRIES     16
 
 #define MARGIN    256u          /* records that may be written while we read */
@@ -15,14 +15,14 @@ static void append(struct samples *to, const struct record *r, u32 cpu)
 		to->room = to->room ? to->room * 2 : 65536;
 		to->s = realloc(to->s, to->room * sizeof(*to->s));
 		if (!to->s) {
-			fprintf(stderr, "bothy: no memory for the trace\n");
+			fprintf(stderr, "bothy: out of memory: trace for a shorter time (--seconds)\n");
 			exit(END_FAILED);
 		}
 	}
 	to->s[to->nr++] = (struct sample){ *r, cpu };
 }
 
-/* The writer never waits: what it may have overwritten while we copied is dropped again, and counted. */
+/* The writer never waits. So drop and count the records that it may have overwritten while we copied. */
 void ring_read(const struct record *ring, const u64 *head, u32 size, u64 *next, u32 cpu, struct samples *to)
 {
 	u64 end = __atomic_load_n(head, __ATOMIC_ACQUIRE), start = *next, now, at;

@@ -1,4 +1,4 @@
-/* The hypervisor's pages, mapped read-only through Xen's own interface for such things; and the names of guests from xenstore. */
+/* Maps the hypervisor's pages read-only, by Xen's foreign-memory call. Reads guests' names from xenstore. */
 #include "dom0-lite/bothy/bothy.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 #include <xenstore.h>
 #include <xen/sysctl.h>
 
-#define ANY_DOMAIN  0x7ff2u         /* Xen's own: nobody's pages */
+#define ANY_DOMAIN  0x7ff2u         /* DOMID_XEN: pages of the hypervisor */
 #define MAP_MAX     64u             /* pages in one call */
 
 static xenforeignmemory_handle *memory;
@@ -28,17 +28,17 @@ int source_open(struct source *s)
 	memset(s, 0, sizeof(*s));
 	memory = xenforeignmemory_open(NULL, 0);
 	if (!memory && errno == EACCES) {
-		fprintf(stderr, "bothy: only root may ask the hypervisor\n");
+		fprintf(stderr, "bothy: only root may read the record: run this as root\n");
 		return END_FAILED;
 	}
 	if (memory)
 		s->machine = map(RECORD_ID_MACHINE, 0, 2);
 	if (!s->machine || s->machine->magic != RECORD_MAGIC) {
-		fprintf(stderr, "bothy: this is not the service domain of a machine that runs Bothy\n");
+		fprintf(stderr, "bothy: this is not the service domain of a machine that runs Bothy: boot Bothy by its entry in GRUB\n");
 		return END_FAILED;
 	}
 	if (s->machine->version != RECORD_VERSION || s->machine->rows != call_rows()) {
-		fprintf(stderr, "bothy: the hypervisor is of another version than this program\n");
+		fprintf(stderr, "bothy: the running hypervisor has another version than this program: install both from one build\n");
 		return END_FAILED;
 	}
 	s->cpus = (const struct record_cpu *)((const u8 *)s->machine + PAGE_SIZE);
@@ -50,7 +50,7 @@ int source_open_rings(struct source *s)
 	for (u32 i = 0; i < s->machine->cpus; i++) {
 		s->ring[i] = map(RECORD_ID_RING + i, 0, RECORD_RING * sizeof(struct record) / PAGE_SIZE);
 		if (!s->ring[i]) {
-			fprintf(stderr, "bothy: the record of CPU %u can't be mapped\n", i);
+			fprintf(stderr, "bothy: can't map the record of CPU %u\n", i);
 			return END_FAILED;
 		}
 		s->next[i] = __atomic_load_n(&s->cpus[i].head, __ATOMIC_ACQUIRE);
@@ -123,7 +123,7 @@ int source_reset(void)
 	}
 	xencall_close(call);
 	if (failed)
-		fprintf(stderr, "bothy: the hypervisor can't be asked to forget\n");
+		fprintf(stderr, "bothy: the hypervisor refused to reset the longest times\n");
 	return failed ? END_FAILED : END_OK;
 }
 

@@ -1,4 +1,7 @@
-/* bothy top: what the guests do, once a second. On a terminal by ncurses, which a serial line will do for; else as lines. */
+/*
+ * bothy top: shows once a second what the guests do. On a terminal it uses ncurses, which works
+ * on a serial line too. Otherwise it prints lines.
+ */
 #include "dom0-lite/bothy/bothy.h"
 #include <inttypes.h>
 #include <ncurses.h>
@@ -7,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* ncurses' bool and ours are the same. */
+/* ncurses defines bool too: both are the same type. */
 static struct guest guests[2][GUESTS_MAX];
 static u32 nr_guests[2];
 
@@ -33,7 +36,7 @@ static int busiest(const void *a, const void *b)
 	return x->run < y->run ? 1 : x->run > y->run ? -1 : (int)x->now->domid - (int)y->now->domid;
 }
 
-/* The exits of a guest in that time, the commonest first, as many as fit in `room` characters: "hypercall 812/s (1.2 us), ..." */
+/* Lists a guest's exits in that time, the commonest first, in `room` characters: "hypercall 812/s (1.2 us), ..." */
 static void describe_exits(const struct record_machine *m, const struct row *r, double seconds, char *out, size_t room)
 {
 	bool done[EXIT_REASONS] = { false };
@@ -89,7 +92,10 @@ static int figures(const struct row *r, double seconds, char *out, size_t size)
 static const char head[] = "guest                   id vcpus   cpu% steal%   exits/s";
 static const char head_exits[] = "exits by reason, and how long one takes";
 
-/* The longest time for which a CPU took no interrupts, since the last `bothy info --reset`: "83.1 us by CPU 1, memory_op ... of d3v0". */
+/*
+ * Writes the longest time for which a CPU took no interrupts since the last `bothy info --reset`:
+ * "83.1 us by CPU 1, memory_op ... of d3v0".
+ */
 static void describe_longest(const struct source *s, char *out, size_t size)
 {
 	struct record_longest l;
@@ -155,7 +161,7 @@ static u64 idle_time(const struct source *s)
 	return idle;
 }
 
-/* Busy is what is left of the CPUs' time without that for which no guest had them. */
+/* Busy time is the CPUs' time without their idle time. */
 static void show_machine(const struct source *s, u64 idle, double seconds)
 {
 	u64 up = system_time(s) / 1000000000;
@@ -168,7 +174,7 @@ static void show_machine(const struct source *s, u64 idle, double seconds)
 	mvprintw(1, 0, "longest without interrupts: %.*s", MAX(COLS - 28, 0), longest);
 }
 
-/* On a wide screen a guest's exits stand beside its figures, on one of 80 columns below them. */
+/* A wide screen shows a guest's exits right of its figures, one of 80 columns below them. */
 static void show(const struct source *s, const struct row *r, u32 nr, u64 idle, double seconds)
 {
 	int beside = (int)sizeof(head) + 1, column = COLS >= beside + 60 ? beside : 4, y = 3;
@@ -193,7 +199,7 @@ static void show(const struct source *s, const struct row *r, u32 nr, u64 idle, 
 	refresh();
 }
 
-/* Waits, and looks at the keyboard meanwhile: false to stop. */
+/* Waits for the next second or a key. Returns false if the user wants to stop. */
 static bool wait_for_next(double seconds, bool screen)
 {
 	if (!screen) {
@@ -212,7 +218,7 @@ int top(struct source *s, int rounds, double seconds, bool batch, bool json)
 	u64 then, idle = idle_time(s);
 
 	if (screen && !newterm(NULL, stdout, stdin)) {
-		fprintf(stderr, "bothy: no way to use a terminal of the kind \"%s\"; try TERM=vt100, or bothy top --batch\n", getenv("TERM") ?: "");
+		fprintf(stderr, "bothy: the terminal type \"%s\" is unknown: try TERM=vt100, or bothy top --batch\n", getenv("TERM") ?: "");
 		return END_FAILED;
 	}
 	if (screen) {

@@ -1,6 +1,6 @@
 /*
- * A trace as text, as JSON for Perfetto's and Chrome's viewers, and as a page that shows itself. One track for each pCPU (who had it), and
- * one for each vCPU (its exits, as long as they took).
+ * Writes a trace as text, as JSON for Perfetto's and Chrome's viewers, or as a page that has its
+ * viewer in it. Each CPU has a track (which vCPU ran there), and each vCPU has one (its exits).
  */
 #include "dom0-lite/bothy/bothy.h"
 #include <inttypes.h>
@@ -12,7 +12,7 @@ enum { PID_CPUS = 1, PID_GUESTS = 1000 };       /* + domid */
 extern const char viewer_html[], viewer_html_end[];
 __asm__(".section .rodata\nviewer_html: .incbin \"dom0-lite/bothy/viewer.html\"\nviewer_html_end: .byte 0\n.previous\n");
 
-/* Also fit to stand in a page's script. */
+/* The text may also stand in a page's script. */
 void json_string(FILE *f, const char *s)
 {
 	fputc('"', f);
@@ -113,7 +113,7 @@ static void fields(struct writer *w, const struct record *r)
 	fprintf(w->f, "}}");
 }
 
-/* A vCPU's turn on a pCPU. */
+/* Writes a vCPU's turn on a CPU. */
 static void turn(struct writer *w, u32 cpu, const struct record *r, u64 from, u64 to)
 {
 	char name[96];
@@ -138,7 +138,7 @@ static void one_record(struct writer *w, const struct record *r)
 	fields(w, r);
 }
 
-/* Gives a track its name, the first time. */
+/* Names a track when it is first used. */
 static void name_once(struct writer *w, bool *done, const char *what, u32 pid, u32 tid, const char *name)
 {
 	if (!*done)
@@ -170,7 +170,10 @@ static void name_tracks(struct writer *w, const struct samples *t, int only)
 	}
 }
 
-/* Who has each pCPU: from "runs" to "stops"; one that runs when the trace begins is known by its first exit, if it hasn't lost records. */
+/*
+ * Which vCPU each CPU runs, from "runs" to "stops". A vCPU that runs when the trace begins is
+ * known by its first exit, if no record was lost.
+ */
 static void turns(struct writer *w, const struct samples *t, int only)
 {
 	struct { bool on; struct record r; u64 from, last; } cpu[NR_CPUS] = { 0 };
