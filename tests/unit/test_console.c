@@ -457,25 +457,25 @@ static void xl_dmesg(void **state)
 	printk("the end\n");
 	rc->buffer.p = FAKE_HANDLE(0);
 	rc->count = 40000;
-	assert_int_equal(fake_control(d->vcpu[0], hc_readconsole, NULL, &op), 0);
+	assert_int_equal(fake_control(d->vcpu[0], hc_sysctl_readconsole, NULL, &op), 0);
 	assert_in_range(rc->count, 16, 32768);
 	assert_memory_equal(fake_memory + rc->count - 16, "(bothy) the end\n", 16);
 	/* Incremental: only what is new. */
 	printk("more\n");
 	rc->incremental = 1;
 	rc->count = 40000;
-	assert_int_equal(fake_control(d->vcpu[0], hc_readconsole, NULL, &op), 0);
+	assert_int_equal(fake_control(d->vcpu[0], hc_sysctl_readconsole, NULL, &op), 0);
 	assert_int_equal(rc->count, 13);
 	rc->count = 0;
-	assert_int_equal(fake_control(d->vcpu[0], hc_readconsole, NULL, &op), 0);
+	assert_int_equal(fake_control(d->vcpu[0], hc_sysctl_readconsole, NULL, &op), 0);
 	rc->incremental = 0;
 	rc->count = ~0u;
 	rc->clear = 1;
 	rc->buffer.p = FAKE_HANDLE(FAKE_MEMORY - 100);
-	assert_int_equal(fake_control(d->vcpu[0], hc_readconsole, NULL, &op), -EFAULT);
+	assert_int_equal(fake_control(d->vcpu[0], hc_sysctl_readconsole, NULL, &op), -EFAULT);
 	rc->buffer.p = FAKE_HANDLE(0);
-	assert_int_equal(fake_control(d->vcpu[0], hc_readconsole, NULL, &op), 0);
-	assert_int_equal(fake_control(d->vcpu[0], hc_readconsole, NULL, &op), 0);
+	assert_int_equal(fake_control(d->vcpu[0], hc_sysctl_readconsole, NULL, &op), 0);
+	assert_int_equal(fake_control(d->vcpu[0], hc_sysctl_readconsole, NULL, &op), 0);
 	assert_int_equal(rc->count, 0);
 	fake_domain_free(d);
 }
@@ -492,18 +492,18 @@ static void xl_dmesg_clear(void **state)
 	do {
 		rc->buffer.p = FAKE_HANDLE(0);
 		rc->count = 16384;
-		assert_int_equal(fake_control(d->vcpu[0], hc_readconsole, NULL, &op), 0);
+		assert_int_equal(fake_control(d->vcpu[0], hc_sysctl_readconsole, NULL, &op), 0);
 	} while (rc->count);
 	printk("new\n");
 	*rc = (struct xen_sysctl_readconsole){ .incremental = 1, .count = 16384 };
 	rc->buffer.p = FAKE_HANDLE(0);
-	assert_int_equal(fake_control(d->vcpu[0], hc_readconsole, NULL, &op), 0);
+	assert_int_equal(fake_control(d->vcpu[0], hc_sysctl_readconsole, NULL, &op), 0);
 	assert_int_equal(rc->count, 12);
 	assert_memory_equal(fake_memory, "(bothy) new\n", 12);
 	/* And from an index that never was. */
 	rc->index = 0x70000000;
 	rc->count = 16384;
-	assert_int_equal(fake_control(d->vcpu[0], hc_readconsole, NULL, &op), 0);
+	assert_int_equal(fake_control(d->vcpu[0], hc_sysctl_readconsole, NULL, &op), 0);
 	assert_int_equal(rc->count, 12);
 	fake_domain_free(d);
 }

@@ -76,18 +76,18 @@ static void create_as_xl_does(void **state)
 	op.cmd = XEN_DOMCTL_createdomain;
 	op.u.createdomain = as_xl();
 	fake_log_clear();
-	assert_int_equal(fake_control(v, hc_createdomain, NULL, &op), 0);
+	assert_int_equal(fake_control(v, hc_domctl_createdomain, NULL, &op), 0);
 	assert_not_logged("refused");
 	assert_int_equal(fake_calls.create_domid, 0xffff);
 	assert_int_equal(op.domain, 5);
 	free_created(5);
 	op.domain = 3;
 	op.u.createdomain.grant_opts = 0;
-	assert_int_equal(fake_control(v, hc_createdomain, NULL, &op), 0);
+	assert_int_equal(fake_control(v, hc_domctl_createdomain, NULL, &op), 0);
 	assert_int_equal(op.domain, 3);
 	free_created(3);
 	op.domain = 1;
-	assert_int_equal(fake_control(v, hc_createdomain, NULL, &op), -EEXIST);
+	assert_int_equal(fake_control(v, hc_domctl_createdomain, NULL, &op), -EEXIST);
 }
 
 static void create_refuses_what_we_lack(void **state)
@@ -122,7 +122,7 @@ static void create_refuses_what_we_lack(void **state)
 		op.domain = 0xffff;
 		op.u.createdomain = as_xl();
 		memcpy((u8 *)&op.u.createdomain + bad[i].offset, &bad[i].value, 4);
-		assert_int_equal(fake_control(v, hc_createdomain, NULL, &op), bad[i].error);
+		assert_int_equal(fake_control(v, hc_domctl_createdomain, NULL, &op), bad[i].error);
 		assert_refused(bad[i].text);
 	}
 	assert_int_equal(fake_calls.creates, 0);
@@ -130,7 +130,7 @@ static void create_refuses_what_we_lack(void **state)
 	op.domain = 0xffff;
 	op.u.createdomain = as_xl();
 	op.u.createdomain.max_vcpus = 128;
-	assert_int_equal(fake_control(v, hc_createdomain, NULL, &op), 0);
+	assert_int_equal(fake_control(v, hc_domctl_createdomain, NULL, &op), 0);
 	assert_int_equal(fake_calls.create_vcpus, 128);
 	free_created((u16)op.domain);
 }
@@ -138,30 +138,30 @@ static void create_refuses_what_we_lack(void **state)
 static void destroy_comes_back_until_done(void **state)
 {
 	fake_destroy_result = -EAGAIN;
-	assert_int_equal(fake_control(v, hc_destroydomain, d, &op), HC_AGAIN);
+	assert_int_equal(fake_control(v, hc_domctl_destroydomain, d, &op), HC_AGAIN);
 	fake_destroy_result = 0;
-	assert_int_equal(fake_control(v, hc_destroydomain, d, &op), 0);
+	assert_int_equal(fake_control(v, hc_domctl_destroydomain, d, &op), 0);
 	assert_int_equal(fake_calls.destroys, 2);
-	assert_int_equal(fake_control(v, hc_destroydomain, dom0, &op), -EINVAL);
+	assert_int_equal(fake_control(v, hc_domctl_destroydomain, dom0, &op), -EINVAL);
 	assert_int_equal(fake_calls.destroys, 2);
 	/* Another CPU is at a step of another domain's end: ours comes again, and takes interrupts meanwhile. */
 	control_lock.next++;
-	assert_int_equal(fake_control(v, hc_destroydomain, d, &op), HC_AGAIN);
+	assert_int_equal(fake_control(v, hc_domctl_destroydomain, d, &op), HC_AGAIN);
 	control_lock.next--;
 	assert_int_equal(fake_calls.destroys, 2);
 }
 
 static void pauses_are_counted(void **state)
 {
-	assert_int_equal(fake_control(v, hc_unpausedomain, d, &op), 0);
+	assert_int_equal(fake_control(v, hc_domctl_unpausedomain, d, &op), 0);
 	assert_int_equal(d->pause_count, 0);
-	assert_int_equal(fake_control(v, hc_unpausedomain, d, &op), -EINVAL);
+	assert_int_equal(fake_control(v, hc_domctl_unpausedomain, d, &op), -EINVAL);
 	for (int i = 0; i < 255; i++)
-		assert_int_equal(fake_control(v, hc_pausedomain, d, &op), 0);
-	assert_int_equal(fake_control(v, hc_pausedomain, d, &op), -EINVAL);
+		assert_int_equal(fake_control(v, hc_domctl_pausedomain, d, &op), 0);
+	assert_int_equal(fake_control(v, hc_domctl_pausedomain, d, &op), -EINVAL);
 	assert_int_equal(d->pause_count, 255);
-	assert_int_equal(fake_control(v, hc_pausedomain, dom0, &op), -EINVAL);
-	assert_int_equal(fake_control(v, hc_unpausedomain, dom0, &op), -EINVAL);
+	assert_int_equal(fake_control(v, hc_domctl_pausedomain, dom0, &op), -EINVAL);
+	assert_int_equal(fake_control(v, hc_domctl_unpausedomain, dom0, &op), -EINVAL);
 	assert_int_equal(dom0->pause_count, 0);
 }
 
@@ -175,7 +175,7 @@ static void info_finds_the_next_domain(void **state)
 	d->vcpu[1]->sched.on_cpu = true;
 	fake_run_time = 5;
 	op.domain = 1;
-	assert_int_equal(fake_control(v, hc_getdomaininfo, NULL, &op), 0);
+	assert_int_equal(fake_control(v, hc_domctl_getdomaininfo, NULL, &op), 0);
 	assert_int_equal(info->flags, XEN_DOMINF_hvm_guest | XEN_DOMINF_hap | XEN_DOMINF_paused | XEN_DOMINF_running);
 	assert_int_equal(info->tot_pages, 100);
 	assert_int_equal(info->max_pages, 200);
@@ -186,15 +186,15 @@ static void info_finds_the_next_domain(void **state)
 	d->shutdown_code = 3;
 	d->dying = 1;
 	op.domain = 1;
-	assert_int_equal(fake_control(v, hc_getdomaininfo, NULL, &op), 0);
+	assert_int_equal(fake_control(v, hc_domctl_getdomaininfo, NULL, &op), 0);
 	assert_int_equal(info->flags >> 16, 3);
 	assert_int_equal(info->flags & (XEN_DOMINF_shutdown | XEN_DOMINF_dying), XEN_DOMINF_shutdown | XEN_DOMINF_dying);
 	op.domain = 2;
-	assert_int_equal(fake_control(v, hc_getdomaininfo, NULL, &op), -ESRCH);
+	assert_int_equal(fake_control(v, hc_domctl_getdomaininfo, NULL, &op), -ESRCH);
 	op.domain = 0x7ff0;
-	assert_int_equal(fake_control(v, hc_getdomaininfo, NULL, &op), -EINVAL);
+	assert_int_equal(fake_control(v, hc_domctl_getdomaininfo, NULL, &op), -EINVAL);
 	op.domain = 0;
-	assert_int_equal(fake_control(v, hc_getdomaininfo, NULL, &op), 0);
+	assert_int_equal(fake_control(v, hc_domctl_getdomaininfo, NULL, &op), 0);
 	assert_int_equal(op.domain, 0);
 }
 
@@ -214,25 +214,25 @@ static void affinity_as_xl_sets_it(void **state)
 {
 	affinity(XEN_DOMCTL_setvcpuaffinity, 1, 1, 8);
 	fake_memory[0] = 0x02;
-	assert_int_equal(fake_control(v, hc_vcpuaffinity, d, &op), 0);
+	assert_int_equal(fake_control(v, hc_domctl_vcpuaffinity, d, &op), 0);
 	assert_int_equal(d->vcpu[1]->sched.hard, 2);
 	assert_int_equal(d->vcpu[1]->sched.soft, 0xf);
 	affinity(XEN_DOMCTL_setvcpuaffinity, 1, 3, 8);
 	fake_memory[0] = 0xf3;      /* CPUs that aren't there go */
 	fake_memory[64] = 0x06;
-	assert_int_equal(fake_control(v, hc_vcpuaffinity, d, &op), 0);
+	assert_int_equal(fake_control(v, hc_domctl_vcpuaffinity, d, &op), 0);
 	assert_int_equal(fake_memory[0], 0x03);
 	assert_int_equal(fake_memory[64], 0x02);
 	affinity(XEN_DOMCTL_setvcpuaffinity, 1, 1, 1);
 	fake_memory[0] = 0x03;      /* what stands behind the map's end is none of it */
-	assert_int_equal(fake_control(v, hc_vcpuaffinity, d, &op), 0);
+	assert_int_equal(fake_control(v, hc_domctl_vcpuaffinity, d, &op), 0);
 	assert_int_equal(d->vcpu[1]->sched.hard, 1);
 	affinity(XEN_DOMCTL_setvcpuaffinity, 1, 1, 8);
 	fake_memory[0] = 0x03;
-	assert_int_equal(fake_control(v, hc_vcpuaffinity, d, &op), 0);
+	assert_int_equal(fake_control(v, hc_domctl_vcpuaffinity, d, &op), 0);
 	memset(fake_memory, 0xee, 128);
 	affinity(XEN_DOMCTL_getvcpuaffinity, 1, 3, 200);
-	assert_int_equal(fake_control(v, hc_vcpuaffinity, d, &op), 0);
+	assert_int_equal(fake_control(v, hc_domctl_vcpuaffinity, d, &op), 0);
 	assert_int_equal(fake_memory[0], 0x03);
 	assert_int_equal(fake_memory[15], 0);
 	assert_int_equal(fake_memory[16], 0xee);    /* 128 bits at most */
@@ -243,21 +243,21 @@ static void affinity_refuses(void **state)
 {
 	affinity(XEN_DOMCTL_setvcpuaffinity, 0, 1, 8);
 	fake_memory[0] = 0xf0;
-	assert_int_equal(fake_control(v, hc_vcpuaffinity, d, &op), -EINVAL);    /* no such CPU */
+	assert_int_equal(fake_control(v, hc_domctl_vcpuaffinity, d, &op), -EINVAL);    /* no such CPU */
 	affinity(XEN_DOMCTL_setvcpuaffinity, 0, 1, 0);
 	op.u.vcpuaffinity.cpumap_hard.bitmap.p = NULL;
-	assert_int_equal(fake_control(v, hc_vcpuaffinity, d, &op), -EINVAL);
+	assert_int_equal(fake_control(v, hc_domctl_vcpuaffinity, d, &op), -EINVAL);
 	affinity(XEN_DOMCTL_setvcpuaffinity, 0, 0, 8);
-	assert_int_equal(fake_control(v, hc_vcpuaffinity, d, &op), -EINVAL);
+	assert_int_equal(fake_control(v, hc_domctl_vcpuaffinity, d, &op), -EINVAL);
 	affinity(XEN_DOMCTL_setvcpuaffinity, 0, 9, 8);
-	assert_int_equal(fake_control(v, hc_vcpuaffinity, d, &op), -EINVAL);
+	assert_int_equal(fake_control(v, hc_domctl_vcpuaffinity, d, &op), -EINVAL);
 	affinity(XEN_DOMCTL_setvcpuaffinity, 2, 1, 8);
-	assert_int_equal(fake_control(v, hc_vcpuaffinity, d, &op), -ESRCH);
+	assert_int_equal(fake_control(v, hc_domctl_vcpuaffinity, d, &op), -ESRCH);
 	affinity(XEN_DOMCTL_setvcpuaffinity, ~0u, 1, 8);
-	assert_int_equal(fake_control(v, hc_vcpuaffinity, d, &op), -ESRCH);
+	assert_int_equal(fake_control(v, hc_domctl_vcpuaffinity, d, &op), -ESRCH);
 	affinity(XEN_DOMCTL_setvcpuaffinity, 0, 1, ~0u);
 	op.u.vcpuaffinity.cpumap_hard.bitmap.p = FAKE_BAD_HANDLE;
-	assert_int_equal(fake_control(v, hc_vcpuaffinity, d, &op), -EFAULT);
+	assert_int_equal(fake_control(v, hc_domctl_vcpuaffinity, d, &op), -EFAULT);
 	assert_int_equal(fake_calls.affinity_calls, 0);
 	assert_int_equal(d->vcpu[0]->sched.hard, 0xf);
 }
@@ -267,10 +267,10 @@ static void dom0_stays_where_it_is(void **state)
 	affinity(XEN_DOMCTL_setvcpuaffinity, 1, 1, 8);
 	fake_memory[0] = 0x0f;
 	fake_log_clear();
-	assert_int_equal(fake_control(v, hc_vcpuaffinity, dom0, &op), -EBUSY);
+	assert_int_equal(fake_control(v, hc_domctl_vcpuaffinity, dom0, &op), -EBUSY);
 	assert_refused("vcpu-pin Domain-0");
 	fake_memory[0] = 0x02;
-	assert_int_equal(fake_control(v, hc_vcpuaffinity, dom0, &op), 0);
+	assert_int_equal(fake_control(v, hc_domctl_vcpuaffinity, dom0, &op), 0);
 	assert_int_equal(dom0->vcpu[1]->sched.hard, 2);
 }
 
@@ -282,35 +282,35 @@ static void vcpu_info(void **state)
 	d->vcpu[1]->sched.cpu = 3;
 	fake_run_time = 77;
 	info->vcpu = 1;
-	assert_int_equal(fake_control(v, hc_getvcpuinfo, d, &op), 0);
+	assert_int_equal(fake_control(v, hc_domctl_getvcpuinfo, d, &op), 0);
 	assert_true(info->online && info->blocked && !info->running && info->cpu == 3 && info->cpu_time == 77 && info->vcpu == 1);
 	info->vcpu = 0;
-	assert_int_equal(fake_control(v, hc_getvcpuinfo, d, &op), 0);
+	assert_int_equal(fake_control(v, hc_domctl_getvcpuinfo, d, &op), 0);
 	assert_true(!info->online);
 	info->vcpu = 2;
-	assert_int_equal(fake_control(v, hc_getvcpuinfo, d, &op), -ESRCH);
+	assert_int_equal(fake_control(v, hc_domctl_getvcpuinfo, d, &op), -ESRCH);
 }
 
 static void memory_and_vcpus(void **state)
 {
 	op.u.max_mem.max_memkb = 263168;
-	assert_int_equal(fake_control(v, hc_max_mem, d, &op), 0);
+	assert_int_equal(fake_control(v, hc_domctl_max_mem, d, &op), 0);
 	assert_int_equal(d->max_pages, 65792);
 	/* It has 600 pages, of which 400 are for its balloon to give up. With a higher limit fewer are beyond. */
 	d->tot_pages = 600;
 	d->beyond = 400;
 	op.u.max_mem.max_memkb = 200 * 4;
-	assert_int_equal(fake_control(v, hc_max_mem, d, &op), 0);
+	assert_int_equal(fake_control(v, hc_domctl_max_mem, d, &op), 0);
 	assert_int_equal(d->beyond, 400);
 	op.u.max_mem.max_memkb = 500 * 4;
-	assert_int_equal(fake_control(v, hc_max_mem, d, &op), 0);
+	assert_int_equal(fake_control(v, hc_domctl_max_mem, d, &op), 0);
 	assert_int_equal(d->beyond, 100);
 	op.u.max_mem.max_memkb = ~0ull;
-	assert_int_equal(fake_control(v, hc_max_mem, d, &op), 0);
+	assert_int_equal(fake_control(v, hc_domctl_max_mem, d, &op), 0);
 	assert_int_equal(d->beyond, 0);
 	for (u32 n = 0; n < 5; n++) {
 		op.u.max_vcpus.max = n;
-		assert_int_equal(fake_control(v, hc_max_vcpus, d, &op), n == 2 ? 0 : -EINVAL);
+		assert_int_equal(fake_control(v, hc_domctl_max_vcpus, d, &op), n == 2 ? 0 : -EINVAL);
 	}
 	assert_int_equal(fake_calls.vcpus, 0);      /* they exist already */
 	op.u.max_vcpus.max = 2;
@@ -319,7 +319,7 @@ static void memory_and_vcpus(void **state)
 
 	d->vcpu[1] = NULL;
 	fake_steps = 1;
-	assert_int_equal(fake_control(v, hc_max_vcpus, d, &op), HC_AGAIN);
+	assert_int_equal(fake_control(v, hc_domctl_max_vcpus, d, &op), HC_AGAIN);
 	assert_int_equal(fake_calls.vcpus, 1);
 	fake_steps = 0;
 	d->vcpu[1] = second;
@@ -327,13 +327,13 @@ static void memory_and_vcpus(void **state)
 	d->vcpu[1] = NULL;
 	fake_timer_queues = 3;
 	for (u32 n = 0; n < 3; n++)
-		assert_int_equal(fake_control(v, hc_max_vcpus, d, &op), HC_AGAIN);
+		assert_int_equal(fake_control(v, hc_domctl_max_vcpus, d, &op), HC_AGAIN);
 	assert_int_equal(fake_calls.vcpus, 1);
-	assert_int_equal(fake_control(v, hc_max_vcpus, d, &op), 0);
+	assert_int_equal(fake_control(v, hc_domctl_max_vcpus, d, &op), 0);
 	assert_int_equal(fake_calls.vcpus, 2);
 	d->vcpu[1] = second;
 	d->dying = 1;
-	assert_int_equal(fake_control(v, hc_max_vcpus, d, &op), -EINVAL);
+	assert_int_equal(fake_control(v, hc_domctl_max_vcpus, d, &op), -EINVAL);
 }
 
 static void scheduling(void **state)
@@ -365,33 +365,33 @@ static void scheduling(void **state)
 static void small_ones(void **state)
 {
 	op.u.settimeoffset.time_offset_seconds = -3600;
-	assert_int_equal(fake_control(v, hc_settimeoffset, d, &op), 0);
+	assert_int_equal(fake_control(v, hc_domctl_settimeoffset, d, &op), 0);
 	assert_int_equal(d->time_offset, -3600);
 	assert_int_equal(fake_calls.wallclocks, 1);
-	assert_int_equal(fake_control(v, hc_get_address_size, d, &op), 0);
+	assert_int_equal(fake_control(v, hc_domctl_get_address_size, d, &op), 0);
 	assert_int_equal(op.u.address_size.size, 64);
 	fake_log_clear();
 	op.cmd = XEN_DOMCTL_settscinfo;
 	for (u32 mode = 0; mode < 6; mode++) {
 		op.u.tsc_info.tsc_mode = mode;
-		assert_int_equal(fake_control(v, hc_settscinfo, d, &op), mode == 1 ? -EOPNOTSUPP : mode > 3 ? -EINVAL : 0);
+		assert_int_equal(fake_control(v, hc_domctl_settscinfo, d, &op), mode == 1 ? -EOPNOTSUPP : mode > 3 ? -EINVAL : 0);
 	}
 	assert_refused("always_emulate");
 	time_scale.tsc_khz = 1234;
-	assert_int_equal(fake_control(v, hc_gettscinfo, d, &op), 0);
+	assert_int_equal(fake_control(v, hc_domctl_gettscinfo, d, &op), 0);
 	assert_int_equal(op.u.tsc_info.gtsc_khz, 1234);
 	memset(&op, 0, sizeof(op));
 	op.cmd = XEN_DOMCTL_set_paging_mempool_size;
 	op.u.paging_mempool.size = 3145728;
-	assert_int_equal(fake_control(v, hc_paging_mempool, d, &op), 0);
+	assert_int_equal(fake_control(v, hc_domctl_paging_mempool, d, &op), 0);
 	op.u.paging_mempool.size = 1;
-	assert_int_equal(fake_control(v, hc_paging_mempool, d, &op), -EINVAL);
+	assert_int_equal(fake_control(v, hc_domctl_paging_mempool, d, &op), -EINVAL);
 	op.cmd = XEN_DOMCTL_get_paging_mempool_size;
-	assert_int_equal(fake_control(v, hc_paging_mempool, d, &op), 0);
+	assert_int_equal(fake_control(v, hc_domctl_paging_mempool, d, &op), 0);
 	assert_int_equal(op.u.paging_mempool.size, 3145728);
 	op.u.nodeaffinity.nodemap.bitmap.p = FAKE_HANDLE(0);
 	op.u.nodeaffinity.nodemap.nr_bits = 8;
-	assert_int_equal(fake_control(v, hc_getnodeaffinity, d, &op), 0);
+	assert_int_equal(fake_control(v, hc_domctl_getnodeaffinity, d, &op), 0);
 	assert_int_equal(fake_memory[0], 1);
 }
 
@@ -403,7 +403,7 @@ static long get_context(u32 vcpu)
 	op.cmd = XEN_DOMCTL_getvcpucontext;
 	op.u.vcpucontext.vcpu = vcpu;
 	op.u.vcpucontext.ctxt.p = FAKE_HANDLE(0);
-	return fake_control(v, hc_vcpucontext, d, &op);
+	return fake_control(v, hc_domctl_vcpucontext, d, &op);
 }
 
 static long set_context(u32 vcpu, void *handle)
@@ -411,7 +411,7 @@ static long set_context(u32 vcpu, void *handle)
 	op.cmd = XEN_DOMCTL_setvcpucontext;
 	op.u.vcpucontext.vcpu = vcpu;
 	op.u.vcpucontext.ctxt.p = handle;
-	return fake_control(v, hc_vcpucontext, d, &op);
+	return fake_control(v, hc_domctl_vcpucontext, d, &op);
 }
 
 /* As libxl resumes a guest whose save failed: the result of its SCHEDOP_shutdown becomes 1. */
@@ -427,7 +427,7 @@ static void a_cancelled_suspension(void **state)
 	assert_int_equal(set_context(0, FAKE_HANDLE(0)), 0);
 	assert_true(fake_calls.registers.rax == 1 && fake_calls.registers.rip == 0x1234 && fake_calls.registers.rsp == 0x5678);
 	assert_true(fake_calls.registers.fpu_regs[511] == 0x77 && fake_calls.registers.flags == XEN_X86_FPU_INITIALISED);
-	assert_int_equal(fake_control(v, hc_resumedomain, d, &op), 0);
+	assert_int_equal(fake_control(v, hc_domctl_resumedomain, d, &op), 0);
 	assert_int_equal(fake_calls.resumes, 1);
 }
 
@@ -464,10 +464,10 @@ static void contexts_are_refused(void **state)
 	assert_int_equal(get_context(0), 0);
 	good = *context;
 	op.u.vcpucontext.ctxt.p = FAKE_BAD_HANDLE;
-	assert_int_equal(fake_control(v, hc_vcpucontext, d, &op), -EFAULT);
+	assert_int_equal(fake_control(v, hc_domctl_vcpucontext, d, &op), -EFAULT);
 	assert_int_equal(d->vcpu[0]->pause_flags, 0);
 	op.u.vcpucontext.ctxt.p = FAKE_HANDLE(0);
-	assert_int_equal(fake_control(v, hc_vcpucontext, dom0, &op), -EINVAL);
+	assert_int_equal(fake_control(v, hc_domctl_vcpucontext, dom0, &op), -EINVAL);
 	assert_int_equal(set_context(2, FAKE_HANDLE(0)), -EINVAL);
 	assert_int_equal(set_context(0, NULL), -EFAULT);
 	assert_int_equal(set_context(0, FAKE_HANDLE(FAKE_MEMORY - 5167)), -EFAULT);
@@ -493,18 +493,18 @@ static void contexts_are_refused(void **state)
 static void triggers(void **state)
 {
 	op.u.sendtrigger.vcpu = 1;
-	assert_int_equal(fake_control(v, hc_sendtrigger, d, &op), 0);
+	assert_int_equal(fake_control(v, hc_domctl_sendtrigger, d, &op), 0);
 	assert_true(d->vcpu[1]->nmi_pending);
 	assert_int_equal(fake_kicks(d->vcpu[1]), 1);
 	op.u.sendtrigger.trigger = 3;
 	fake_log_clear();
 	op.cmd = XEN_DOMCTL_sendtrigger;
-	assert_int_equal(fake_control(v, hc_sendtrigger, d, &op), -EOPNOTSUPP);
+	assert_int_equal(fake_control(v, hc_domctl_sendtrigger, d, &op), -EOPNOTSUPP);
 	op.u.sendtrigger.trigger = 9;
-	assert_int_equal(fake_control(v, hc_sendtrigger, d, &op), -EINVAL);
+	assert_int_equal(fake_control(v, hc_domctl_sendtrigger, d, &op), -EINVAL);
 	assert_refused("xl trigger");
 	op.u.sendtrigger.vcpu = 2;
-	assert_int_equal(fake_control(v, hc_sendtrigger, d, &op), -ESRCH);
+	assert_int_equal(fake_control(v, hc_domctl_sendtrigger, d, &op), -ESRCH);
 }
 
 int main(void)

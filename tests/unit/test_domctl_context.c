@@ -71,7 +71,7 @@ static long set_context(void)
 	memset(&op, 0, sizeof(op));
 	op.u.hvmcontext.size = at;
 	op.u.hvmcontext.buffer.p = FAKE_HANDLE(0);
-	return fake_control(v, hc_sethvmcontext, d, &op);
+	return fake_control(v, hc_domctl_sethvmcontext, d, &op);
 }
 
 static long get_context(u32 size, void *handle)
@@ -79,7 +79,7 @@ static long get_context(u32 size, void *handle)
 	memset(&op, 0, sizeof(op));
 	op.u.hvmcontext.size = size;
 	op.u.hvmcontext.buffer.p = handle;
-	return fake_control(v, hc_gethvmcontext, d, &op);
+	return fake_control(v, hc_domctl_gethvmcontext, d, &op);
 }
 
 /* The exact calls that `xl create` makes for two vCPUs. */

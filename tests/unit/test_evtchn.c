@@ -58,7 +58,7 @@ static int tear_down(void **state)
 static long alloc_unbound(struct domain *d, u16 dom, u16 remote)
 {
 	evtchn_alloc_unbound_t op = { .dom = dom, .remote_dom = remote };
-	long err = fake_hypercall(d->vcpu[0], hc_alloc_unbound, &op);
+	long err = fake_hypercall(d->vcpu[0], hc_evtchn_alloc_unbound, &op);
 
 	return err ? err : op.port;
 }
@@ -66,7 +66,7 @@ static long alloc_unbound(struct domain *d, u16 dom, u16 remote)
 static long bind_interdomain(struct domain *d, u16 remote, u32 port)
 {
 	evtchn_bind_interdomain_t op = { .remote_dom = remote, .remote_port = port };
-	long err = fake_hypercall(d->vcpu[0], hc_bind_interdomain, &op);
+	long err = fake_hypercall(d->vcpu[0], hc_evtchn_bind_interdomain, &op);
 
 	return err ? err : op.local_port;
 }
@@ -74,7 +74,7 @@ static long bind_interdomain(struct domain *d, u16 remote, u32 port)
 static long bind_virq(struct domain *d, u32 virq, u32 vcpu)
 {
 	evtchn_bind_virq_t op = { .virq = virq, .vcpu = vcpu };
-	long err = fake_hypercall(d->vcpu[0], hc_bind_virq, &op);
+	long err = fake_hypercall(d->vcpu[0], hc_evtchn_bind_virq, &op);
 
 	return err ? err : op.port;
 }
@@ -82,7 +82,7 @@ static long bind_virq(struct domain *d, u32 virq, u32 vcpu)
 static long bind_ipi(struct domain *d, u32 vcpu)
 {
 	evtchn_bind_ipi_t op = { .vcpu = vcpu };
-	long err = fake_hypercall(d->vcpu[0], hc_bind_ipi, &op);
+	long err = fake_hypercall(d->vcpu[0], hc_evtchn_bind_ipi, &op);
 
 	return err ? err : op.port;
 }
@@ -91,7 +91,7 @@ static long bind_vcpu(struct domain *d, u32 port, u32 vcpu)
 {
 	evtchn_bind_vcpu_t op = { .port = port, .vcpu = vcpu };
 
-	return fake_hypercall(d->vcpu[0], hc_bind_vcpu, &op);
+	return fake_hypercall(d->vcpu[0], hc_evtchn_bind_vcpu, &op);
 }
 
 static long close(struct domain *d, u32 port)

@@ -264,28 +264,28 @@ static void step_open(u32 d)
 	switch (below(4)) {
 	case 0: {
 		evtchn_alloc_unbound_t op = { .dom = dom, .remote_dom = any_domid(d) };
-		long err = fake_hypercall(v, hc_alloc_unbound, &op);
+		long err = fake_hypercall(v, hc_evtchn_alloc_unbound, &op);
 
 		assert_int_equal(result(err, op.port), model_alloc(d, resolve(d, dom), op.remote_dom));
 		break;
 	}
 	case 1: {
 		evtchn_bind_interdomain_t op = { .remote_dom = dom, .remote_port = any_port() };
-		long err = fake_hypercall(v, hc_bind_interdomain, &op);
+		long err = fake_hypercall(v, hc_evtchn_bind_interdomain, &op);
 
 		assert_int_equal(result(err, op.local_port), model_bind_interdomain(d, resolve(d, dom), op.remote_port));
 		break;
 	}
 	case 2: {
 		evtchn_bind_virq_t op = { .virq = below(NR_VIRQS + 1), .vcpu = below(VCPUS + 1) };
-		long err = fake_hypercall(v, hc_bind_virq, &op);
+		long err = fake_hypercall(v, hc_evtchn_bind_virq, &op);
 
 		assert_int_equal(result(err, op.port), model_bind_virq(d, op.virq, op.vcpu));
 		break;
 	}
 	case 3: {
 		evtchn_bind_ipi_t op = { .vcpu = below(VCPUS + 1) };
-		long err = fake_hypercall(v, hc_bind_ipi, &op);
+		long err = fake_hypercall(v, hc_evtchn_bind_ipi, &op);
 		struct port like = { .status = EVTCHNSTAT_ipi, .vcpu = op.vcpu };
 
 		assert_int_equal(result(err, op.port), op.vcpu < VCPUS ? model_open(d, like) : -ENOENT);
@@ -306,7 +306,7 @@ static void step_move(u32 d)
 {
 	evtchn_bind_vcpu_t op = { .port = any_port(), .vcpu = below(VCPUS + 1) };
 
-	assert_int_equal(fake_hypercall(domain[d]->vcpu[0], hc_bind_vcpu, &op), model_bind_vcpu(d, op.port, op.vcpu));
+	assert_int_equal(fake_hypercall(domain[d]->vcpu[0], hc_evtchn_bind_vcpu, &op), model_bind_vcpu(d, op.port, op.vcpu));
 }
 
 static void step_ring(u32 d)

@@ -61,7 +61,7 @@ static void physinfo(void **state)
 {
 	struct xen_sysctl_physinfo *info = &op.u.physinfo;
 
-	assert_int_equal(call(hc_physinfo), 0);
+	assert_int_equal(call(hc_sysctl_physinfo), 0);
 	assert_int_equal(info->nr_cpus, 4);
 	assert_int_equal(info->max_cpu_id, 3);
 	assert_int_equal(info->nr_nodes, 1);
@@ -89,32 +89,32 @@ static void topologies(void **state)
 	struct xen_sysctl_cputopo *t = (struct xen_sysctl_cputopo *)fake_memory;
 
 	topology_of(1, 4, ids, 8);
-	assert_int_equal(call(hc_physinfo), 0);
+	assert_int_equal(call(hc_sysctl_physinfo), 0);
 	assert_int_equal(op.u.physinfo.threads_per_core, 2);
 	assert_int_equal(op.u.physinfo.cores_per_socket, 2);
 	memset(&op, 0, sizeof(op));
-	assert_int_equal(call(hc_cputopoinfo), 0);
+	assert_int_equal(call(hc_sysctl_cputopoinfo), 0);
 	assert_int_equal(op.u.cputopoinfo.num_cpus, 8);
 	op.u.cputopoinfo.cputopo.p = FAKE_HANDLE(0);
-	assert_int_equal(call(hc_cputopoinfo), 0);
+	assert_int_equal(call(hc_sysctl_cputopoinfo), 0);
 	assert_true(t[3].core == 1 && t[3].socket == 0 && t[3].node == 0);
 	assert_true(t[6].core == 1 && t[6].socket == 1);
 	op.u.cputopoinfo.num_cpus = 2;
 	memset(fake_memory, 0xee, 100);
-	assert_int_equal(call(hc_cputopoinfo), 0);
+	assert_int_equal(call(hc_sysctl_cputopoinfo), 0);
 	assert_int_equal(op.u.cputopoinfo.num_cpus, 8);
 	assert_int_equal(fake_memory[24], 0xee);
 	op.u.cputopoinfo.num_cpus = ~0u;
 	op.u.cputopoinfo.cputopo.p = FAKE_HANDLE(FAKE_MEMORY - 8);
-	assert_int_equal(call(hc_cputopoinfo), -EFAULT);
+	assert_int_equal(call(hc_sysctl_cputopoinfo), -EFAULT);
 	/* Old AMD: four cores by number alone; and a CPU that says nothing. */
 	memset(&cpu_policy_raw, 0, sizeof(cpu_policy_raw));
 	cpu_policy_raw.extd[8].c = 3;
-	assert_int_equal(call(hc_physinfo), 0);
+	assert_int_equal(call(hc_sysctl_physinfo), 0);
 	assert_int_equal(op.u.physinfo.threads_per_core, 1);
 	assert_int_equal(op.u.physinfo.cores_per_socket, 4);
 	cpu_policy_raw.extd[8].c = 0;
-	assert_int_equal(call(hc_physinfo), 0);
+	assert_int_equal(call(hc_sysctl_physinfo), 0);
 	assert_int_equal(op.u.physinfo.cores_per_socket, 1);
 }
 
@@ -125,7 +125,7 @@ static void domain_lists(void **state)
 
 	l->max_domains = 1024;
 	l->buffer.p = FAKE_HANDLE(0);
-	assert_int_equal(call(hc_getdomaininfolist), 0);
+	assert_int_equal(call(hc_sysctl_getdomaininfolist), 0);
 	assert_int_equal(l->num_domains, 2);
 	assert_int_equal(info[0].domain, 0);
 	assert_int_equal(info[1].domain, 3);
@@ -133,28 +133,28 @@ static void domain_lists(void **state)
 	memset(fake_memory, 0, sizeof(fake_memory));
 	l->num_domains = 99;
 	fake_steps = 1;
-	assert_int_equal(call(hc_getdomaininfolist), HC_AGAIN);
-	assert_int_equal(call(hc_getdomaininfolist), HC_AGAIN);
-	assert_int_equal(call(hc_getdomaininfolist), 0);
+	assert_int_equal(call(hc_sysctl_getdomaininfolist), HC_AGAIN);
+	assert_int_equal(call(hc_sysctl_getdomaininfolist), HC_AGAIN);
+	assert_int_equal(call(hc_sysctl_getdomaininfolist), 0);
 	fake_steps = 0;
 	assert_int_equal(l->num_domains, 2);
 	assert_true(info[0].domain == 0 && info[1].domain == 3 && !info[0].max_pages == !a->max_pages);
 	l->first_domain = 1;
 	l->max_domains = 1;
-	assert_int_equal(call(hc_getdomaininfolist), 0);
+	assert_int_equal(call(hc_sysctl_getdomaininfolist), 0);
 	assert_int_equal(l->num_domains, 1);
 	assert_int_equal(info[0].domain, 3);
 	l->first_domain = 4;
-	assert_int_equal(call(hc_getdomaininfolist), 0);
+	assert_int_equal(call(hc_sysctl_getdomaininfolist), 0);
 	assert_int_equal(l->num_domains, 0);
 	l->first_domain = 0xffff;
-	assert_int_equal(call(hc_getdomaininfolist), 0);
+	assert_int_equal(call(hc_sysctl_getdomaininfolist), 0);
 	l->first_domain = 0;
 	l->buffer.p = FAKE_BAD_HANDLE;
-	assert_int_equal(call(hc_getdomaininfolist), -EFAULT);
+	assert_int_equal(call(hc_sysctl_getdomaininfolist), -EFAULT);
 	l->max_domains = 0;
 	l->buffer.p = NULL;
-	assert_int_equal(call(hc_getdomaininfolist), 0);
+	assert_int_equal(call(hc_sysctl_getdomaininfolist), 0);
 }
 
 static void numa(void **state)
@@ -162,20 +162,20 @@ static void numa(void **state)
 	struct xen_sysctl_numainfo *n = &op.u.numainfo;
 	struct xen_sysctl_meminfo *mem = (struct xen_sysctl_meminfo *)fake_memory;
 
-	assert_int_equal(call(hc_numainfo), 0);
+	assert_int_equal(call(hc_sysctl_numainfo), 0);
 	assert_int_equal(n->num_nodes, 1);
 	n->meminfo.p = FAKE_HANDLE(0);
 	n->distance.p = FAKE_HANDLE(64);
-	assert_int_equal(call(hc_numainfo), 0);
+	assert_int_equal(call(hc_sysctl_numainfo), 0);
 	assert_int_equal(mem->memfree, 1000 << 12);
 	assert_int_equal(fake_memory[64], 10);
 	n->num_nodes = 0;
 	memset(fake_memory, 0xee, 100);
-	assert_int_equal(call(hc_numainfo), 0);
+	assert_int_equal(call(hc_sysctl_numainfo), 0);
 	assert_int_equal(n->num_nodes, 1);
 	assert_int_equal(fake_memory[0], 0xee);
 	n->meminfo.p = FAKE_BAD_HANDLE;
-	assert_int_equal(call(hc_numainfo), -EFAULT);
+	assert_int_equal(call(hc_sysctl_numainfo), -EFAULT);
 }
 
 static void pools(void **state)
@@ -185,15 +185,15 @@ static void pools(void **state)
 	p->op = XEN_SYSCTL_CPUPOOL_OP_INFO;
 	p->cpumap.bitmap.p = FAKE_HANDLE(0);
 	p->cpumap.nr_bits = 8;
-	assert_int_equal(call(hc_cpupool), 0);
+	assert_int_equal(call(hc_sysctl_cpupool), 0);
 	assert_true(p->cpupool_id == 0 && p->sched_id == 6 && p->n_dom == 2);
 	assert_int_equal(fake_memory[0], 0x0f);
 	assert_int_equal(fake_memory[1], 0xee);
 	p->cpupool_id = 1;
-	assert_int_equal(call(hc_cpupool), -ENOENT);
+	assert_int_equal(call(hc_sysctl_cpupool), -ENOENT);
 	p->op = XEN_SYSCTL_CPUPOOL_OP_FREEINFO;
 	p->cpupool_id = 0x87654321;
-	assert_int_equal(call(hc_cpupool), 0);
+	assert_int_equal(call(hc_sysctl_cpupool), 0);
 	assert_int_equal(fake_memory[0], 0);
 	op.cmd = XEN_SYSCTL_cpupool_op;
 	for (u32 o = 0; o < 20; o++) {
@@ -201,7 +201,7 @@ static void pools(void **state)
 		if (o == XEN_SYSCTL_CPUPOOL_OP_INFO || o == XEN_SYSCTL_CPUPOOL_OP_FREEINFO)
 			continue;
 		fake_log_clear();
-		assert_int_equal(call(hc_cpupool), -EOPNOTSUPP);
+		assert_int_equal(call(hc_sysctl_cpupool), -EOPNOTSUPP);
 		assert_logged("refused: xl cpupool-*");
 	}
 }
@@ -210,7 +210,7 @@ static void scheduler(void **state)
 {
 	struct xen_sysctl_scheduler_op *s = &op.u.scheduler_op;
 
-	assert_int_equal(call(hc_sched_id), 0);
+	assert_int_equal(call(hc_sysctl_sched_id), 0);
 	assert_int_equal(op.u.sched_id.sched_id, 6);
 	memset(&op, 0, sizeof(op));
 	s->sched_id = 6;
@@ -237,21 +237,21 @@ static void small_ones(void **state)
 	percpu[1].idle_ns = 99;
 	op.u.getcpuinfo.max_cpus = 2;
 	op.u.getcpuinfo.info.p = FAKE_HANDLE(0);
-	assert_int_equal(call(hc_getcpuinfo), 0);
+	assert_int_equal(call(hc_sysctl_getcpuinfo), 0);
 	assert_int_equal(op.u.getcpuinfo.nr_cpus, 2);
 	assert_int_equal(fake_memory[8], 99);
 	assert_int_equal(fake_memory[16], 0xee);
 	op.u.getcpuinfo.info.p = FAKE_BAD_HANDLE;
-	assert_int_equal(call(hc_getcpuinfo), -EFAULT);
+	assert_int_equal(call(hc_sysctl_getcpuinfo), -EFAULT);
 	memset(&op, 0, sizeof(op));
 	op.u.availheap.node = -1;
-	assert_int_equal(call(hc_availheap), 0);
+	assert_int_equal(call(hc_sysctl_availheap), 0);
 	assert_int_equal(op.u.availheap.avail_bytes, 1000 << 12);
 	op.u.availheap.node = 1;
-	assert_int_equal(call(hc_availheap), 0);
+	assert_int_equal(call(hc_sysctl_availheap), 0);
 	assert_int_equal(op.u.availheap.avail_bytes, 0);
 	op.u.availheap.node = -2;
-	assert_int_equal(call(hc_availheap), -EINVAL);
+	assert_int_equal(call(hc_sysctl_availheap), -EINVAL);
 }
 
 static unsigned log_lines(void)
@@ -275,7 +275,7 @@ static long press(const char *what)
 	fake_log_clear();
 	do {
 		lines = log_lines();
-		ret = call(hc_debug_keys);
+		ret = call(hc_sysctl_debug_keys);
 		assert_in_range(log_lines(), lines, lines + 1);
 	} while (ret == HC_AGAIN);
 	return ret;
@@ -303,17 +303,17 @@ static void keys(void **state)
 	memcpy(fake_memory, "mc", 2);
 	op.u.debug_keys.nr_keys = 2;
 	fake_log_clear();
-	assert_int_equal(call(hc_debug_keys), HC_AGAIN);
+	assert_int_equal(call(hc_sysctl_debug_keys), HC_AGAIN);
 	console_behind = true;
 	for (int i = 0; i < 10; i++)
-		assert_int_equal(call(hc_debug_keys), HC_AGAIN);
+		assert_int_equal(call(hc_sysctl_debug_keys), HC_AGAIN);
 	assert_int_equal(log_lines(), 1);
 	console_behind = false;
-	while (call(hc_debug_keys) == HC_AGAIN)
+	while (call(hc_sysctl_debug_keys) == HC_AGAIN)
 		;
 	assert_int_equal(log_lines(), 5);
 	op.u.debug_keys.keys.p = FAKE_BAD_HANDLE;
-	assert_int_equal(call(hc_debug_keys), -EFAULT);
+	assert_int_equal(call(hc_sysctl_debug_keys), -EFAULT);
 }
 
 static void featuresets(void **state)
@@ -321,28 +321,28 @@ static void featuresets(void **state)
 	struct xen_sysctl_cpu_featureset *f = &op.u.cpu_featureset;
 	u32 *words = (u32 *)fake_memory;
 
-	assert_int_equal(call(hc_get_cpu_featureset), 0);
+	assert_int_equal(call(hc_sysctl_get_cpu_featureset), 0);
 	assert_int_equal(f->nr_features, 19);
 	f->index = 1;
 	f->features.p = FAKE_HANDLE(0);
-	assert_int_equal(call(hc_get_cpu_featureset), 0);
+	assert_int_equal(call(hc_sysctl_get_cpu_featureset), 0);
 	assert_int_equal(words[0], cpu_policy_host.basic[1].d);
 	assert_int_equal(words[5], cpu_policy_host.feat[0].b);
 	assert_int_equal(words[19], 0xeeeeeeee);
 	f->nr_features = 3;
 	memset(fake_memory, 0xee, 100);
-	assert_int_equal(call(hc_get_cpu_featureset), -ENOBUFS);
+	assert_int_equal(call(hc_sysctl_get_cpu_featureset), -ENOBUFS);
 	assert_int_equal(words[3], 0xeeeeeeee);
 	f->nr_features = 100;
-	assert_int_equal(call(hc_get_cpu_featureset), 0);
+	assert_int_equal(call(hc_sysctl_get_cpu_featureset), 0);
 	for (u32 i = 0; i < 8; i++) {
 		f->index = i;
 		f->nr_features = 19;
-		assert_int_equal(call(hc_get_cpu_featureset), i > 5 ? -EINVAL : i == 2 || i == 4 ? -EOPNOTSUPP : 0);
+		assert_int_equal(call(hc_sysctl_get_cpu_featureset), i > 5 ? -EINVAL : i == 2 || i == 4 ? -EOPNOTSUPP : 0);
 	}
 	f->index = 1;
 	f->features.p = FAKE_BAD_HANDLE;
-	assert_int_equal(call(hc_get_cpu_featureset), -EFAULT);
+	assert_int_equal(call(hc_sysctl_get_cpu_featureset), -EFAULT);
 }
 
 static void policies(void **state)
@@ -381,36 +381,36 @@ static void platform(void **state)
 
 	p.u.settime64.secs = 1000;
 	p.u.settime64.system_time = 77;
-	assert_int_equal(fake_control(v, hc_settime64, NULL, &p), 0);
+	assert_int_equal(fake_control(v, hc_platform_settime64, NULL, &p), 0);
 	assert_true(wall_sec == 1000 && wall_system == 77);
 	assert_int_equal(fake_calls.wallclocks, 2);
 	/* In steps every domain has it once; the machine's clock is set by the first. */
 	fake_steps = 1;
-	assert_int_equal(fake_control(v, hc_settime64, NULL, &p), HC_AGAIN);
+	assert_int_equal(fake_control(v, hc_platform_settime64, NULL, &p), HC_AGAIN);
 	assert_int_equal(fake_calls.wallclocks, 3);
 	wall_sec = 0;
-	assert_int_equal(fake_control(v, hc_settime64, NULL, &p), HC_AGAIN);
-	assert_int_equal(fake_control(v, hc_settime64, NULL, &p), 0);
+	assert_int_equal(fake_control(v, hc_platform_settime64, NULL, &p), HC_AGAIN);
+	assert_int_equal(fake_control(v, hc_platform_settime64, NULL, &p), 0);
 	fake_steps = 0;
 	assert_int_equal(fake_calls.wallclocks, 4);
 	assert_int_equal(wall_sec, 0);
 	p.u.settime64.mbz = 1;
-	assert_int_equal(fake_control(v, hc_settime64, NULL, &p), -EINVAL);
+	assert_int_equal(fake_control(v, hc_platform_settime64, NULL, &p), -EINVAL);
 	p.u.settime64.mbz = 0;
 	p.u.settime64.nsecs = 1000000000;
-	assert_int_equal(fake_control(v, hc_settime64, NULL, &p), -EINVAL);
+	assert_int_equal(fake_control(v, hc_platform_settime64, NULL, &p), -EINVAL);
 	memset(&p, 0, sizeof(p));
 	p.cmd = XENPF_settime32;
 	p.u.settime32.secs = 2000;
 	p.u.settime32.system_time = 78;
-	assert_int_equal(fake_control(v, hc_settime32, NULL, &p), 0);
+	assert_int_equal(fake_control(v, hc_platform_settime32, NULL, &p), 0);
 	assert_true(wall_sec == 2000 && wall_system == 78);
 	memset(&p, 0, sizeof(p));
 	p.u.pcpu_info.xen_cpuid = 3;
-	assert_int_equal(fake_control(v, hc_get_pcpuinfo, NULL, &p), 0);
+	assert_int_equal(fake_control(v, hc_platform_get_cpuinfo, NULL, &p), 0);
 	assert_true(p.u.pcpu_info.max_present == 3 && p.u.pcpu_info.flags == 1 && p.u.pcpu_info.apic_id == 3);
 	p.u.pcpu_info.xen_cpuid = ~0u;
-	assert_int_equal(fake_control(v, hc_get_pcpuinfo, NULL, &p), 0);
+	assert_int_equal(fake_control(v, hc_platform_get_cpuinfo, NULL, &p), 0);
 	assert_int_equal(p.u.pcpu_info.flags, 2);
 }
 
@@ -419,12 +419,12 @@ static void devices_are_on_the_one_node(void **state)
 {
 	op.u.pcitopoinfo.num_devs = 200;
 	op.u.pcitopoinfo.nodes.p = FAKE_HANDLE(0);
-	assert_int_equal(call(hc_pcitopoinfo), 0);
+	assert_int_equal(call(hc_sysctl_pcitopoinfo), 0);
 	assert_int_equal(op.u.pcitopoinfo.num_devs, 64);
 	assert_true(fake_memory[0] == 0 && fake_memory[255] == 0 && fake_memory[256] == 0xee);
 	op.u.pcitopoinfo.num_devs = 1;
 	op.u.pcitopoinfo.nodes.p = FAKE_BAD_HANDLE;
-	assert_int_equal(call(hc_pcitopoinfo), -EFAULT);
+	assert_int_equal(call(hc_sysctl_pcitopoinfo), -EFAULT);
 }
 
 /* Linux 6.5 and later: may it say so to ACPI? */
@@ -438,18 +438,18 @@ static void processor_capabilities(void **state)
 	p.u.set_pminfo.u.pdc.p = FAKE_HANDLE(0);
 	pdc[0] = pdc[1] = 1;
 	pdc[2] = 0x3ff;
-	assert_int_equal(fake_control(v, hc_set_pminfo, NULL, &p), 0);
+	assert_int_equal(fake_control(v, hc_platform_set_pminfo, NULL, &p), 0);
 	assert_true(pdc[0] == 1 && pdc[1] == 1 && pdc[2] == 0xfa);
 	pdc[1] = 2;
-	assert_int_equal(fake_control(v, hc_set_pminfo, NULL, &p), -EINVAL);
+	assert_int_equal(fake_control(v, hc_platform_set_pminfo, NULL, &p), -EINVAL);
 	pdc[0] = 2;
 	pdc[1] = 1;
-	assert_int_equal(fake_control(v, hc_set_pminfo, NULL, &p), -EINVAL);
+	assert_int_equal(fake_control(v, hc_platform_set_pminfo, NULL, &p), -EINVAL);
 	p.u.set_pminfo.u.pdc.p = FAKE_BAD_HANDLE;
-	assert_int_equal(fake_control(v, hc_set_pminfo, NULL, &p), -EFAULT);
+	assert_int_equal(fake_control(v, hc_platform_set_pminfo, NULL, &p), -EFAULT);
 	/* Silence is Linux's answer to this, and to no other error. */
 	p.u.set_pminfo.type = XEN_PM_CX;
-	assert_int_equal(fake_control(v, hc_set_pminfo, NULL, &p), -ENOSYS);
+	assert_int_equal(fake_control(v, hc_platform_set_pminfo, NULL, &p), -ENOSYS);
 }
 
 /* xen_mcelog asks how many there are, then for so many. */
@@ -461,18 +461,18 @@ static void cpus_for_machine_checks(void **state)
 
 	topology_of(1, 4, ids, 4);
 	cpu_policy_raw.basic[1].a = 0x00800f12;         /* family 17h, model 1, stepping 2 */
-	assert_int_equal(fake_control(v, hc_mc_physcpuinfo, NULL, &mc), 0);
+	assert_int_equal(fake_control(v, hc_mca_physcpuinfo, NULL, &mc), 0);
 	assert_int_equal(mc.u.mc_physcpuinfo.ncpus, 4);
 	mc.u.mc_physcpuinfo.info.p = FAKE_HANDLE(0);
-	assert_int_equal(fake_control(v, hc_mc_physcpuinfo, NULL, &mc), 0);
+	assert_int_equal(fake_control(v, hc_mca_physcpuinfo, NULL, &mc), 0);
 	assert_true(c[3].mc_cpunr == 3 && c[3].mc_apicid == 19 && c[0].mc_apicid == 0);
 	assert_true(c[1].mc_family == 0x17 && c[1].mc_model == 1 && c[1].mc_step == 2);
 	memset(fake_memory, 0xee, sizeof(fake_memory));
 	mc.u.mc_physcpuinfo.ncpus = 1;
-	assert_int_equal(fake_control(v, hc_mc_physcpuinfo, NULL, &mc), 0);
+	assert_int_equal(fake_control(v, hc_mca_physcpuinfo, NULL, &mc), 0);
 	assert_true(mc.u.mc_physcpuinfo.ncpus == 4 && fake_memory[sizeof(*c)] == 0xee);
 	mc.u.mc_physcpuinfo.info.p = FAKE_BAD_HANDLE;
-	assert_int_equal(fake_control(v, hc_mc_physcpuinfo, NULL, &mc), -EFAULT);
+	assert_int_equal(fake_control(v, hc_mca_physcpuinfo, NULL, &mc), -EFAULT);
 }
 
 int main(void)

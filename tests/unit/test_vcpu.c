@@ -290,13 +290,13 @@ static void each_vcpu_has_the_clock(void **state)
 	/* The area's new home has it even if the guest spoilt the old one's; and shared_info has it too. */
 	memset(&v->info->time, 0x77, sizeof(v->info->time));
 	older = v->info->time.version;
-	assert_int_equal(call(v, hc_register_vcpu_info, 0, 0, &at), 0);
+	assert_int_equal(call(v, hc_vcpu_register_vcpu_info, 0, 0, &at), 0);
 	assert_ptr_equal(v->info, moved);
 	assert_clock((struct vcpu_time_info *)&moved->time, older);
 	assert_clock((struct vcpu_time_info *)&d->shared->vcpu_info[0].time, older);
 	memset(&d->vcpu[32]->info->time, 0, sizeof(d->vcpu[32]->info->time));
 	at.offset = 64;
-	assert_int_equal(call(v, hc_register_vcpu_info, 0, 32, &at), 0);
+	assert_int_equal(call(v, hc_vcpu_register_vcpu_info, 0, 32, &at), 0);
 	assert_clock((struct vcpu_time_info *)&d->vcpu[32]->info->time, 0);
 }
 
@@ -368,28 +368,28 @@ static void info_moves_once_and_fits(void **state)
 
 	old->evtchn_pending_sel = 0x1234;
 	at.offset += 8;
-	assert_int_equal(call(v, hc_register_vcpu_info, 0, 0, &at), -EINVAL);
+	assert_int_equal(call(v, hc_vcpu_register_vcpu_info, 0, 0, &at), -EINVAL);
 	at.offset = 4;
-	assert_int_equal(call(v, hc_register_vcpu_info, 0, 0, &at), -EINVAL);
+	assert_int_equal(call(v, hc_vcpu_register_vcpu_info, 0, 0, &at), -EINVAL);
 	at.mfn = 1, at.offset = 0;
-	assert_int_equal(call(v, hc_register_vcpu_info, 0, 0, &at), -EFAULT);
+	assert_int_equal(call(v, hc_vcpu_register_vcpu_info, 0, 0, &at), -EFAULT);
 	at.mfn = LENT_GFN;
-	assert_int_equal(call(v, hc_register_vcpu_info, 0, 0, &at), -EINVAL);
+	assert_int_equal(call(v, hc_vcpu_register_vcpu_info, 0, 0, &at), -EINVAL);
 	assert_ptr_equal(v->info, old);
 	at.mfn = RAM_GFN, at.offset = PAGE_SIZE - 64;
-	assert_int_equal(call(v, hc_register_vcpu_info, 0, 0, &at), 0);
+	assert_int_equal(call(v, hc_vcpu_register_vcpu_info, 0, 0, &at), 0);
 	assert_ptr_equal(v->info, (u8 *)phys_to_virt(RAM_GFN * PAGE_SIZE) + PAGE_SIZE - 64);
 	assert_true(v->info->evtchn_pending_sel == 0x1234 && v->info->evtchn_upcall_pending);
 	assert_true(v->info->time.version && !(v->info->time.version & 1));
 	assert_int_equal(frame(RAM_GFN)->count, 2);
-	assert_int_equal(call(v, hc_register_vcpu_info, 0, 0, &at), -EINVAL);
+	assert_int_equal(call(v, hc_vcpu_register_vcpu_info, 0, 0, &at), -EINVAL);
 	/* A sibling's, only before it runs. */
 	at.offset = 0;
 	d->vcpu[1]->pause_flags = 0;
-	assert_int_equal(call(v, hc_register_vcpu_info, 0, 1, &at), -EINVAL);
+	assert_int_equal(call(v, hc_vcpu_register_vcpu_info, 0, 1, &at), -EINVAL);
 	d->vcpu[1]->pause_flags = VCPU_DOWN;
-	assert_int_equal(call(v, hc_register_vcpu_info, 0, 1, &at), 0);
-	assert_int_equal(call(v, hc_register_vcpu_info, 0, VCPUS, &at), -ENOENT);
+	assert_int_equal(call(v, hc_vcpu_register_vcpu_info, 0, 1, &at), 0);
+	assert_int_equal(call(v, hc_vcpu_register_vcpu_info, 0, VCPUS, &at), -ENOENT);
 }
 
 static void started_by_another(void)
@@ -406,16 +406,16 @@ static void info_moves_when_no_cpu_uses_it(void **state)
 	struct vcpu_info *old = of->info;
 
 	of->sched.on_cpu = true;
-	assert_int_equal(call(v, hc_register_vcpu_info, 0, 1, &at), HC_AGAIN);
+	assert_int_equal(call(v, hc_vcpu_register_vcpu_info, 0, 1, &at), HC_AGAIN);
 	assert_true(of->info == old && of->pause_flags == VCPU_DOWN && frame(RAM_GFN)->count == 1);
 	of->sched.on_cpu = false;
 	/* Another sibling is at work on it. */
 	of->pause_flags |= VCPU_HELD;
-	assert_int_equal(call(v, hc_register_vcpu_info, 0, 1, &at), HC_AGAIN);
+	assert_int_equal(call(v, hc_vcpu_register_vcpu_info, 0, 1, &at), HC_AGAIN);
 	assert_true(of->info == old && of->pause_flags == (VCPU_DOWN | VCPU_HELD));
 	of->pause_flags = VCPU_DOWN;
 	when_told = started_by_another;
-	assert_int_equal(call(v, hc_register_vcpu_info, 0, 1, &at), 0);
+	assert_int_equal(call(v, hc_vcpu_register_vcpu_info, 0, 1, &at), 0);
 	assert_true(of->info != old && !of->pause_flags && of->sched.runnable);
 }
 
@@ -437,7 +437,7 @@ static long runstate_at(struct vcpu *by, u64 id, u64 gva)
 {
 	struct vcpu_register_runstate_memory_area a = { .addr.p = gva };
 
-	return call(by, hc_register_runstate, 5, id, &a);
+	return call(by, hc_vcpu_register_runstate, 5, id, &a);
 }
 
 static u64 word(u64 gva) { return *(u64 *)phys_to_virt(gva); }
@@ -496,9 +496,9 @@ static void no_time_is_lost(void **state)
 	assert_int_equal(r->time[RUNSTATE_runnable], 300);
 	assert_int_equal(r->time[0] + r->time[1] + r->time[2] + r->time[3], 3400 - 1000);
 	assert_int_equal(v->counters->time[RUNSTATE_runnable], 300);
-	assert_int_equal(call(v, hc_get_runstate_info, 4, 0, &copy), 0);
+	assert_int_equal(call(v, hc_vcpu_get_runstate_info, 4, 0, &copy), 0);
 	assert_memory_equal(&copy, r, sizeof(copy));
-	assert_int_equal(call(v, hc_get_runstate_info, 4, VCPUS, &copy), -ENOENT);
+	assert_int_equal(call(v, hc_vcpu_get_runstate_info, 4, VCPUS, &copy), -ENOENT);
 }
 
 /* ---- timers ---- */
@@ -507,20 +507,20 @@ static void timers(void **state)
 {
 	struct vcpu_set_singleshot_timer t = { .timeout_abs_ns = 2000 };
 
-	assert_int_equal(call(v, hc_set_singleshot_timer, 8, 1, &t), -EINVAL);
-	assert_int_equal(call(v, hc_stop_singleshot_timer, 9, 1, NULL), -EINVAL);
-	assert_int_equal(call(v, hc_set_singleshot_timer, 8, 0, &t), 0);
+	assert_int_equal(call(v, hc_vcpu_set_singleshot_timer, 8, 1, &t), -EINVAL);
+	assert_int_equal(call(v, hc_vcpu_stop_singleshot_timer, 9, 1, NULL), -EINVAL);
+	assert_int_equal(call(v, hc_vcpu_set_singleshot_timer, 8, 0, &t), 0);
 	assert_true(v->timer.index && v->timer.expires == 2000 && fake_armed == 2000 && !raised);
 	/* Past, or now: at once, unless the caller wants the future. */
 	t.timeout_abs_ns = 1000;
-	assert_int_equal(call(v, hc_set_singleshot_timer, 8, 0, &t), 0);
+	assert_int_equal(call(v, hc_vcpu_set_singleshot_timer, 8, 0, &t), 0);
 	assert_true(!v->timer.index && raised == 1);
 	t.flags = VCPU_SSHOTTMR_future;
-	assert_int_equal(call(v, hc_set_singleshot_timer, 8, 0, &t), -62);
+	assert_int_equal(call(v, hc_vcpu_set_singleshot_timer, 8, 0, &t), -62);
 	t.timeout_abs_ns = 1001;
-	assert_int_equal(call(v, hc_set_singleshot_timer, 8, 0, &t), 0);
+	assert_int_equal(call(v, hc_vcpu_set_singleshot_timer, 8, 0, &t), 0);
 	assert_true(v->timer.index && raised == 1);
-	assert_int_equal(call(v, hc_stop_singleshot_timer, 9, 0, NULL), 0);
+	assert_int_equal(call(v, hc_vcpu_stop_singleshot_timer, 9, 0, NULL), 0);
 	assert_false(v->timer.index);
 	assert_int_equal(call(v, hc_set_timer_op, 3000, 0, NULL), 0);
 	assert_true(v->timer.index && v->timer.expires == 3000);

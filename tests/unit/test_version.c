@@ -29,13 +29,13 @@ static long call(struct domain *d, hypercall_fn *fn, u64 cmd, u64 ptr, void *arg
 
 static void numbers(void **state)
 {
-	assert_int_equal(call(guest, hc_version, 0, 0, NULL), 0x00040011);
-	assert_int_equal(call(guest, hc_pagesize, 7, 0, NULL), 4096);
-	assert_int_equal(call(guest, hc_pagesize, 7, 8, NULL), -EINVAL);
+	assert_int_equal(call(guest, hc_version_version, 0, 0, NULL), 0x00040011);
+	assert_int_equal(call(guest, hc_version_pagesize, 7, 0, NULL), 4096);
+	assert_int_equal(call(guest, hc_version_pagesize, 7, 8, NULL), -EINVAL);
 	assert_int_equal(call(guest, hc_zero, 0, 0, NULL), 0);
-	assert_int_equal(call(guest, hc_get_vnumainfo, 0, 0, NULL), -EOPNOTSUPP);
-	assert_int_equal(call(host, hc_get_vnumainfo, 0, 0, NULL), -ENOSYS);
-	assert_int_equal(call(guest, hc_build_id, 10, 0, NULL), -ENODATA);
+	assert_int_equal(call(guest, hc_memory_get_vnumainfo, 0, 0, NULL), -EOPNOTSUPP);
+	assert_int_equal(call(host, hc_memory_get_vnumainfo, 0, 0, NULL), -ENOSYS);
+	assert_int_equal(call(guest, hc_version_build_id, 10, 0, NULL), -ENODATA);
 }
 
 static void strings(void **state)
@@ -49,24 +49,24 @@ static void strings(void **state)
 	xen_platform_parameters_t params = { 0 };
 	xen_domain_handle_t handle = { 0 };
 
-	assert_int_equal(call(guest, hc_extraversion, 1, 0, extra), 0);
+	assert_int_equal(call(guest, hc_version_extraversion, 1, 0, extra), 0);
 	assert_true(extra[0] == '.' && strnlen(extra, sizeof(extra)) < sizeof(extra));
-	assert_int_equal(call(guest, hc_compile_info, 2, 0, &info), 0);
-	assert_int_equal(call(guest, hc_capabilities, 3, 0, caps), 0);
+	assert_int_equal(call(guest, hc_version_compile_info, 2, 0, &info), 0);
+	assert_int_equal(call(guest, hc_version_capabilities, 3, 0, caps), 0);
 	assert_memory_equal(caps, "hvm-3.0-x86_32 ", 15);
-	assert_int_equal(call(guest, hc_changeset, 4, 0, changeset), 0);
-	assert_int_equal(call(guest, hc_platform_parameters, 5, 0, &params), 0);
+	assert_int_equal(call(guest, hc_version_changeset, 4, 0, changeset), 0);
+	assert_int_equal(call(guest, hc_version_platform_parameters, 5, 0, &params), 0);
 	guest->handle[15] = 9;
-	assert_int_equal(call(guest, hc_guest_handle, 8, 0, handle), 0);
+	assert_int_equal(call(guest, hc_version_guest_handle, 8, 0, handle), 0);
 	assert_int_equal(handle[15], 9);
-	assert_int_equal(call(guest, hc_commandline, 9, 0, cmdline), 0);
+	assert_int_equal(call(guest, hc_version_commandline, 9, 0, cmdline), 0);
 	assert_string_equal(cmdline, "");
 	memset(line, 'x', sizeof(line) - 1);
 	version_set_cmdline(line);
-	assert_int_equal(call(guest, hc_commandline, 9, 0, cmdline), 0);
+	assert_int_equal(call(guest, hc_version_commandline, 9, 0, cmdline), 0);
 	assert_int_equal(strnlen(cmdline, sizeof(cmdline)), sizeof(cmdline) - 1);
 	version_set_cmdline("dom0_mem=1G");
-	assert_int_equal(call(guest, hc_commandline, 9, 0, cmdline), 0);
+	assert_int_equal(call(guest, hc_version_commandline, 9, 0, cmdline), 0);
 	assert_string_equal(cmdline, "dom0_mem=1G");
 }
 
@@ -74,12 +74,12 @@ static void features(void **state)
 {
 	xen_feature_info_t info = { .submap_idx = 0 };
 
-	assert_int_equal(call(guest, hc_get_features, 6, 0, &info), 0);
+	assert_int_equal(call(guest, hc_version_get_features, 6, 0, &info), 0);
 	assert_int_equal(info.submap, 0x10305);
-	assert_int_equal(call(host, hc_get_features, 6, 0, &info), 0);
+	assert_int_equal(call(host, hc_version_get_features, 6, 0, &info), 0);
 	assert_int_equal(info.submap, 0x20b05);
 	info.submap_idx = 1;
-	assert_int_equal(call(guest, hc_get_features, 6, 0, &info), -EINVAL);
+	assert_int_equal(call(guest, hc_version_get_features, 6, 0, &info), -EINVAL);
 }
 
 static void assists(void **state)

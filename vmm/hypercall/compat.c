@@ -23,7 +23,7 @@ static long add_to_physmap(struct vcpu *v, struct hypercall *hc, u64 arg)
 	if (copy_from_guest(v, &c, arg, sizeof(c)))
 		return -EFAULT;
 	op = (struct xen_add_to_physmap){ .domid = c.domid, .size = c.size, .space = c.space, .idx = c.idx, .gpfn = c.gpfn };
-	return hc_add_to_physmap(v, hc, &op);
+	return hc_memory_add_to_physmap(v, hc, &op);
 }
 
 static long memory_map(struct vcpu *v, struct hypercall *hc, u64 arg)

@@ -56,7 +56,7 @@ long hc_console_read(struct vcpu *v, struct hypercall *hc, void *arg)
  * Copies the log, for `xl dmesg` from the place where it was last cleared. A reader that keeps an
  * index, as xenconsoled does, gets it from there on.
  */
-long hc_readconsole(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_sysctl_readconsole(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_sysctl_readconsole *op = arg;
 	u32 pos = op->incremental ? op->index : console_log_start();

@@ -18,7 +18,7 @@
  * can drive them by ports. It can't by MSRs or MWAIT ("fixed hardware"), since those aren't its
  * own. The other types of upload are for a hypervisor that drives these states itself.
  */
-long hc_set_pminfo(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_platform_set_pminfo(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	const struct xenpf_set_processor_pminfo *op = arg;
 	u32 pdc[3];     /* revision, number of words that follow, capabilities */
@@ -37,7 +37,7 @@ long hc_set_pminfo(struct vcpu *v, struct hypercall *hc, void *arg)
  * HYPERVISOR_mca: the list of CPUs. Linux's xen_mcelog would find a machine check's place by it,
  * and starts only if it gets the list.
  */
-long hc_mc_physcpuinfo(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_mca_physcpuinfo(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_mc_physcpuinfo *op = arg;
 	u32 signature = cpu_policy_raw.basic[1].a, n = HANDLE(op->info) ? MIN(op->ncpus, nr_cpus) : 0;

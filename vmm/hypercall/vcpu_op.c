@@ -46,7 +46,7 @@ long hc_vcpu_is_up(struct vcpu *v, struct hypercall *hc, void *arg)
 	return to ? !(__atomic_load_n(&to->pause_flags, __ATOMIC_SEQ_CST) & VCPU_DOWN) : -ENOENT;
 }
 
-long hc_get_runstate_info(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_vcpu_get_runstate_info(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct vcpu *of = domain_vcpu(v->domain, hc->a[1]);
 
@@ -56,7 +56,7 @@ long hc_get_runstate_info(struct vcpu *v, struct hypercall *hc, void *arg)
 	return 0;
 }
 
-long hc_register_runstate(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_vcpu_register_runstate(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	const struct vcpu_register_runstate_memory_area *area = arg;
 
@@ -67,7 +67,7 @@ long hc_register_runstate(struct vcpu *v, struct hypercall *hc, void *arg)
 	return hc->a[1] == v->id ? vcpu_register_runstate(v, area->addr.p) : -EINVAL;
 }
 
-long hc_register_vcpu_info(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_vcpu_register_vcpu_info(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	const struct vcpu_register_vcpu_info *info = arg;
 	struct vcpu *of = domain_vcpu(v->domain, hc->a[1]);
@@ -115,7 +115,7 @@ static void arm(struct vcpu *v, u64 when)
 	time_arm(when);
 }
 
-long hc_set_singleshot_timer(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_vcpu_set_singleshot_timer(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	const struct vcpu_set_singleshot_timer *set = arg;
 
@@ -127,7 +127,7 @@ long hc_set_singleshot_timer(struct vcpu *v, struct hypercall *hc, void *arg)
 	return 0;
 }
 
-long hc_stop_singleshot_timer(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_vcpu_stop_singleshot_timer(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	if (hc->a[1] != v->id)
 		return -EINVAL;

@@ -44,7 +44,7 @@ long hc_zero(struct vcpu *v, struct hypercall *hc, void *arg) { return 0; }
  * the xl process gone that cleans up after the guest. So the service domain gets another error,
  * which stops it here.
  */
-long hc_get_vnumainfo(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_memory_get_vnumainfo(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	if (!v->domain->privileged)
 		return -EOPNOTSUPP;
@@ -52,15 +52,15 @@ long hc_get_vnumainfo(struct vcpu *v, struct hypercall *hc, void *arg)
 	return -ENOSYS;
 }
 
-long hc_version(struct vcpu *v, struct hypercall *hc, void *arg) { return XEN_VERSION; }
+long hc_version_version(struct vcpu *v, struct hypercall *hc, void *arg) { return XEN_VERSION; }
 
-long hc_extraversion(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_version_extraversion(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	strlcpy(arg, ".0-bothy", sizeof(xen_extraversion_t));
 	return 0;
 }
 
-long hc_compile_info(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_version_compile_info(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_compile_info *info = arg;
 
@@ -70,19 +70,19 @@ long hc_compile_info(struct vcpu *v, struct hypercall *hc, void *arg)
 	return 0;
 }
 
-long hc_capabilities(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_version_capabilities(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	strlcpy(arg, CAPABILITIES, sizeof(xen_capabilities_info_t));
 	return 0;
 }
 
-long hc_changeset(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_version_changeset(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	strlcpy(arg, "bothy", sizeof(xen_changeset_info_t));
 	return 0;
 }
 
-long hc_platform_parameters(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_version_platform_parameters(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_platform_parameters *params = arg;
 
@@ -90,7 +90,7 @@ long hc_platform_parameters(struct vcpu *v, struct hypercall *hc, void *arg)
 	return 0;
 }
 
-long hc_get_features(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_version_get_features(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_feature_info *info = arg;
 
@@ -100,24 +100,24 @@ long hc_get_features(struct vcpu *v, struct hypercall *hc, void *arg)
 	return 0;
 }
 
-long hc_pagesize(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_version_pagesize(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	return hc->a[1] ? -EINVAL : (long)PAGE_SIZE;
 }
 
-long hc_guest_handle(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_version_guest_handle(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	memcpy(arg, v->domain->handle, sizeof(xen_domain_handle_t));
 	return 0;
 }
 
-long hc_commandline(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_version_commandline(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	strlcpy(arg, cmdline, sizeof(xen_commandline_t));
 	return 0;
 }
 
-long hc_build_id(struct vcpu *v, struct hypercall *hc, void *arg) { return -ENODATA; }
+long hc_version_build_id(struct vcpu *v, struct hypercall *hc, void *arg) { return -ENODATA; }
 
 /*
  * a[0] says enable or disable, a[1] which assist. Only the update flag of the runstate area means

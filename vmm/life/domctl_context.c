@@ -111,7 +111,7 @@ static int put_stream(struct stream_out *s, struct domain *d)
 	return rc;
 }
 
-long hc_gethvmcontext(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_domctl_gethvmcontext(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_domctl_hvmcontext *op = arg;
 	struct stream_out count = { .caller = v };
@@ -262,7 +262,7 @@ static long set_some(struct stream_in *s, struct domain *d, u32 *progress)
 	return HC_AGAIN;
 }
 
-long hc_sethvmcontext(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_domctl_sethvmcontext(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	const struct xen_domctl_hvmcontext *op = arg;
 	struct stream_in *s;        /* on the heap, because it is too large for the stack */

@@ -90,7 +90,7 @@ static long replace_registers(struct vcpu *v, struct context *c)
 	return hvm_set_registers(v, &c->cpu);
 }
 
-long hc_vcpucontext(struct vcpu *caller, struct hypercall *hc, void *arg)
+long hc_domctl_vcpucontext(struct vcpu *caller, struct hypercall *hc, void *arg)
 {
 	const struct xen_domctl_vcpucontext *vc = arg;
 	struct vcpu *v = domain_vcpu(hc->target, vc->vcpu);
@@ -117,7 +117,7 @@ long hc_vcpucontext(struct vcpu *caller, struct hypercall *hc, void *arg)
 }
 
 /* The toolstack calls this after a save or a migration that failed, and after a checkpoint. */
-long hc_resumedomain(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_domctl_resumedomain(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	/* The lock waits for operations that rely on the domain standing still. */
 	spin_lock(&control_lock);

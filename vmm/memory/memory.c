@@ -269,18 +269,18 @@ static long reserve(struct vcpu *v, struct hypercall *hc, const struct xen_memor
 	return rc;
 }
 
-long hc_populate_physmap(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_memory_populate_physmap(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	return reserve(v, hc, arg, populate_extent);
 }
 
-long hc_decrease_reservation(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_memory_decrease_reservation(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	return reserve(v, hc, arg, decrease_extent);
 }
 
 /* Claims are not kept: the answer says whether the domain could grow to that size now. */
-long hc_claim_pages(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_memory_claim_pages(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_memory_reservation *r = arg;
 	long rc;
@@ -306,7 +306,7 @@ static long count(u64 n)
 	return (long)MIN(n, (u64)INT64_MAX);
 }
 
-long hc_maximum_ram_page(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_memory_maximum_ram_page(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	return count(max_mfn - 1);
 }
@@ -324,17 +324,17 @@ static long domain_field(struct vcpu *v, const struct xen_memory_domain *m, size
 	return rc;
 }
 
-long hc_current_reservation(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_memory_current_reservation(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	return domain_field(v, arg, offsetof(struct domain, tot_pages));
 }
 
-long hc_maximum_reservation(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_memory_maximum_reservation(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	return domain_field(v, arg, offsetof(struct domain, max_pages));
 }
 
-long hc_maximum_gpfn(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_memory_maximum_gpfn(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	return domain_field(v, arg, offsetof(struct domain, p2m.max_gfn));
 }
@@ -343,7 +343,7 @@ long hc_maximum_gpfn(struct vcpu *v, struct hypercall *hc, void *arg)
  * There is no populate-on-demand cache. All memory is populated, and the guest's balloon brings it
  * down to a lower target.
  */
-long hc_get_pod_target(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_memory_get_pod_target(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_pod_target *t = arg;
 	struct domain *d;
@@ -362,7 +362,7 @@ long hc_get_pod_target(struct vcpu *v, struct hypercall *hc, void *arg)
  * Before the toolstack populates a guest, it says how much of that memory the guest may keep (see
  * charge).
  */
-long hc_set_pod_target(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_memory_set_pod_target(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_pod_target *t = arg;
 	struct domain *d;
@@ -372,14 +372,14 @@ long hc_set_pod_target(struct vcpu *v, struct hypercall *hc, void *arg)
 		return rc;
 	__atomic_store_n(&d->pod_target, t->target_pages, __ATOMIC_RELAXED);
 	domain_put(d);
-	return hc_get_pod_target(v, hc, arg);
+	return hc_memory_get_pod_target(v, hc, arg);
 }
 
 /* ---- the memory map that the toolstack leaves for the guest ---- */
 
 #define E820_ENTRY 20   /* bytes; packed, as the BIOS call has it */
 
-long hc_set_memory_map(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_memory_set_memory_map(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_foreign_memory_map *m = arg;
 	u32 nr = m->map.nr_entries;

@@ -100,7 +100,7 @@ static long add_page(struct domain *d, u32 space, u64 idx, u64 gfn, struct domai
 	}
 }
 
-long hc_add_to_physmap(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_memory_add_to_physmap(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_add_to_physmap *a = arg;
 	struct p2m_retired r;
@@ -167,7 +167,7 @@ static long foreign_target(struct vcpu *v, const struct domain *d, u16 domid, st
 	return !*other ? -ESRCH : *other == d ? -EINVAL : 0;
 }
 
-long hc_add_to_physmap_batch(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_memory_add_to_physmap_batch(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_add_to_physmap_batch *b = arg;
 	struct domain *other = NULL;
@@ -186,7 +186,7 @@ long hc_add_to_physmap_batch(struct vcpu *v, struct hypercall *hc, void *arg)
 	return rc;
 }
 
-long hc_remove_from_physmap(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_memory_remove_from_physmap(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_remove_from_physmap *r = arg;
 	struct domain *d;
@@ -270,7 +270,7 @@ static long acquire(struct vcpu *v, struct domain *d, struct xen_mem_acquire_res
 	return map_resource(v->domain, d, r, gfn);
 }
 
-long hc_acquire_resource(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_memory_acquire_resource(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_mem_acquire_resource *r = arg;
 	long rc;

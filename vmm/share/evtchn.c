@@ -52,7 +52,7 @@ static long open_port(struct domain *d, enum evtchn_state state, u32 id)
 	return -ENOSPC;
 }
 
-long hc_alloc_unbound(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+long hc_evtchn_alloc_unbound(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 {
 	evtchn_alloc_unbound_t *op = arg;
 	struct domain *d;
@@ -71,7 +71,7 @@ long hc_alloc_unbound(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 	return MIN(port, 0);
 }
 
-long hc_bind_ipi(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+long hc_evtchn_bind_ipi(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 {
 	evtchn_bind_ipi_t *op = arg;
 	struct domain *d = v->domain;
@@ -87,7 +87,7 @@ long hc_bind_ipi(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 	return MIN(port, 0);
 }
 
-long hc_bind_virq(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+long hc_evtchn_bind_virq(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 {
 	evtchn_bind_virq_t *op = arg;
 	struct domain *d = v->domain;
@@ -166,7 +166,7 @@ static long link_ports(struct domain *d, struct domain *r, u32 remote_port)
 	return port;
 }
 
-long hc_bind_interdomain(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+long hc_evtchn_bind_interdomain(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 {
 	evtchn_bind_interdomain_t *op = arg;
 	struct domain *d = v->domain, *r = domain_resolve(v, op->remote_dom);
@@ -375,7 +375,7 @@ long hc_evtchn_status(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 	return err;
 }
 
-long hc_bind_vcpu(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+long hc_evtchn_bind_vcpu(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 {
 	evtchn_bind_vcpu_t *op = arg;
 	struct domain *d = v->domain;

@@ -121,7 +121,7 @@ static u32 press(char key, u32 at)
 /* The index of the key, and the name of the line to go on with. */
 _Static_assert(KEYS_MAX <= 256 && (DOMID_FIRST_RESERVED << 8) >> 24 == 0, "hc->progress holds both");
 
-long hc_debug_keys(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_sysctl_debug_keys(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	const struct xen_sysctl_debug_keys *op = arg;
 	u32 n = hc->progress >> 24, at = hc->progress & 0xffffff, nr = MIN(op->nr_keys, (u32)KEYS_MAX);

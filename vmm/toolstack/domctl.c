@@ -23,7 +23,7 @@ _Static_assert(sizeof(struct xen_domctl_paging_mempool) == 8, "abi.md N");
 /* Ways in which a guest's TSC may behave; the names are libxl's. */
 enum { TSC_DEFAULT, TSC_ALWAYS_EMULATE, TSC_NATIVE, TSC_NATIVE_PARAVIRT };
 
-long hc_createdomain(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_domctl_createdomain(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	const struct xen_domctl_createdomain *c = arg;
 	u16 domid = hc->head->domain == 0 || hc->head->domain >= DOMID_FIRST_RESERVED ? ROVING_DOMID : hc->head->domain;
@@ -50,7 +50,7 @@ long hc_createdomain(struct vcpu *v, struct hypercall *hc, void *arg)
  * Destroys a step at a time: HC_AGAIN makes the caller come back to the hypercall. libxc 4.17 takes
  * -EAGAIN for a failure, whatever abi.md A.6 says.
  */
-long hc_destroydomain(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_domctl_destroydomain(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	long rc;
 
@@ -67,7 +67,7 @@ long hc_destroydomain(struct vcpu *v, struct hypercall *hc, void *arg)
 	return rc == -EAGAIN ? HC_AGAIN : rc;
 }
 
-long hc_pausedomain(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_domctl_pausedomain(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct domain *d = hc->target;
 	bool ok;
@@ -85,7 +85,7 @@ long hc_pausedomain(struct vcpu *v, struct hypercall *hc, void *arg)
 	return ok ? 0 : -EINVAL;
 }
 
-long hc_unpausedomain(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_domctl_unpausedomain(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct domain *d = hc->target;
 	bool ok;
@@ -103,7 +103,7 @@ long hc_unpausedomain(struct vcpu *v, struct hypercall *hc, void *arg)
 }
 
 /* Describes the first domain with this id or a higher one; the toolstack walks all domains so. */
-long hc_getdomaininfo(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_domctl_getdomaininfo(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct domain *d = hc->head->domain < DOMID_FIRST_RESERVED ? domain_get_next(hc->head->domain) : NULL;
 
@@ -115,7 +115,7 @@ long hc_getdomaininfo(struct vcpu *v, struct hypercall *hc, void *arg)
 	return 0;
 }
 
-long hc_max_mem(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_domctl_max_mem(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	const struct xen_domctl_max_mem *op = arg;
 	struct domain *d = hc->target;
@@ -161,7 +161,7 @@ static long create_vcpus(struct domain *d)
 	return 0;
 }
 
-long hc_max_vcpus(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_domctl_max_vcpus(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	const struct xen_domctl_max_vcpus *op = arg;
 	long rc;
@@ -174,7 +174,7 @@ long hc_max_vcpus(struct vcpu *v, struct hypercall *hc, void *arg)
 	return rc;
 }
 
-long hc_settimeoffset(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_domctl_settimeoffset(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	const struct xen_domctl_settimeoffset *op = arg;
 
@@ -183,7 +183,7 @@ long hc_settimeoffset(struct vcpu *v, struct hypercall *hc, void *arg)
 	return 0;
 }
 
-long hc_get_address_size(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_domctl_get_address_size(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_domctl_address_size *op = arg;
 
@@ -192,7 +192,7 @@ long hc_get_address_size(struct vcpu *v, struct hypercall *hc, void *arg)
 }
 
 /* Guests read the machine's TSC; Bothy doesn't emulate one. */
-long hc_settscinfo(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_domctl_settscinfo(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	const struct xen_domctl_tsc_info *op = arg;
 
@@ -201,7 +201,7 @@ long hc_settscinfo(struct vcpu *v, struct hypercall *hc, void *arg)
 	return op->tsc_mode <= TSC_NATIVE_PARAVIRT ? 0 : -EINVAL;
 }
 
-long hc_gettscinfo(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_domctl_gettscinfo(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	*(struct xen_domctl_tsc_info *)arg = (struct xen_domctl_tsc_info){
 		.tsc_mode = TSC_DEFAULT,
@@ -211,7 +211,7 @@ long hc_gettscinfo(struct vcpu *v, struct hypercall *hc, void *arg)
 	return 0;
 }
 
-long hc_getnodeaffinity(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_domctl_getnodeaffinity(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_domctl_nodeaffinity *op = arg;
 
@@ -219,7 +219,7 @@ long hc_getnodeaffinity(struct vcpu *v, struct hypercall *hc, void *arg)
 }
 
 /* The p2m takes its tables from the heap as it needs them, but no more than this size. */
-long hc_paging_mempool(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_domctl_paging_mempool(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_domctl_paging_mempool *op = arg;
 	u64 *size = &hc->target->p2m.mempool;

@@ -54,7 +54,7 @@ static long get_affinity(struct vcpu *caller, const struct vcpu *v, struct xen_d
 	return 0;
 }
 
-long hc_vcpuaffinity(struct vcpu *caller, struct hypercall *hc, void *arg)
+long hc_domctl_vcpuaffinity(struct vcpu *caller, struct hypercall *hc, void *arg)
 {
 	struct xen_domctl_vcpuaffinity *a = arg;
 	struct vcpu *v;
@@ -68,7 +68,7 @@ long hc_vcpuaffinity(struct vcpu *caller, struct hypercall *hc, void *arg)
 	return hc->head->cmd == XEN_DOMCTL_setvcpuaffinity ? set_affinity(caller, v, hc, a) : get_affinity(caller, v, a);
 }
 
-long hc_getvcpuinfo(struct vcpu *caller, struct hypercall *hc, void *arg)
+long hc_domctl_getvcpuinfo(struct vcpu *caller, struct hypercall *hc, void *arg)
 {
 	struct xen_domctl_getvcpuinfo *info = arg;
 	struct vcpu *v = domain_vcpu(hc->target, info->vcpu);
@@ -108,7 +108,7 @@ long hc_domctl_scheduler(struct vcpu *caller, struct hypercall *hc, void *arg)
 	}
 }
 
-long hc_sendtrigger(struct vcpu *caller, struct hypercall *hc, void *arg)
+long hc_domctl_sendtrigger(struct vcpu *caller, struct hypercall *hc, void *arg)
 {
 	const struct xen_domctl_sendtrigger *t = arg;
 	struct vcpu *v = domain_vcpu(hc->target, t->vcpu);

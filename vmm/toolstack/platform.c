@@ -34,21 +34,21 @@ static long set_time(struct hypercall *hc, u64 sec, u32 nsec, u64 system_time)
 	return 0;
 }
 
-long hc_settime64(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_platform_settime64(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	const struct xenpf_settime64 *t = arg;
 
 	return t->mbz ? -EINVAL : set_time(hc, t->secs, t->nsecs, t->system_time);
 }
 
-long hc_settime32(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_platform_settime32(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	const struct xenpf_settime32 *t = arg;
 
 	return set_time(hc, t->secs, t->nsecs, t->system_time);
 }
 
-long hc_get_pcpuinfo(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_platform_get_cpuinfo(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xenpf_pcpuinfo *info = arg;
 	u32 cpu = info->xen_cpuid;

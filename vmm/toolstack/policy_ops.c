@@ -209,7 +209,7 @@ long hc_sysctl_cpu_policy(struct vcpu *v, struct hypercall *hc, void *arg)
 }
 
 /* A caller with room for fewer words than we have gets those and -ENOBUFS, as libxc expects. */
-long hc_get_cpu_featureset(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_sysctl_get_cpu_featureset(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_sysctl_cpu_featureset *op = arg;
 	u32 words[POLICY_FEATURE_WORDS];

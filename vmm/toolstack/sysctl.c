@@ -59,7 +59,7 @@ static u32 count_same(u32 shift)
 	return n;
 }
 
-long hc_physinfo(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_sysctl_physinfo(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_sysctl_physinfo *info = arg;
 	struct topology t = read_topology();
@@ -82,7 +82,7 @@ long hc_physinfo(struct vcpu *v, struct hypercall *hc, void *arg)
 	return 0;
 }
 
-long hc_sched_id(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_sysctl_sched_id(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	*(u32 *)arg = XEN_SCHEDULER_CREDIT2;
 	return 0;
@@ -96,7 +96,7 @@ long hc_sched_id(struct vcpu *v, struct hypercall *hc, void *arg)
 #define LIST_DONE(progress) ((progress) >> 15)
 _Static_assert(DOMID_FIRST_RESERVED < 0x8000, "LIST_NEXT");
 
-long hc_getdomaininfolist(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_sysctl_getdomaininfolist(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_sysctl_getdomaininfolist *op = arg;
 	u32 id = hc->progress ? LIST_NEXT(hc->progress) : op->first_domain, n = LIST_DONE(hc->progress);
@@ -120,7 +120,7 @@ long hc_getdomaininfolist(struct vcpu *v, struct hypercall *hc, void *arg)
 	return 0;
 }
 
-long hc_getcpuinfo(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_sysctl_getcpuinfo(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_sysctl_getcpuinfo *op = arg;
 	u32 n = MIN(op->max_cpus, nr_cpus);
@@ -135,7 +135,7 @@ long hc_getcpuinfo(struct vcpu *v, struct hypercall *hc, void *arg)
 	return 0;
 }
 
-long hc_availheap(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_sysctl_availheap(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_sysctl_availheap *op = arg;
 
@@ -145,7 +145,7 @@ long hc_availheap(struct vcpu *v, struct hypercall *hc, void *arg)
 	return 0;
 }
 
-long hc_cputopoinfo(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_sysctl_cputopoinfo(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_sysctl_cputopoinfo *op = arg;
 	struct topology t = read_topology();
@@ -169,7 +169,7 @@ long hc_cputopoinfo(struct vcpu *v, struct hypercall *hc, void *arg)
  * Reports all devices as on the one node, as many at a time as a step may have. The toolstack comes
  * back for the rest.
  */
-long hc_pcitopoinfo(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_sysctl_pcitopoinfo(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_sysctl_pcitopoinfo *op = arg;
 	static const u32 nodes[64];
@@ -179,7 +179,7 @@ long hc_pcitopoinfo(struct vcpu *v, struct hypercall *hc, void *arg)
 }
 
 /* Reports one node, whatever the machine has. */
-long hc_numainfo(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_sysctl_numainfo(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_sysctl_numainfo *op = arg;
 	struct xen_sysctl_meminfo mem = { total_pages << PAGE_SHIFT, page_free_count() << PAGE_SHIFT };
@@ -195,7 +195,7 @@ long hc_numainfo(struct vcpu *v, struct hypercall *hc, void *arg)
 }
 
 /* There is one pool with everything in it. */
-long hc_cpupool(struct vcpu *v, struct hypercall *hc, void *arg)
+long hc_sysctl_cpupool(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_sysctl_cpupool_op *op = arg;
 
