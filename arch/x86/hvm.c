@@ -32,13 +32,11 @@ static bool has_tsc_aux;        /* [I] */
 
 bool hvm_runs_on_tcg(void)
 {
-	u32 a, b, c, d;
+	struct cpuid_regs r = cpuid(0x40000000, 0);
 
-	cpuid_count(1, 0, &a, &b, &c, &d);
-	if (!(c & 1u << 31))
+	if (!(cpuid(1, 0).c & 1u << 31))
 		return false;
-	cpuid_count(0x40000000, 0, &a, &b, &c, &d);
-	return b == 0x54474354 && c == 0x43544743 && d == 0x47435447;  /* "TCGTCGTCGTCG" */
+	return r.b == 0x54474354 && r.c == 0x43544743 && r.d == 0x47435447;     /* "TCGTCGTCGTCG" */
 }
 
 static void enable_xsave(void)
@@ -52,28 +50,22 @@ static void enable_xsave(void)
 
 static const char *find_features(void)
 {
-	u32 a, b, c, d;
+	struct cpuid_regs states = cpuid(0xd, 0);
 
-	cpuid_count(1, 0, &a, &b, &c, &d);
-	if (!(c & 1u << 26))
+	if (!(cpuid(1, 0).c & 1u << 26))
 		return "the CPU has no XSAVE (CPUID 1 ECX bit 26)";
-	cpuid_count(0xd, 0, &a, &b, &c, &d);
-	hvm_xcr0_mask = ((u64)d << 32 | a) & XCR0_SWITCHED;
+	hvm_xcr0_mask = ((u64)states.d << 32 | states.a) & XCR0_SWITCHED;
 	/*
 	 * Without XSAVEOPT, TCG takes CR4.OSXSAVE for a reserved bit. Setting it then stops TCG for
 	 * good, without an exception.
 	 */
-	cpuid_count(0xd, 1, &a, &b, &c, &d);
-	if (!a && hvm_runs_on_tcg())
+	if (!cpuid(0xd, 1).a && hvm_runs_on_tcg())
 		return "QEMU's emulation doesn't let XSAVE be switched on without XSAVEOPT: add \"+xsaveopt\" to its -cpu";
 	enable_xsave();
-	cpuid_count(0xd, 0, &a, &b, &c, &d);
-	if (b > XSAVE_AREA_MAX)
+	if (cpuid(0xd, 0).b > XSAVE_AREA_MAX)
 		return "the CPU's XSAVE area is larger than a page";
-	cpuid_count(0x80000008, 0, &a, &b, &c, &d);
-	hvm_phys_bits = a & 0xff;
-	cpuid_count(0x80000001, 0, &a, &b, &c, &d);
-	has_tsc_aux = d & 1u << 27;
+	hvm_phys_bits = cpuid(0x80000008, 0).a & 0xff;
+	has_tsc_aux = cpuid(0x80000001, 0).d & 1u << 27;
 	return NULL;
 }
 
@@ -83,11 +75,10 @@ static const char *find_features(void)
  */
 static bool has_svm(void)
 {
-	u32 a, b, c, d;
+	struct cpuid_regs r = cpuid(0, 0);
 
-	cpuid_count(0, 0, &a, &b, &c, &d);
-	return (b == 0x68747541 && d == 0x69746e65 && c == 0x444d4163) ||      /* "AuthenticAMD" */
-	       (b == 0x6f677948 && d == 0x6e65476e && c == 0x656e6975);        /* "HygonGenuine" */
+	return (r.b == 0x68747541 && r.d == 0x69746e65 && r.c == 0x444d4163) ||        /* "AuthenticAMD" */
+	       (r.b == 0x6f677948 && r.d == 0x6e65476e && r.c == 0x656e6975);          /* "HygonGenuine" */
 }
 
 const char *hvm_select(bool guards)

@@ -39,10 +39,7 @@ static void map_image(const char *from, const char *to, u32 flags)
  */
 void paging_init(void *(*take_page)(void))
 {
-	u32 a, b, c, d;
-
-	cpuid_count(0x80000001, 0, &a, &b, &c, &d);
-	page_sizes = PT_2M | (d & 1u << 26 ? PT_1G : 0);
+	page_sizes = PT_2M | (cpuid(0x80000001, 0).d & 1u << 26 ? PT_1G : 0);
 	must(pt_init(&pt, &pt_x86_64, take_page, NULL));
 	for (unsigned i = 0; i < memory_map_nr; i++)
 		if (memory_map[i].type == MEMORY_RAM) {

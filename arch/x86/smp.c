@@ -104,14 +104,12 @@ static bool take_in(u32 apic_id)
 void smp_start(const u32 *apic_id, unsigned nr, paddr_t trampoline, void (*main)(void))
 {
 	u64 start, waiting = 0, left_out = nr ? ~0ull >> (64 - nr) : 0;
-	u32 a, b, c, d;
 
 	/*
 	 * Leaf Bh, if there is one (SDM 8.9.2), has a CPU's id in 32 bits; leaf 1 has only 8 of
 	 * them.
 	 */
-	cpuid_count(0xb, 0, &a, &b, &c, &d);
-	ap_id_leaf = b ? 0xb : 1;
+	ap_id_leaf = cpuid(0xb, 0).b ? 0xb : 1;
 	has_tsc_adjust = rdmsr_safe(MSR_TSC_ADJUST, &tsc_adjust);
 	ap_cr3 = read_cr3();
 	ap_continue = main;

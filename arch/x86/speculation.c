@@ -87,18 +87,18 @@ static bool has(u8 fact)
 /* Reads the facts about this CPU. Returns its family. */
 static unsigned read_facts(void)
 {
-	u32 r[4], max, family;
+	u32 model = cpuid(1, 0).a, family = model >> 8 & 15;
 	u64 caps = 0;
 
 	for (unsigned i = CAPS + 1; i < WORDS; i++) {
-		cpuid_count(sources[i].leaf & BIT(31), 0, &max, &r[1], &r[2], &r[3]);
-		cpuid_count(sources[i].leaf, sources[i].sub, &r[0], &r[1], &r[2], &r[3]);
-		words[i] = sources[i].leaf <= max ? r[sources[i].reg] : 0;
+		u32 leaf = sources[i].leaf, max = cpuid(leaf & BIT(31), 0).a;
+		struct cpuid_regs r = cpuid(leaf, sources[i].sub);
+		const u32 reg[] = { r.a, r.b, r.c, r.d };
+
+		words[i] = leaf <= max ? reg[sources[i].reg] : 0;
 	}
 	words[CAPS] = has(ARCH_CAPABILITIES) && rdmsr_safe(MSR_ARCH_CAPABILITIES, &caps) ? (u32)caps : 0;
-	cpuid_count(1, 0, &r[0], &r[1], &r[2], &r[3]);
-	family = r[0] >> 8 & 15;
-	return family == 15 ? family + (r[0] >> 20 & 0xff) : family;
+	return family == 15 ? family + (model >> 20 & 0xff) : family;
 }
 
 static void add(char *list, size_t size, const char *name)

@@ -323,10 +323,7 @@ void outb(u16 port, u8 v)
 
 u32 inl(u16 port) { return ~0u; }
 
-void cpuid_count(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d)
-{
-	__asm__ volatile("cpuid" : "=a"(*a), "=b"(*b), "=c"(*c), "=d"(*d) : "a"(leaf), "c"(sub));
-}
+struct cpuid_regs cpuid(u32 leaf, u32 sub) { return machine_cpuid(leaf, sub); }
 
 u64 fake_cr[5];          /* of tests/include/asm: all CPUs have the same, */
 _Thread_local u64 fake_dr[8];   /* and each its own of these */

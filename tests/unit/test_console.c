@@ -77,7 +77,7 @@ void outb(u16 port, u8 v)
 	}
 }
 
-void cpuid_count(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d) { *a = *b = *c = *d = 0; }
+struct cpuid_regs cpuid(u32 leaf, u32 sub) { return (struct cpuid_regs){ 0 }; }
 struct cpu_policy cpu_policy_host;
 
 static void forget(void)

@@ -15,21 +15,17 @@ struct entry { u32 leaf, sub; struct cpuid_regs r; };
 static const struct entry *table;
 static unsigned table_size;
 
-void cpuid_count(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d)
+struct cpuid_regs cpuid(u32 leaf, u32 sub)
 {
-	if (!table) {
-		machine_cpuid_count(leaf, sub, a, b, c, d);
-		return;
-	}
-	*a = *b = *c = *d = 0;
+	if (!table)
+		return machine_cpuid(leaf, sub);
 	for (unsigned i = 0; i < table_size; i++) {
 		const struct entry *e = &table[i];
 
-		if (e->leaf == leaf && (e->sub == sub || e->sub == NO_SUB)) {
-			*a = e->r.a, *b = e->r.b, *c = e->r.c, *d = e->r.d;
-			return;
-		}
+		if (e->leaf == leaf && (e->sub == sub || e->sub == NO_SUB))
+			return e->r;
 	}
+	return (struct cpuid_regs){ 0 };
 }
 
 u8 inb(u16 port) { return 0xff; }

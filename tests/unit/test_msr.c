@@ -29,7 +29,7 @@ static const struct hvm_ops ops = {
 const struct hvm_ops *hvm = &ops;
 void hvm_set_tsc_aux(struct vcpu *w, u64 val) { tsc_aux = w->hvm.tsc_aux = val; }
 bool rdmsr_safe(u32 msr, u64 *val) { return false; }
-void cpuid_count(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *dx) { *a = *b = *c = *dx = 0; }
+struct cpuid_regs cpuid(u32 leaf, u32 sub) { return (struct cpuid_regs){ 0 }; }
 int vlapic_read(struct vcpu *w, u32 msr, u64 *val) { *val = msr; return 0; }
 int vlapic_write(struct vcpu *w, u32 msr, u64 val) { apic_written = msr; return 0; }
 

@@ -18,10 +18,9 @@ static u64 efer;
 u64 rdmsr(u32 msr) { return efer; }
 void wrmsr(u32 msr, u64 v) { efer = v; }
 
-void cpuid_count(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d)
+struct cpuid_regs cpuid(u32 leaf, u32 sub)
 {
-	*a = *b = *c = 0;
-	*d = 1u << 26;      /* pages of 1 GiB */
+	return (struct cpuid_regs){ .d = 1u << 26 };    /* pages of 1 GiB */
 }
 
 /* Where the final tables lead; `writable` may be NULL. ~0: nowhere. */

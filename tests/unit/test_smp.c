@@ -31,11 +31,10 @@ static u32 running[CPUS];       /* [a] has reached its `main` */
 static unsigned stacks_left;
 static bool has_leaf_b;
 
-void cpuid_count(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d)
+struct cpuid_regs cpuid(u32 leaf, u32 sub)
 {
 	assert_int_equal(leaf, 0xb);
-	*a = *c = *d = 0;
-	*b = has_leaf_b;
+	return (struct cpuid_regs){ .b = has_leaf_b };
 }
 
 /* What entry.S does until it is in C: one at a time has the stack, and only the one that is called. */

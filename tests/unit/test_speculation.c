@@ -16,22 +16,24 @@ u64 fake_cr[5];
 _Thread_local u64 fake_dr[8];
 static u64 spec_ctrl, efer;
 
-void cpuid_count(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d)
+struct cpuid_regs cpuid(u32 leaf, u32 sub)
 {
-	*a = *b = *c = *d = 0;
+	struct cpuid_regs r = { 0 };
+
 	switch (leaf) {
-	case 0: *a = 7; break;
-	case 1: *a = cpu.family > 15 ? (cpu.family - 15) << 20 | 0xf00 : cpu.family << 8; break;
+	case 0: r.a = 7; break;
+	case 1: r.a = cpu.family > 15 ? (cpu.family - 15) << 20 | 0xf00 : cpu.family << 8; break;
 	case 7:
 		if (sub == 2)
-			*d = cpu.leaf_7_2_edx;
+			r.d = cpu.leaf_7_2_edx;
 		else
-			*a = 2, *b = cpu.leaf_7_ebx, *d = cpu.leaf_7_edx;
+			r = (struct cpuid_regs){ .a = 2, .b = cpu.leaf_7_ebx, .d = cpu.leaf_7_edx };
 		break;
-	case 0x80000000: *a = 0x80000021; break;
-	case 0x80000008: *b = cpu.leaf_8_ebx; break;
-	case 0x80000021: *a = cpu.leaf_21_eax, *c = cpu.leaf_21_ecx; break;
+	case 0x80000000: r.a = 0x80000021; break;
+	case 0x80000008: r.b = cpu.leaf_8_ebx; break;
+	case 0x80000021: r.a = cpu.leaf_21_eax; r.c = cpu.leaf_21_ecx; break;
 	}
+	return r;
 }
 
 bool rdmsr_safe(u32 msr, u64 *v)

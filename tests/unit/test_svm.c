@@ -10,13 +10,13 @@
 const struct hvm_ops vmx_ops = { .name = "none" };
 char svm_after_vmrun_plain[1], svm_after_vmrun_guarded[1];
 
-void cpuid_count(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d)
+struct cpuid_regs cpuid(u32 leaf, u32 sub)
 {
-	*a = *b = *c = *d = 0;
 	if (leaf == 0x80000001)
-		*c = 4;
+		return (struct cpuid_regs){ .c = 4 };
 	if (leaf == 0x8000000a)
-		*b = 16, *d = 1 | 1u << 29;
+		return (struct cpuid_regs){ .b = 16, .d = 1 | 1u << 29 };
+	return (struct cpuid_regs){ 0 };
 }
 
 static struct vcpu *v;

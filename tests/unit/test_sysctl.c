@@ -10,7 +10,7 @@
 #include "vmm/cpu/cpu_policy.h"
 #include "vmm/domain/guest_log.h"
 
-void cpuid_count(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d) { machine_cpuid_count(leaf, sub, a, b, c, d); }
+struct cpuid_regs cpuid(u32 leaf, u32 sub) { return machine_cpuid(leaf, sub); }
 u8 inb(u16 port) { return 0xff; }
 void outb(u16 port, u8 v) { }
 

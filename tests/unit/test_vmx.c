@@ -17,10 +17,9 @@ const struct hvm_ops svm_ops = { .name = "none" };
 
 static u32 cpuid_1_c = 1u << 5 | 1u << 26;
 
-void cpuid_count(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d)
+struct cpuid_regs cpuid(u32 leaf, u32 sub)
 {
-	*a = *b = *d = 0;
-	*c = leaf == 1 ? cpuid_1_c : 0;
+	return (struct cpuid_regs){ .c = leaf == 1 ? cpuid_1_c : 0 };
 }
 
 static struct vcpu *v;

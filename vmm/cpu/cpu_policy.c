@@ -200,30 +200,22 @@ void cpu_policy_clamp(struct cpu_policy *p, const struct cpu_policy *max)
 	p->msr_arch_caps = 0;
 }
 
-static struct cpuid_regs read_leaf(u32 leaf, u32 subleaf)
-{
-	struct cpuid_regs r;
-
-	cpuid_count(leaf, subleaf, &r.a, &r.b, &r.c, &r.d);
-	return r;
-}
-
 static void read_basic(struct cpu_policy *p)
 {
-	u32 max = MIN(read_leaf(0, 0).a, BASIC_MAX);
+	u32 max = MIN(cpuid(0, 0).a, BASIC_MAX);
 
 	for (u32 leaf = 0; leaf <= max; leaf++)
 		if (leaf != 4 && leaf != 7 && leaf != 0xb && leaf != 0xd)
-			p->basic[leaf] = read_leaf(leaf, 0);
+			p->basic[leaf] = cpuid(leaf, 0);
 	for (u32 i = 0; max >= 4 && i < ARRAY_SIZE(p->cache); i++) {
-		p->cache[i] = read_leaf(4, i);
+		p->cache[i] = cpuid(4, i);
 		if (!(p->cache[i].a & 0x1f))
 			break;
 	}
 	for (u32 i = 0; max >= 7 && i < ARRAY_SIZE(p->feat) && i <= p->feat[0].a; i++)
-		p->feat[i] = read_leaf(7, i);
+		p->feat[i] = cpuid(7, i);
 	for (u32 i = 0; max >= 0xb && i < ARRAY_SIZE(p->topo); i++)
-		p->topo[i] = read_leaf(0xb, i);
+		p->topo[i] = cpuid(0xb, i);
 }
 
 static void read_xstate(struct cpu_policy *p)
@@ -232,12 +224,12 @@ static void read_xstate(struct cpu_policy *p)
 
 	if (p->basic[0].a < 0xd)
 		return;
-	p->xstate[0] = read_leaf(0xd, 0);
-	p->xstate[1] = read_leaf(0xd, 1);
+	p->xstate[0] = cpuid(0xd, 0);
+	p->xstate[1] = cpuid(0xd, 1);
 	states = p->xstate[0].a | p->xstate[1].c | (u64)(p->xstate[0].d | p->xstate[1].d) << 32;
 	for (u32 i = 2; i < ARRAY_SIZE(p->xstate); i++)
 		if (states >> i & 1)
-			p->xstate[i] = read_leaf(0xd, i);
+			p->xstate[i] = cpuid(0xd, i);
 	/*
 	 * Bochs's newest CPUs have protection keys in XCR0, but don't report where XSAVE keeps
 	 * them. Such a state counts as absent.
@@ -249,10 +241,10 @@ static void read_xstate(struct cpu_policy *p)
 
 static void read_extended(struct cpu_policy *p)
 {
-	u32 max = MIN(read_leaf(CPUID_EXTD, 0).a, EXTD_MAX);
+	u32 max = MIN(cpuid(CPUID_EXTD, 0).a, EXTD_MAX);
 
 	for (u32 leaf = CPUID_EXTD; leaf <= max; leaf++)
-		p->extd[leaf - CPUID_EXTD] = read_leaf(leaf, 0);
+		p->extd[leaf - CPUID_EXTD] = cpuid(leaf, 0);
 }
 
 /*

@@ -5,8 +5,9 @@
 #ifndef VMM_CPU_CPU_POLICY_H
 #define VMM_CPU_CPU_POLICY_H
 
+#include <asm/insn.h>
+
 struct vcpu;
-struct cpuid_regs { u32 a, b, c, d; };
 
 #define POLICY_MAX_LEAVES 120   /* the sizes that sysctl's get_cpu_policy answers to null handles */
 #define POLICY_MAX_MSRS   2

@@ -43,7 +43,7 @@ static u32 xsave_size(const struct cpu_policy *p, u64 xcr0, bool compacted)
 static void topology_leaf(const struct vcpu *v, u32 leaf, u32 subleaf, struct cpuid_regs *out)
 {
 	if (v->domain->privileged)
-		cpuid_count(leaf, subleaf, &out->a, &out->b, &out->c, &out->d);
+		*out = cpuid(leaf, subleaf);
 }
 
 static void xstate_leaf(const struct vcpu *v, const struct cpu_policy *p, u32 subleaf, struct cpuid_regs *out)

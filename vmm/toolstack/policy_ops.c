@@ -16,7 +16,7 @@ _Static_assert(sizeof(struct xen_sysctl_cpu_policy) == 32, "abi.md N");
 _Static_assert(sizeof(struct xen_sysctl_cpu_featureset) == 16, "abi.md N");
 _Static_assert(sizeof(xen_msr_entry_t) == 16, "abi.md N");
 
-enum { MSR_PLATFORM_INFO = 0xce, MSR_ARCH_CAPABILITIES = 0x10a };
+enum { MSR_PLATFORM_INFO = 0xce };
 
 #define NO_ERROR_AT (~0u)
 

@@ -16,13 +16,12 @@
  */
 static u64 known_cr4(void)
 {
-	u32 a, ebx7, c1, ecx7, d;
+	struct cpuid_regs f = cpuid(7, 0);
 
-	cpuid_count(7, 0, &a, &ebx7, &ecx7, &d);
-	cpuid_count(1, 0, &a, &a, &c1, &d);
-	return 0x7ff | CR4_OSXSAVE | (ecx7 & 1u << 2 ? BIT(11) : 0) /* UMIP */ | (ebx7 & 1 ? BIT(16) : 0) /* FSGSBASE */ |
-	       (c1 & 1u << 17 ? CR4_PCIDE : 0) | (ebx7 & 1u << 7 ? BIT(20) : 0) /* SMEP */ | (ebx7 & 1u << 20 ? BIT(21) : 0) /* SMAP */ |
-	       (ecx7 & 1u << 3 ? CR4_PKE : 0) | (ecx7 & 1u << 7 ? BIT(23) : 0) /* CET */ | (ecx7 & 1u << 16 ? BIT(12) : 0) /* LA57 */;
+	return 0x7ff | CR4_OSXSAVE | (cpuid(1, 0).c & 1u << 17 ? CR4_PCIDE : 0) | (f.c & 1u << 3 ? CR4_PKE : 0) |
+	       (f.b & 1u << 0 ? BIT(16) : 0) /* FSGSBASE */ | (f.b & 1u << 7 ? BIT(20) : 0) /* SMEP */ |
+	       (f.b & 1u << 20 ? BIT(21) : 0) /* SMAP */ | (f.c & 1u << 2 ? BIT(11) : 0) /* UMIP */ |
+	       (f.c & 1u << 7 ? BIT(23) : 0) /* CET */ | (f.c & 1u << 16 ? BIT(12) : 0) /* LA57 */;
 }
 
 /*
@@ -44,11 +43,10 @@ unsigned svm_check_entry(const struct vmcb *b, void (*broken)(const char *rule))
 	struct check c = { broken, 0 };
 	u64 known_efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_SVME, cs_l = 1 << 9, cs_d = 1 << 10;
 	bool long_mode = b->efer & EFER_LME && b->cr0 & CR0_PG;
-	u32 eax, ebx, ecx, edx;
+	u64 ffxsr = cpuid(0x80000001, 0).d & 1u << 25 ? EFER_FFXSR : 0;
 
-	cpuid_count(0x80000001, 0, &eax, &ebx, &ecx, &edx);
 	rule(&c, b->efer & EFER_SVME, "EFER: SVME is clear");
-	rule(&c, !(b->efer & ~(known_efer | (edx & 1u << 25 ? EFER_FFXSR : 0))), "EFER: reserved bits");
+	rule(&c, !(b->efer & ~(known_efer | ffxsr)), "EFER: reserved bits");
 	rule(&c, !(b->cr0 & CR0_NW) || b->cr0 & CR0_CD, "CR0: NW without CD");
 	rule(&c, !(b->cr0 >> 32), "CR0: upper half");
 	rule(&c, !(b->cr3 >> hvm_phys_bits), "CR3: beyond the CPU's addresses");

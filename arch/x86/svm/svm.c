@@ -51,23 +51,21 @@ static struct vmcb *vmcb_of(const struct vcpu *v) { return svm_of(v)->vmcb; }
 
 static const char *svm_probe(void)
 {
-	u32 a, b, c, d, features;
+	struct cpuid_regs features = cpuid(0x8000000a, 0);
 	u64 vm_cr;
 
-	cpuid_count(0x80000001, 0, &a, &b, &c, &d);
-	if (!(c & 1u << 2))
+	if (!(cpuid(0x80000001, 0).c & 1u << 2))
 		return "the CPU has no SVM (CPUID 8000_0001 ECX bit 2)";
 	if (rdmsr_safe(MSR_VM_CR, &vm_cr) && vm_cr & VM_CR_SVMDIS)
 		return "SVM is switched off by the firmware: enable \"SVM\" or \"virtualization\" in its CPU settings";
-	cpuid_count(0x8000000a, 0, &a, &b, &c, &features);
-	if (!(features & SVM_NPT))
+	if (!(features.d & SVM_NPT))
 		return "the CPU has SVM without nested paging (CPUID 8000_000A EDX bit 0)";
-	if (b < 2)
+	if (features.b < 2)
 		return "the CPU has no address space identifiers (CPUID 8000_000A EBX)";
 	on_tcg = hvm_runs_on_tcg();
-	max_asid = b - 1;
-	has_nrips = features & SVM_NRIPS;
-	has_bus_lock = features & SVM_BUS_LOCK;
+	max_asid = features.b - 1;
+	has_nrips = features.d & SVM_NRIPS;
+	has_bus_lock = features.d & SVM_BUS_LOCK;
 	svm_enter = speculation & SPEC_GUARDS ? svm_enter_guarded : svm_enter_plain;
 	return NULL;
 }

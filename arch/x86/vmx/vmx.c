@@ -30,11 +30,9 @@ static struct vmx_vcpu *vmx_of(const struct vcpu *v) { return v->hvm.vendor; }
 
 static const char *vmx_probe(void)
 {
-	u32 a, b, c, d;
 	const char *why;
 
-	cpuid_count(1, 0, &a, &b, &c, &d);
-	if (!(c & 1u << 5))
+	if (!(cpuid(1, 0).c & 1u << 5))
 		return "the CPU has no VMX (CPUID 1 ECX bit 5), or the firmware has switched it off: look for \"Intel Virtualization Technology\" or "
 		       "\"VT-x\" in its CPU settings";
 	if (!vmx_unlock())

@@ -2,7 +2,7 @@
  * Instructions on the host: CPUID, I/O ports, MSRs, control and debug registers are the test's; the rest is the real header's, and faults if
  * it is used. A test defines what its units use.
  */
-#define cpuid_count machine_cpuid_count
+#define cpuid       machine_cpuid
 #define inb         machine_inb
 #define outb        machine_outb
 #define inl         machine_inl
@@ -29,7 +29,7 @@
 #define write_dr3   machine_write_dr3
 #define write_dr6   machine_write_dr6
 #include "arch/x86/include/asm/insn.h"
-#undef cpuid_count
+#undef cpuid
 #undef inb
 #undef outb
 #undef inl
@@ -59,7 +59,7 @@
 #ifndef TESTS_ASM_INSN_H
 #define TESTS_ASM_INSN_H
 
-void cpuid_count(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d);
+struct cpuid_regs cpuid(u32 leaf, u32 sub);
 u8 inb(u16 port);
 void outb(u16 port, u8 v);
 u32 inl(u16 port);

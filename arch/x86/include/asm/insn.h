@@ -2,9 +2,14 @@
 #ifndef ASM_INSN_H
 #define ASM_INSN_H
 
-static inline void cpuid_count(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d)
+struct cpuid_regs { u32 a, b, c, d; };
+
+static inline struct cpuid_regs cpuid(u32 leaf, u32 sub)
 {
-	__asm__ volatile("cpuid" : "=a"(*a), "=b"(*b), "=c"(*c), "=d"(*d) : "a"(leaf), "c"(sub));
+	struct cpuid_regs r;
+
+	__asm__ volatile("cpuid" : "=a"(r.a), "=b"(r.b), "=c"(r.c), "=d"(r.d) : "a"(leaf), "c"(sub));
+	return r;
 }
 
 static inline u64 rdmsr(u32 msr)
