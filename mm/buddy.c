@@ -32,7 +32,7 @@ struct page *frame_table;
 u64 max_mfn;
 u64 total_pages;
 
-static spinlock_t lock = SPINLOCK(LOCK_PAGE);
+static spinlock_t buddy_lock = SPINLOCK(LOCK_PAGE);
 static struct part {
 	u32 list[NR_ORDERS];    /* [LOCK_PAGE] head of the first block */
 	u32 orders;             /* [LOCK_PAGE] bit n: list[n] isn't empty */
@@ -40,7 +40,7 @@ static struct part {
 } common = { .list = { [0 ... NR_ORDERS - 1] = NO_FRAME } }, home = { .list = { [0 ... NR_ORDERS - 1] = NO_FRAME } };
 static u64 home_end;        /* [I] frames below are home */
 static u64 pages_free;      /* written under LOCK_PAGE, read without */
-static void (*release)(u16 owner);  /* [I] */
+static void (*release_fn)(u16 owner);  /* [I] */
 
 typedef u32 __attribute__((may_alias)) kind_t;
 #define KIND(owner, state, order) ((u32)(owner) | (u32)(state) << 16 | (u32)(order) << 24)
@@ -113,7 +113,7 @@ static void unlist_block(u64 frame)
 /* Puts a block back, joined with its free neighbours as far as possible. */
 static void free_block(u64 frame, unsigned order)
 {
-	spin_lock(&lock);
+	spin_lock(&buddy_lock);
 	__atomic_store_n(&pages_free, pages_free + BIT(order), __ATOMIC_RELAXED);
 	for (; order < NR_ORDERS - 1; order++) {
 		u64 buddy = frame ^ BIT(order);
@@ -127,7 +127,7 @@ static void free_block(u64 frame, unsigned order)
 		frame = MIN(frame, buddy);
 	}
 	list_block(frame, order);
-	spin_unlock(&lock);
+	spin_unlock(&buddy_lock);
 }
 
 void page_add_range(paddr_t start, paddr_t end)
@@ -169,7 +169,7 @@ static struct part *choose_part(unsigned order, bool for_domain)
 	return common.orders >> order ? &common : NULL;
 }
 
-static struct page *alloc(unsigned order, bool for_domain)
+static struct page *alloc_block(unsigned order, bool for_domain)
 {
 	struct part *part;
 	struct page *pg;
@@ -177,10 +177,10 @@ static struct page *alloc(unsigned order, bool for_domain)
 	unsigned have;
 
 	BUG_ON(order >= NR_ORDERS);
-	spin_lock(&lock);
+	spin_lock(&buddy_lock);
 	part = choose_part(order, for_domain);
 	if (!part) {
-		spin_unlock(&lock);
+		spin_unlock(&buddy_lock);
 		return NULL;
 	}
 	have = order + lowest_bit(part->orders >> order);
@@ -195,17 +195,17 @@ static struct page *alloc(unsigned order, bool for_domain)
 	pg->state = PAGE_HEAP;
 	pg->order = (u8)order;
 	__atomic_store_n(&pages_free, pages_free - BIT(order), __ATOMIC_RELAXED);
-	spin_unlock(&lock);
+	spin_unlock(&buddy_lock);
 	/* Release: a look-up that gets a reference sees the frame's new kind. */
 	__atomic_store_n(&pg->count, 1, __ATOMIC_RELEASE);
 	return pg;
 }
 
-struct page *page_alloc(unsigned order) { return alloc(order, false); }
+struct page *page_alloc(unsigned order) { return alloc_block(order, false); }
 
 struct page *page_alloc_domain(unsigned order, u16 owner)
 {
-	struct page *pg = alloc(order, true);
+	struct page *pg = alloc_block(order, true);
 
 	if (pg)
 		page_assign(pg, order, owner);
@@ -280,7 +280,7 @@ static bool all_free(u64 frame, u64 end)
  * Cuts the free block around `frame` until a block begins there and ends at or before `end`.
  * Returns its order.
  */
-static unsigned carve(u64 frame, u64 end)
+static unsigned carve_block(u64 frame, u64 end)
 {
 	struct page *pg = find_free_block(frame);
 	u64 head = page_to_mfn(pg).v;
@@ -306,20 +306,20 @@ int page_claim(mfn_t mfn, u64 n, u16 owner)
 
 	if (end < frame || end > max_mfn)
 		return -EBUSY;
-	spin_lock(&lock);
+	spin_lock(&buddy_lock);
 	if (!all_free(frame, end)) {
-		spin_unlock(&lock);
+		spin_unlock(&buddy_lock);
 		return -EBUSY;
 	}
 	while (frame < end) {
-		unsigned order = carve(frame, end);
+		unsigned order = carve_block(frame, end);
 
 		page_assign(&frame_table[frame], order, owner);
 		__atomic_store_n(&frame_table[frame].count, 1, __ATOMIC_RELEASE);
 		frame += BIT(order);
 	}
 	__atomic_store_n(&pages_free, pages_free - n, __ATOMIC_RELAXED);
-	spin_unlock(&lock);
+	spin_unlock(&buddy_lock);
 	return 0;
 }
 
@@ -329,14 +329,14 @@ void page_release(struct page *pg, u32 before)
 
 	BUG_ON(before == 0);
 	BUG_ON(pg->state != PAGE_DOMAIN && pg->state != PAGE_HEAP);
-	if (pg->state == PAGE_DOMAIN && release)
-		release(pg->owner);
+	if (pg->state == PAGE_DOMAIN && release_fn)
+		release_fn(pg->owner);
 	order = pg->state == PAGE_HEAP ? pg->order : 0;
 	if (DEBUG_BUILD)
 		memset(page_to_virt(pg), JUNK, PAGE_SIZE << order);
 	free_block(page_to_mfn(pg).v, order);
 }
 
-void page_set_release(void (*fn)(u16 owner)) { release = fn; }
+void page_set_release(void (*fn)(u16 owner)) { release_fn = fn; }
 
 u64 page_free_count(void) { return __atomic_load_n(&pages_free, __ATOMIC_RELAXED); }

@@ -36,7 +36,7 @@ _Static_assert(sizeof(struct slab) == 32, "the sizes below count on it");
 static const u16 class_size[] = { 16, 32, 48, 64, 96, 128, 192, 256, 336, 448, 576, 800, 1008, 1344, 2032 };
 #define NR_CLASSES ARRAY_SIZE(class_size)
 
-static spinlock_t lock = SPINLOCK(LOCK_HEAP);
+static spinlock_t heap_lock = SPINLOCK(LOCK_HEAP);
 /* [LOCK_HEAP] slabs with room; all zero until the first use */
 static struct list partial[NR_CLASSES];
 
@@ -97,11 +97,11 @@ static void *alloc_small(size_t size)
 	struct slab *slab;
 	void *object = NULL;
 
-	spin_lock(&lock);
+	spin_lock(&heap_lock);
 	slab = slab_with_room(class_for(size));
 	if (slab)
 		object = take_object(slab);
-	spin_unlock(&lock);
+	spin_unlock(&heap_lock);
 	if (object)
 		memset(object, 0, MAX(size, class_size[0]));
 	return object;
@@ -126,7 +126,7 @@ void *kzalloc(size_t size)
 }
 
 /* Debug builds: catches most second frees of an object, and makes a use after free visible. */
-static void poison(void *object, const struct slab *slab)
+static void poison_object(void *object, const struct slab *slab)
 {
 	u64 *words = object;
 	u64 mark = FREE_WORD ^ (uintptr_t)object;
@@ -143,10 +143,10 @@ static void free_small(void *object)
 	bool was_full, empty;
 
 	BUG_ON(slab->tag != SLAB_TAG || slab->class >= NR_CLASSES || offset % class_size[slab->class]);
-	spin_lock(&lock);
+	spin_lock(&heap_lock);
 	BUG_ON(!slab->used);
 	if (DEBUG_BUILD)
-		poison(object, slab);
+		poison_object(object, slab);
 	was_full = slab->used == slab_capacity(slab->class);
 	*(void **)object = slab->free;
 	slab->free = object;
@@ -155,7 +155,7 @@ static void free_small(void *object)
 		list_add(&partial[slab->class], &slab->link);
 	if (empty)
 		list_remove(&slab->link);
-	spin_unlock(&lock);
+	spin_unlock(&heap_lock);
 	if (empty) {    /* off its list and without objects: no one else can reach it */
 		slab->tag = 0;
 		page_free_virt(slab);

@@ -7,7 +7,7 @@
 struct memory_range memory_map[MEMORY_MAP_MAX];
 unsigned memory_map_nr;
 
-static void insert(paddr_t start, paddr_t end, u32 type)
+static void insert_range(paddr_t start, paddr_t end, u32 type)
 {
 	unsigned i = memory_map_nr;
 
@@ -39,8 +39,8 @@ void memory_map_add(paddr_t start, u64 size, u32 type)
 		if (type != MEMORY_RAM && old.type == MEMORY_RAM) {
 			memory_map_nr--;
 			memmove(m, m + 1, (memory_map_nr - i) * sizeof(*m));
-			insert(old.start, start, MEMORY_RAM);
-			insert(end, old.end, MEMORY_RAM);
+			insert_range(old.start, start, MEMORY_RAM);
+			insert_range(end, old.end, MEMORY_RAM);
 			i--;
 			continue;
 		}
@@ -50,7 +50,7 @@ void memory_map_add(paddr_t start, u64 size, u32 type)
 			memory_map_add(old.end, end - old.end, type);
 		return;
 	}
-	insert(start, end, type);
+	insert_range(start, end, type);
 }
 
 bool memory_map_has_ram(paddr_t start, u64 size)

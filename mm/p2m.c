@@ -33,7 +33,7 @@ static bool holds_reference(enum p2m_type type)
 /* Until the toolstack sets a limit: tables for 2 GiB in the smallest pages. */
 #define MEMPOOL_DEFAULT MiB(4)
 
-static struct pt tables(struct p2m *p2m)
+static struct pt tables_of(struct p2m *p2m)
 {
 	return (struct pt){ p2m->root, p2m_format, page_alloc_zeroed, &p2m->table_pages };
 }
@@ -51,14 +51,14 @@ int p2m_init(struct p2m *p2m)
 
 void p2m_destroy(struct p2m *p2m)
 {
-	struct pt pt = tables(p2m);
+	struct pt pt = tables_of(p2m);
 
 	pt_destroy(&pt, page_free_virt);
 	p2m->root = pt.root;
 }
 
 /* Does the walk of every look-up. For an address beyond the tables, the entry is 0. */
-static inline const u64 *find(const struct p2m *p2m, gfn_t gfn, u64 *entry, unsigned *level)
+static inline const u64 *find_leaf(const struct p2m *p2m, gfn_t gfn, u64 *entry, unsigned *level)
 {
 	static const u64 nothing;
 
@@ -68,7 +68,7 @@ static inline const u64 *find(const struct p2m *p2m, gfn_t gfn, u64 *entry, unsi
 	return pt_find(&pt_shape_x86, p2m->root, gfn.v << PAGE_SHIFT, entry, level);
 }
 
-static inline mfn_t frame(u64 entry, unsigned level, gfn_t gfn)
+static inline mfn_t leaf_frame(u64 entry, unsigned level, gfn_t gfn)
 {
 	return MFN(pt_target(&pt_shape_x86, entry, level, gfn.v << PAGE_SHIFT) >> PAGE_SHIFT);
 }
@@ -97,14 +97,14 @@ static inline struct page *get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *t
 	for (;;) {
 		u64 entry;
 		unsigned level;
-		const u64 *slot = find(p2m, gfn, &entry, &level);
+		const u64 *slot = find_leaf(p2m, gfn, &entry, &level);
 		enum p2m_type t = TYPE(entry);
 		struct page *pg;
 		bool held;
 
 		if (t == P2M_HOLE || t == P2M_MMIO || (write && t == P2M_GRANT_RO))
 			return NULL;
-		pg = mfn_to_page(frame(entry, level, gfn));
+		pg = mfn_to_page(leaf_frame(entry, level, gfn));
 		/*
 		 * The frame may have been freed since we read the entry, and may even belong to
 		 * another domain by now. But if the entry is still there once we hold a reference,
@@ -154,7 +154,7 @@ const u64 *p2m_read_u64(struct p2m *p2m, gpa_t gpa, u64 *value)
 
 	do {
 		generation = p2m_generation(p2m);
-		find(p2m, GFN(gpa.v >> PAGE_SHIFT), &entry, &level);
+		find_leaf(p2m, GFN(gpa.v >> PAGE_SHIFT), &entry, &level);
 		if (TYPE(entry) == P2M_HOLE || TYPE(entry) == P2M_MMIO)
 			return NULL;
 		/* We can always read the direct map, whoever owns the frame. */
@@ -164,14 +164,14 @@ const u64 *p2m_read_u64(struct p2m *p2m, gpa_t gpa, u64 *value)
 	return at;
 }
 
-static enum p2m_type lookup(const struct p2m *p2m, gfn_t gfn, mfn_t *mfn)
+static enum p2m_type lookup_type(const struct p2m *p2m, gfn_t gfn, mfn_t *mfn)
 {
 	u64 entry;
 	unsigned level;
 
-	find(p2m, gfn, &entry, &level);
+	find_leaf(p2m, gfn, &entry, &level);
 	if (mfn)
-		*mfn = TYPE(entry) == P2M_HOLE ? INVALID_MFN : frame(entry, level, gfn);
+		*mfn = TYPE(entry) == P2M_HOLE ? INVALID_MFN : leaf_frame(entry, level, gfn);
 	return TYPE(entry);
 }
 
@@ -189,7 +189,7 @@ struct page *p2m_get_ram(struct p2m *p2m, gfn_t gfn)
 enum p2m_type p2m_lookup(struct p2m *p2m, gfn_t gfn, mfn_t *mfn)
 {
 	bool locked = lock_unless_own(p2m);
-	enum p2m_type type = lookup(p2m, gfn, mfn);
+	enum p2m_type type = lookup_type(p2m, gfn, mfn);
 
 	unlock_if(p2m, locked);
 	return type;
@@ -231,7 +231,7 @@ void p2m_retire(struct p2m *p2m, struct p2m_retired *r)
 	drop_runs(r);
 }
 
-static bool full(const struct p2m_retired *r) { return r->nr == ARRAY_SIZE(r->run); }
+static bool is_full(const struct p2m_retired *r) { return r->nr == ARRAY_SIZE(r->run); }
 
 /*
  * Notes that `entry` needs a flush, and its references have to be dropped after that. The caller
@@ -244,7 +244,7 @@ static void retire_entry(struct p2m_retired *r, u64 entry, unsigned level)
 	r->flush = true;
 	if (!holds_reference(TYPE(entry)))
 		return;
-	r->run[r->nr].mfn = frame(entry, level, GFN(0));
+	r->run[r->nr].mfn = leaf_frame(entry, level, GFN(0));
 	r->run[r->nr++].frames = BIT(level * pt_shape_x86.bits);
 }
 
@@ -260,7 +260,7 @@ static u64 *slot_for(struct p2m *p2m, gfn_t gfn, unsigned *level)
 	while (!(p2m_format->sizes & BIT(*level)))
 		--*level;
 	if (unlikely(found > *level)) {
-		struct pt pt = tables(p2m);
+		struct pt pt = tables_of(p2m);
 
 		/* A guest must not take the machine's memory by the shape of its address space. */
 		if (!p2m->identity && p2m->table_pages + found - *level > __atomic_load_n(&p2m->mempool, __ATOMIC_RELAXED) / PAGE_SIZE)
@@ -297,7 +297,7 @@ static bool clear_range(struct p2m *p2m, gfn_t gfn, u64 frames, struct p2m_retir
 			slot = pt_find(&pt_shape_x86, p2m->root, (gfn.v + done) << PAGE_SHIFT, &entry, &level);
 		if (!entry)
 			continue;
-		if (full(r))
+		if (is_full(r))
 			return false;
 		pt_write(slot, 0);
 		retire_entry(r, entry, level);
@@ -310,7 +310,7 @@ static bool clear_range(struct p2m *p2m, gfn_t gfn, u64 frames, struct p2m_retir
  * several leaves, their slots are cleared first. Returns -EAGAIN if they hold too many entries for
  * one time; none of ours is in then.
  */
-static int replace(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type, struct p2m_retired *r)
+static int replace_entries(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type, struct p2m_retired *r)
 {
 	unsigned level = order / pt_shape_x86.bits;
 	u64 done = 0, frames = BIT(order);
@@ -350,10 +350,10 @@ int p2m_enter(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_ty
 	if (gfn.v >= P2M_MAX_GFN || ((gfn.v | mfn.v) & (BIT(order) - 1)))
 		return -EINVAL;
 	while (rc == -EAGAIN && tries-- > 0) {
-		if (full(r))
+		if (is_full(r))
 			p2m_retire(p2m, r);
 		spin_lock(&p2m->lock);
-		rc = p2m->closed ? -ESRCH : replace(p2m, gfn, mfn, order, type, r);
+		rc = p2m->closed ? -ESRCH : replace_entries(p2m, gfn, mfn, order, type, r);
 		spin_unlock(&p2m->lock);
 	}
 	return rc;
@@ -367,7 +367,7 @@ int p2m_clear(struct p2m *p2m, gfn_t gfn, unsigned order, struct p2m_retired *r)
 	bool split;
 
 	spin_lock(&p2m->lock);
-	find(p2m, gfn, &entry, &level);
+	find_leaf(p2m, gfn, &entry, &level);
 	/* A large page goes in small pages: it has too many references for one time. */
 	split = level && TYPE(entry) != P2M_HOLE;
 	level = 0;
@@ -394,11 +394,11 @@ int p2m_take(struct p2m *p2m, gfn_t gfn, mfn_t expect, struct p2m_retired *r)
 	u64 entry, *slot;
 	int rc = -ENOENT;
 
-	if (full(r))
+	if (is_full(r))
 		p2m_retire(p2m, r);
 	spin_lock(&p2m->lock);
-	slot = (u64 *)find(p2m, gfn, &entry, &level);
-	if (TYPE(entry) == P2M_HOLE || (expect.v != INVALID_MFN.v && frame(entry, level, gfn).v != expect.v))
+	slot = (u64 *)find_leaf(p2m, gfn, &entry, &level);
+	if (TYPE(entry) == P2M_HOLE || (expect.v != INVALID_MFN.v && leaf_frame(entry, level, gfn).v != expect.v))
 		goto unlock;
 	if (level) {
 		rc = -ENOMEM;
@@ -475,7 +475,7 @@ int p2m_fill_hole(struct p2m *p2m, gfn_t gfn)
 	if (gfn.v >= P2M_MAX_GFN)
 		return -EINVAL;
 	spin_lock(&p2m->lock);
-	find(p2m, gfn, &entry, &level);
+	find_leaf(p2m, gfn, &entry, &level);
 	if (!entry && !p2m->closed) {
 		/*
 		 * By large pages if nothing else is near, so that a guest that looks everywhere
@@ -493,14 +493,14 @@ int p2m_fill_hole(struct p2m *p2m, gfn_t gfn)
 
 int p2m_set_nx(struct p2m *p2m, gfn_t gfn, u64 frames, bool nx)
 {
-	struct pt pt = tables(p2m);
+	struct pt pt = tables_of(p2m);
 	int rc = -ENOENT;
 	unsigned level = 0;
 	u64 at = gfn.v, entry;
 
 	spin_lock(&p2m->lock);
 	do
-		find(p2m, GFN(at), &entry, &level);
+		find_leaf(p2m, GFN(at), &entry, &level);
 	while (TYPE(entry) == P2M_RAM && (at = (at | (BIT(level * pt_shape_x86.bits) - 1)) + 1) < gfn.v + frames);
 	if (TYPE(entry) == P2M_RAM) {
 		rc = pt_protect(&pt, gfn.v << PAGE_SHIFT, frames << PAGE_SHIFT, nx ? PT_WRITE : PT_WRITE | PT_EXEC);
@@ -544,7 +544,7 @@ static void close_p2m(struct p2m *p2m)
  */
 static bool take_leaf(struct p2m *p2m, u64 *next, u64 *left)
 {
-	struct pt pt = tables(p2m);
+	struct pt pt = tables_of(p2m);
 	unsigned level;
 	u64 entry;
 
@@ -559,7 +559,7 @@ static bool take_leaf(struct p2m *p2m, u64 *next, u64 *left)
 	 */
 	__atomic_add_fetch(&p2m->tlb_gen, 1, __ATOMIC_SEQ_CST);
 	if (holds_reference(TYPE(entry))) {
-		p2m->leaving = frame(entry, level, GFN(0));
+		p2m->leaving = leaf_frame(entry, level, GFN(0));
 		p2m->nr_leaving = BIT(level * pt_shape_x86.bits);
 	}
 	return true;

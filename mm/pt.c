@@ -192,7 +192,7 @@ u64 pt_leaf(const struct pt_format *fmt, paddr_t pa, unsigned level, u32 flags)
  * smaller leaves, complete before the one store that links the table in. So a walk meets the old
  * leaf or the new table, and finds the same frames in both.
  */
-static u64 deepen(struct pt *pt, u64 *slot, unsigned level)
+static u64 put_table(struct pt *pt, u64 *slot, unsigned level)
 {
 	const struct pt_format *fmt = pt->fmt;
 	u64 old = pt_read(slot), step = BIT(pt_shift(&fmt->shape, level - 1));
@@ -227,7 +227,7 @@ u64 *pt_slot(struct pt *pt, u64 addr, unsigned *level)
 				*level = l;
 				return slot;
 			}
-			entry = deepen(pt, slot, l);
+			entry = put_table(pt, slot, l);
 			if (!entry)
 				return NULL;
 		}

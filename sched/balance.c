@@ -23,7 +23,7 @@ static inline unsigned best_of(cpumask_t m, u64 (*much)(unsigned cpu))
 	return best;
 }
 
-static unsigned lightest(cpumask_t m) { return best_of(m, lightness); }
+static unsigned lightest_cpu(cpumask_t m) { return best_of(m, lightness); }
 static unsigned most_waiting(cpumask_t m) { return best_of(m, waiting_on); }
 
 unsigned balance_place(const struct queue *q, const struct sched_entity *e)
@@ -41,7 +41,7 @@ unsigned balance_place(const struct queue *q, const struct sched_entity *e)
 		choices = may & BIT(q->cpu) ? BIT(q->cpu) : likes ? likes : may;
 	if (choices & BIT(q->cpu))
 		return q->cpu;
-	return lightest(choices);
+	return lightest_cpu(choices);
 }
 
 static void offer_to(unsigned cpu)
@@ -84,7 +84,7 @@ static void lock_both(struct queue *q, struct queue *other)
  * Returns an entity that waits in `from`, may run on `to`, and isn't on a CPU, of weight max_weight
  * at most. Prefers one that likes `to`.
  */
-static struct sched_entity *candidate(const struct queue *from, const struct queue *to, u64 max_weight)
+static struct sched_entity *find_candidate(const struct queue *from, const struct queue *to, u64 max_weight)
 {
 	struct sched_entity *found = NULL, *e = tree_first_on(from->root, to->cpu);
 
@@ -101,7 +101,7 @@ static struct sched_entity *candidate(const struct queue *from, const struct que
 }
 
 /* Both clocks are brought up to `now` first: until then the old sets of entities competed. */
-static void move(struct queue *from, struct queue *to, struct sched_entity *e, u64 now)
+static void move_entity(struct queue *from, struct queue *to, struct sched_entity *e, u64 now)
 {
 	queue_charge(from, now);
 	queue_charge(to, now);
@@ -124,9 +124,9 @@ bool balance_steal(struct queue *q)
 		victims &= ~BIT(from->cpu);
 		spin_unlock(&q->lock);
 		lock_both(q, from);
-		e = q->root ? NULL : candidate(from, q, ~0ull);
+		e = q->root ? NULL : find_candidate(from, q, ~0ull);
 		if (e)
-			move(from, q, e, q->picked_at);
+			move_entity(from, q, e, q->picked_at);
 		spin_unlock(&from->lock);
 	}
 	return q->root != NULL;
@@ -140,7 +140,7 @@ void balance_push(struct queue *q)
 
 	if (!others)
 		return;
-	to = &sched_queues[lightest(others)];
+	to = &sched_queues[lightest_cpu(others)];
 	if (weight_of(to->cpu) >= q->weight)
 		return;
 	spin_unlock(&q->lock);
@@ -150,9 +150,9 @@ void balance_push(struct queue *q)
 	 * and fro.
 	 */
 	if (q->weight > to->weight)
-		e = candidate(q, to, q->weight - to->weight - 1);
+		e = find_candidate(q, to, q->weight - to->weight - 1);
 	if (e) {
-		move(q, to, e, q->picked_at);
+		move_entity(q, to, e, q->picked_at);
 		sched_kick_for(to, e);
 	}
 	spin_unlock(&to->lock);

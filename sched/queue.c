@@ -14,7 +14,7 @@ static void set_waiting(struct queue *q, u32 n) { __atomic_store_n(&q->waiting, 
 
 /* ---- The clock ---- */
 
-static void advance(struct queue *q)
+static void advance_clock(struct queue *q)
 {
 	if (q->weight && q->service >= (s64)q->weight) {
 		q->vtime += (u64)q->service / q->weight;
@@ -43,7 +43,7 @@ void queue_charge(struct queue *q, u64 now)
 		group_use(e->group, now, ns);
 	scaled = MIN(ns, CHARGE_MAX) << SCHED_SCALE;
 	q->service += (s64)scaled;
-	advance(q);
+	advance_clock(q);
 	scaled += e->remainder;
 	e->vruntime += scaled / e->weight;
 	e->remainder = (u32)(scaled % e->weight);
@@ -85,12 +85,12 @@ void queue_join(struct queue *q, struct sched_entity *e)
 	else if (e->epoch == q->epoch)
 		q->service += (s64)((e->vruntime - q->vtime) * e->weight);
 	set_weight(q, q->weight + e->weight);
-	advance(q);
+	advance_clock(q);
 	e->remainder = 0;
 	queue_new_request(q, e);
 }
 
-static void leave(struct queue *q, struct sched_entity *e)
+static void leave_queue(struct queue *q, struct sched_entity *e)
 {
 	set_weight(q, q->weight - e->weight);
 	if (after(e->vruntime, q->vtime))
@@ -144,7 +144,7 @@ void queue_park(struct queue *q, struct sched_entity *e, u64 now)
 	q->parked = e;
 }
 
-static void unpark(struct queue *q, struct sched_entity *e)
+static void unpark_entity(struct queue *q, struct sched_entity *e)
 {
 	if (e->parent)
 		e->parent->child[0] = e->child[0];
@@ -160,15 +160,15 @@ void queue_remove(struct queue *q, struct sched_entity *e)
 	switch ((enum sched_place)e->place) {
 	case SCHED_QUEUED:
 		queue_take_out(q, e);
-		leave(q, e);
+		leave_queue(q, e);
 		break;
 	case SCHED_CURRENT:
-		leave(q, e);
+		leave_queue(q, e);
 		e->place = SCHED_OFF;
 		q->current = NULL;
 		break;
 	case SCHED_PARKED:
-		unpark(q, e);
+		unpark_entity(q, e);
 		break;
 	case SCHED_OFF:
 	case SCHED_MOVING:
@@ -187,7 +187,7 @@ void queue_unpark_due(struct queue *q, u64 now)
 		next = e->child[0];
 		if (group_exhausted(e->group, now))
 			continue;
-		unpark(q, e);
+		unpark_entity(q, e);
 		queue_join(q, e);
 		queue_insert(q, e);
 		balance_offer(e);

@@ -28,7 +28,7 @@ struct queue *sched_lock_queue_of(const struct sched_entity *e)
  * Puts e, joined but not in the tree, ahead of all, if its debt allows that and no other boost on
  * this queue is unpaid.
  */
-static void boost(struct queue *q, struct sched_entity *e)
+static void boost_entity(struct queue *q, struct sched_entity *e)
 {
 	u64 slice = to_virtual(SLICE, e->weight);
 
@@ -112,7 +112,7 @@ static struct queue *change_queue(struct queue *q, struct sched_entity *e, unsig
 }
 
 /* Puts e into the queue where it should wait, if it is runnable and in none. Releases q's lock. */
-static void settle(struct queue *q, struct sched_entity *e, u64 now, bool boosting)
+static void settle_entity(struct queue *q, struct sched_entity *e, u64 now, bool boosting)
 {
 	while (e->runnable && e->place == SCHED_OFF && !e->on_cpu) {
 		unsigned dest = balance_place(q, e);
@@ -134,32 +134,32 @@ static void settle(struct queue *q, struct sched_entity *e, u64 now, bool boosti
 		queue_charge(q, now);
 		queue_join(q, e);
 		if (boosting)
-			boost(q, e);
+			boost_entity(q, e);
 		queue_insert(q, e);
 		sched_kick_for(q, e);
 	}
 	spin_unlock(&q->lock);
 }
 
-void sched_settle(struct queue *q, struct sched_entity *e, u64 now) { settle(q, e, now, false); }
+void sched_settle(struct queue *q, struct sched_entity *e, u64 now) { settle_entity(q, e, now, false); }
 
 static void boost_queued(struct queue *q, struct sched_entity *e, u64 now)
 {
 	queue_charge(q, now);
 	queue_take_out(q, e);
-	boost(q, e);
+	boost_entity(q, e);
 	queue_insert(q, e);
 	if (e->boosted)
 		sched_kick_for(q, e);
 }
 
-static void wake(struct sched_entity *e, u64 now, bool boosting)
+static void wake_entity(struct sched_entity *e, u64 now, bool boosting)
 {
 	struct queue *q = sched_lock_queue_of(e);
 
 	if (!e->runnable && likely(sched_may_run(e))) {
 		e->runnable = true;
-		settle(q, e, now, boosting);    /* unlocks */
+		settle_entity(q, e, now, boosting);    /* unlocks */
 		return;
 	}
 	if (e->runnable && boosting && e->place == SCHED_QUEUED && !e->boosted)
@@ -167,8 +167,8 @@ static void wake(struct sched_entity *e, u64 now, bool boosting)
 	spin_unlock(&q->lock);
 }
 
-void sched_wake(struct sched_entity *e, u64 now) { wake(e, now, false); }
-void sched_wake_boost(struct sched_entity *e, u64 now) { wake(e, now, true); }
+void sched_wake(struct sched_entity *e, u64 now) { wake_entity(e, now, false); }
+void sched_wake_boost(struct sched_entity *e, u64 now) { wake_entity(e, now, true); }
 
 void sched_sleep(struct sched_entity *e, u64 now)
 {
@@ -279,7 +279,7 @@ static void make_eligible(struct queue *q)
 }
 
 /* Sets q->current to the entity that should run, or leaves it NULL. */
-static void choose(struct queue *q, u64 now)
+static void choose_current(struct queue *q, u64 now)
 {
 	while (q->root) {
 		struct sched_entity *rival;
@@ -316,7 +316,7 @@ static u64 turn_end(const struct queue *q, u64 now)
 }
 
 /* Records the answer. The entity before it stays on this CPU until sched_switched. */
-static struct sched_entity *answer(struct queue *q)
+static struct sched_entity *record_answer(struct queue *q)
 {
 	struct sched_entity *e = q->current;
 
@@ -343,7 +343,7 @@ static bool goes_on_alone(const struct queue *q)
  * Sets q->current to the entity that has this CPU from now on. May release q's lock and take it
  * again.
  */
-static void decide(struct queue *q, u64 now)
+static void decide_current(struct queue *q, u64 now)
 {
 	queue_unpark_due(q, now);
 	if (q->root && now >= q->balance_at) {
@@ -351,7 +351,7 @@ static void decide(struct queue *q, u64 now)
 		balance_push(q);
 	}
 	review_current(q, now);
-	choose(q, now);
+	choose_current(q, now);
 	if (!q->current) {
 		/*
 		 * We announce idle before we look for work; sched_kick_for announces work before it
@@ -359,7 +359,7 @@ static void decide(struct queue *q, u64 now)
 		 */
 		__atomic_or_fetch(&sched_idle, BIT(q->cpu), __ATOMIC_SEQ_CST);
 		while (!q->current && balance_steal(q))
-			choose(q, now);
+			choose_current(q, now);
 	}
 	if (q->current && (__atomic_load_n(&sched_idle, __ATOMIC_RELAXED) & BIT(q->cpu)))
 		__atomic_and_fetch(&sched_idle, ~BIT(q->cpu), __ATOMIC_SEQ_CST);
@@ -375,13 +375,13 @@ struct sched_entity *sched_pick(unsigned cpu, u64 now, u64 *until)
 	spin_lock(&q->lock);
 	queue_charge(q, now);
 	if (!goes_on_alone(q))
-		decide(q, now);
+		decide_current(q, now);
 	if (unlikely(__atomic_load_n(&q->offered, __ATOMIC_RELAXED))) {
 		__atomic_store_n(&q->offered, false, __ATOMIC_RELAXED);
 		balance_pass_on(cpu);
 	}
 	q->turn_end = *until = turn_end(q, now);
-	e = answer(q);
+	e = record_answer(q);
 	spin_unlock(&q->lock);
 	return e;
 }

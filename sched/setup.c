@@ -66,7 +66,7 @@ int sched_group_set(struct sched_group *g, u32 weight, u32 cap, u64 now)
 /*
  * Returns a number that is different in each call and has no order: the tree's balance needs that.
  */
-static u32 scatter(void)
+static u32 scattered_number(void)
 {
 	static u32 calls;
 	u64 x = __atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED) * 0xd6e8feb86659fd93ull;
@@ -84,7 +84,7 @@ void sched_entity_init(struct sched_entity *e, struct sched_group *g, unsigned c
 	if (!(hard & __atomic_load_n(&sched_online, __ATOMIC_RELAXED)))
 		hard = ~0ull;
 	*e = (struct sched_entity){
-		.group = g, .cpu = cpu, .weight = g->weight, .hard = hard, .soft = soft, .priority = scatter(),
+		.group = g, .cpu = cpu, .weight = g->weight, .hard = hard, .soft = soft, .priority = scattered_number(),
 	};
 	spin_lock(&q->lock);
 	e->vruntime = q->vtime;

@@ -18,23 +18,23 @@ struct timer_queue {
 	u64 next;                       /* [a] expiry of heap[0], or NEVER */
 } __aligned(64);
 
-static struct timer_queue queues[NR_CPUS];
+static struct timer_queue timer_queues[NR_CPUS];
 /* [a] timers that may be armed at once, on all queues together */
-static u32 reserved;
+static u32 timers_reserved;
 
 /* ---- The heap ---- */
 
-static void put(struct timer_queue *q, u32 i, struct timer *t)
+static void put_timer(struct timer_queue *q, u32 i, struct timer *t)
 {
 	q->heap[i] = t;
 	t->index = i + 1;
 }
 
 /* Puts t at i, which is free, or moves it from there up or down to its place. */
-static void place(struct timer_queue *q, u32 i, struct timer *t)
+static void place_timer(struct timer_queue *q, u32 i, struct timer *t)
 {
 	for (; i && q->heap[(i - 1) / 2]->expires > t->expires; i = (i - 1) / 2)
-		put(q, i, q->heap[(i - 1) / 2]);
+		put_timer(q, i, q->heap[(i - 1) / 2]);
 	for (;;) {
 		u32 child = 2 * i + 1;
 
@@ -42,10 +42,10 @@ static void place(struct timer_queue *q, u32 i, struct timer *t)
 			child++;
 		if (child >= q->count || q->heap[child]->expires >= t->expires)
 			break;
-		put(q, i, q->heap[child]);
+		put_timer(q, i, q->heap[child]);
 		i = child;
 	}
-	put(q, i, t);
+	put_timer(q, i, t);
 }
 
 static void take_out(struct timer_queue *q, struct timer *t)
@@ -55,7 +55,7 @@ static void take_out(struct timer_queue *q, struct timer *t)
 
 	t->index = 0;
 	if (last != t)
-		place(q, i, last);
+		place_timer(q, i, last);
 }
 
 static void publish_next(struct timer_queue *q)
@@ -66,7 +66,7 @@ static void publish_next(struct timer_queue *q)
 /* ---- Room ---- */
 
 /* Returns 1 if the queue grew, or 0 if it had room. Errors: -ENOMEM if there is no memory. */
-static int grow(struct timer_queue *q, u32 room)
+static int grow_queue(struct timer_queue *q, u32 room)
 {
 	struct timer **old = NULL, **heap;
 	int rc = 0;
@@ -94,12 +94,12 @@ static int grow(struct timer_queue *q, u32 room)
 
 int timer_prepare(unsigned n)
 {
-	u32 room = __atomic_load_n(&reserved, __ATOMIC_RELAXED) + n;
+	u32 room = __atomic_load_n(&timers_reserved, __ATOMIC_RELAXED) + n;
 	int rc = 0;
 
 	for (unsigned cpu = 0; cpu < NR_CPUS && !rc; cpu++)
-		if (__atomic_load_n(&queues[cpu].online, __ATOMIC_ACQUIRE))
-			rc = grow(&queues[cpu], room);
+		if (__atomic_load_n(&timer_queues[cpu].online, __ATOMIC_ACQUIRE))
+			rc = grow_queue(&timer_queues[cpu], room);
 	return rc;
 }
 
@@ -107,7 +107,7 @@ int timer_reserve(unsigned n)
 {
 	int rc;
 
-	__atomic_add_fetch(&reserved, n, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&timers_reserved, n, __ATOMIC_RELAXED);
 	while ((rc = timer_prepare(0)) > 0)
 		;
 	if (rc)
@@ -116,15 +116,15 @@ int timer_reserve(unsigned n)
 }
 
 /* The arrays stay: the next domain needs them. */
-void timer_release(unsigned n) { __atomic_sub_fetch(&reserved, n, __ATOMIC_RELAXED); }
+void timer_release(unsigned n) { __atomic_sub_fetch(&timers_reserved, n, __ATOMIC_RELAXED); }
 
 void timer_cpu_init(unsigned cpu)
 {
-	struct timer_queue *q = &queues[cpu];
+	struct timer_queue *q = &timer_queues[cpu];
 
 	*q = (struct timer_queue){ .next = NEVER };
 	spin_init(&q->lock, LOCK_TIMER);
-	if (grow(q, __atomic_load_n(&reserved, __ATOMIC_RELAXED)) < 0)
+	if (grow_queue(q, __atomic_load_n(&timers_reserved, __ATOMIC_RELAXED)) < 0)
 		panic("no memory for the timers of CPU %u", cpu);
 	/* Release: a CPU that sees it online sees it initialised. */
 	__atomic_store_n(&q->online, true, __ATOMIC_RELEASE);
@@ -141,7 +141,7 @@ static struct timer_queue *lock_queue_of(struct timer *t)
 {
 	for (;;) {
 		u32 cpu = __atomic_load_n(&t->cpu, __ATOMIC_RELAXED);
-		struct timer_queue *q = &queues[cpu];
+		struct timer_queue *q = &timer_queues[cpu];
 
 		spin_lock(&q->lock);
 		if (likely(__atomic_load_n(&t->cpu, __ATOMIC_RELAXED) == cpu))
@@ -150,7 +150,7 @@ static struct timer_queue *lock_queue_of(struct timer *t)
 	}
 }
 
-static void disarm(struct timer_queue *q, struct timer *t)
+static void disarm_timer(struct timer_queue *q, struct timer *t)
 {
 	if (t->index) {
 		take_out(q, t);
@@ -166,8 +166,8 @@ static struct timer_queue *bring_to(struct timer *t, unsigned cpu)
 {
 	struct timer_queue *q;
 
-	while ((q = lock_queue_of(t)) != &queues[cpu]) {
-		disarm(q, t);
+	while ((q = lock_queue_of(t)) != &timer_queues[cpu]) {
+		disarm_timer(q, t);
 		__atomic_store_n(&t->cpu, cpu, __ATOMIC_RELAXED);
 		spin_unlock(&q->lock);
 	}
@@ -181,7 +181,7 @@ void timer_set(struct timer *t, unsigned cpu, u64 expires)
 	/* No caller arms more timers than it has reserved. */
 	BUG_ON(!t->index && q->count == q->room);
 	t->expires = expires;
-	place(q, t->index ? t->index - 1 : q->count++, t);
+	place_timer(q, t->index ? t->index - 1 : q->count++, t);
 	publish_next(q);
 	spin_unlock(&q->lock);
 }
@@ -190,7 +190,7 @@ void timer_cancel(struct timer *t)
 {
 	struct timer_queue *q = lock_queue_of(t);
 
-	disarm(q, t);
+	disarm_timer(q, t);
 	spin_unlock(&q->lock);
 }
 
@@ -201,7 +201,7 @@ static bool runs_elsewhere(const struct timer *t)
 		 * Acquire: we see all that fn did once it is over. On this CPU it is fn itself that
 		 * asks.
 		 */
-		if (__atomic_load_n(&queues[cpu].running, __ATOMIC_ACQUIRE) == t && cpu != cpu_id())
+		if (__atomic_load_n(&timer_queues[cpu].running, __ATOMIC_ACQUIRE) == t && cpu != cpu_id())
 			return true;
 	return false;
 }
@@ -217,7 +217,7 @@ void timer_cancel_sync(struct timer *t)
 	do {
 		struct timer_queue *q = lock_queue_of(t);
 
-		disarm(q, t);
+		disarm_timer(q, t);
 		runs = runs_elsewhere(t);
 		spin_unlock(&q->lock);
 		cpu_relax();
@@ -226,7 +226,7 @@ void timer_cancel_sync(struct timer *t)
 
 u64 timer_run(unsigned cpu, u64 now)
 {
-	struct timer_queue *q = &queues[cpu];
+	struct timer_queue *q = &timer_queues[cpu];
 	u32 most;
 
 	if (likely(timer_next(cpu) > now))
@@ -254,4 +254,4 @@ u64 timer_run(unsigned cpu, u64 now)
 	return timer_next(cpu);
 }
 
-u64 timer_next(unsigned cpu) { return __atomic_load_n(&queues[cpu].next, __ATOMIC_RELAXED); }
+u64 timer_next(unsigned cpu) { return __atomic_load_n(&timer_queues[cpu].next, __ATOMIC_RELAXED); }

@@ -11,7 +11,7 @@
  */
 
 /* Recomputes n's summary of its subtree. */
-static void summarise(struct sched_entity *n)
+static void summarise_node(struct sched_entity *n)
 {
 	n->min_eligible = n->eligible;
 	n->any_hard = n->hard;
@@ -45,8 +45,8 @@ static void rotate_up(struct sched_entity **root, struct sched_entity *n)
 		p->child[side]->parent = p;
 	n->child[!side] = p;
 	p->parent = n;
-	summarise(p);
-	summarise(n);
+	summarise_node(p);
+	summarise_node(n);
 }
 
 void tree_insert(struct sched_entity **root, struct sched_entity *e)
@@ -66,7 +66,7 @@ void tree_insert(struct sched_entity **root, struct sched_entity *e)
 		link = &e->parent->child[!after(e->parent->deadline, e->deadline)];
 	}
 	*link = e;
-	summarise(e);
+	summarise_node(e);
 	while (e->parent && e->parent->priority < e->priority)
 		rotate_up(root, e);
 }
@@ -82,7 +82,7 @@ void tree_remove(struct sched_entity **root, struct sched_entity *e)
 	if (only)
 		only->parent = e->parent;
 	for (struct sched_entity *n = e->parent; n; n = n->parent)
-		summarise(n);
+		summarise_node(n);
 }
 
 struct sched_entity *tree_first_eligible(struct sched_entity *root, u64 vtime)

@@ -207,7 +207,7 @@ static __noinline void exit_triple_fault(struct vcpu *v)
 	domain_shutdown(v->domain, (u8)code);
 }
 
-static void print_rule(const char *rule) { printk(LOG_WARN "  rule of entry: %s\n", rule); }
+static void print_broken_rule(const char *rule) { printk(LOG_WARN "  rule of entry: %s\n", rule); }
 
 /*
  * Handles a guest whose state the CPU refuses to enter, or whose run ended for a reason unknown
@@ -226,7 +226,7 @@ static __noinline void exit_odd(struct vcpu *v, const struct vm_exit *x, bool re
 	tell = guest_log_allows(d);
 	spin_unlock(&d->lock);
 	if (tell && refused)
-		hvm->check(v, print_rule);
+		hvm->check(v, print_broken_rule);
 	if (refused && hvm_mend(v)) {
 		then = "put right";
 	} else if (!x->odd.undelivered) {

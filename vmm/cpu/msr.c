@@ -29,7 +29,7 @@ static const u64 *find_constant(const struct hvm_constant_msr *c, u32 msr)
 	return NULL;
 }
 
-static const u64 *constant(u32 msr)
+static const u64 *constant_value(u32 msr)
 {
 	return find_constant(constants, msr) ?: find_constant(hvm->constant_msrs, msr);
 }
@@ -60,7 +60,7 @@ int msr_read(struct vcpu *v, u32 msr, u64 *val)
 	case MSR_EFER: *val = hvm->get_cr(v, HVM_EFER); return 0;
 	case MSR_TSC_AUX: *val = v->hvm.tsc_aux; return 0;
 	}
-	known = mtrr_slot(&v->domain->mtrr, msr) ?: constant(msr);
+	known = mtrr_slot(&v->domain->mtrr, msr) ?: constant_value(msr);
 	if (!known)
 		return -EINVAL;
 	*val = *known;
@@ -91,7 +91,7 @@ int msr_write(struct vcpu *v, u32 msr, u64 val)
 	}
 	slot = mtrr_slot(&v->domain->mtrr, msr);
 	if (!slot)
-		return constant(msr) ? 0 : -EINVAL;
+		return constant_value(msr) ? 0 : -EINVAL;
 	if (!mtrr_allows(msr, val))
 		return -EINVAL;
 	*slot = val;

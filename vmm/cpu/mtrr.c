@@ -29,7 +29,7 @@ static const struct row { u32 msr, nr, place, types[2]; u64 reserved[2]; } rows[
 	{ MSR_MTRR_DEF, 1, PLACE(def_type), { 1, 1 }, { ~0xcffull, ~0xcffull } },      /* the two bits enable the MTRRs and the fixed ones */
 };
 
-static const struct row *find(u32 msr)
+static const struct row *find_row(u32 msr)
 {
 	for (u32 i = 0; i < ARRAY_SIZE(rows); i++)
 		if (msr - rows[i].msr < rows[i].nr)
@@ -39,14 +39,14 @@ static const struct row *find(u32 msr)
 
 u64 *mtrr_slot(struct mtrrs *m, u32 msr)
 {
-	const struct row *r = find(msr);
+	const struct row *r = find_row(msr);
 
 	return r ? (u64 *)m + r->place + (msr - r->msr) : NULL;
 }
 
 bool mtrr_allows(u32 msr, u64 val)
 {
-	const struct row *r = find(msr);
+	const struct row *r = find_row(msr);
 	u32 i = r ? (msr - r->msr) % 2 : 0;
 
 	return r && !(val & r->reserved[i]) && hvm_valid_types(val, r->types[i], 6);

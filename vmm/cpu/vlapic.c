@@ -18,7 +18,7 @@ enum { SVR_ENABLE = 1 << 8, LVT_MASKED = 1 << 16, VERSION = 0x14 | 5 << 16 };
 #define ICR_RESERVED 0xfff32000ull      /* SDM 10.12.9; bit 12, xAPIC's delivery status, is ignored */
 enum { MODE_FIXED = 0, MODE_LOWEST = 1, MODE_NMI = 4, MODE_INIT = 5, MODE_SIPI = 6 };
 
-static u32 ldr(const struct vcpu *v) { return (v->apic_id >> 4) << 16 | 1u << (v->apic_id & 15); }
+static u32 logical_id(const struct vcpu *v) { return (v->apic_id >> 4) << 16 | 1u << (v->apic_id & 15); }
 
 void vlapic_reset(struct vcpu *v)
 {
@@ -34,7 +34,7 @@ void vlapic_reset(struct vcpu *v)
 static void bitmap_set_atomic(u64 *map, u8 vector) { __atomic_or_fetch(&map[vector / 64], BIT(vector % 64), __ATOMIC_SEQ_CST); }
 static void bitmap_clear_atomic(u64 *map, u8 vector) { __atomic_and_fetch(&map[vector / 64], ~BIT(vector % 64), __ATOMIC_SEQ_CST); }
 
-static int highest(const u64 *map)
+static int highest_vector(const u64 *map)
 {
 	for (int i = 3; i >= 0; i--) {
 		u64 word = __atomic_load_n(&map[i], __ATOMIC_RELAXED);
@@ -45,9 +45,9 @@ static int highest(const u64 *map)
 	return -1;
 }
 
-static u8 ppr(const struct vlapic *a)
+static u8 processor_priority(const struct vlapic *a)
 {
-	int isr = highest(a->isr);
+	int isr = highest_vector(a->isr);
 	u8 in_service = isr < 0 ? 0 : (u8)(isr & 0xf0), tpr = (u8)a->tpr;
 
 	return (tpr & 0xf0) >= in_service ? tpr : in_service;
@@ -73,11 +73,11 @@ int vlapic_next(struct vcpu *v)
 		return -1;
 	/* Cleared before the look, so that a vector posted meanwhile raises it again. */
 	__atomic_store_n(&a->irr_pending, 0, __ATOMIC_SEQ_CST);
-	vector = highest(a->irr);
+	vector = highest_vector(a->irr);
 	if (vector < 0)
 		return -1;
 	__atomic_store_n(&a->irr_pending, 1, __ATOMIC_RELAXED);
-	if (!(a->svr & SVR_ENABLE) || (vector & 0xf0) <= (ppr(a) & 0xf0))
+	if (!(a->svr & SVR_ENABLE) || (vector & 0xf0) <= (processor_priority(a) & 0xf0))
 		return -1;
 	return vector;
 }
@@ -106,16 +106,16 @@ static void clear(u64 *map, int vector) { map[vector / 64] &= ~BIT(vector % 64);
  */
 static void acknowledge_level(struct vlapic *a)
 {
-	for (int top; (top = highest(a->phys_level)) >= 0 && test(a->phys_done, top); lapic_eoi()) {
+	for (int top; (top = highest_vector(a->phys_level)) >= 0 && test(a->phys_done, top); lapic_eoi()) {
 		clear(a->phys_level, top);
 		clear(a->phys_done, top);
 	}
 }
 
-static void eoi(struct vcpu *v)
+static void end_interrupt(struct vcpu *v)
 {
 	struct vlapic *a = &v->apic;
-	int vector = highest(a->isr);
+	int vector = highest_vector(a->isr);
 
 	if (vector < 0)
 		return;
@@ -126,7 +126,7 @@ static void eoi(struct vcpu *v)
 	acknowledge_level(a);
 }
 
-static void deliver(struct vcpu *to, unsigned mode, u8 vector)
+static void deliver_ipi(struct vcpu *to, unsigned mode, u8 vector)
 {
 	switch (mode) {
 	case MODE_FIXED:
@@ -156,14 +156,14 @@ static void deliver(struct vcpu *to, unsigned mode, u8 vector)
 	}
 }
 
-static bool matches(const struct vcpu *to, u64 icr)
+static bool is_destination(const struct vcpu *to, u64 icr)
 {
 	u32 dest = (u32)(icr >> 32);
 
 	if (dest == ~0u)
 		return true;
 	if (icr & BIT(11))      /* logical: cluster and one bit for each member */
-		return dest >> 16 == ldr(to) >> 16 && dest & ldr(to) & 0xffff;
+		return dest >> 16 == logical_id(to) >> 16 && dest & logical_id(to) & 0xffff;
 	return dest == to->apic_id;
 }
 
@@ -178,9 +178,9 @@ static void send_ipi(struct vcpu *v, u64 icr)
 	for (u32 i = 0; i < d->max_vcpus; i++) {
 		struct vcpu *to = __atomic_load_n(&d->vcpu[i], __ATOMIC_ACQUIRE);
 
-		if (!to || (shorthand == 1 && to != v) || (shorthand == 3 && to == v) || (shorthand == 0 && !matches(to, icr)))
+		if (!to || (shorthand == 1 && to != v) || (shorthand == 3 && to == v) || (shorthand == 0 && !is_destination(to, icr)))
 			continue;
-		deliver(to, mode, (u8)icr);
+		deliver_ipi(to, mode, (u8)icr);
 		if (mode == MODE_LOWEST)
 			break;
 	}
@@ -197,8 +197,8 @@ int vlapic_read(struct vcpu *v, u32 msr, u64 *val)
 	case REG_ID: *val = v->apic_id; return 0;
 	case REG_VERSION: *val = VERSION; return 0;
 	case REG_TPR: *val = a->tpr; return 0;
-	case REG_PPR: *val = ppr(a); return 0;
-	case REG_LDR: *val = ldr(v); return 0;
+	case REG_PPR: *val = processor_priority(a); return 0;
+	case REG_LDR: *val = logical_id(v); return 0;
 	case REG_SVR: *val = a->svr; return 0;
 	case REG_ISR ... REG_ISR + 7: *val = read_word(a->isr, reg - REG_ISR); return 0;
 	case REG_TMR ... REG_TMR + 7: *val = read_word(a->tmr, reg - REG_TMR); return 0;
@@ -225,7 +225,7 @@ int vlapic_write(struct vcpu *v, u32 msr, u64 val)
 	case REG_EOI:
 		if (val)
 			return -EINVAL;
-		eoi(v);
+		end_interrupt(v);
 		return 0;
 	case REG_ICR:
 		if (val & ICR_RESERVED)

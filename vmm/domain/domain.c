@@ -62,7 +62,7 @@ struct domain *domain_resolve(struct vcpu *v, u16 domid)
 	return domain_get(domid);
 }
 
-static void push(struct domain **list, struct domain *d)
+static void push_domain(struct domain **list, struct domain *d)
 {
 	spin_lock(&domains_lock);
 	d->next = *list;
@@ -86,7 +86,7 @@ void domain_put(struct domain *d)
 	if (__atomic_sub_fetch(&d->refs, 1, __ATOMIC_ACQ_REL))
 		return;
 	BUG_ON(table[d->domid] == d);
-	push(&dead, d);
+	push_domain(&dead, d);
 	want_reap();
 }
 
@@ -170,12 +170,12 @@ bool domain_next_to_go(struct domain **left, struct domain **gone)
 	return true;
 }
 
-void domain_not_gone(struct domain *d) { push(&dead, d); }
+void domain_not_gone(struct domain *d) { push_domain(&dead, d); }
 
 void domain_may_leave(struct domain *d)
 {
 	__atomic_store_n(&d->dying, DOMAIN_LENDING, __ATOMIC_SEQ_CST);
-	push(&ending, d);
+	push_domain(&ending, d);
 	want_reap();
 }
 

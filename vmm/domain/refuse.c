@@ -36,7 +36,7 @@ static const struct refusal {
 #include "vmm/domain/refusals.def"
 };
 
-static bool applies(const struct refusal *r, const void *op)
+static bool row_applies(const struct refusal *r, const void *op)
 {
 	u32 value = *(const u32 *)((const u8 *)op + r->at) & r->mask;
 
@@ -69,7 +69,7 @@ long refuse(u8 nr, const void *op)
 	for (unsigned i = 0; i < ARRAY_SIZE(refusals); i++) {
 		const struct refusal *r = &refusals[i];
 
-		if (r->nr == nr && r->cmd == cmd && applies(r, op))
+		if (r->nr == nr && r->cmd == cmd && row_applies(r, op))
 			return refuse_say(r->error, "%s", r->text);
 	}
 	return 0;

@@ -46,7 +46,7 @@ static const struct paging_mode mode_32 = { 2, 10, 4, 0, 0x3, 0xfffff000, 0xffff
  * Sets bits in a guest's page-table entry unless it has changed since `old` was read, as the CPU's
  * own walk does. Returns true if the bits are set.
  */
-static __attribute__((noinline)) bool mark(struct domain *d, u64 gpa, u64 old, u64 bits, unsigned size)
+static __noinline bool mark_entry(struct domain *d, u64 gpa, u64 old, u64 bits, unsigned size)
 {
 	struct page *pg = p2m_get_page(&d->p2m, GFN(gpa >> PAGE_SHIFT), NULL, true);
 	bool done = false;
@@ -120,7 +120,7 @@ static always_inline enum step walk_level(struct domain *d, const struct paging_
 		leaf = !level || ((m->large & BIT(level)) && (entry & PTE_PS));
 		if (rights)
 			bits = leaf && write ? PTE_A | PTE_D : PTE_A;
-		if (unlikely(~entry & bits) && !mark(d, at, entry, bits, m->entry))
+		if (unlikely(~entry & bits) && !mark_entry(d, at, entry, bits, m->entry))
 			continue;
 		/* A leaf above level 0 fills the places below it in the record, too. */
 		for (unsigned l = leaf ? 0 : level; record && l <= level; l++) {
@@ -133,7 +133,8 @@ static always_inline enum step walk_level(struct domain *d, const struct paging_
 	return STEP_FAULT;
 }
 
-static always_inline int walk(struct domain *d, const struct paging_mode *m, u64 cr3, u64 gva, bool write, u64 *gpa, struct guest_walk *record)
+static always_inline int walk_tables(struct domain *d, const struct paging_mode *m, u64 cr3, u64 gva, bool write,
+				     u64 *gpa, struct guest_walk *record)
 {
 	u64 table = cr3 & m->root;
 
@@ -159,7 +160,7 @@ static int walk_long(struct domain *d, u64 cr3, u64 gva, bool write, u64 *gpa, s
 	/* Canonical: bits 63:47 all alike. */
 	if ((u64)((s64)(gva << 16) >> 16) != gva)
 		return -EFAULT;
-	return walk(d, &mode_long, cr3, gva, write, gpa, record);
+	return walk_tables(d, &mode_long, cr3, gva, write, gpa, record);
 }
 
 /* Only firmware and boot code uses 32-bit modes, so one body for all of them is fast enough. */
@@ -178,7 +179,7 @@ static int translate_32(struct vcpu *v, u64 gva, bool write, u64 *gpa)
 		m = &mode_pae;
 	else if (cr4 & CR4_PSE)
 		m = &mode_pse;
-	return walk(v->domain, m, hvm_get_cr(v, HVM_CR3), gva, write, gpa, NULL);
+	return walk_tables(v->domain, m, hvm_get_cr(v, HVM_CR3), gva, write, gpa, NULL);
 }
 
 int guest_translate(struct vcpu *v, u64 gva, bool write, u64 *gpa)

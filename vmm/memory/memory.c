@@ -112,7 +112,7 @@ static struct page *get_frames(struct domain *d, u64 gfn, unsigned order)
  * with all of maxmem, although the guest may keep only its target (abi.md E.1). The guest gets all
  * at once. `beyond` allows it the frames above the target until its balloon gives them back.
  */
-static bool charge(struct domain *d, u64 n, bool on_demand)
+static bool charge_frames(struct domain *d, u64 n, bool on_demand)
 {
 	u64 after = __atomic_load_n(&d->tot_pages, __ATOMIC_RELAXED) + n;
 	u64 target = __atomic_load_n(&d->pod_target, __ATOMIC_RELAXED);
@@ -145,7 +145,7 @@ static struct page *get_charged(struct domain *d, u64 gfn, unsigned order, bool 
 {
 	struct page *pg;
 
-	if (!charge(d, BIT(order), on_demand))
+	if (!charge_frames(d, BIT(order), on_demand))
 		return NULL;
 	/*
 	 * Charge first, then look at `dying`. domain_reap does both in the other order, so a domain
@@ -174,7 +174,7 @@ static bool clear_part(struct p2m_part *part)
  * Removes the entries that the block replaces. If there were any, the next step enters the block,
  * so that neither step takes too long.
  */
-static enum extent_result vacate(struct p2m *p2m, const struct p2m_part *part, struct p2m_retired *r)
+static enum extent_result vacate_range(struct p2m *p2m, const struct p2m_part *part, struct p2m_retired *r)
 {
 	int rc;
 
@@ -216,7 +216,7 @@ static enum extent_result populate_extent(struct domain *d, u64 gfn, unsigned or
 		part = (struct p2m_part){ page_to_mfn(pg), GFN(gfn), order, 0 };
 	}
 	if (clear_part(&part))
-		result = order ? vacate(&d->p2m, &part, &r->retired) : EXTENT_DONE;
+		result = order ? vacate_range(&d->p2m, &part, &r->retired) : EXTENT_DONE;
 	if (result == EXTENT_BEGUN && p2m_keep_part(&d->p2m, &part))
 		return EXTENT_BEGUN;
 	if (result == EXTENT_DONE && !p2m_enter(&d->p2m, GFN(gfn), part.mfn, order, P2M_RAM, &r->retired))
@@ -252,7 +252,7 @@ static enum extent_result decrease_extent(struct domain *d, u64 gfn, unsigned or
 	return EXTENT_DONE;
 }
 
-static long reserve(struct vcpu *v, struct hypercall *hc, const struct xen_memory_reservation *op, extent_fn *fn)
+static long change_reservation(struct vcpu *v, struct hypercall *hc, const struct xen_memory_reservation *op, extent_fn *fn)
 {
 	struct reservation r;
 	struct domain *d;
@@ -271,12 +271,12 @@ static long reserve(struct vcpu *v, struct hypercall *hc, const struct xen_memor
 
 long hc_memory_populate_physmap(struct vcpu *v, struct hypercall *hc, void *arg)
 {
-	return reserve(v, hc, arg, populate_extent);
+	return change_reservation(v, hc, arg, populate_extent);
 }
 
 long hc_memory_decrease_reservation(struct vcpu *v, struct hypercall *hc, void *arg)
 {
-	return reserve(v, hc, arg, decrease_extent);
+	return change_reservation(v, hc, arg, decrease_extent);
 }
 
 /* Claims are not kept: the answer says whether the domain could grow to that size now. */
@@ -301,14 +301,14 @@ long hc_memory_claim_pages(struct vcpu *v, struct hypercall *hc, void *arg)
 /* ---- questions of the toolstack and of guests ---- */
 
 /* Bounds a count so that, as a result, it can't be mistaken for an error. */
-static long count(u64 n)
+static long bounded_count(u64 n)
 {
 	return (long)MIN(n, (u64)INT64_MAX);
 }
 
 long hc_memory_maximum_ram_page(struct vcpu *v, struct hypercall *hc, void *arg)
 {
-	return count(max_mfn - 1);
+	return bounded_count(max_mfn - 1);
 }
 
 /* Reads one of the target's u64 fields, `offset` bytes into struct domain. */
@@ -319,7 +319,7 @@ static long domain_field(struct vcpu *v, const struct xen_memory_domain *m, size
 
 	if (rc)
 		return rc;
-	rc = count(__atomic_load_n((u64 *)((u8 *)d + offset), __ATOMIC_RELAXED));
+	rc = bounded_count(__atomic_load_n((u64 *)((u8 *)d + offset), __ATOMIC_RELAXED));
 	domain_put(d);
 	return rc;
 }
@@ -360,7 +360,7 @@ long hc_memory_get_pod_target(struct vcpu *v, struct hypercall *hc, void *arg)
 
 /*
  * Before the toolstack populates a guest, it says how much of that memory the guest may keep (see
- * charge).
+ * charge_frames).
  */
 long hc_memory_set_pod_target(struct vcpu *v, struct hypercall *hc, void *arg)
 {

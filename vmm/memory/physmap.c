@@ -251,7 +251,7 @@ static long map_resource(struct domain *caller, struct domain *d, const struct x
 	return rc;
 }
 
-static long acquire(struct vcpu *v, struct domain *d, struct xen_mem_acquire_resource *r)
+static long acquire_frames(struct vcpu *v, struct domain *d, struct xen_mem_acquire_resource *r)
 {
 	u64 gfn[RESOURCE_MAX], frames = d ? d->grant.max_frames : record_frames(r->id);
 
@@ -283,7 +283,7 @@ long hc_memory_acquire_resource(struct vcpu *v, struct hypercall *hc, void *arg)
 	 * ask.
 	 */
 	if (r->type == RECORD_RESOURCE)
-		return acquire(v, NULL, r);
+		return acquire_frames(v, NULL, r);
 	/* Only this error makes libxc try another way. */
 	if (r->type != XENMEM_resource_grant_table)
 		return -EOPNOTSUPP;
@@ -292,7 +292,7 @@ long hc_memory_acquire_resource(struct vcpu *v, struct hypercall *hc, void *arg)
 	rc = domain_get_permitted(v, r->domid, &d);
 	if (rc)
 		return rc;
-	rc = d == v->domain ? -EPERM : acquire(v, d, r);
+	rc = d == v->domain ? -EPERM : acquire_frames(v, d, r);
 	domain_put(d);
 	return rc;
 }

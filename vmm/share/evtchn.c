@@ -330,7 +330,7 @@ long hc_evtchn_reset(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 /*
  * Describes a port (NULL: it was never used) in the guest's structure. Its domain's lock is held.
  */
-static void describe(const struct evtchn *e, evtchn_status_t *op)
+static void describe_port(const struct evtchn *e, evtchn_status_t *op)
 {
 	static const u8 status_of[] = {
 		[EVTCHN_FREE]        = EVTCHNSTAT_closed,
@@ -369,7 +369,7 @@ long hc_evtchn_status(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 	if (op->port > d->evtchn.max_port)
 		err = -EINVAL;
 	else
-		describe(evtchn_find(d, op->port), op);
+		describe_port(evtchn_find(d, op->port), op);
 	spin_unlock(&d->evtchn.lock);
 	domain_put(d);
 	return err;

@@ -15,7 +15,7 @@ _Static_assert(offsetof(struct shared_info, evtchn_mask) == 2560, "ABI");
 _Static_assert(offsetof(struct vcpu_info, evtchn_pending_sel) == 8, "ABI");
 
 /* Tells v that word `word` of the pending bits has a new one, and kicks v if its flag was clear. */
-static void notify(struct vcpu *v, u32 word)
+static void tell_vcpu(struct vcpu *v, u32 word)
 {
 	/*
 	 * Read once: register_vcpu_info may move the area now. It then makes every event visible
@@ -56,7 +56,7 @@ static __noinline void wake_pollers(struct domain *d, u32 port)
  * instruction that sets the bit comes before the look at d->pollers, and a poller counts itself
  * before it looks at the bit. So either we see the poller, or the poller sees the bit.
  */
-static void ring(struct domain *d, u32 port, u32 id)
+static void ring_vcpu(struct domain *d, u32 port, u32 id)
 {
 	struct shared_info *s = d->shared;
 	u32 word = port / 64;
@@ -68,7 +68,7 @@ static void ring(struct domain *d, u32 port, u32 id)
 	v = domain_vcpu(d, id);
 	/* The toolstack may ring a domain that has no vCPU yet. The bit stays set for it. */
 	if (v && !(__atomic_load_n(&s->evtchn_mask[word], __ATOMIC_SEQ_CST) & bit))
-		notify(v, word);
+		tell_vcpu(v, word);
 	if (unlikely(__atomic_load_n(&d->pollers, __ATOMIC_SEQ_CST)))
 		wake_pollers(d, port);
 }
@@ -76,7 +76,7 @@ static void ring(struct domain *d, u32 port, u32 id)
 void evtchn_ring_port(struct domain *d, u32 port)
 {
 	/* Atomic: bind_vcpu may change it just now, under the lock of d, which we may not hold. */
-	ring(d, port, __atomic_load_n(&evtchn_find(d, port)->notify_vcpu, __ATOMIC_RELAXED));
+	ring_vcpu(d, port, __atomic_load_n(&evtchn_find(d, port)->notify_vcpu, __ATOMIC_RELAXED));
 }
 
 long evtchn_send(struct domain *d, u32 port)
@@ -91,7 +91,7 @@ long evtchn_send(struct domain *d, u32 port)
 		evtchn_ring_port(e->remote, e->remote_port);
 		break;
 	case EVTCHN_IPI:
-		ring(d, port, e->notify_vcpu);
+		ring_vcpu(d, port, e->notify_vcpu);
 		break;
 	case EVTCHN_UNBOUND:    /* the peer is gone or has not come yet */
 		break;
@@ -177,7 +177,7 @@ long hc_evtchn_unmask(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 	/* An event that came while the port was masked is delivered now. */
 	if (target && (__atomic_fetch_and(&s->evtchn_mask[word], ~bit, __ATOMIC_SEQ_CST) & bit) &&
 	    (__atomic_load_n(&s->evtchn_pending[word], __ATOMIC_SEQ_CST) & bit))
-		notify(target, word);
+		tell_vcpu(target, word);
 	spin_unlock(&d->evtchn.lock);
 	return target ? 0 : -EINVAL;
 }

@@ -56,7 +56,7 @@ static bool find_entry(struct grant_table *gt, u32 ref, struct entry **entry, st
 }
 
 /* Returns true if these rights let domain `user` read (and, if `write`, also write) the frame. */
-static bool permitted(u32 rights, u16 user, bool write)
+static bool entry_permits(u32 rights, u16 user, bool write)
 {
 	return (rights & GTF_type_mask) == GTF_permit_access && rights >> 16 == user && !(write && (rights & GTF_readonly));
 }
@@ -65,7 +65,7 @@ static bool permitted(u32 rights, u16 user, bool write)
  * Marks the entry as in use, and counts the use. The frame is read after the claim, because from
  * then on an honest granter doesn't change it. The lock is held.
  */
-static int claim(struct grant_table *gt, u32 ref, u16 user, bool write, gfn_t *gfn)
+static int claim_entry(struct grant_table *gt, u32 ref, u16 user, bool write, gfn_t *gfn)
 {
 	struct grant_active *active;
 	struct entry *e;
@@ -75,7 +75,7 @@ static int claim(struct grant_table *gt, u32 ref, u16 user, bool write, gfn_t *g
 		return GNTST_bad_gntref;
 	rights = __atomic_load_n(&e->rights, __ATOMIC_ACQUIRE);
 	for (unsigned i = 0; i < PIN_TRIES; i++) {
-		if (!permitted(rights, user, write))
+		if (!entry_permits(rights, user, write))
 			return GNTST_general_error;
 		if (!__atomic_compare_exchange_n(&e->rights, &rights, rights | GTF_reading | (write ? GTF_writing : 0), false,
 						 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
@@ -92,7 +92,7 @@ static int claim(struct grant_table *gt, u32 ref, u16 user, bool write, gfn_t *g
  * Takes a use off the counts, and shows the granter if it was the last of its kind. The lock is
  * held.
  */
-static void release(struct grant_table *gt, u32 ref, bool write)
+static void release_entry(struct grant_table *gt, u32 ref, bool write)
 {
 	struct grant_active *active;
 	struct entry *e;
@@ -123,7 +123,7 @@ int grant_pin(struct domain *granter, u32 ref, u16 user, bool write, struct page
 	if (__atomic_load_n(&granter->dying, __ATOMIC_RELAXED))
 		return GNTST_bad_domain;
 	spin_lock(&gt->lock);
-	status = claim(gt, ref, user, write, &gfn);
+	status = claim_entry(gt, ref, user, write, &gfn);
 	spin_unlock(&gt->lock);
 	if (status != GNTST_okay)
 		return status;
@@ -144,7 +144,7 @@ void grant_unpin(struct domain *granter, u32 ref, bool write, struct page *page)
 	struct grant_table *gt = &granter->grant;
 
 	spin_lock(&gt->lock);
-	release(gt, ref, write);
+	release_entry(gt, ref, write);
 	spin_unlock(&gt->lock);
 	if (page)
 		page_put(page);

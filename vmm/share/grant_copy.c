@@ -64,12 +64,12 @@ static void drop_end(struct end *end)
 	domain_put(end->domain);
 }
 
-static bool fits(const struct gnttab_copy_ptr *ptr, u32 len)
+static bool fits_page(const struct gnttab_copy_ptr *ptr, u32 len)
 {
 	return ptr->offset + len <= PAGE_SIZE;
 }
 
-static int copy(struct vcpu *v, const gnttab_copy_t *op)
+static int copy_bytes(struct vcpu *v, const gnttab_copy_t *op)
 {
 	struct end from = { .granted = op->flags & GNTCOPY_source_gref };
 	struct end to = { .granted = op->flags & GNTCOPY_dest_gref, .write = true };
@@ -77,7 +77,7 @@ static int copy(struct vcpu *v, const gnttab_copy_t *op)
 
 	if (op->flags & ~(GNTCOPY_source_gref | GNTCOPY_dest_gref))
 		return GNTST_general_error;
-	if (!fits(&op->source, op->len) || !fits(&op->dest, op->len))
+	if (!fits_page(&op->source, op->len) || !fits_page(&op->dest, op->len))
 		return GNTST_bad_copy_arg;
 	status = hold_end(v, &op->source, &from);
 	if (status != GNTST_okay)
@@ -100,6 +100,6 @@ long hc_grant_copy(struct vcpu *v, struct hypercall *hc, void *arg)
 	gnttab_copy_t *op = arg;
 
 	for (u32 i = 0; i < hc->count; i++)
-		op[i].status = (int16_t)copy(v, &op[i]);
+		op[i].status = (int16_t)copy_bytes(v, &op[i]);
 	return 0;
 }

@@ -122,7 +122,7 @@ static int take_handle(struct grant_table *gt, u32 handle, u64 gfn, struct maptr
  * Takes the mapping out of d's memory. The caller gives back what the handle held only after the
  * flush, because until then a CPU may still use the page.
  */
-static void unmap(struct domain *d, const struct maptrack *held, struct p2m_retired *r)
+static void unmap_grant(struct domain *d, const struct maptrack *held, struct p2m_retired *r)
 {
 	/*
 	 * There is no such entry, because d has put something else there. Another CPU may be doing
@@ -157,7 +157,7 @@ static int map_page(struct domain *d, const gnttab_map_grant_ref_t *op, struct m
 	return err == -ENOMEM ? GNTST_no_space : GNTST_bad_virt_addr;
 }
 
-static int map(struct vcpu *v, gnttab_map_grant_ref_t *op, struct p2m_retired *r)
+static int map_grant(struct vcpu *v, gnttab_map_grant_ref_t *op, struct p2m_retired *r)
 {
 	struct domain *d = v->domain;
 	struct maptrack held = { .state = HANDLE_LIVE, .ref = op->ref, .write = !(op->flags & GNTMAP_readonly) };
@@ -196,7 +196,7 @@ long hc_grant_map(struct vcpu *v, struct hypercall *hc, void *arg)
 
 	p2m_nothing_retired(&r);
 	for (u32 i = 0; i < hc->count; i++)
-		op[i].status = (int16_t)map(v, &op[i], &r);
+		op[i].status = (int16_t)map_grant(v, &op[i], &r);
 	/* Retires the entries that were there before, with one flush for all of them. */
 	p2m_retire(&v->domain->p2m, &r);
 	return 0;
@@ -217,7 +217,7 @@ long hc_grant_unmap(struct vcpu *v, struct hypercall *hc, void *arg)
 	for (u32 i = 0; i < hc->count; i++) {
 		op[i].status = (int16_t)take_handle(&d->grant, op[i].handle, op[i].host_addr >> PAGE_SHIFT, &held[i]);
 		if (op[i].status == GNTST_okay)
-			unmap(d, &held[i], &r);
+			unmap_grant(d, &held[i], &r);
 	}
 	p2m_retire(&d->p2m, &r);
 	for (u32 i = 0; i < hc->count; i++)
@@ -268,7 +268,7 @@ bool grant_release_maps(struct domain *d, unsigned budget)
 			return true;
 		if (held.state == HANDLE_LIVE) {
 			p2m_nothing_retired(&r);
-			unmap(d, &held, &r);
+			unmap_grant(d, &held, &r);
 			p2m_retire(&d->p2m, &r);
 			give_back(&held);
 		}
