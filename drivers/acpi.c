@@ -18,43 +18,35 @@ u8 acpi_checksum(const void *p, size_t len)
 	return sum;
 }
 
-static void complain(const char *table, const char *what)
+/* Logs why a table is left out. Returns NULL, which stands for the table. */
+static const void *leave_out(const char *name, const char *why)
 {
-	printk(LOG_WARN "ACPI: the %.4s table is left out: %s\n", table, what);
+	printk(LOG_WARN "ACPI: the %.4s table is left out: %s\n", name, why);
+	return NULL;
 }
 
 /*
  * Returns the whole table at `pa`, with length and checksum proved good, or NULL with the reason in
- * the log.
+ * the log. `min_size` is at least the header's.
  */
 static const struct acpi_header *map_table(const struct acpi *acpi, paddr_t pa, const char *name, size_t min_size)
 {
 	const struct acpi_header *h = pa ? acpi->map(pa, sizeof(*h)) : NULL;
 	u32 length;
 
-	if (!h) {
-		complain(name, "its address isn't memory");
-		return NULL;
-	}
+	if (!h)
+		return leave_out(name, "its address isn't memory");
 	length = h->length;
-	if (memcmp(h->signature, name, 4) != 0) {
-		complain(name, "another signature stands at its address");
-		return NULL;
-	}
-	if (length < min_size || length < sizeof(*h) || length > MAX_TABLE_SIZE) {
-		complain(name, length > MAX_TABLE_SIZE ? "its length is absurd" : "it is too short");
-		return NULL;
-	}
+	if (memcmp(h->signature, name, 4) != 0)
+		return leave_out(name, "another signature stands at its address");
+	if (length < min_size)
+		return leave_out(name, "it is too short");
+	if (length > MAX_TABLE_SIZE)
+		return leave_out(name, "its length is absurd");
 	h = acpi->map(pa, length);
-	if (!h) {
-		complain(name, "it reaches beyond memory");
-		return NULL;
-	}
-	if (acpi_checksum(h, length) != 0) {
-		complain(name, "its checksum is wrong");
-		return NULL;
-	}
-	return h;
+	if (!h)
+		return leave_out(name, "it reaches beyond memory");
+	return acpi_checksum(h, length) == 0 ? h : leave_out(name, "its checksum is wrong");
 }
 
 /* Copies the addresses, `width` bytes each, that follow the root table's header. */
@@ -101,18 +93,24 @@ int acpi_init(struct acpi *acpi, const void *rsdp, size_t size, acpi_map_fn *map
 	return read_root(acpi, acpi->rsdp.rsdt, "RSDT", sizeof(u32)) ? 0 : -EINVAL;
 }
 
-const struct acpi_header *acpi_find(const struct acpi *acpi, const char signature[4])
+/* As acpi_find, for a table that has at least `min_size` bytes. */
+static const void *find_table(const struct acpi *acpi, const char signature[4], size_t min_size)
 {
 	for (unsigned i = 0; i < acpi->nr_tables; i++) {
 		const struct acpi_header *h = acpi->table[i] ? acpi->map(acpi->table[i], sizeof(*h)) : NULL;
 
 		if (!h || memcmp(h->signature, signature, 4) != 0)
 			continue;
-		h = map_table(acpi, acpi->table[i], signature, sizeof(*h));
+		h = map_table(acpi, acpi->table[i], signature, min_size);
 		if (h)
 			return h;
 	}
 	return NULL;
+}
+
+const struct acpi_header *acpi_find(const struct acpi *acpi, const char signature[4])
+{
+	return find_table(acpi, signature, sizeof(struct acpi_header));
 }
 
 /* ---- MADT: CPUs and interrupt controllers ---- */
@@ -154,15 +152,11 @@ static void read_madt_entry(const struct acpi_madt_entry *e, struct acpi_info *i
 
 static void parse_madt(const struct acpi *acpi, struct acpi_info *info)
 {
-	const struct acpi_madt *madt = (const void *)acpi_find(acpi, "APIC");
+	const struct acpi_madt *madt = find_table(acpi, "APIC", sizeof(*madt));
 	const u8 *p, *end;
 
 	if (!madt)
 		return;
-	if (madt->header.length < sizeof(*madt)) {
-		complain("APIC", "it is too short");
-		return;
-	}
 	info->has_madt = true;
 	end = (const u8 *)madt + madt->header.length;
 	for (p = (const u8 *)(madt + 1); end - p >= 2; p += ((const struct acpi_madt_entry *)p)->length) {
@@ -179,12 +173,8 @@ static void parse_madt(const struct acpi *acpi, struct acpi_info *info)
 
 /* ---- FADT and DSDT: ports, and how to switch off ---- */
 
-/* Returns false if the table ends before the field: it then has an older revision. */
-static bool fadt_has(const struct acpi_fadt *fadt, size_t end_of_field)
-{
-	return fadt->header.length >= end_of_field;
-}
-#define FADT_HAS(fadt, field) fadt_has(fadt, offsetof(struct acpi_fadt, field) + sizeof((fadt)->field))
+/* False if the table ends before the end of the field: it then has an older revision. */
+#define FADT_HAS(f, field) ((f)->header.length >= offsetof(struct acpi_fadt, field) + sizeof((f)->field))
 
 /*
  * Returns a register's port: from the extended description if that is a port, else from the older
@@ -199,14 +189,10 @@ static u16 register_port(const struct acpi_gas *extended, u32 port)
 
 static void parse_fadt(const struct acpi *acpi, struct acpi_info *info)
 {
-	const struct acpi_fadt *f = (const void *)acpi_find(acpi, "FACP");
+	const struct acpi_fadt *f = find_table(acpi, "FACP", ACPI_FADT_V1_SIZE);
 
 	if (!f)
 		return;
-	if (f->header.length < ACPI_FADT_V1_SIZE) {
-		complain("FACP", "it is too short");
-		return;
-	}
 	info->pm1a_control = register_port(FADT_HAS(f, x_pm1a_control) ? &f->x_pm1a_control : NULL, f->pm1a_control);
 	info->pm1b_control = register_port(FADT_HAS(f, x_pm1b_control) ? &f->x_pm1b_control : NULL, f->pm1b_control);
 	info->pm_timer = register_port(FADT_HAS(f, x_pm_timer) ? &f->x_pm_timer : NULL, f->pm_timer);

@@ -36,7 +36,7 @@ struct acpi_gas {
 	u8 space, width, offset, access;
 	u64 address;
 } __packed;
-enum { ACPI_SPACE_MEMORY = 0, ACPI_SPACE_IO = 1, ACPI_SPACE_PCI_CONFIG = 2 };
+enum { ACPI_SPACE_MEMORY = 0, ACPI_SPACE_IO = 1 };
 
 /* 5.2.9; up to the fields that are used */
 struct acpi_fadt {
@@ -64,7 +64,6 @@ struct acpi_fadt {
 } __packed;
 #define ACPI_FADT_V1_SIZE    116
 #define ACPI_FADT_RESET      BIT(10)    /* flags: the reset register exists */
-#define ACPI_FADT_TIMER_32   BIT(8)     /* flags: the PM timer has 32 bits, not 24 */
 _Static_assert(offsetof(struct acpi_fadt, reset) == ACPI_FADT_V1_SIZE, "ACPI 5.2.9");
 _Static_assert(offsetof(struct acpi_fadt, x_dsdt) == 140 && offsetof(struct acpi_fadt, x_pm1a_control) == 172, "ACPI 5.2.9");
 

@@ -93,7 +93,7 @@ static void put_machine(void)
 	static const u8 mcfg_body[24] = { [8 + 3] = 0xb0, [8 + 10] = 0, [8 + 11] = 0xff };
 	struct acpi_fadt f = {
 		.dsdt = 0xbad, .x_dsdt = DSDT, .sci_irq = 9, .smi_cmd = 0xb2, .acpi_enable = 0xf1, .pm1a_control = 0x604, .pm_timer = 0x608,
-		.flags = ACPI_FADT_RESET | ACPI_FADT_TIMER_32, .reset = { .space = ACPI_SPACE_IO, .width = 8, .address = 0xcf9 },
+		.flags = ACPI_FADT_RESET | BIT(8) /* a 32-bit timer */, .reset = { .space = ACPI_SPACE_IO, .width = 8, .address = 0xcf9 },
 		.reset_value = 6, .x_pm1b_control = { .space = ACPI_SPACE_IO, .address = 0x704 },
 	};
 
