@@ -18,14 +18,6 @@ struct option {
 	bool (*read)(struct value *v, struct cmdline *out);     /* false: malformed */
 };
 
-static bool take_char(struct value *v, char c)
-{
-	if (v->pos == v->end || *v->pos != c)
-		return false;
-	v->pos++;
-	return true;
-}
-
 static bool take_word(struct value *v, const char *word)
 {
 	size_t len = strlen(word);
@@ -91,12 +83,6 @@ static bool read_dom0_max_vcpus(struct value *v, struct cmdline *out)
 	return true;
 }
 
-static bool is_baud_rate(u64 baud)
-{
-	/* a rate that the UART's divisor makes exactly */
-	return baud >= 50 && baud <= 115200 && 115200 % baud == 0;
-}
-
 static bool read_console(struct value *v, struct cmdline *out)
 {
 	enum console_port port;
@@ -110,9 +96,10 @@ static bool read_console(struct value *v, struct cmdline *out)
 		port = CONSOLE_COM2;
 	else
 		return false;
-	if (port != CONSOLE_NONE && take_char(v, ',') && !take_number(v, 115200, &baud))
+	if (port != CONSOLE_NONE && take_word(v, ",") && !take_number(v, 115200, &baud))
 		return false;
-	if (!at_end(v) || !is_baud_rate(baud))
+	/* A rate that the UART's divisor makes exactly. */
+	if (!at_end(v) || baud < 50 || 115200 % baud != 0)
 		return false;
 	out->console = port;
 	out->baud = (u32)baud;

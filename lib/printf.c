@@ -105,16 +105,6 @@ static void read_flags(const char **fmt, struct spec *s)
 	}
 }
 
-/* Returns true if the length letters (l, ll and z are known) say that the integer has 64 bits. */
-static bool read_length(const char **fmt)
-{
-	bool wide = false;
-
-	for (; **fmt == 'l' || **fmt == 'z'; ++*fmt)
-		wide = true;
-	return wide;
-}
-
 /* Reads the text between the % and the conversion's letter. */
 static struct spec read_spec(const char **fmt, va_list *args)
 {
@@ -131,7 +121,9 @@ static struct spec read_spec(const char **fmt, va_list *args)
 			s.precision = read_number(fmt);
 		}
 	}
-	s.wide = read_length(fmt);
+	/* The lengths l, ll and z say that the integer has 64 bits. */
+	for (; **fmt == 'l' || **fmt == 'z'; ++*fmt)
+		s.wide = true;
 	return s;
 }
 
