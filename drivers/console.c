@@ -23,7 +23,7 @@
 
 _Static_assert((LOG_SIZE & (LOG_SIZE - 1)) == 0 && (OUTPUT_SIZE & (OUTPUT_SIZE - 1)) == 0 && (INPUT_SIZE & (INPUT_SIZE - 1)) == 0, "rings index by mask");
 
-static spinlock_t lock = SPINLOCK(LOCK_CONSOLE);
+static spinlock_t console_lock = SPINLOCK(LOCK_CONSOLE);
 static bool emergency;          /* [a] the lock is ignored */
 static unsigned log_level = 2;  /* [I] after boot */
 
@@ -42,18 +42,18 @@ static u32 lost;                /* bytes left out and not yet reported */
 static char input[INPUT_SIZE];
 static u32 input_put, input_got;
 
-static bool acquire(void)
+static bool lock_console(void)
 {
 	if (__atomic_load_n(&emergency, __ATOMIC_RELAXED))
 		return false;
-	spin_lock(&lock);
+	spin_lock(&console_lock);
 	return true;
 }
 
-static void release(bool locked)
+static void unlock_console(bool locked)
 {
 	if (locked)
-		spin_unlock(&lock);
+		spin_unlock(&console_lock);
 }
 
 static u32 waiting(void)
@@ -73,17 +73,17 @@ static void flush(void)
 
 void console_flush(void)
 {
-	bool locked = acquire();
+	bool locked = lock_console();
 
 	queued = false;
 	flush();
-	release(locked);
+	unlock_console(locked);
 }
 
 void console_emergency(void)
 {
 	/* Give the lock's holder a moment, but not more: this CPU may be the holder. */
-	for (int i = 0; i < 100000 && spin_is_locked(&lock); i++)
+	for (int i = 0; i < 100000 && spin_is_locked(&console_lock); i++)
 		cpu_relax();
 	__atomic_store_n(&emergency, true, __ATOMIC_RELAXED);
 	console_flush();
@@ -91,7 +91,7 @@ void console_emergency(void)
 
 u64 console_send(void)
 {
-	bool locked = acquire();
+	bool locked = lock_console();
 	u32 before = output_sent, room;
 	u64 again;
 
@@ -104,7 +104,7 @@ u64 console_send(void)
 		output_sent = output_put;
 	}
 	again = waiting() ? uart_drain_ns() : 0;
-	release(locked);
+	unlock_console(locked);
 	return again;
 }
 
@@ -163,9 +163,9 @@ static void put_line(const char *s)
  * Starts each output. Reports bytes that were left out at the place where they are missing, as soon
  * as there is room.
  */
-static bool begin(void)
+static bool begin_output(void)
 {
-	bool locked = acquire();
+	bool locked = lock_console();
 	char text[80];
 
 	if (unlikely(lost && console_ready())) {
@@ -176,11 +176,11 @@ static bool begin(void)
 	return locked;
 }
 
-static void end(bool locked)
+static void end_output(bool locked)
 {
 	if (!queued)
 		flush();
-	release(locked);
+	unlock_console(locked);
 }
 
 void printk(const char *fmt, ...)
@@ -200,23 +200,23 @@ void printk(const char *fmt, ...)
 	if (vsnprintf(line, sizeof(line), fmt, args) >= LINE_MAX)
 		line[LINE_MAX - 2] = '\n';
 	va_end(args);
-	locked = begin();
+	locked = begin_output();
 	put_line(line);
-	end(locked);
+	end_output(locked);
 }
 
 void console_write_guest(const char *buf, size_t len)
 {
-	bool locked = begin();
+	bool locked = begin_output();
 
 	for (size_t i = 0; i < len; i++)
 		serial_put(buf[i]);
-	end(locked);
+	end_output(locked);
 }
 
 bool console_poll(void)
 {
-	bool locked = acquire();
+	bool locked = lock_console();
 	u32 before = input_put;
 	int c;
 
@@ -227,24 +227,24 @@ bool console_poll(void)
 	while (input_put - input_got < INPUT_SIZE && input_put - before < READ_MAX && (c = uart_getc()) >= 0)
 		input[input_put++ % INPUT_SIZE] = (char)c;
 	before = input_put - before;
-	release(locked);
+	unlock_console(locked);
 	return before != 0;
 }
 
 size_t console_read(char *buf, size_t len)
 {
-	bool locked = acquire();
+	bool locked = lock_console();
 	size_t n = 0;
 
 	while (n < len && input_got != input_put)
 		buf[n++] = input[input_got++ % INPUT_SIZE];
-	release(locked);
+	unlock_console(locked);
 	return n;
 }
 
 size_t console_log_read(u32 *pos, char *buf, size_t len)
 {
-	bool locked = acquire();
+	bool locked = lock_console();
 	size_t n = 0;
 
 	/* Keep *pos within the ring: not overwritten, and not in the future. */
@@ -257,22 +257,22 @@ size_t console_log_read(u32 *pos, char *buf, size_t len)
 		n += run;
 		*pos += run;
 	}
-	release(locked);
+	unlock_console(locked);
 	return n;
 }
 
 u32 console_log_start(void)
 {
-	bool locked = acquire();
+	bool locked = lock_console();
 	u32 start = log_end - log_held;
 
-	release(locked);
+	unlock_console(locked);
 	return start;
 }
 
 void console_log_clear(u32 pos)
 {
-	bool locked = acquire();
+	bool locked = lock_console();
 
 	/*
 	 * For every reader: one that names an older place goes on behind the mark. `xl dmesg` names
@@ -280,7 +280,7 @@ void console_log_clear(u32 pos)
 	 */
 	if (log_end - pos <= log_held)
 		log_held = log_end - pos;
-	release(locked);
+	unlock_console(locked);
 }
 
 bool console_init(u16 port, u32 baud)
