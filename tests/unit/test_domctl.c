@@ -1,4 +1,4 @@
-/* units: vmm/toolstack/domctl.c vmm/toolstack/domctl_vcpu.c vmm/life/domctl_resume.c vmm/toolstack/control.c vmm/life/control_lock.c vmm/domain/refuse.c tests/unit/fake_domain.c tests/unit/fake_control.c */
+/* units: vmm/toolstack/domctl.c vmm/toolstack/later_toolstacks.c vmm/toolstack/domctl_vcpu.c vmm/life/domctl_resume.c vmm/toolstack/control.c vmm/life/control_lock.c vmm/domain/refuse.c tests/unit/fake_domain.c tests/unit/fake_control.c */
 /* domctl: each operation as xl issues it (abi.md I.7), then with arguments that nobody sane would pass. */
 #include "tests/unit/fake_control.h"
 #include <xen/domctl.h>
@@ -7,6 +7,7 @@
 #include "vmm/life/life.h"
 #include "vmm/toolstack/control.h"
 #include "vmm/vcpu.h"
+#include "vmm/versions.h"
 
 static struct domain *d;    /* the target; dom0 calls */
 static struct vcpu *v;      /* dom0's */
@@ -44,9 +45,12 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static struct xen_domctl_createdomain as_xl(void)
+/* As the dispatcher hands it on. */
+#define CREATE (*(struct createdomain *)&op.u)
+
+static struct createdomain as_xl(void)
 {
-	return (struct xen_domctl_createdomain){
+	return (struct createdomain){
 		.flags = 3, .max_vcpus = 2, .max_evtchn_port = 1023, .max_grant_frames = -1, .max_maptrack_frames = -1,
 		.grant_opts = 1, .handle = { 1, 2, 3 }, .arch.emulation_flags = 1,
 	};
@@ -74,7 +78,7 @@ static void create_as_xl_does(void **state)
 {
 	op.domain = 0xffff;
 	op.cmd = XEN_DOMCTL_createdomain;
-	op.u.createdomain = as_xl();
+	CREATE = as_xl();
 	fake_log_clear();
 	assert_int_equal(fake_control(v, hc_domctl_createdomain, NULL, &op), 0);
 	assert_not_logged("refused");
@@ -82,7 +86,7 @@ static void create_as_xl_does(void **state)
 	assert_int_equal(op.domain, 5);
 	free_created(5);
 	op.domain = 3;
-	op.u.createdomain.grant_opts = 0;
+	CREATE.grant_opts = 0;
 	assert_int_equal(fake_control(v, hc_domctl_createdomain, NULL, &op), 0);
 	assert_int_equal(op.domain, 3);
 	free_created(3);
@@ -93,7 +97,7 @@ static void create_as_xl_does(void **state)
 static void create_refuses_what_we_lack(void **state)
 {
 	static const struct { size_t offset; u32 value; int error; const char *text; } bad[] = {
-#define SET(field, value, error, text) { offsetof(struct xen_domctl_createdomain, field), value, error, text }
+#define SET(field, value, error, text) { offsetof(struct createdomain, field), value, error, text }
 		SET(flags, 0, -EOPNOTSUPP, "type=\"pv\""),
 		SET(flags, 2, -EOPNOTSUPP, "guests are of type=\"pvh\""),
 		SET(flags, 1, -EOPNOTSUPP, "hap=0"),
@@ -108,6 +112,8 @@ static void create_refuses_what_we_lack(void **state)
 		SET(max_vcpus, ~0u, -EINVAL, "1 to 128"),
 		SET(grant_opts, 2, -EINVAL, "max_grant_version="),
 		SET(grant_opts, 0x11, -EINVAL, "max_grant_version="),
+		SET(altp2m_opts, 1, -EOPNOTSUPP, "altp2m="),
+		SET(altp2m_opts, 0x10000, -EOPNOTSUPP, "altp2m="),
 		SET(vmtrace_size, 4096, -EOPNOTSUPP, "vmtrace_buf_kb="),
 		SET(cpupool_id, 1, -EINVAL, "pool="),
 		SET(arch.emulation_flags, 0, -EOPNOTSUPP, "apic=0"),
@@ -120,19 +126,33 @@ static void create_refuses_what_we_lack(void **state)
 	op.cmd = XEN_DOMCTL_createdomain;
 	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
 		op.domain = 0xffff;
-		op.u.createdomain = as_xl();
-		memcpy((u8 *)&op.u.createdomain + bad[i].offset, &bad[i].value, 4);
+		CREATE = as_xl();
+		memcpy((u8 *)&CREATE + bad[i].offset, &bad[i].value, 4);
 		assert_int_equal(fake_control(v, hc_domctl_createdomain, NULL, &op), bad[i].error);
 		assert_refused(bad[i].text);
 	}
 	assert_int_equal(fake_calls.creates, 0);
 	/* As many as there may be. */
 	op.domain = 0xffff;
-	op.u.createdomain = as_xl();
-	op.u.createdomain.max_vcpus = 128;
+	CREATE = as_xl();
+	CREATE.max_vcpus = 128;
 	assert_int_equal(fake_control(v, hc_domctl_createdomain, NULL, &op), 0);
 	assert_int_equal(fake_calls.create_vcpus, 128);
 	free_created((u16)op.domain);
+}
+
+/* xl of 4.20 asks for every guest, and goes on only at this error. The log is for who wants colours. */
+static void colours_of_caches(void **state)
+{
+	struct llc_colors *op_colors = (void *)&op.u;
+
+	op.cmd = XEN_DOMCTL_set_llc_colors;
+	fake_log_clear();
+	assert_int_equal(fake_control(v, hc_domctl_set_llc_colors, d, &op), -EOPNOTSUPP);
+	assert_not_logged("refused");
+	op_colors->number = 2;
+	assert_int_equal(fake_control(v, hc_domctl_set_llc_colors, d, &op), -EOPNOTSUPP);
+	assert_refused("llc_colors=");
 }
 
 static void destroy_comes_back_until_done(void **state)
@@ -513,6 +533,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 		TEST(create_as_xl_does),
 		TEST(create_refuses_what_we_lack),
+		TEST(colours_of_caches),
 		TEST(destroy_comes_back_until_done),
 		TEST(pauses_are_counted),
 		TEST(info_finds_the_next_domain),

@@ -1,4 +1,4 @@
-/* units: vmm/hypercall/hypercall.c vmm/hypercall/compat.c vmm/domain/permitted.c vmm/domain/refuse.c tests/unit/fake_domain.c tests/unit/fake_control.c arch/x86/complete.c */
+/* units: vmm/hypercall/hypercall.c vmm/hypercall/compat.c vmm/toolstack/versions.c vmm/domain/permitted.c vmm/domain/refuse.c tests/unit/fake_domain.c tests/unit/fake_control.c arch/x86/complete.c */
 /* The dispatcher over the whole table: who may call what, which bytes go in and out, and how long calls are continued. */
 #include "tests/unit/fake_control.h"
 #include <sys/mman.h>
@@ -99,8 +99,8 @@ static struct hypercall registers(const struct hypercall_row *row)
 	if (is_control(row->nr)) {
 		hc.a[0] = FAKE_GVA;
 		head[0] = row->cmd;
-		head[1] = row->nr == __HYPERVISOR_domctl ? XEN_DOMCTL_INTERFACE_VERSION : row->nr == __HYPERVISOR_sysctl ?
-			  XEN_SYSCTL_INTERFACE_VERSION : row->nr == __HYPERVISOR_mca ? XEN_MCA_INTERFACE_VERSION : XENPF_INTERFACE_VERSION;
+		head[1] = row->nr == __HYPERVISOR_domctl ? 0x18 : row->nr == __HYPERVISOR_sysctl ? 0x16 :
+			  row->nr == __HYPERVISOR_mca ? 0x1ecc003 : 0x3000001;
 		if (row->nr == __HYPERVISOR_domctl)
 			*(u16 *)&head[2] = 1;
 	}
@@ -279,14 +279,11 @@ static void unknown_numbers_are_enosys(void **state)
 	assert_int_equal(seen.calls, 0);
 }
 
-static void control_calls_name_their_version_and_domain(void **state)
+static void control_calls_name_their_domain(void **state)
 {
 	struct hypercall hc = registers(find(__HYPERVISOR_domctl, XEN_DOMCTL_pausedomain));
 
 	row_now = NULL;
-	((u32 *)fake_memory)[1]++;
-	assert_int_equal(hypercall_do(host->vcpu[0], __HYPERVISOR_domctl, &hc), -EACCES);
-	((u32 *)fake_memory)[1]--;
 	((u32 *)fake_memory)[0] = 127;
 	assert_int_equal(hypercall_do(host->vcpu[0], __HYPERVISOR_domctl, &hc), -ENOSYS);
 	/* What is absent and xl may ask for is said. */
@@ -324,6 +321,69 @@ static void control_calls_name_their_version_and_domain(void **state)
 	assert_int_equal(hypercall_do(host->vcpu[0], __HYPERVISOR_domctl, &hc), 0);
 	assert_null(seen.target);
 	/* fake_domain_free looks whether a reference was kept. */
+}
+
+/* Toolstacks of all releases are served, each call for itself; which it is doesn't depend on the headers here. */
+static void releases_are_served_at_once(void **state)
+{
+	static const struct { u32 nr, cmd, first, last; const char *said; } calls[] = {
+		{ __HYPERVISOR_domctl, XEN_DOMCTL_pausedomain, 0x15, 0x18, "domctl of interface version 0x19: 0x15 to 0x18 are served, those of Xen 4.17 to 4.22" },
+		{ __HYPERVISOR_sysctl, XEN_SYSCTL_physinfo, 0x15, 0x16, "sysctl of interface version 0x17: 0x15 to 0x16 are served" },
+		{ __HYPERVISOR_platform_op, XENPF_settime64, 0x3000001, 0x3000001, "platform_op of interface version 0x3000002" },
+		{ __HYPERVISOR_mca, XEN_MC_physcpuinfo, 0x1ecc003, 0x1ecc003, "mca of interface version 0x1ecc004" },
+	};
+	u32 *version = &((u32 *)fake_memory)[1];
+
+	for (unsigned i = 0; i < ARRAY_SIZE(calls); i++) {
+		struct hypercall hc = registers(find(calls[i].nr, calls[i].cmd));
+
+		row_now = NULL;
+		for (*version = calls[i].first; *version <= calls[i].last; ++*version)
+			assert_int_equal(hypercall_do(host->vcpu[0], calls[i].nr, &hc), 0);
+		fake_log_clear();
+		assert_int_equal(hypercall_do(guest->vcpu[0], calls[i].nr, &hc), -EPERM);
+		assert_not_logged("version");
+		seen.calls = 0;
+		assert_int_equal(hypercall_do(host->vcpu[0], calls[i].nr, &hc), -EACCES);
+		assert_logged(calls[i].said);
+		*version = calls[i].first - 1;
+		assert_int_equal(hypercall_do(host->vcpu[0], calls[i].nr, &hc), -EACCES);
+		*version = 0;
+		assert_int_equal(hypercall_do(host->vcpu[0], calls[i].nr, &hc), -EACCES);
+		assert_int_equal(seen.calls, 0);
+	}
+}
+
+/*
+ * createdomain before 0x17 has no altp2m_opts, at 48: the handler sees 0 there and the rest behind it, and what it changes goes
+ * back to where the caller has it. Nothing else of the caller's structure changes.
+ */
+static void createdomain_has_two_layouts(void **state)
+{
+	const struct hypercall_row *row = find(__HYPERVISOR_domctl, XEN_DOMCTL_createdomain);
+	const unsigned at = offsetof(struct xen_domctl, u);
+
+	for (u32 version = 0x15; version <= 0x18; version++)
+		for (int fails = 0; fails < 2; fails++) {
+			unsigned gap = version < 0x17 ? 4 : 0;
+			struct hypercall hc;
+			u8 before[256];
+
+			pattern();
+			hc = registers(row);
+			((u32 *)fake_memory)[1] = version;
+			memcpy(before, fake_memory, sizeof(before));
+			row_now = row;
+			seen.result = fails ? -ENOSPC : 0;
+			assert_int_equal(hypercall_do(host->vcpu[0], row->nr, &hc), seen.result);
+			assert_int_equal(row->size, 68);
+			assert_memory_equal(seen.arg, before + at, 48);
+			for (unsigned i = 48; i < 52; i++)
+				assert_int_equal(seen.arg[i], gap ? 0 : before[at + i]);
+			assert_memory_equal(seen.arg + 52, before + at + 52 - gap, 16);
+			for (unsigned i = 0; i < sizeof(before); i++)
+				assert_int_equal(fake_memory[i], !fails && i >= at && i < at + 68 - gap ? 0x77 : before[i]);
+		}
 }
 
 /* Up to 64 elements before the guest gets its interrupts, or a few more; of them as many at a time as the handler has room for. */
@@ -385,7 +445,7 @@ static struct cpu_regs *instruction(struct domain *by, u64 nr, u64 a0, u64 a1, u
 /* How far a control operation has come is in the number's upper half, and means nothing to other calls. */
 static void control_operations_go_on(void **state)
 {
-	struct xen_sysctl op = { .cmd = XEN_SYSCTL_debug_keys, .interface_version = XEN_SYSCTL_INTERFACE_VERSION };
+	struct xen_sysctl op = { .cmd = XEN_SYSCTL_debug_keys, .interface_version = 0x15 };
 	struct cpu_regs *r = instruction(host, __HYPERVISOR_sysctl, FAKE_GVA, 1, 2);
 	struct multicall_entry *e = (struct multicall_entry *)(fake_memory + 4096);
 	struct hypercall hc = { .a = { FAKE_GVA + 4096, 1 } };
@@ -567,7 +627,9 @@ int main(void)
 		TEST(arguments_go_in_and_out_once),
 		TEST(pointers_into_nothing_are_faults),
 		TEST(unknown_numbers_are_enosys),
-		TEST(control_calls_name_their_version_and_domain),
+		TEST(control_calls_name_their_domain),
+		TEST(releases_are_served_at_once),
+		TEST(createdomain_has_two_layouts),
 		TEST(arrays_are_done_in_steps),
 		TEST(results_are_in_registers),
 		TEST(multicalls),

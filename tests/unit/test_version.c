@@ -1,8 +1,9 @@
-/* units: vmm/hypercall/version.c tests/unit/fake_domain.c tests/unit/fake_control.c */
+/* units: vmm/hypercall/version.c vmm/hypercall/varbuf.c tests/unit/fake_domain.c tests/unit/fake_control.c */
 /* xen_version and vm_assist: the fixed answers, each within its structure. */
 #include "tests/unit/fake_control.h"
 #include <xen/version.h>
 #include "vmm/hypercall/version.h"
+#include "vmm/versions.h"
 
 static struct domain *host, *guest;
 
@@ -70,6 +71,49 @@ static void strings(void **state)
 	assert_string_equal(cmdline, "dom0_mem=1G");
 }
 
+/* The same strings as toolstacks from 4.18 on ask for them: {u32 bytes; bytes}, without the 0 at the end. */
+static void strings_with_their_length(void **state)
+{
+	static const struct { u32 cmd; const char *text; } all[] = {
+		{ 11, ".0-bothy" }, { 12, "hvm-3.0-x86_32 hvm-3.0-x86_32p hvm-3.0-x86_64 " }, { 13, "bothy" }, { 14, "dom0_mem=1G" },
+	};
+
+	version_set_cmdline("dom0_mem=1G");
+	for (unsigned i = 0; i < ARRAY_SIZE(all); i++) {
+		u32 length = (u32)strlen(all[i].text), *size = (u32 *)fake_memory;
+
+		assert_int_equal(call(host, hc_version_varbuf, all[i].cmd, 0, NULL), length);
+		memset(fake_memory, 0x55, FAKE_MEMORY);
+		*size = length + 7;
+		assert_int_equal(call(host, hc_version_varbuf, all[i].cmd, FAKE_GVA, NULL), length);
+		assert_int_equal(*size, length + 7);
+		assert_memory_equal(fake_memory + 4, all[i].text, length);
+		assert_int_equal(fake_memory[4 + length], 0x55);
+		/* Just enough, too little, none. */
+		memset(fake_memory, 0x55, FAKE_MEMORY);
+		*size = length;
+		assert_int_equal(call(host, hc_version_varbuf, all[i].cmd, FAKE_GVA, NULL), length);
+		memset(fake_memory, 0x55, FAKE_MEMORY);
+		*size = length - 1;
+		assert_int_equal(call(host, hc_version_varbuf, all[i].cmd, FAKE_GVA, NULL), -ENOBUFS);
+		*size = 0;
+		assert_int_equal(call(host, hc_version_varbuf, all[i].cmd, FAKE_GVA, NULL), -EINVAL);
+		assert_int_equal(fake_memory[4], 0x55);
+		*size = ~0u;
+		assert_int_equal(call(host, hc_version_varbuf, all[i].cmd, FAKE_GVA, NULL), length);
+		/* Memory that isn't there, for the length and for the string. */
+		assert_int_equal(call(host, hc_version_varbuf, all[i].cmd, 8, NULL), -EFAULT);
+		memset(fake_memory + FAKE_MEMORY - 4, 0xff, 4);
+		assert_int_equal(call(host, hc_version_varbuf, all[i].cmd, FAKE_GVA + FAKE_MEMORY - 4, NULL), -EFAULT);
+	}
+	version_set_cmdline("");
+	assert_int_equal(call(host, hc_version_varbuf, XENVER_commandline2, 0, NULL), 0);
+	*(u32 *)fake_memory = 0;
+	assert_int_equal(call(host, hc_version_varbuf, XENVER_commandline2, FAKE_GVA, NULL), -EINVAL);
+	*(u32 *)fake_memory = 1;
+	assert_int_equal(call(host, hc_version_varbuf, XENVER_commandline2, FAKE_GVA, NULL), 0);
+}
+
 static void features(void **state)
 {
 	xen_feature_info_t info = { .submap_idx = 0 };
@@ -99,6 +143,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(numbers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(strings, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(strings_with_their_length, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(features, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(assists, set_up, tear_down),
 	};

@@ -9,6 +9,7 @@
 #include "lib/printf.h"
 #include "vmm/domain.h"
 #include "vmm/domain/guest_log.h"
+#include "vmm/versions.h"
 
 /* The flags that createdomain may have. */
 #define CREATE_FLAGS \
@@ -25,7 +26,7 @@ static const struct refusal {
 #define NOTHING_BUT(bits) .mask = ~(u32)(bits)
 #define BETWEEN(from, to) .mask = ~0u, .low = (from), .span = (to) - (from)
 #define CREATE(field, accepted, ...) \
-	{ .at = offsetof(struct xen_domctl, u.createdomain.field), accepted, DOMCTL_ROW(createdomain, __VA_ARGS__) },
+	{ .at = offsetof(struct xen_domctl, u) + offsetof(struct createdomain, field), accepted, DOMCTL_ROW(createdomain, __VA_ARGS__) },
 #define DOMCTL(op, ...) { DOMCTL_ROW(op, __VA_ARGS__) },
 #define DOMCTL_ROW(op, err, why) \
 	.nr = __HYPERVISOR_domctl, .cmd = XEN_DOMCTL_##op, .error = (err), .text = (why)

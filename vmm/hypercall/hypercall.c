@@ -19,6 +19,7 @@
 #include "vmm/domain/refuse.h"
 #include "vmm/hypercall/dispatch.h"
 #include "vmm/memory/guest_access.h"
+#include "vmm/versions.h"
 
 #define NR_HYPERCALLS 64u
 #define NR_CMDS       128u
@@ -58,10 +59,10 @@ enum form {
 	FORM_CONTROL,   /* a structure at RDI that starts with sub-operation and interface version */
 };
 
-#define CONTROL(type, v) { FORM_CONTROL, offsetof(type, u), sizeof(type), v, 0 }
+#define CONTROL(type) { FORM_CONTROL, offsetof(type, u), sizeof(type), 0 }
 
-static const struct { u8 form, arg; u16 size; u32 version; u64 cmd; } forms[NR_HYPERCALLS] = {
-	[__HYPERVISOR_platform_op]      = CONTROL(struct xen_platform_op, XENPF_INTERFACE_VERSION),
+static const struct { u8 form, arg; u16 size; u64 cmd; } forms[NR_HYPERCALLS] = {
+	[__HYPERVISOR_platform_op]      = CONTROL(struct xen_platform_op),
 	[__HYPERVISOR_memory_op]        = { .form = FORM_ARG1, .cmd = 63 },     /* above it: how far a long operation has come */
 	[__HYPERVISOR_multicall]        = { .form = FORM_PLAIN },
 	[__HYPERVISOR_set_timer_op]     = { .form = FORM_PLAIN },
@@ -74,9 +75,9 @@ static const struct { u8 form, arg; u16 size; u32 version; u64 cmd; } forms[NR_H
 	[__HYPERVISOR_event_channel_op] = { .form = FORM_ARG1, .cmd = ANY_CMD },
 	[__HYPERVISOR_physdev_op]       = { .form = FORM_ARG1, .cmd = ANY_CMD },
 	[__HYPERVISOR_hvm_op]           = { .form = FORM_ARG1, .cmd = ANY_CMD },
-	[__HYPERVISOR_sysctl]           = CONTROL(struct xen_sysctl, XEN_SYSCTL_INTERFACE_VERSION),
-	[__HYPERVISOR_mca]              = CONTROL(struct xen_mc, XEN_MCA_INTERFACE_VERSION),
-	[__HYPERVISOR_domctl]           = CONTROL(struct xen_domctl, XEN_DOMCTL_INTERFACE_VERSION),
+	[__HYPERVISOR_sysctl]           = CONTROL(struct xen_sysctl),
+	[__HYPERVISOR_mca]              = CONTROL(struct xen_mc),
+	[__HYPERVISOR_domctl]           = CONTROL(struct xen_domctl),
 };
 
 /* Row + 1 of each sub-operation, 0 for none. */
@@ -149,10 +150,13 @@ static __noinline long absent(struct vcpu *v, u64 nr, u32 cmd)
 /* Reads a control operation's structure. On success its row is in hc->row. */
 static long read_control(struct vcpu *v, u64 nr, struct hypercall *hc)
 {
+	long rc;
+
 	if (copy_from_guest(v, hc->head, hc->a[0], forms[nr].size))
 		return -EFAULT;
-	if (hc->head->version != forms[nr].version)
-		return -EACCES;
+	rc = versions_check(nr, hc->head, v->domain->privileged);
+	if (rc)
+		return rc;
 	return find_row(nr, hc->head->cmd, hc) ? 0 : absent(v, nr, hc->head->cmd);
 }
 
@@ -184,6 +188,7 @@ static __noinline long call_control(struct vcpu *v, u64 nr, struct hypercall *hc
 	u64 buf[HC_ARG_MAX / 8];
 	u8 *arg = (u8 *)buf + forms[nr].arg;
 	const struct hypercall_row *row;
+	u32 lacks;
 	long ret;
 
 	hc->row = 0;
@@ -201,10 +206,12 @@ static __noinline long call_control(struct vcpu *v, u64 nr, struct hypercall *hc
 		return ret;
 	if (row->dir == HC_OUT)
 		memset(arg, 0, row->size);
+	lacks = versions_widen(nr, hc->head, arg);
 	ret = row->fn(v, hc, row->dir == HC_NONE ? NULL : arg);
+	versions_narrow(nr, hc->head, arg);
 	if (hc->target)
 		domain_put(hc->target);
-	if (ret >= 0 && row->dir >= HC_OUT && copy_to_guest(v, hc->a[0], buf, forms[nr].arg + row->size))
+	if (ret >= 0 && row->dir >= HC_OUT && copy_to_guest(v, hc->a[0], buf, forms[nr].arg + row->size - lacks))
 		return -EFAULT;
 	return ret;
 }

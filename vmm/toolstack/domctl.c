@@ -12,8 +12,8 @@
 #include "vmm/life/life.h"
 #include "vmm/toolstack/control.h"
 #include "vmm/vcpu.h"
+#include "vmm/versions.h"
 
-_Static_assert(sizeof(struct xen_domctl_createdomain) == 64, "abi.md N");
 _Static_assert(sizeof(struct xen_domctl_tsc_info) == 24, "abi.md N");
 _Static_assert(sizeof(struct xen_domctl_paging_mempool) == 8, "abi.md N");
 
@@ -25,7 +25,7 @@ enum { TSC_DEFAULT, TSC_ALWAYS_EMULATE, TSC_NATIVE, TSC_NATIVE_PARAVIRT };
 
 long hc_domctl_createdomain(struct vcpu *v, struct hypercall *hc, void *arg)
 {
-	const struct xen_domctl_createdomain *c = arg;
+	const struct createdomain *c = arg;
 	u16 domid = hc->head->domain == 0 || hc->head->domain >= DOMID_FIRST_RESERVED ? ROVING_DOMID : hc->head->domain;
 	struct domain *d;
 	long rc = refuse(__HYPERVISOR_domctl, hc->head);

@@ -1,0 +1,63 @@
+/*
+ * Releases of Xen differ in a few numbers and structures of the toolstack's interface. Bothy serves
+ * several releases at once. The headers that it is built with are those of one release, so what
+ * differs is said here and in the tables of vmm/toolstack/versions.c.
+ */
+#ifndef VMM_VERSIONS_H
+#define VMM_VERSIONS_H
+
+#include <xen/xen.h>
+
+struct control_head;
+
+#define XEN_RELEASES "4.17 to 4.22"     /* whose toolstacks are served */
+
+/* Sub-operations that the oldest headers lack. In later headers the same numbers stand. */
+#define XENVER_extraversion2 11
+#define XENVER_capabilities2 12
+#define XENVER_changeset2    13
+#define XENVER_commandline2  14
+#define XEN_DOMCTL_set_llc_colors 89
+
+/*
+ * createdomain's argument in the latest layout, whatever the caller's is. The names are those of
+ * Xen's structure.
+ */
+struct createdomain {
+	u32 ssidref;
+	xen_domain_handle_t handle;
+	u32 flags;              /* XEN_DOMCTL_CDF_* */
+	u32 iommu_opts;
+	u32 max_vcpus;
+	u32 max_evtchn_port;
+	s32 max_grant_frames;
+	s32 max_maptrack_frames;
+	u32 grant_opts;
+	u32 altp2m_opts;        /* from domctl 0x17 on */
+	u32 vmtrace_size;
+	u32 cpupool_id;
+	struct { u32 emulation_flags, misc_flags; } arch;
+};
+
+/* set_llc_colors' argument. */
+struct llc_colors {
+	u32 number, pad;
+	u64 colors;             /* the caller's array of `number` u32 */
+};
+
+/*
+ * Checks the interface version that a call of control hypercall `nr` names. Returns 0. Errors:
+ * -EACCES if we don't serve it; then the log says which versions we serve if `say` is set. Locks:
+ * as refuse().
+ */
+long versions_check(u64 nr, const struct control_head *head, bool say);
+/*
+ * Brings the argument of hypercall `nr`, at `arg`, from the layout of the version that `head` names
+ * into the latest one. There has to be room behind it. Returns how many bytes the caller's layout
+ * is shorter: 0 if the two are the same.
+ */
+u32 versions_widen(u64 nr, const struct control_head *head, void *arg);
+/* Undoes what versions_widen() did. */
+void versions_narrow(u64 nr, const struct control_head *head, void *arg);
+
+#endif
