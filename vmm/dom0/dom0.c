@@ -30,8 +30,6 @@ enum { BLOCK_START_INFO = 0, BLOCK_CMDLINE = 0x1000, BLOCK_MEMMAP = 0x2000, BLOC
 enum { ACPI_RSDP = 0, ACPI_XSDT = 0x40, ACPI_MADT = 0x1000, ACPI_SIZE = BLOCK_SIZE - BLOCK_ACPI };
 enum { CMDLINE_MAX = 2048, MEMMAP_MAX = 128 };
 
-_Static_assert(sizeof(struct hvm_start_info) == 56 && sizeof(struct hvm_memmap_table_entry) == 24 && sizeof(struct hvm_modlist_entry) == 32, "abi.md N");
-
 static struct {
 	paddr_t low_end;        /* of the range of RAM that holds the kernel, at most 4 GiB */
 	paddr_t kernel;         /* start of the unpacked kernel */

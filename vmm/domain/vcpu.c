@@ -10,8 +10,6 @@
 #include "vmm/domain/record.h"
 #include "vmm/vcpu.h"
 
-_Static_assert(sizeof(struct vcpu_runstate_info) == 48, "abi.md N");
-
 bool vcpu_runnable(const struct vcpu *v)
 {
 	return !__atomic_load_n(&v->pause_flags, __ATOMIC_SEQ_CST) && !__atomic_load_n(&v->domain->pause_count, __ATOMIC_SEQ_CST);

@@ -10,8 +10,6 @@
 #include "vmm/memory/guest_access.h"
 #include "vmm/vcpu.h"
 
-_Static_assert(sizeof(struct xen_sysctl_readconsole) == 24, "abi.md N");
-
 /*
  * Bytes copied at a time. A longer write goes on later, so that other CPUs' lines and interrupts
  * get in between.

@@ -9,7 +9,6 @@
 #include "vmm/hypercall.h"
 #include "vmm/vcpu.h"
 
-_Static_assert(sizeof(struct xen_hvm_param) == 16, "abi.md N");
 _Static_assert(HVM_NR_PARAMS == 39, "abi.md I.6");
 
 /* Rights to a parameter. The toolstack may also get every parameter of another domain. */

@@ -10,14 +10,6 @@
 #include "vmm/hypercall.h"
 #include "vmm/vcpu.h"
 
-_Static_assert(sizeof(xen_extraversion_t) == 16, "abi.md N");
-_Static_assert(sizeof(struct xen_compile_info) == 144, "abi.md N");
-_Static_assert(sizeof(xen_capabilities_info_t) == 1024, "abi.md N");
-_Static_assert(sizeof(xen_changeset_info_t) == 64, "abi.md N");
-_Static_assert(sizeof(struct xen_platform_parameters) == 8, "abi.md N");
-_Static_assert(sizeof(struct xen_feature_info) == 8, "abi.md N");
-_Static_assert(sizeof(xen_commandline_t) == 1024, "abi.md N");
-
 #define FEATURE(name) ((u32)BIT(XENFEAT_##name))
 
 /* abi.md A.7: frames are always translated; no interrupts as event channels. */

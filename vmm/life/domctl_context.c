@@ -16,12 +16,6 @@
 #include "vmm/memory/guest_access.h"
 #include "vmm/vcpu.h"
 
-_Static_assert(sizeof(struct xen_domctl_hvmcontext) == 16, "abi.md N");
-_Static_assert(sizeof(struct hvm_save_descriptor) == 8, "abi.md N");
-_Static_assert(sizeof(struct hvm_save_header) == 24, "abi.md N");
-_Static_assert(sizeof(struct hvm_hw_cpu) == 1032, "abi.md N");
-_Static_assert(sizeof(struct hvm_hw_mtrr) == 240, "abi.md N");
-
 enum { RECORD_END = 0, RECORD_HEADER = 1, RECORD_CPU = 2, RECORD_MTRR = 14 };
 
 /* Enough for every kind of record for every vCPU of the largest domain. */

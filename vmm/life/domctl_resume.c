@@ -12,8 +12,6 @@
 #include "vmm/memory/guest_access.h"
 #include "vmm/vcpu.h"
 
-_Static_assert(sizeof(struct xen_domctl_vcpucontext) == 16, "abi.md N");
-_Static_assert(sizeof(struct vcpu_guest_context) == 5168, "abi.md N");
 _Static_assert(sizeof((struct vcpu_guest_context){ 0 }.fpu_ctxt) == sizeof((struct hvm_hw_cpu){ 0 }.fpu_regs), "both are FXSAVE's");
 
 /*

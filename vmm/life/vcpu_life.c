@@ -16,8 +16,6 @@
 #include "vmm/share/evtchn.h"
 #include "vmm/vcpu.h"
 
-_Static_assert(sizeof(struct vcpu_info) == 64 && offsetof(struct vcpu_info, time) == 32, "abi.md N");
-
 static void timer_fired(void *arg)
 {
 	evtchn_raise_virq(arg, VIRQ_TIMER);

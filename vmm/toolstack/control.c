@@ -7,9 +7,6 @@
 #include "vmm/memory/guest_access.h"
 #include "vmm/vcpu.h"
 
-_Static_assert(sizeof(struct xen_domctl_getdomaininfo) == 112, "abi.md N");
-_Static_assert(sizeof(struct xenctl_bitmap) == 16, "abi.md N");
-
 #define BITMAP_BYTES_MAX 16u
 
 static u32 bitmap_bytes(const struct xenctl_bitmap *map)

@@ -14,9 +14,6 @@
 #include "vmm/vcpu.h"
 #include "vmm/versions.h"
 
-_Static_assert(sizeof(struct xen_domctl_tsc_info) == 24, "abi.md N");
-_Static_assert(sizeof(struct xen_domctl_paging_mempool) == 8, "abi.md N");
-
 #define ROVING_DOMID 0xffffu    /* domain_create chooses */
 #define PAUSES_MAX   255        /* by the toolstack; far from the end of u32 */
 

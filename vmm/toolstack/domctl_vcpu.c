@@ -8,10 +8,6 @@
 #include "vmm/toolstack/control.h"
 #include "vmm/vcpu.h"
 
-_Static_assert(sizeof(struct xen_domctl_vcpuaffinity) == 40, "abi.md N");
-_Static_assert(sizeof(struct xen_domctl_getvcpuinfo) == 24, "abi.md N");
-_Static_assert(sizeof(struct xen_domctl_scheduler_op) == 24, "abi.md N");
-
 #define AFFINITY_FLAGS (XEN_VCPUAFFINITY_HARD | XEN_VCPUAFFINITY_SOFT)
 
 static long set_affinity(struct vcpu *caller, struct vcpu *v, struct hypercall *hc, struct xen_domctl_vcpuaffinity *a)

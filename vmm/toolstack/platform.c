@@ -6,8 +6,6 @@
 #include "vmm/hypercall.h"
 #include "vmm/life/life.h"
 
-_Static_assert(sizeof(struct xenpf_pcpuinfo) == 20, "abi.md N");
-
 #define NSEC_PER_SEC 1000000000u
 
 /*

@@ -11,11 +11,6 @@
 #include "vmm/memory/guest_access.h"
 #include "vmm/vcpu.h"
 
-_Static_assert(sizeof(struct xen_domctl_cpu_policy) == 40, "abi.md N");
-_Static_assert(sizeof(struct xen_sysctl_cpu_policy) == 32, "abi.md N");
-_Static_assert(sizeof(struct xen_sysctl_cpu_featureset) == 16, "abi.md N");
-_Static_assert(sizeof(xen_msr_entry_t) == 16, "abi.md N");
-
 enum { MSR_PLATFORM_INFO = 0xce };
 
 #define NO_ERROR_AT (~0u)

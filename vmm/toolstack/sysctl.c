@@ -14,15 +14,6 @@
 #include "vmm/memory/guest_access.h"
 #include "vmm/toolstack/control.h"
 
-_Static_assert(sizeof(struct xen_sysctl_physinfo) == 112, "abi.md N");
-_Static_assert(sizeof(struct xen_sysctl_getdomaininfolist) == 24, "abi.md N");
-_Static_assert(sizeof(struct xen_sysctl_cputopo) == 12, "abi.md N");
-_Static_assert(sizeof(struct xen_sysctl_cputopoinfo) == 16, "abi.md N");
-_Static_assert(sizeof(struct xen_sysctl_pcitopoinfo) == 24, "abi.md N");
-_Static_assert(sizeof(struct xen_sysctl_meminfo) == 16, "abi.md N");
-_Static_assert(sizeof(struct xen_sysctl_numainfo) == 24, "abi.md N");
-_Static_assert(sizeof(struct xen_sysctl_cpupool_op) == 40, "abi.md N");
-
 /* PVH guests with nested paging and version 1 grants. */
 #define CAPABILITIES (XEN_SYSCTL_PHYSCAP_hvm | XEN_SYSCTL_PHYSCAP_hap | XEN_SYSCTL_PHYSCAP_gnttab_v1)
 
