@@ -211,15 +211,13 @@ void p2m_flush(struct p2m *p2m)
 }
 
 /*
- * The last step of every removal. Locks: none held, because a frame's end is reported to the layer
- * of domains.
+ * Drops an entry's references. Locks: none held, because a frame's end is reported to the layer of
+ * domains.
  */
-static void drop_runs(struct p2m_retired *r)
+static void put_frames(mfn_t mfn, u64 frames)
 {
-	for (unsigned i = 0; i < r->nr; i++)
-		for (u64 n = 0; n < r->run[i].frames; n++)
-			page_put(mfn_to_page(MFN(r->run[i].mfn.v + n)));
-	r->nr = 0;
+	for (u64 n = 0; n < frames; n++)
+		page_put(mfn_to_page(MFN(mfn.v + n)));
 }
 
 void p2m_retire(struct p2m *p2m, struct p2m_retired *r)
@@ -228,7 +226,9 @@ void p2m_retire(struct p2m *p2m, struct p2m_retired *r)
 		return;
 	r->flush = false;
 	p2m_flush(p2m);
-	drop_runs(r);
+	for (unsigned i = 0; i < r->nr; i++)
+		put_frames(r->run[i].mfn, r->run[i].frames);
+	r->nr = 0;
 }
 
 static bool is_full(const struct p2m_retired *r) { return r->nr == ARRAY_SIZE(r->run); }
@@ -345,10 +345,8 @@ int p2m_enter(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_ty
 	 * someone keeps adding entries.
 	 */
 	u64 tries = 2 * (BIT(order) / ARRAY_SIZE(r->run)) + 2;
-	int rc = -EAGAIN;
+	int rc = gfn.v >= P2M_MAX_GFN || ((gfn.v | mfn.v) & (BIT(order) - 1)) ? -EINVAL : -EAGAIN;
 
-	if (gfn.v >= P2M_MAX_GFN || ((gfn.v | mfn.v) & (BIT(order) - 1)))
-		return -EINVAL;
 	while (rc == -EAGAIN && tries-- > 0) {
 		if (is_full(r))
 			p2m_retire(p2m, r);
@@ -356,6 +354,8 @@ int p2m_enter(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_ty
 		rc = p2m->closed ? -ESRCH : replace_entries(p2m, gfn, mfn, order, type, r);
 		spin_unlock(&p2m->lock);
 	}
+	if (rc && holds_reference(type))
+		put_frames(mfn, BIT(order));
 	return rc;
 }
 

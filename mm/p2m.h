@@ -111,12 +111,12 @@ static inline u64 p2m_generation(const struct p2m *p2m) { return __atomic_load_n
 
 /*
  * Maps 2^order frames (order 0 to 18, both sides aligned) at gfn, and removes earlier entries as
- * p2m_remove does. On success, RAM, SHARED and FOREIGN entries take over the caller's reference of
- * each frame. When it returns, no CPU can still use an old entry. Returns 0. Errors: -ENOMEM if
- * there is no memory for a table, or mempool allows none more (nothing changed); -EINVAL if gfn is
- * too large or not aligned; -ESRCH if the p2m is closed; -EAGAIN (order > 0 only) if others kept
- * filling the range, from which some entries are gone. Locks: the caller holds none of LOCK_DOMAINS
- * or above.
+ * p2m_remove does. RAM, SHARED and FOREIGN entries take over the caller's reference of each frame;
+ * after an error it is dropped, so the caller has none in either case. When it returns, no CPU can
+ * still use an old entry. Returns 0. Errors: -ENOMEM if there is no memory for a table, or mempool
+ * allows none more (nothing mapped); -EINVAL if gfn is too large or not aligned; -ESRCH if the p2m
+ * is closed; -EAGAIN (order > 0 only) if others kept filling the range, from which some entries are
+ * gone. Locks: the caller holds none of LOCK_DOMAINS or above.
  */
 int p2m_map(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type);
 /*

@@ -122,6 +122,8 @@ int p2m_enter(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_ty
 
 	assert_int_equal(order, 0);
 	fake_p2m_error = 0;
+	if (err && holds_reference(type))
+		page_put(mfn_to_page(mfn));
 	if (err)
 		return err;
 	if (!table)

@@ -428,7 +428,10 @@ static void no_memory(void **state)
 	assert_int_equal(map_ram(512, 9), 0);
 	while ((taken[nr] = page_alloc(0)))
 		nr++;
+	/* Each failure drops the reference that the entry would have taken over. */
+	assert_true(page_get(pg) && page_get(pg));
 	assert_int_equal(p2m_map(&p2m, GFN(BIT(30)), page_to_mfn(pg), 0, P2M_RAM), -ENOMEM);
+	assert_int_equal(pg->count, 2);
 	assert_int_equal(p2m_map(&p2m, GFN(512), page_to_mfn(pg), 0, P2M_RAM), -ENOMEM);
 	assert_int_equal(p2m_remove(&p2m, GFN(512), INVALID_MFN), -ENOMEM);
 	assert_int_equal(p2m_set_nx(&p2m, GFN(512), 1, true), -ENOMEM);
@@ -443,12 +446,19 @@ static void no_memory(void **state)
 
 static void closed(void **state)
 {
+	struct page *lent = ram(0);
 	u64 next = 0;
 
 	assert_int_equal(map_ram(1, 0), 0);
 	assert_int_equal(map_ram(600, 0), 0);
 	assert_false(p2m_relinquish(&p2m, &next, 1));
 	assert_int_equal(p2m_map(&p2m, GFN(5), MFN(5), 0, P2M_MMIO), -ESRCH);
+	assert_true(page_get(lent));
+	assert_int_equal(p2m_map(&p2m, GFN(5), page_to_mfn(lent), 0, P2M_FOREIGN), -ESRCH);
+	assert_int_equal(lent->count, 1);
+	assert_int_equal(p2m_map(&p2m, GFN(5), page_to_mfn(lent), 0, P2M_GRANT_RW), -ESRCH);
+	assert_int_equal(lent->count, 1);
+	page_put(lent);
 	while (!p2m_relinquish(&p2m, &next, 1))
 		;
 	assert_int_equal(flushes, 1);

@@ -80,16 +80,6 @@ static bool extent_ok(u64 gfn, unsigned order)
 }
 
 /*
- * Frees 2^order frames that page_assign or page_claim gave out. The release function takes them off
- * the domain's account.
- */
-static void drop_frames(struct page *pg, unsigned order)
-{
-	for (u64 i = 0; i < BIT(order); i++)
-		page_put(pg + i);
-}
-
-/*
  * Returns 2^order new frames for d, not cleared, or NULL. An identity-mapped domain gets the very
  * frames at `gfn`, because devices take its frame numbers for machine addresses (abi.md L.43).
  */
@@ -219,9 +209,11 @@ static enum extent_result populate_extent(struct domain *d, u64 gfn, unsigned or
 		result = order ? vacate_range(&d->p2m, &part, &r->retired) : EXTENT_DONE;
 	if (result == EXTENT_BEGUN && p2m_keep_part(&d->p2m, &part))
 		return EXTENT_BEGUN;
-	if (result == EXTENT_DONE && !p2m_enter(&d->p2m, GFN(gfn), part.mfn, order, P2M_RAM, &r->retired))
-		return EXTENT_DONE;
-	drop_frames(mfn_to_page(part.mfn), order);
+	if (result == EXTENT_DONE)
+		return p2m_enter(&d->p2m, GFN(gfn), part.mfn, order, P2M_RAM, &r->retired) ? EXTENT_FAILED : EXTENT_DONE;
+	/* The end of each frame takes it off the domain's account. */
+	for (u64 i = 0; i < BIT(order); i++)
+		page_put(mfn_to_page(part.mfn) + i);
 	return EXTENT_FAILED;
 }
 

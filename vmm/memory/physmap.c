@@ -31,10 +31,8 @@ static long map_shared_info(struct domain *d, u64 gfn, struct p2m_retired *r)
 	/* A reference for the new entry. It can't fail, because the domain itself holds one. */
 	BUG_ON(!page_get(d->shared_page));
 	rc = p2m_enter(&d->p2m, GFN(gfn), mfn, 0, P2M_SHARED, r);
-	if (rc) {
-		page_put(d->shared_page);
+	if (rc)
 		return rc;
-	}
 	/*
 	 * The page is at one place at a time. If the guest has meanwhile put something else at the
 	 * old place, that stays.
@@ -49,7 +47,6 @@ static long map_shared_info(struct domain *d, u64 gfn, struct p2m_retired *r)
 static long move_frame(struct domain *d, u64 from, u64 to, struct p2m_retired *r)
 {
 	struct page *pg;
-	long rc;
 
 	/* In an identity-mapped domain a frame has no other place than its own. */
 	if (d->p2m.identity || from == to)
@@ -57,12 +54,8 @@ static long move_frame(struct domain *d, u64 from, u64 to, struct p2m_retired *r
 	pg = p2m_get_ram(&d->p2m, GFN(from));
 	if (!pg)
 		return -EINVAL;
-	rc = p2m_enter(&d->p2m, GFN(to), page_to_mfn(pg), 0, P2M_RAM, r);
-	if (rc) {
-		page_put(pg);
-		return rc;
-	}
-	return p2m_take(&d->p2m, GFN(from), page_to_mfn(pg), r);
+	return p2m_enter(&d->p2m, GFN(to), page_to_mfn(pg), 0, P2M_RAM, r) ?:
+	       p2m_take(&d->p2m, GFN(from), page_to_mfn(pg), r);
 }
 
 /*
@@ -72,14 +65,8 @@ static long move_frame(struct domain *d, u64 from, u64 to, struct p2m_retired *r
 static long map_foreign(struct domain *d, u64 gfn, struct domain *other, u64 other_gfn, struct p2m_retired *r)
 {
 	struct page *pg = p2m_get_ram(&other->p2m, GFN(other_gfn));
-	long rc;
 
-	if (!pg)
-		return -EINVAL;
-	rc = p2m_enter(&d->p2m, GFN(gfn), page_to_mfn(pg), 0, P2M_FOREIGN, r);
-	if (rc)
-		page_put(pg);
-	return rc;
+	return pg ? p2m_enter(&d->p2m, GFN(gfn), page_to_mfn(pg), 0, P2M_FOREIGN, r) : -EINVAL;
 }
 
 /* One page of any space. `other` is set for gmfn_foreign alone. */
@@ -231,19 +218,14 @@ static long map_resource(struct domain *caller, struct domain *d, const struct x
 	u32 i;
 
 	p2m_nothing_retired(&retired);
-	for (i = 0; i < r->nr_frames && !rc; i++) {
+	for (i = 0; i < r->nr_frames; i++) {
 		enum p2m_type type;
 		mfn_t mfn;
 
-		rc = resource_frame(d, r->id, r->frame + i, &mfn, &type);
+		rc = resource_frame(d, r->id, r->frame + i, &mfn, &type) ?:
+		     p2m_enter(&caller->p2m, GFN(gfn[i]), mfn, 0, type, &retired);
 		if (rc)
 			break;
-		rc = p2m_enter(&caller->p2m, GFN(gfn[i]), mfn, 0, type, &retired);
-		if (rc) {
-			if (type == P2M_FOREIGN)
-				page_put(mfn_to_page(mfn));
-			break;
-		}
 	}
 	while (rc && i-- > 0)
 		p2m_take(&caller->p2m, GFN(gfn[i]), INVALID_MFN, &retired);

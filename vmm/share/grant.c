@@ -266,10 +266,8 @@ int grant_map_frame(struct domain *d, u32 idx, u64 gfn, struct p2m_retired *r)
 	 * two places. That does no harm, because each entry has its own reference.
 	 */
 	err = p2m_enter(&d->p2m, GFN(gfn), page_to_mfn(pg), 0, P2M_SHARED, r);
-	if (err) {
-		page_put(pg);
+	if (err)
 		return err;
-	}
 	old = swap_place(&d->grant, idx, gfn);
 	/*
 	 * An error (-ENOENT) would only say that the guest has put something else there meanwhile.
