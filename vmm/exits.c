@@ -203,7 +203,7 @@ static __noinline void exit_triple_fault(struct vcpu *v)
 		return;
 	dom0_unpacking_failed(v);
 	printk(LOG_WARN "d%uv%u triple fault\n", v->domain->domid, v->id);
-	hvm->dump(v);
+	hvm_dump(v);
 	domain_shutdown(v->domain, (u8)code);
 }
 
@@ -232,7 +232,7 @@ static __noinline void exit_odd(struct vcpu *v, const struct vm_exit *x, bool re
 	} else if (!x->odd.undelivered) {
 		hvm->inject_exception(v, refused ? VECTOR_GP : VECTOR_UD, refused, 0);
 	} else {
-		hvm->dump(v);
+		hvm_dump(v);
 		domain_crash(d, "vCPU %u: %s %llx", v->id, what, code);
 		return;
 	}

@@ -399,6 +399,21 @@ void hvm_get_context(struct vcpu *v, struct hvm_hw_cpu *c)
 	c->flags = XEN_X86_FPU_INITIALISED;
 }
 
+void hvm_dump(const struct vcpu *v)
+{
+	const struct cpu_regs *r = &v->hvm.regs;
+	const struct hvm_segment *cs;
+	struct hvm_state s;
+
+	hvm->get_state(v, &s);
+	cs = &s.seg[HVM_SEG_CS];
+	printk(LOG_ERR "  rip %lx rsp %lx rflags %lx rax %lx rbx %lx rcx %lx rdx %lx\n", r->rip, r->rsp, r->rflags,
+	       r->rax, r->rbx, r->rcx, r->rdx);
+	printk(LOG_ERR "  rsi %lx rdi %lx rbp %lx cr0 %lx cr2 %lx cr3 %lx cr4 %lx efer %lx cs %x:%lx/%x\n", r->rsi, r->rdi,
+	       r->rbp, s.cr0, s.cr2, s.cr3, s.cr4, s.efer, cs->sel, cs->base, cs->ar);
+	hvm->dump_exit(v);
+}
+
 /*
  * Returns true if p, another CPU, is in guest mode with this p2m and does not know generation
  * `gen`.

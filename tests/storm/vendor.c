@@ -231,7 +231,7 @@ static void set_state(struct vcpu *v, const struct hvm_state *s)
 }
 
 static int cpl(const struct vcpu *v) { return 0; }
-static void dump(const struct vcpu *v) { }
+static void dump_exit(const struct vcpu *v) { }
 static void inject_step(struct vcpu *v) { }
 /* Each state can be entered. */
 static unsigned check(const struct vcpu *v, void (*broken)(const char *rule)) { return 0; }
@@ -241,7 +241,7 @@ static unsigned check(const struct vcpu *v, void (*broken)(const char *rule)) { 
 	.vcpu_load = vcpu_load, .vcpu_save = vcpu_save, \
 	.run = run, .offer_interrupt = offer_interrupt, .took_interrupt = took_interrupt, .inject_exception = inject_exception, \
 	.inject_nmi = inject_nmi, .get_cr = get_cr, .set_efer = set_efer, .set_pat = set_pat, .get_state = get_state, .set_state = set_state, \
-	.cpl = cpl, .dump = dump, .inject_step = inject_step, .check = check, .constant_msrs = no_msrs }
+	.cpl = cpl, .dump_exit = dump_exit, .inject_step = inject_step, .check = check, .constant_msrs = no_msrs }
 static const struct hvm_constant_msr no_msrs[] = { { 0, 0 } };
 const struct hvm_ops svm_ops = STORM_OPS, vmx_ops = STORM_OPS;
 

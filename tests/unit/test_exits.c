@@ -51,7 +51,7 @@ static void (*device)(u8 vector);
 static void inject(struct vcpu *v, u8 vector, bool has_error, u32 error) { fault = vector; fault_error = has_error; }
 static int get_cpl(const struct vcpu *v) { return (int)cpl; }
 static bool console_behind;
-static void dump(const struct vcpu *v) { }
+void hvm_dump(const struct vcpu *v) { }
 static void inject_step(struct vcpu *v) { steps++; }
 static void get_state(const struct vcpu *v, struct hvm_state *s) { *s = cpu_state; }
 static void set_state(struct vcpu *v, const struct hvm_state *s) { cpu_state = *s, rules = 0; }
@@ -70,7 +70,6 @@ static const struct hvm_ops ops = {
 	.set_state = set_state,
 	.get_state = get_state,
 	.cpl = get_cpl,
-	.dump = dump,
 };
 const struct hvm_ops *hvm = &ops;
 unsigned hvm_phys_bits = 40;

@@ -20,7 +20,6 @@ struct cpuid_regs cpuid(u32 leaf, u32 sub)
 }
 
 static struct vcpu *v;
-static struct vmcb *vmcb_of(const struct vcpu *w) { return ((struct svm_vcpu *)w->hvm.vendor)->vmcb; }
 
 /*
  * With the rules about what is the hypervisor's alone, of which no guest comes near: ring 0 does

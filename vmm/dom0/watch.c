@@ -33,6 +33,6 @@ void dom0_unpacking_failed(struct vcpu *v)
 {
 	if (!fetched)
 		return;
-	hvm->dump(v);
+	hvm_dump(v);
 	panic("the service domain's kernel can't unpack itself: its file is damaged; copy it again");
 }

@@ -8,7 +8,6 @@
 #include <asm/hvm.h>
 #include <asm/insn.h>
 #include "arch/x86/svm/svm.h"
-#include "arch/x86/svm/vmcb.h"
 
 /*
  * The bits of CR4 that this CPU knows: APM volume 2, 3.1.3. CPUID is asked for those that a CPU

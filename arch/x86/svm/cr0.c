@@ -9,8 +9,6 @@
 #include <asm/hvm.h>
 #include <asm/insn.h>
 #include "arch/x86/svm/svm.h"
-#include "arch/x86/svm/vmcb.h"
-#include "vmm/vcpu.h"
 
 #define CR0_CACHING (CR0_CD | CR0_NW)
 
@@ -35,7 +33,7 @@ u64 svm_get_cr0(const struct svm_vcpu *s) { return s->vmcb->cr0 | s->cr0_caching
  */
 void svm_step_cr0(struct vcpu *v, u64 host_pa, struct vm_exit *x)
 {
-	struct svm_vcpu *s = v->hvm.vendor;
+	struct svm_vcpu *s = svm_of(v);
 	struct vmcb *b = s->vmcb;
 	u64 tf = b->rflags & RFLAGS_TF, dr6 = b->dr6;
 	u32 exceptions = b->intercept_exceptions;

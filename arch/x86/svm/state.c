@@ -2,8 +2,6 @@
 #include <asm/hvm.h>
 #include <asm/insn.h>
 #include "arch/x86/svm/svm.h"
-#include "arch/x86/svm/vmcb.h"
-#include "vmm/vcpu.h"
 
 /*
  * The VMCB packs the attribute word: its bits 11:8 are the descriptor's 55:52 (APM 15.5.1), which
@@ -29,7 +27,7 @@ static struct vmcb_seg pack(const struct hvm_segment *s)
 
 void svm_get_state(const struct vcpu *v, struct hvm_state *s)
 {
-	const struct vmcb *b = ((struct svm_vcpu *)v->hvm.vendor)->vmcb;
+	const struct vmcb *b = vmcb_of(v);
 
 #define X(n, f) s->seg[HVM_SEG_##n] = unpack(&b->f);
 	SEGMENTS(X)
@@ -37,13 +35,13 @@ void svm_get_state(const struct vcpu *v, struct hvm_state *s)
 #define X(f) s->f = b->f;
 	SCALARS(X)
 #undef X
-	s->cr0 = svm_get_cr0(v->hvm.vendor);
+	s->cr0 = svm_get_cr0(svm_of(v));
 	s->efer = b->efer & ~EFER_SVME;
 }
 
 void svm_set_state(struct vcpu *v, const struct hvm_state *s)
 {
-	struct vmcb *b = ((struct svm_vcpu *)v->hvm.vendor)->vmcb;
+	struct vmcb *b = vmcb_of(v);
 
 #define X(n, f) b->f = pack(&s->seg[HVM_SEG_##n]);
 	SEGMENTS(X)
@@ -51,12 +49,12 @@ void svm_set_state(struct vcpu *v, const struct hvm_state *s)
 #define X(f) b->f = s->f;
 	SCALARS(X)
 #undef X
-	svm_set_cr0(v->hvm.vendor, s->cr0);
+	svm_set_cr0(svm_of(v), s->cr0);
 	b->efer = s->efer | EFER_SVME;
 	b->cpl = s->seg[HVM_SEG_SS].ar >> 5 & 3;
 	b->interrupt_shadow = 0;
 	b->eventinj = 0;
 	b->g_pat = v->hvm.pat;
-	((struct svm_vcpu *)v->hvm.vendor)->nmi_blocked = false;
+	svm_of(v)->nmi_blocked = false;
 	v->hvm.asid_generation = 0;
 }

@@ -9,10 +9,8 @@
 #include <asm/speculation.h>
 #include <asm/time.h>
 #include "arch/x86/svm/svm.h"
-#include "arch/x86/svm/vmcb.h"
 #include "mm/page.h"
 #include "vmm/domain.h"
-#include "vmm/vcpu.h"
 
 #define MSR_VM_CR       0xc0010114u
 #define MSR_VM_HSAVE_PA 0xc0010117u
@@ -26,28 +24,19 @@ enum { HELD_MAX = 8, HELD_NS = 50000 };
 /* CPUID 8000_000A EDX, APM 15.4 */
 enum { SVM_NPT = 1u << 0, SVM_NRIPS = 1u << 3, SVM_BUS_LOCK = 1u << 29 };
 
-/*
- * Our own state that VMRUN does not switch is in a block of its own, which is loaded after each
- * exit.
- */
-struct svm_cpu {
-	void *hsave;
-	struct vmcb *host;
-	u64 host_pa;
-};
-
 static u32 max_asid;            /* [I] highest usable */
 static bool has_nrips, has_bus_lock;    /* [I] */
 static bool on_tcg;             /* [I] */
-static struct svm_cpu svm_cpu[NR_CPUS];     /* [c] */
+/*
+ * [c] Our own state that VMRUN does not switch is in a block of its own, which is loaded after each
+ * exit: the machine addresses of these blocks.
+ */
+static u64 host_pa[NR_CPUS];
 
 /* enter.S has two variants, of which svm_probe chooses one, and a label where each comes back. */
 svm_enter_fn svm_enter_plain, svm_enter_guarded;
 extern char svm_after_vmrun_plain[], svm_after_vmrun_guarded[];
 svm_enter_fn *svm_enter;        /* [I] */
-
-static struct svm_vcpu *svm_of(const struct vcpu *v) { return v->hvm.vendor; }
-static struct vmcb *vmcb_of(const struct vcpu *v) { return svm_of(v)->vmcb; }
 
 static const char *svm_probe(void)
 {
@@ -72,17 +61,15 @@ static const char *svm_probe(void)
 
 static int svm_cpu_enable(void)
 {
-	struct svm_cpu *c = &svm_cpu[cpu_id()];
+	void *save = page_alloc_zeroed(), *host = page_alloc_zeroed();
 	u64 de_cfg, vm_cr;
 
-	c->hsave = page_alloc_zeroed();
-	c->host = page_alloc_zeroed();
-	if (!c->hsave || !c->host)
+	if (!save || !host)
 		return -ENOMEM;
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
-	wrmsr(MSR_VM_HSAVE_PA, virt_to_phys(c->hsave));
-	c->host_pa = virt_to_phys(c->host);
-	__asm__ volatile("vmsave %0" :: "a"(c->host_pa) : "memory");
+	wrmsr(MSR_VM_HSAVE_PA, virt_to_phys(save));
+	host_pa[cpu_id()] = virt_to_phys(host);
+	__asm__ volatile("vmsave %0" :: "a"(virt_to_phys(host)) : "memory");
 	/*
 	 * Firmware may leave this bit to us. We tell guests that it is set, and they rely on it
 	 * against Spectre v1.
@@ -351,7 +338,7 @@ static void decode(struct vcpu *v, struct vmcb *b, struct vm_exit *x)
 	case VMEXIT_RDPMC: x->reason = EXIT_UNDEFINED; break;
 	case VMEXIT_CR0_READ:
 	case VMEXIT_CR0_WRITE:
-	case VMEXIT_CR0_SEL_WRITE: svm_step_cr0(v, svm_cpu[cpu_id()].host_pa, x); break;
+	case VMEXIT_CR0_SEL_WRITE: svm_step_cr0(v, host_pa[cpu_id()], x); break;
 	default: decode_odd(b, x);
 	}
 }
@@ -391,7 +378,7 @@ static void svm_run(struct vcpu *v, struct vm_exit *x)
 	b->rsp = r->rsp;
 	b->rip = r->rip;
 	b->rflags = r->rflags;
-	svm_enter(s->pa, r, svm_cpu[p->cpu].host_pa);
+	svm_enter(s->pa, r, host_pa[p->cpu]);
 	svm_save_registers(r, b);
 	if (unlikely((b->exitintinfo | b->eventinj) & EVENT_VALID))
 		end_event(b);
@@ -427,18 +414,11 @@ static unsigned svm_check(const struct vcpu *v, void (*broken)(const char *rule)
 
 static int svm_cpl(const struct vcpu *v) { return vmcb_of(v)->cpl; }
 
-static void svm_dump(const struct vcpu *v)
+static void svm_dump_exit(const struct vcpu *v)
 {
 	const struct vmcb *b = vmcb_of(v);
-	const struct cpu_regs *r = &v->hvm.regs;
 
-#define X(n) (unsigned long long)(n)
-	printk(LOG_ERR "  rip %llx rsp %llx rflags %llx rax %llx rbx %llx rcx %llx rdx %llx\n", X(r->rip), X(r->rsp), X(r->rflags),
-	       X(r->rax), X(r->rbx), X(r->rcx), X(r->rdx));
-	printk(LOG_ERR "  rsi %llx rdi %llx rbp %llx cr0 %llx cr2 %llx cr3 %llx cr4 %llx efer %llx cs %x:%llx/%x\n", X(r->rsi), X(r->rdi),
-	       X(r->rbp), X(b->cr0), X(b->cr2), X(b->cr3), X(b->cr4), X(b->efer), b->cs.sel, X(b->cs.base), b->cs.attr);
-	printk(LOG_ERR "  exit code %llx info %llx %llx, event %llx\n", X(b->exitcode), X(b->exitinfo1), X(b->exitinfo2), X(b->exitintinfo));
-#undef X
+	printk(LOG_ERR "  exit code %lx info %lx %lx, event %lx\n", b->exitcode, b->exitinfo1, b->exitinfo2, b->exitintinfo);
 }
 
 /* APM 3.2.10; family 17h BKDG names. */

@@ -3,13 +3,8 @@
 #define SVM_SVM_H
 
 #include <asm/hvm.h>
-
-struct vcpu;
-struct domain;
-struct hvm_state;
-struct vmcb;
-struct vm_exit;
-struct cpu_regs;
+#include "arch/x86/svm/vmcb.h"
+#include "vmm/vcpu.h"
 
 struct svm_vcpu {
 	struct vmcb *vmcb;
@@ -20,6 +15,9 @@ struct svm_vcpu {
 	u8 held;            /* number of offers held back in a row */
 	u64 shadow_rip;     /* RIP of the instruction in the interrupt shadow: TCG only */
 };
+
+static inline struct svm_vcpu *svm_of(const struct vcpu *v) { return v->hvm.vendor; }
+static inline struct vmcb *vmcb_of(const struct vcpu *v) { return svm_of(v)->vmcb; }
 
 /* The contract's get_state and set_state (asm/hvm.h). */
 void svm_get_state(const struct vcpu *v, struct hvm_state *s);

@@ -5,14 +5,11 @@
 #include <asm/vmx_insn.h>
 #include "arch/x86/vmx/vmcs.h"
 #include "arch/x86/vmx/vmx.h"
-#include "vmm/vcpu.h"
 
 const u32 vmx_own_msrs[NR_OWN_MSRS] = {
 	[OWN_STAR] = 0xc0000081, [OWN_LSTAR] = 0xc0000082, [OWN_CSTAR] = 0xc0000083, [OWN_SFMASK] = 0xc0000084, [OWN_KERNEL_GS_BASE] = 0xc0000102,
 };
 
-static struct vmx_vcpu *vmx_of(const struct vcpu *v) { return v->hvm.vendor; }
-static bool is_loaded(const struct vcpu *v) { return current_vcpu() == v; }
 
 /*
  * A VMCS can be read and written only while it is the CPU's current one. The toolstack's calls are
@@ -21,10 +18,9 @@ static bool is_loaded(const struct vcpu *v) { return current_vcpu() == v; }
  */
 bool vmx_borrow(const struct vcpu *v)
 {
-	if (is_loaded(v))
+	if (current_vcpu() == v)
 		return false;
-	if (!vmptrld(vmx_of(v)->pa))
-		BUG();
+	BUG_ON(!vmptrld(vmx_of(v)->pa));
 	return true;
 }
 
@@ -33,10 +29,8 @@ void vmx_give_back(const struct vcpu *v, bool borrowed)
 	if (!borrowed)
 		return;
 	/* Write it back to memory, so that any CPU can load it (SDM 25.11.1). */
-	if (!vmclear(vmx_of(v)->pa))
-		BUG();
-	if (current_vcpu() && !vmptrld(vmx_of(current_vcpu())->pa))
-		BUG();
+	BUG_ON(!vmclear(vmx_of(v)->pa));
+	BUG_ON(current_vcpu() && !vmptrld(vmx_of(current_vcpu())->pa));
 }
 
 /* The manual's order of segments is ours, except for these two. */

@@ -10,8 +10,6 @@
 #include "arch/x86/vmx/vmcs.h"
 #include "arch/x86/vmx/vmx.h"
 #include "vmm/domain.h"
-#include "vmm/vcpu.h"
-
 
 /*
  * A guest's run ends after this slice of time, and interrupts are taken then. Interrupts end a run
@@ -23,8 +21,6 @@
 #define SLICE_US 2000u
 
 extern char vmx_exit_plain[], vmx_exit_guarded[];       /* where enter.S comes back after an exit */
-
-static struct vmx_vcpu *vmx_of(const struct vcpu *v) { return v->hvm.vendor; }
 
 void vmx_start_slice(struct vmx_vcpu *x)
 {
@@ -103,8 +99,7 @@ void vmx_vcpu_init(struct vcpu *v)
 	x->primary = vmx_controls.primary;
 	/* Four levels, tables in write-back memory (SDM 25.6.11). */
 	x->eptp = v->domain->p2m.root.v << PAGE_SHIFT | 3 << 3 | 6;
-	if (!vmclear(x->pa))
-		BUG();
+	BUG_ON(!vmclear(x->pa));
 	borrowed = vmx_borrow(v);
 	set_controls(v);
 	set_host_state();
@@ -117,8 +112,7 @@ void vmx_vcpu_load(struct vcpu *v)
 {
 	struct vmx_vcpu *x = vmx_of(v);
 
-	if (!vmptrld(x->pa))
-		BUG();
+	BUG_ON(!vmptrld(x->pa));
 	set_host_state_of_cpu();
 	vmx_start_slice(x);
 	vmx_load_registers(x);
@@ -130,7 +124,6 @@ void vmx_vcpu_save(struct vcpu *v)
 	struct vmx_vcpu *x = vmx_of(v);
 
 	vmx_save_registers(x);
-	if (!vmclear(x->pa))
-		BUG();
+	BUG_ON(!vmclear(x->pa));
 	x->launched = false;
 }

@@ -4,7 +4,6 @@
  */
 #include <asm/cpu.h>
 #include <asm/hvm.h>
-#include <asm/hvm_vcpu.h>
 #include <asm/insn.h>
 #include <asm/page.h>
 #include <asm/speculation.h>
@@ -14,8 +13,6 @@
 #include "mm/page.h"
 #include "mm/pt.h"
 #include "vmm/domain.h"
-#include "vmm/vcpu.h"
-
 
 #define MAX_VPID 0xffffu
 
@@ -25,8 +22,6 @@ enter_fn vmx_enter_plain, vmx_enter_guarded;
 static enter_fn *vmx_enter;     /* [I] */
 
 static struct pt_format ept_format;     /* [I] */
-
-static struct vmx_vcpu *vmx_of(const struct vcpu *v) { return v->hvm.vendor; }
 
 static const char *vmx_probe(void)
 {
@@ -207,13 +202,6 @@ static void decode_io(struct vmx_vcpu *v, struct vm_exit *x)
 	x->io.size = (u8)((q & 7) + 1);
 }
 
-static void raise_gp(struct vm_exit *x)
-{
-	x->reason = EXIT_EXCEPTION;
-	x->exc.vector = VECTOR_GP;
-	x->exc.error = 0;
-}
-
 /*
  * MOV to CR0 and CR4 exits if it would change one of our bits as the guest sees it; an access to
  * CR8 always does. For CR0 we show the guest the bits that it wants, and it executes the
@@ -239,7 +227,9 @@ static void cr_access(struct vcpu *v, struct vm_exit *x)
 	} else if (cr == 4 && type == 0 && !(*reg & CR4_OWNED & ~CR4_MCE)) {
 		vmwrite(CR4_SHADOW, *reg & CR4_MCE);
 	} else {
-		raise_gp(x);
+		x->reason = EXIT_EXCEPTION;
+		x->exc.vector = VECTOR_GP;
+		x->exc.error = 0;
 	}
 }
 
@@ -424,21 +414,10 @@ static void vmx_set_pat(struct vcpu *v, u64 pat)
 
 static int vmx_cpl(const struct vcpu *v) { return ACCESS_DPL(vmread(SEG_FIELD(GUEST_ACCESS, SEG_SS))); }
 
-static void vmx_dump(const struct vcpu *v)
+static void vmx_dump_exit(const struct vcpu *v)
 {
-	const struct cpu_regs *r = &v->hvm.regs;
-
-#define X(n) (unsigned long long)(n)
-#define F(field) (unsigned long long)vmread(field)
-	printk(LOG_ERR "  rip %llx rsp %llx rflags %llx rax %llx rbx %llx rcx %llx rdx %llx\n", X(r->rip), X(r->rsp), X(r->rflags),
-	       X(r->rax), X(r->rbx), X(r->rcx), X(r->rdx));
-	printk(LOG_ERR "  rsi %llx rdi %llx rbp %llx cr0 %llx cr2 %llx cr3 %llx cr4 %llx efer %llx cs %llx:%llx/%llx\n", X(r->rsi), X(r->rdi),
-	       X(r->rbp), F(GUEST_CR0), X(read_cr2()), F(GUEST_CR3), F(GUEST_CR4), F(GUEST_EFER), F(SEG_FIELD(GUEST_SELECTOR, SEG_CS)),
-	       F(SEG_FIELD(GUEST_BASE, SEG_CS)), F(SEG_FIELD(GUEST_ACCESS, SEG_CS)));
-	printk(LOG_ERR "  exit reason %llx qualification %llx, event %llx, address %llx\n", F(EXIT_REASON), F(EXIT_QUALIFICATION),
-	       F(IDT_VECTORING), F(GUEST_PHYSICAL_ADDRESS));
-#undef F
-#undef X
+	printk(LOG_ERR "  exit reason %lx qualification %lx, event %lx, address %lx\n", vmread(EXIT_REASON),
+	       vmread(EXIT_QUALIFICATION), vmread(IDT_VECTORING), vmread(GUEST_PHYSICAL_ADDRESS));
 }
 
 /* SDM volume 4, 2.1. */

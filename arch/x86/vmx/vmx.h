@@ -3,10 +3,7 @@
 #define VMX_VMX_H
 
 #include <asm/hvm.h>
-
-struct vcpu;
-struct domain;
-struct hvm_state;
+#include "vmm/vcpu.h"
 
 /*
  * MSRs that a guest changes without an exit and that neither entry nor exit switches. So they are
@@ -27,6 +24,8 @@ struct vmx_vcpu {
 	u64 slice_end;                  /* TSC at the end of the slice of time */
 	u64 own_msr[NR_OWN_MSRS], dr6, cr2;      /* while the vCPU is not loaded */
 };
+
+static inline struct vmx_vcpu *vmx_of(const struct vcpu *v) { return v->hvm.vendor; }
 
 /* The CPU's capabilities in the five words of controls, as the VMCS wants them (SDM A.3 to A.5). */
 struct vmx_controls { u32 pin, primary, secondary, exit, entry; };

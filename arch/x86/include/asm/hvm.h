@@ -100,7 +100,7 @@ struct hvm_state {
 	/* Calls `broken` for each rule of entry that v's state breaks; returns their number */ \
 	X(unsigned, check, (const struct vcpu *v, void (*broken)(const char *rule))) \
 	X(int,  cpl, (const struct vcpu *v)) \
-	X(void, dump, (const struct vcpu *v))
+	X(void, dump_exit, (const struct vcpu *v))      /* logs what the CPU says of the last exit */
 
 /* An MSR that stock kernels read without handling a fault. Writes are ignored. */
 struct hvm_constant_msr { u32 msr; u64 val; };
@@ -200,6 +200,8 @@ void hvm_vcpu_destroy(struct vcpu *v);
 /* Load v's machine state onto the calling CPU, and save it from there. */
 void hvm_vcpu_load(struct vcpu *v);
 void hvm_vcpu_save(struct vcpu *v);
+/* Logs the registers of v and its last exit. Context: v is the current vCPU. */
+void hvm_dump(const struct vcpu *v);
 /* Sets registers and state as they are at power-on (SDM 9.1.1, APM 14.1.3). */
 void hvm_reset(struct vcpu *v);
 /* Sets real mode at CS = vector << 8, as SIPI leaves a CPU. */
