@@ -30,6 +30,7 @@
 #include "vmm/domain/record.h"
 #include "vmm/hypercall/version.h"
 #include "vmm/share/evtchn.h"
+#include "vmm/versions.h"
 
 #define AP_TRAMPOLINE    0x8000u        /* becomes the service domain's RAM later */
 #define DOM0_MEM_MIN     MiB(512)
@@ -79,6 +80,7 @@ static void read_boot_info(u32 magic, u32 info)
 	cmdline_parse(boot.cmdline, &options);
 	init_console();
 	version_set_cmdline(boot.cmdline);
+	xen_version = 4 << 16 | options.xen_minor;
 	printk(LOG_INFO "Bothy, a small hypervisor: %s\n", boot.cmdline);
 	if (options.help)
 		cmdline_print_help();

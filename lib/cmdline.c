@@ -119,6 +119,16 @@ static bool read_loglvl(struct value *v, struct cmdline *out)
 	return false;
 }
 
+static bool read_xen(struct value *v, struct cmdline *out)
+{
+	u64 minor;
+
+	if (!take_word(v, "4.") || !take_number(v, 22, &minor) || !at_end(v) || minor < 17)
+		return false;
+	out->xen_minor = (u32)minor;
+	return true;
+}
+
 static bool read_spec(struct value *v, struct cmdline *out)
 {
 	out->no_speculation_guards = take_word(v, "no");
@@ -143,6 +153,7 @@ static const struct option options[] = {
 	{ "console=", "com1, com2, com1,BAUD or none", "serial line of the log (default: com1,115200)", read_console },
 	{ "loglvl=", "err, warn, info or debug", "how much is printed (default: info)", read_loglvl },
 	{ "spec=", "yes or no", "do what this CPU needs against speculation (default: yes)", read_spec },
+	{ "xen=", "a release from 4.17 to 4.22", "whose toolstack is installed: Debian selects it by this (default: 4.17)", read_xen },
 	{ "noreboot", NULL, "stop after a fatal error instead of restarting", read_noreboot },
 	{ "help", NULL, "print this table", read_help },
 };
@@ -192,7 +203,7 @@ static void parse_word(const struct value *word, struct cmdline *out)
 
 void cmdline_parse(const char *line, struct cmdline *out)
 {
-	*out = (struct cmdline){ .console = CONSOLE_COM1, .baud = 115200, .log_level = 2 };
+	*out = (struct cmdline){ .console = CONSOLE_COM1, .baud = 115200, .log_level = 2, .xen_minor = 17 };
 
 	while (*line) {
 		struct value word = { .pos = line };

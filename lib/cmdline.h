@@ -14,6 +14,7 @@ struct cmdline {
 	u32 baud;
 	u8 log_level;           /* the digit of LOG_ERR..LOG_DEBUG: print lines up to this one */
 	bool no_speculation_guards; /* no guards against speculation */
+	u32 xen_minor;          /* the release of Xen that is reported: 4 and this */
 	bool noreboot;          /* after a panic, stop instead of restarting */
 	bool help;              /* the caller must call cmdline_print_help() */
 };

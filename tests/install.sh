@@ -59,7 +59,7 @@ chmod +x "$work/probe" "$work/mkrelpath"
 menu()
 {
 	env -i PATH="$PATH:/usr/sbin:/sbin" pkgdatadir=/usr/share/grub datarootdir=/usr/share grub_probe="$work/probe" \
-		grub_mkrelpath="$work/mkrelpath" BOTHY_BOOT="$boot" BOTHY_ETC="$work/etc" GRUB_DEVICE=/dev/vda1 GRUB_DEVICE_UUID=1234-abcd \
+		grub_mkrelpath="$work/mkrelpath" BOTHY_BOOT="$boot" BOTHY_ETC="$work/etc" BOTHY_LIB="$work/lib" GRUB_DEVICE=/dev/vda1 GRUB_DEVICE_UUID=1234-abcd \
 		GRUB_DEVICE_BOOT=/dev/vda1 GRUB_DEVICE_BOOT_UUID=1234-abcd GRUB_DISTRIBUTOR=Debian GRUB_FS=ext2 \
 		GRUB_CMDLINE_LINUX_DEFAULT=quiet GRUB_CMDLINE_LINUX=net.ifnames=0 "$@" \
 		"$dest/etc/grub.d/20_linux_bothy" >"$work/menu" 2>"$work/errors" || { cat "$work/errors"; return 1; }
@@ -92,6 +92,21 @@ check settings-run menu
 check settings-quiet lacks xen.cfg "$work/errors"
 check settings grep -q '^.multiboot2	/boot/bothy.elf dom0_mem=3G console=none$' "$work/menu"
 check settings-linux grep -q 'ro console=tty0 net.ifnames=0 quiet$' "$work/menu"
+# Of several toolstacks the newest is reported, as a number and not as a word; what is left of a removed one doesn't count.
+rm -r "$work/etc"
+for release in 4.9 4.17 4.20; do
+	mkdir -p "$work/lib/xen-$release/bin"
+	printf '#!/bin/sh\n' >"$work/lib/xen-$release/bin/xl"
+	chmod +x "$work/lib/xen-$release/bin/xl"
+done
+mkdir -p "$work/lib/xen-4.21/bin" "$work/lib/xen-common/bin"
+check toolstack-runs menu
+check toolstack grep -q '^.multiboot2	/boot/bothy.elf dom0_mem=2G console=com1,115200 xen=4.20$' "$work/menu"
+check toolstack-said-runs menu GRUB_CMDLINE_BOTHY='xen=4.17 noreboot'
+check toolstack-said grep -q '^.multiboot2	/boot/bothy.elf xen=4.17 noreboot$' "$work/menu"
+rm -r "$work/lib/xen-4.20"
+check toolstack-older menu
+check toolstack-follows grep -q ' xen=4.17$' "$work/menu"
 rm -f "$boot"/config-6*
 check no-kernel menu
 check no-kernel-said grep -q CONFIG_XEN_PVH "$work/errors"

@@ -9,11 +9,6 @@
 struct vcpu;
 struct domain;
 
-/* The version of the ABI. Debian selects its toolstack by this number (abi.md L.28). */
-#define XEN_MAJOR   4
-#define XEN_MINOR   17
-#define XEN_VERSION ((u32)(XEN_MAJOR << 16 | XEN_MINOR))
-
 /* One call under way. */
 struct hypercall {
 	u64 a[6];               /* raw arguments: RDI RSI RDX R10 R8 R9; updated before HC_AGAIN */

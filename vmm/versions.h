@@ -10,7 +10,12 @@
 
 struct control_head;
 
-#define XEN_RELEASES "4.17 to 4.22"     /* whose toolstacks are served */
+#define XEN_RELEASES "4.17 to 4.22"     /* whose toolstacks are served; lib/cmdline.c has them too */
+/*
+ * The release that guests and toolstacks are told, 4 << 16 | its minor number. Debian selects its
+ * toolstack by this number (abi.md L.28); what is served doesn't depend on it. Set once, at boot.
+ */
+extern u32 xen_version;
 
 /* Sub-operations that the oldest headers lack. In later headers the same numbers stand. */
 #define XENVER_extraversion2 11

@@ -13,6 +13,6 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	memcpy(line, data, size);
 	line[size] = '\0';
 	cmdline_parse(line, &c);
-	BUG_ON(c.dom0_mem > BIT(52) || c.dom0_max_vcpus > 128 || c.console > CONSOLE_NONE || c.log_level > 3 || c.baud > 115200 || !c.baud);
+	BUG_ON(c.dom0_mem > BIT(52) || c.dom0_max_vcpus > 128 || c.console > CONSOLE_NONE || c.log_level > 3 || c.baud > 115200 || !c.baud || c.xen_minor < 17 || c.xen_minor > 22);
 	return 0;
 }

@@ -8,8 +8,10 @@
 #include "vmm/life/life.h"
 #include "vmm/memory/guest_access.h"
 #include "vmm/vcpu.h"
+#include "vmm/versions.h"
 
 struct domain *dom0;
+__attribute__((weak)) u32 xen_version = 0x40011;
 
 /* --- memory ---------------------------------------------------------------------------------------------------------------- */
 

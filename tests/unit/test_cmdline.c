@@ -2,6 +2,7 @@
 /* The command line: what each option does, and that a wrong one costs a line in the log and nothing else. */
 #include "tests/unit/fake.h"
 #include "lib/cmdline.h"
+#include "vmm/versions.h"
 #include <stdio.h>
 
 static struct cmdline parse(const char *line)
@@ -22,6 +23,7 @@ static void defaults(void **state)
 	assert_int_equal(c.console, CONSOLE_COM1);
 	assert_int_equal(c.baud, 115200);
 	assert_int_equal(c.log_level, 2);
+	assert_int_equal(c.xen_minor, 17);
 	assert_false(c.noreboot);
 	assert_false(c.no_speculation_guards);
 	assert_string_equal(fake_log, "");
@@ -29,13 +31,14 @@ static void defaults(void **state)
 
 static void every_option(void **state)
 {
-	struct cmdline c = parse("  dom0_mem=1G dom0_max_vcpus=4\tconsole=com2,9600 loglvl=debug  noreboot spec=no");
+	struct cmdline c = parse("  dom0_mem=1G dom0_max_vcpus=4\tconsole=com2,9600 loglvl=debug  noreboot spec=no xen=4.20");
 
 	assert_int_equal(c.dom0_mem, GiB(1));
 	assert_int_equal(c.dom0_max_vcpus, 4);
 	assert_int_equal(c.console, CONSOLE_COM2);
 	assert_int_equal(c.baud, 9600);
 	assert_int_equal(c.log_level, 3);
+	assert_int_equal(c.xen_minor, 20);
 	assert_true(c.noreboot);
 	assert_true(c.no_speculation_guards);
 	assert_string_equal(fake_log, "");
@@ -57,6 +60,27 @@ static void levels_and_consoles(void **state)
 	assert_int_equal(parse("console=none").console, CONSOLE_NONE);
 	assert_int_equal(parse("console=com2").console, CONSOLE_COM2);
 	assert_int_equal(parse("console=com1,57600").baud, 57600);
+}
+
+/* Debian's wrapper looks for the toolstack of this release; what is served is the same for all. */
+static void releases(void **state)
+{
+	static const char *const wrong[] = { "4", "4.", "4.16", "4.23", "4.170", "4.2", "5.17", "04.17", "4.17.0", "-4.17", "4.4294967313", "" };
+
+	for (u32 minor = 17; minor <= 22; minor++) {
+		char line[32];
+
+		snprintf(line, sizeof(line), "xen=4.%u", minor);
+		assert_int_equal(parse(line).xen_minor, minor);
+		assert_string_equal(fake_log, "");
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(wrong); i++) {
+		char line[64];
+
+		snprintf(line, sizeof(line), "xen=4.19 xen=%s", wrong[i]);
+		assert_int_equal(parse(line).xen_minor, 19);
+		assert_logged("xen= has to be a release from " XEN_RELEASES);
+	}
 }
 
 static void the_last_one_counts(void **state)
@@ -121,6 +145,7 @@ int main(void)
 		cmocka_unit_test(every_option),
 		cmocka_unit_test(sizes),
 		cmocka_unit_test(levels_and_consoles),
+		cmocka_unit_test(releases),
 		cmocka_unit_test(the_last_one_counts),
 		cmocka_unit_test(unknown_options_are_named),
 		cmocka_unit_test(malformed_values_change_nothing),

@@ -7,6 +7,7 @@
 #include <asm/insn.h>
 #include "vmm/cpu/cpu_policy_words.h"
 #include "vmm/vcpu.h"
+#include "vmm/versions.h"
 
 #define NO_SUB 0xffffffffu
 
@@ -443,6 +444,9 @@ static void xens_own_leaves(void **state)
 	assert_int_equal(r.a, 0x40000005);
 	assert_memory_equal(&r.b, "XenVMMXenVMM", 12);
 	assert_int_equal(ask(0x40000001, 0).a, 0x00040011);
+	xen_version = 0x40016;
+	assert_int_equal(ask(0x40000001, 0).a, 0x00040016);
+	xen_version = 0x40011;
 	assert_int_equal(ask(0x40000002, 0).a, 1);
 	assert_int_equal(ask(0x40000002, 0).b, 0x40000000);
 	time_scale.tsc_khz = 2400000;

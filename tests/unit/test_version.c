@@ -31,6 +31,9 @@ static long call(struct domain *d, hypercall_fn *fn, u64 cmd, u64 ptr, void *arg
 static void numbers(void **state)
 {
 	assert_int_equal(call(guest, hc_version_version, 0, 0, NULL), 0x00040011);
+	xen_version = 0x40014;
+	assert_int_equal(call(guest, hc_version_version, 0, 0, NULL), 0x00040014);
+	xen_version = 0x40011;
 	assert_int_equal(call(guest, hc_version_pagesize, 7, 0, NULL), 4096);
 	assert_int_equal(call(guest, hc_version_pagesize, 7, 8, NULL), -EINVAL);
 	assert_int_equal(call(guest, hc_zero, 0, 0, NULL), 0);

@@ -9,13 +9,15 @@
 #include "lib/bits.h"
 #include "vmm/cpu/cpu_policy_words.h"
 #include "vmm/domain.h"
-#include "vmm/hypercall.h"
 #include "vmm/vcpu.h"
+#include "vmm/versions.h"
 
 #define OSXSAVE            BIT(27)  /* 1.ECX: CR4.OSXSAVE */
 #define OSPKE              BIT(4)   /* 7.0.ECX: CR4.PKE */
 
 #define HYPERCALL_MSR      0x40000000u
+
+u32 xen_version = 4 << 16 | 17;
 
 /*
  * Returns the size of the XSAVE area for the states in xcr0. In the standard format each state has
@@ -126,7 +128,7 @@ static void xen_leaf(const struct vcpu *v, const struct cpu_policy *p, u32 index
 					    XEN_CPUID_SIGNATURE_ECX, XEN_CPUID_SIGNATURE_EDX };
 		break;
 	case 1:
-		out->a = XEN_VERSION;
+		out->a = xen_version;
 		break;
 	case 2:
 		out->a = 1;     /* one hypercall page, by this MSR */

@@ -9,6 +9,7 @@
 #include "vmm/domain.h"
 #include "vmm/hypercall.h"
 #include "vmm/vcpu.h"
+#include "vmm/versions.h"
 
 #define FEATURE(name) ((u32)BIT(XENFEAT_##name))
 
@@ -44,7 +45,7 @@ long hc_memory_get_vnumainfo(struct vcpu *v, struct hypercall *hc, void *arg)
 	return -ENOSYS;
 }
 
-long hc_version_version(struct vcpu *v, struct hypercall *hc, void *arg) { return XEN_VERSION; }
+long hc_version_version(struct vcpu *v, struct hypercall *hc, void *arg) { return xen_version; }
 
 long hc_version_extraversion(struct vcpu *v, struct hypercall *hc, void *arg)
 {

@@ -15,6 +15,7 @@
 #include "vmm/life/life.h"
 #include "vmm/memory/guest_access.h"
 #include "vmm/vcpu.h"
+#include "vmm/versions.h"
 
 enum { RECORD_END = 0, RECORD_HEADER = 1, RECORD_CPU = 2, RECORD_MTRR = 14 };
 
@@ -91,7 +92,7 @@ static int put_vcpus(struct stream_out *s, struct domain *d, struct hvm_hw_cpu *
 static int put_stream(struct stream_out *s, struct domain *d)
 {
 	struct hvm_save_header header = {
-		.magic = HVM_FILE_MAGIC, .version = HVM_FILE_VERSION, .changeset = XEN_VERSION,
+		.magic = HVM_FILE_MAGIC, .version = HVM_FILE_VERSION, .changeset = xen_version,
 		.cpuid = cpu_policy_host.basic[1].a, .gtsc_khz = time_scale.tsc_khz,
 	};
 	struct hvm_hw_cpu *scratch = kzalloc(sizeof(*scratch));
