@@ -38,8 +38,13 @@ $(OBJ)/%.o: %.S Makefile $(OBJ)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
 
+# Structures come from Xen's installed headers: those of a release whose layouts differ are refused.
+$(OBJ)/abi: docs/abi.md tools/check-abi $(OBJ)/flags
+	$(Q)CC='$(CC)' tools/check-abi > $@.new || { cat $@.new; exit 1; }
+	@mv $@.new $@
+
 # Linked twice: backtraces name functions, and the table of names stands behind the code, so it moves none of it.
-$(IMAGE): $(OBJECTS) linker.ld tools/ksyms
+$(IMAGE): $(OBJECTS) $(OBJ)/abi linker.ld tools/ksyms
 	$(Q)printf '.section .ksyms, "a"\n.globl ksym_count, ksym_table, ksym_names\nksym_count: .long 0\nksym_table:\nksym_names:\n' > $(OBJ)/ksyms0.S
 	$(Q)$(CC) -c $(OBJ)/ksyms0.S -o $(OBJ)/ksyms0.o
 	$(Q)$(CC) $(LDFLAGS) $(OBJECTS) $(OBJ)/ksyms0.o -o $(OBJ)/bothy0.elf

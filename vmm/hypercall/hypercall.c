@@ -26,8 +26,6 @@
 #define ANY_CMD       (~0ull)
 #define ARRAY_BATCH   64u       /* elements done before the guest gets its interrupts, or fewer if they take long */
 
-/* tools/check-abi compares every structure of these headers with abi.md N. */
-_Static_assert(XEN_DOMCTL_INTERFACE_VERSION == 0x15 && XEN_SYSCTL_INTERFACE_VERSION == 0x15, "Xen 4.17's headers");
 _Static_assert(sizeof(struct xen_mc) <= HC_ARG_MAX && offsetof(struct xen_domctl, domain) == offsetof(struct control_head, domain), "call_control");
 
 /* A row without an argument says `void`; sizeof(void) is 1 to the compiler and 0 to us. */
