@@ -139,10 +139,10 @@ void queue_attach(struct queue *q, struct sched_entity *e);
 /* Locks the queue that e belongs to and returns it. */
 struct queue *sched_lock_queue_of(const struct sched_entity *e);
 /*
- * Puts e into the queue where it should wait, if it is runnable and in none. Locks: q's is held,
- * and released.
+ * Puts e into the queue where it should wait, if it is runnable and in none; ahead of its time if
+ * `boosting`. Locks: q's is held, and released.
  */
-void sched_settle(struct queue *q, struct sched_entity *e, u64 now);
+void sched_settle(struct queue *q, struct sched_entity *e, u64 now, bool boosting);
 /* Kicks q's CPU if e, just queued there, is a reason to pick again. Locks: q's is held. */
 void sched_kick_for(struct queue *q, const struct sched_entity *e);
 

@@ -111,8 +111,7 @@ static struct queue *change_queue(struct queue *q, struct sched_entity *e, unsig
 	return q;
 }
 
-/* Puts e into the queue where it should wait, if it is runnable and in none. Releases q's lock. */
-static void settle_entity(struct queue *q, struct sched_entity *e, u64 now, bool boosting)
+void sched_settle(struct queue *q, struct sched_entity *e, u64 now, bool boosting)
 {
 	while (e->runnable && e->place == SCHED_OFF && !e->on_cpu) {
 		unsigned dest = balance_place(q, e);
@@ -141,8 +140,6 @@ static void settle_entity(struct queue *q, struct sched_entity *e, u64 now, bool
 	spin_unlock(&q->lock);
 }
 
-void sched_settle(struct queue *q, struct sched_entity *e, u64 now) { settle_entity(q, e, now, false); }
-
 static void boost_queued(struct queue *q, struct sched_entity *e, u64 now)
 {
 	queue_charge(q, now);
@@ -159,7 +156,7 @@ static void wake_entity(struct sched_entity *e, u64 now, bool boosting)
 
 	if (!e->runnable && likely(sched_may_run(e))) {
 		e->runnable = true;
-		settle_entity(q, e, now, boosting);    /* unlocks */
+		sched_settle(q, e, now, boosting);      /* unlocks */
 		return;
 	}
 	if (e->runnable && boosting && e->place == SCHED_QUEUED && !e->boosted)
@@ -400,5 +397,5 @@ void sched_switched(unsigned cpu)
 	if (e->place == SCHED_QUEUED)
 		balance_offer(e);
 	/* The last pick is near enough to now. */
-	sched_settle(q, e, q->picked_at);
+	sched_settle(q, e, q->picked_at, false);
 }

@@ -125,7 +125,7 @@ int sched_set_affinity(struct sched_entity *e, cpumask_t hard, cpumask_t soft, u
 			sched_kick(q->cpu);
 		spin_unlock(&q->lock);
 	} else {
-		sched_settle(q, e, now);
+		sched_settle(q, e, now, false);
 	}
 	return 0;
 }

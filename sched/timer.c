@@ -48,19 +48,23 @@ static void place_timer(struct timer_queue *q, u32 i, struct timer *t)
 	put_timer(q, i, t);
 }
 
-static void take_out(struct timer_queue *q, struct timer *t)
-{
-	u32 i = t->index - 1;
-	struct timer *last = q->heap[--q->count];
-
-	t->index = 0;
-	if (last != t)
-		place_timer(q, i, last);
-}
-
 static void publish_next(struct timer_queue *q)
 {
 	__atomic_store_n(&q->next, q->count ? q->heap[0]->expires : NEVER, __ATOMIC_RELAXED);
+}
+
+static void disarm_timer(struct timer_queue *q, struct timer *t)
+{
+	u32 i = t->index - 1;
+	struct timer *last;
+
+	if (!t->index)
+		return;
+	last = q->heap[--q->count];
+	t->index = 0;
+	if (last != t)
+		place_timer(q, i, last);
+	publish_next(q);
 }
 
 /* ---- Room ---- */
@@ -150,14 +154,6 @@ static struct timer_queue *lock_queue_of(struct timer *t)
 	}
 }
 
-static void disarm_timer(struct timer_queue *q, struct timer *t)
-{
-	if (t->index) {
-		take_out(q, t);
-		publish_next(q);
-	}
-}
-
 /*
  * Moves t to the queue of `cpu` and returns that, locked. Another CPU may be arming t too: the last
  * one wins.
@@ -235,14 +231,11 @@ u64 timer_run(unsigned cpu, u64 now)
 	/* A timer that arms itself again for now has its turn in the next call. */
 	for (most = MIN(q->count, RUN_MAX); most && q->count && q->heap[0]->expires <= now; most--) {
 		struct timer *t = q->heap[0];
-		void (*fn)(void *) = t->fn;
-		void *arg = t->arg;
 
-		take_out(q, t);
-		publish_next(q);
+		disarm_timer(q, t);
 		__atomic_store_n(&q->running, t, __ATOMIC_RELAXED);
 		spin_unlock(&q->lock);
-		fn(arg);
+		t->fn(t->arg);
 		/*
 		 * Release: timer_cancel_sync returns after all that fn did. From here on t may be
 		 * gone.

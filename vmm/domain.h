@@ -94,6 +94,8 @@ static inline struct vcpu *domain_vcpu(const struct domain *d, u64 id)
 #define for_each_vcpu(v, d) for (u32 i_ = 0; i_ < (d)->max_vcpus; i_++) \
 		if (!((v) = domain_vcpu(d, i_))) { } else
 
+/* Takes one more reference to d, which can't vanish now: somebody keeps another. */
+static inline void domain_hold(struct domain *d) { __atomic_fetch_add(&d->refs, 1, __ATOMIC_RELAXED); }
 /*
  * Returns the domain with this id, with a reference for the caller, or NULL. Dying domains are
  * found too. The same holds for the other functions that return a domain. Locks: takes

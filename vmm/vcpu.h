@@ -76,7 +76,7 @@ struct vcpu {
 	/* SCHEDOP_poll */
 	u32 poll_port;                  /* [a] (t) the port that it polls; ~0: several, 0: none */
 	struct timer poll_timer;        /* (t) */
-	u16 virq_port[8];               /* [LOCK_EVTCHN] (s) port of each per-vCPU VIRQ, 0 if not bound */
+	u16 virq_port[4];               /* [LOCK_EVTCHN] (s) port of each per-vCPU VIRQ, 0 if not bound */
 };
 
 /* Changes of a vCPU's state. Context: any CPU, unless stated otherwise. Locks: takes LOCK_RQ. */

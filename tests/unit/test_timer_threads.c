@@ -53,7 +53,7 @@ static void cancel_waits_for_the_function(void **state)
 	assert_int_equal(timer_next(1), ~0ull);
 	pthread_join(thread, NULL);
 	for (unsigned cpu = 0; cpu < 2; cpu++)
-		kfree(queues[cpu].heap);
+		kfree(timer_queues[cpu].heap);
 }
 
 int main(void)

@@ -29,7 +29,7 @@ struct domain *domain_get(u16 domid)
 	spin_lock(&domains_lock);
 	d = table[array_index_nospec(domid, DOMID_FIRST_RESERVED)];
 	if (d)
-		__atomic_add_fetch(&d->refs, 1, __ATOMIC_RELAXED);
+		domain_hold(d);
 	spin_unlock(&domains_lock);
 	return d;
 }
@@ -45,7 +45,7 @@ struct domain *domain_get_next(u16 domid)
 	id = bitmap_find_next(used, DOMID_FIRST_RESERVED, domid);
 	if (id < DOMID_FIRST_RESERVED) {
 		d = table[id];
-		__atomic_add_fetch(&d->refs, 1, __ATOMIC_RELAXED);
+		domain_hold(d);
 	}
 	spin_unlock(&domains_lock);
 	return d;
@@ -56,7 +56,7 @@ struct domain *domain_resolve(struct vcpu *v, u16 domid)
 	struct domain *self = v->domain;
 
 	if (domid == DOMID_SELF || domid == self->domid) {
-		__atomic_add_fetch(&self->refs, 1, __ATOMIC_RELAXED);
+		domain_hold(self);
 		return self;
 	}
 	return domain_get(domid);
@@ -179,15 +179,6 @@ void domain_may_leave(struct domain *d)
 	want_reap();
 }
 
-static int init_table(void)
-{
-	table = kzalloc(DOMID_FIRST_RESERVED * sizeof(table[0]));
-	if (!table)
-		return -ENOMEM;
-	page_set_release(frame_released);
-	return 0;
-}
-
 /*
  * Picks the next free id after the last one, if the caller leaves the choice to us. The lowest
  * free id would not do: the toolstack refuses an id that was used within the last minute (abi.md
@@ -211,8 +202,13 @@ int domain_enter_table(struct domain *d)
 {
 	int err;
 
-	if (!table && init_table())
-		return -ENOMEM;
+	/* The first domain is alone, so this needs no lock. */
+	if (!table) {
+		table = kzalloc(DOMID_FIRST_RESERVED * sizeof(table[0]));
+		if (!table)
+			return -ENOMEM;
+		page_set_release(frame_released);
+	}
 	spin_lock(&domains_lock);
 	err = choose_domid(&d->domid);
 	if (!err) {

@@ -12,8 +12,9 @@
 
 #define CLOSE_STEP 128u     /* ports closed in one step of a reset or a domain's end */
 
-/* Takes a reference to a domain that can't vanish now, because another reference to it is kept. */
-static void hold(struct domain *d) { __atomic_fetch_add(&d->refs, 1, __ATOMIC_RELAXED); }
+_Static_assert((int)EVTCHN_FREE == EVTCHNSTAT_closed && (int)EVTCHN_UNBOUND == EVTCHNSTAT_unbound &&
+	       (int)EVTCHN_INTERDOMAIN == EVTCHNSTAT_interdomain && (int)EVTCHN_VIRQ == EVTCHNSTAT_virq &&
+	       (int)EVTCHN_IPI == EVTCHNSTAT_ipi, "ABI");
 
 /* ---- opening ports ---- */
 
@@ -162,7 +163,7 @@ static long link_ports(struct domain *d, struct domain *r, u32 remote_port)
 	there->state = EVTCHN_INTERDOMAIN;
 	there->remote = d;
 	there->remote_port = (u32)port;
-	hold(d);
+	domain_hold(d);
 	return port;
 }
 
@@ -198,7 +199,7 @@ static struct domain *hold_peer(struct domain *d, u32 port)
 	e = evtchn_find(d, port);
 	if (e && e->state == EVTCHN_INTERDOMAIN) {
 		r = e->remote;
-		hold(r);
+		domain_hold(r);
 	}
 	spin_unlock(&d->evtchn.lock);
 	return r;
@@ -332,25 +333,17 @@ long hc_evtchn_reset(struct vcpu *v, struct hypercall *hc __unused, void *arg)
  */
 static void describe_port(const struct evtchn *e, evtchn_status_t *op)
 {
-	static const u8 status_of[] = {
-		[EVTCHN_FREE]        = EVTCHNSTAT_closed,
-		[EVTCHN_UNBOUND]     = EVTCHNSTAT_unbound,
-		[EVTCHN_INTERDOMAIN] = EVTCHNSTAT_interdomain,
-		[EVTCHN_VIRQ]        = EVTCHNSTAT_virq,
-		[EVTCHN_IPI]         = EVTCHNSTAT_ipi,
-	};
-
-	op->status = e ? status_of[e->state] : EVTCHNSTAT_closed;
+	op->status = e ? e->state : EVTCHN_FREE;
 	op->vcpu = e ? e->notify_vcpu : 0;
 	switch (op->status) {
-	case EVTCHNSTAT_unbound:
+	case EVTCHN_UNBOUND:
 		op->u.unbound.dom = e->remote_domid;
 		break;
-	case EVTCHNSTAT_interdomain:
+	case EVTCHN_INTERDOMAIN:
 		op->u.interdomain.dom = e->remote->domid;
 		op->u.interdomain.port = e->remote_port;
 		break;
-	case EVTCHNSTAT_virq:
+	case EVTCHN_VIRQ:
 		op->u.virq = e->virq;
 		break;
 	}

@@ -160,16 +160,12 @@ long hc_evtchn_unmask(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 {
 	struct domain *d = v->domain;
 	struct shared_info *s = d->shared;
-	u32 port = ((evtchn_unmask_t *)arg)->port, word;
+	u32 port = ((evtchn_unmask_t *)arg)->port;
+	/* The port exists if it has a target. */
+	u32 word = (u32)array_index_nospec(port, EVTCHN_MAX_PORTS) / 64;
+	u64 bit = BIT(port % 64);
 	struct evtchn *e;
 	struct vcpu *target;
-	u64 bit;
-
-	if (port >= EVTCHN_MAX_PORTS)
-		return -EINVAL;
-	port = (u32)array_index_nospec(port, EVTCHN_MAX_PORTS);
-	word = port / 64;
-	bit = BIT(port % 64);
 
 	spin_lock(&d->evtchn.lock);
 	e = evtchn_find(d, port);

@@ -96,17 +96,14 @@ static void release_entry(struct grant_table *gt, u32 ref, bool write)
 {
 	struct grant_active *active;
 	struct entry *e;
-	u32 unused = 0;
+	u32 unused;
 
 	/* A granter that died has no table any more, but its pages still come back here. */
 	if (!find_entry(gt, ref, &e, &active))
 		return;
 	active->readers -= !write;
 	active->writers -= write;
-	if (!active->writers)
-		unused |= GTF_writing;
-	if (!active->writers && !active->readers)
-		unused |= GTF_reading;
+	unused = active->writers ? 0 : active->readers ? GTF_writing : GTF_writing | GTF_reading;
 	/* Release: our last access to the page comes before the granter sees the bit clear. */
 	if (unused)
 		__atomic_fetch_and(&e->rights, ~unused, __ATOMIC_SEQ_CST);

@@ -12,7 +12,8 @@ struct page;
 
 #define EVTCHN_MAX_PORTS 4096   /* 64 words of 64 bits */
 
-enum evtchn_state { EVTCHN_FREE, EVTCHN_UNBOUND, EVTCHN_INTERDOMAIN, EVTCHN_VIRQ, EVTCHN_IPI };
+/* Numbered as EVTCHNSTAT_*, which guests are told. */
+enum evtchn_state { EVTCHN_FREE, EVTCHN_UNBOUND, EVTCHN_INTERDOMAIN, EVTCHN_VIRQ = 4, EVTCHN_IPI };
 
 struct evtchn {
 	/*
