@@ -7,6 +7,7 @@
 
 #include <xen/xen.h>
 #include <xen/hvm/params.h>
+#include <xen/hvm/save.h>
 #include <asm/spinlock.h>
 #include "mm/p2m.h"
 #include "sched/sched_types.h"
@@ -74,7 +75,7 @@ struct domain {
 	struct domain *next;            /* [LOCK_DOMAINS] (t) in a list of vmm/domain/domain.c */
 	u32 pollers;                    /* [a] (t) vCPUs in SCHEDOP_poll */
 	struct { char line[120]; u32 len; u64 window, count; } log;     /* [LOCK_DOMAIN] (t) see vmm/domain/guest_log.c */
-	struct mtrrs { u64 def_type, variable[16], fixed[11]; } mtrr;   /* [a] (s) as the guest set them: see vmm/cpu/mtrr.c */
+	struct hvm_hw_mtrr mtrr;        /* [a] (s) as the guest set them, without PAT: see vmm/cpu/mtrr.c */
 };
 
 extern struct domain *dom0;

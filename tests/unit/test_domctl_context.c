@@ -100,8 +100,8 @@ static void context_as_xl_uses_it(void **state)
 		record(0, 0, 0, NULL);
 		assert_int_equal(set_context(), 0);
 	}
-	assert_int_equal(d->mtrr.def_type, 0x806);
-	assert_int_equal(d->mtrr.fixed[10], 5);
+	assert_int_equal(d->mtrr.msr_mtrr_def_type, 0x806);
+	assert_int_equal(d->mtrr.msr_mtrr_fixed[10], 5);
 	at = 0;
 	record(1, 0, 24, &header);
 	record(2, 0, 1032, &cpu);
@@ -144,9 +144,9 @@ static void memory_types_go_both_ways(void **state)
 	assert_int_equal(d->vcpu[0]->hvm.pat, m[0].msr_pat_cr);
 	assert_int_equal(d->vcpu[1]->hvm.pat, m[1].msr_pat_cr);
 	assert_int_equal(fake_calls.pat, m[1].msr_pat_cr);
-	assert_int_equal(d->mtrr.def_type, 0xc00);
-	assert_memory_equal(d->mtrr.variable, m[1].msr_mtrr_var, sizeof(m[1].msr_mtrr_var));
-	assert_memory_equal(d->mtrr.fixed, m[1].msr_mtrr_fixed, sizeof(m[1].msr_mtrr_fixed));
+	assert_int_equal(d->mtrr.msr_mtrr_def_type, 0xc00);
+	assert_memory_equal(d->mtrr.msr_mtrr_var, m[1].msr_mtrr_var, sizeof(m[1].msr_mtrr_var));
+	assert_memory_equal(d->mtrr.msr_mtrr_fixed, m[1].msr_mtrr_fixed, sizeof(m[1].msr_mtrr_fixed));
 	memset(fake_memory, 0x77, sizeof(fake_memory));
 	assert_int_equal(get_context(FAKE_MEMORY, FAKE_HANDLE(0)), 0);
 	for (u32 i = 0; i < 2; i++) {
@@ -205,9 +205,9 @@ static void a_stream_that_changes_is_checked_again(void **state)
 		assert_int_equal(set_context(), HC_AGAIN);
 	/* The default type, within the record behind two descriptors and the header. */
 	memset(fake_memory + 8 + 24 + 8 + offsetof(struct hvm_hw_mtrr, msr_mtrr_def_type), 0xff, 8);
-	d->mtrr.def_type = 0xc06;
+	d->mtrr.msr_mtrr_def_type = 0xc06;
 	assert_int_equal(set_context(), -EINVAL);
-	assert_int_equal(d->mtrr.def_type, 0xc06);
+	assert_int_equal(d->mtrr.msr_mtrr_def_type, 0xc06);
 	fake_steps = 0;
 }
 
@@ -228,7 +228,7 @@ static void bad_streams_change_nothing(void **state)
 {
 	struct hvm_save_header bad_header = header;
 	struct hvm_hw_mtrr bad_mtrr = mtrr;
-	const u64 before = d->mtrr.def_type = 0xc06;
+	const u64 before = d->mtrr.msr_mtrr_def_type = 0xc06;
 
 	d->vcpu[0]->pause_flags = 0;
 	/* each: a stream that is good up to its last record */
@@ -265,7 +265,7 @@ static void bad_streams_change_nothing(void **state)
 		if (i != 11)
 			record(0, 0, 0, NULL);
 		assert_true(set_context() < 0);
-		assert_int_equal(d->mtrr.def_type, before);
+		assert_int_equal(d->mtrr.msr_mtrr_def_type, before);
 		assert_int_equal(d->vcpu[0]->pause_flags, 0);
 		assert_int_equal(fake_calls.contexts_set, 0);
 	}

@@ -7,7 +7,7 @@
 
 struct vcpu;
 struct domain;
-struct mtrrs;
+struct hvm_hw_mtrr;
 
 #define MSR_MTRRCAP   0xfe
 #define MTRRCAP_VALUE 0x508ull  /* write combining, fixed ranges, 8 variable ranges (SDM volume 3 12.11.1) */
@@ -21,10 +21,10 @@ int msr_write(struct vcpu *v, u32 msr, u64 val);
 /* mtrr.c. Gives a new domain its MTRRs; the service domain starts with the machine's. */
 void mtrr_init_domain(struct domain *d);
 /* Returns the place in m of the MTRR with number msr, or NULL if no MTRR has it. */
-u64 *mtrr_slot(struct mtrrs *m, u32 msr);
+u64 *mtrr_slot(struct hvm_hw_mtrr *m, u32 msr);
 /* True if the MTRR with number msr may hold val. */
 bool mtrr_allows(u32 msr, u64 val);
 /* True if each MTRR of m may hold its value. */
-bool mtrrs_valid(struct mtrrs *m);
+bool mtrrs_valid(struct hvm_hw_mtrr *m);
 
 #endif

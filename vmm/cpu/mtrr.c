@@ -12,7 +12,7 @@
 
 enum { MSR_MTRR_PHYS = 0x200, MSR_MTRR_FIX64K = 0x250, MSR_MTRR_FIX16K = 0x258, MSR_MTRR_FIX4K = 0x268, MSR_MTRR_DEF = 0x2ff };
 
-#define PLACE(field)   (offsetof(struct mtrrs, field) / sizeof(u64))
+#define PLACE(field)   (offsetof(struct hvm_hw_mtrr, msr_mtrr_##field) / sizeof(u64))
 #define BEYOND_ADDRESS (~(BIT(48) - 1))
 
 /*
@@ -22,7 +22,7 @@ enum { MSR_MTRR_PHYS = 0x200, MSR_MTRR_FIX64K = 0x250, MSR_MTRR_FIX16K = 0x258, 
  * MTRR of a group has its own values.
  */
 static const struct row { u32 msr, nr, place, types[2]; u64 reserved[2]; } rows[] = {
-	{ MSR_MTRR_PHYS, 16, PLACE(variable), { 1, 0 }, { BEYOND_ADDRESS | 0xf00, BEYOND_ADDRESS | 0x7ff } },
+	{ MSR_MTRR_PHYS, 16, PLACE(var), { 1, 0 }, { BEYOND_ADDRESS | 0xf00, BEYOND_ADDRESS | 0x7ff } },
 	{ MSR_MTRR_FIX64K, 1, PLACE(fixed[0]), { 8, 8 }, { 0, 0 } },
 	{ MSR_MTRR_FIX16K, 2, PLACE(fixed[1]), { 8, 8 }, { 0, 0 } },
 	{ MSR_MTRR_FIX4K, 8, PLACE(fixed[3]), { 8, 8 }, { 0, 0 } },
@@ -37,7 +37,7 @@ static const struct row *find_row(u32 msr)
 	return NULL;
 }
 
-u64 *mtrr_slot(struct mtrrs *m, u32 msr)
+u64 *mtrr_slot(struct hvm_hw_mtrr *m, u32 msr)
 {
 	const struct row *r = find_row(msr);
 
@@ -52,7 +52,7 @@ bool mtrr_allows(u32 msr, u64 val)
 	return r && !(val & r->reserved[i]) && hvm_valid_types(val, r->types[i], 6);
 }
 
-bool mtrrs_valid(struct mtrrs *m)
+bool mtrrs_valid(struct hvm_hw_mtrr *m)
 {
 	for (u32 i = 0; i < ARRAY_SIZE(rows); i++)
 		for (u32 msr = rows[i].msr; msr < rows[i].msr + rows[i].nr; msr++)
@@ -63,8 +63,8 @@ bool mtrrs_valid(struct mtrrs *m)
 
 void mtrr_init_domain(struct domain *d)
 {
-	d->mtrr.def_type = 0xc06;     /* enabled, fixed ranges too, default write-back */
-	memset(d->mtrr.fixed, 6, sizeof(d->mtrr.fixed));
+	d->mtrr.msr_mtrr_def_type = 0xc06;     /* enabled, fixed ranges too, default write-back */
+	memset(d->mtrr.msr_mtrr_fixed, 6, sizeof(d->mtrr.msr_mtrr_fixed));
 	for (u32 i = 0; d->privileged && i < ARRAY_SIZE(rows); i++)
 		for (u32 msr = rows[i].msr; msr < rows[i].msr + rows[i].nr; msr++)
 			rdmsr_safe(msr, mtrr_slot(&d->mtrr, msr));  /* nothing changes where the machine has none */

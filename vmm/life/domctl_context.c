@@ -5,7 +5,6 @@
  */
 #include <xen/domctl.h>
 #include <asm/time.h>
-#include "lib/string.h"
 #include "mm/heap.h"
 #include "vmm/cpu/cpu_policy.h"
 #include "vmm/cpu/msr.h"
@@ -21,9 +20,6 @@ enum { RECORD_END = 0, RECORD_HEADER = 1, RECORD_CPU = 2, RECORD_MTRR = 14 };
 
 /* Enough for every kind of record for every vCPU of the largest domain. */
 #define STREAM_MAX     (MAX_VCPUS * 4096u)
-
-_Static_assert(sizeof((struct domain){ 0 }.mtrr.variable) == sizeof((struct hvm_hw_mtrr){ 0 }.msr_mtrr_var) &&
-	       sizeof((struct domain){ 0 }.mtrr.fixed) == NUM_FIXED_MSR * sizeof(u64), "all MTRRs have a place");
 
 /*
  * A stream on its way out. It goes straight to the caller's buffer, or nowhere if the caller asks
@@ -56,16 +52,10 @@ static int put_record(struct stream_out *s, u16 type, u16 instance, const void *
 
 static int put_mtrr(struct stream_out *s, const struct vcpu *v)
 {
-	const struct domain *d = v->domain;
-	struct hvm_hw_mtrr m;
+	struct hvm_hw_mtrr m = v->domain->mtrr;
 
-	if (wanted(s)) {
-		m = (struct hvm_hw_mtrr){
-			.msr_pat_cr = v->hvm.pat, .msr_mtrr_cap = MTRRCAP_VALUE, .msr_mtrr_def_type = d->mtrr.def_type,
-		};
-		memcpy(m.msr_mtrr_var, d->mtrr.variable, sizeof(m.msr_mtrr_var));
-		memcpy(m.msr_mtrr_fixed, d->mtrr.fixed, sizeof(m.msr_mtrr_fixed));
-	}
+	m.msr_pat_cr = v->hvm.pat;
+	m.msr_mtrr_cap = MTRRCAP_VALUE;
 	return put_record(s, RECORD_MTRR, (u16)v->id, &m, sizeof(m));
 }
 
@@ -141,22 +131,6 @@ struct stream_in {
 	};
 };
 
-static struct mtrrs mtrrs_of(const struct hvm_hw_mtrr *m)
-{
-	struct mtrrs all = { .def_type = m->msr_mtrr_def_type };
-
-	memcpy(all.variable, m->msr_mtrr_var, sizeof(all.variable));
-	memcpy(all.fixed, m->msr_mtrr_fixed, sizeof(all.fixed));
-	return all;
-}
-
-static int check_mtrr(const struct hvm_hw_mtrr *m)
-{
-	struct mtrrs all = mtrrs_of(m);
-
-	return hvm_valid_pat(m->msr_pat_cr) && mtrrs_valid(&all) ? 0 : -EINVAL;
-}
-
 /*
  * Reads and checks the record at s->at, and moves s->at behind it. The first record has to be the
  * header, and no other one may be. Returns 0. Errors: -EINVAL if the record is malformed or not
@@ -185,14 +159,16 @@ static int next_record(struct stream_in *s, struct domain *d)
 	s->at += length;
 	if (first)
 		return s->header.magic == HVM_FILE_MAGIC && s->header.version == HVM_FILE_VERSION ? 0 : -EINVAL;
-	return type == RECORD_MTRR ? check_mtrr(&s->mtrr) : 0;
+	if (type == RECORD_MTRR)
+		return hvm_valid_pat(s->mtrr.msr_pat_cr) && mtrrs_valid(&s->mtrr) ? 0 : -EINVAL;
+	return 0;
 }
 
 static void load_mtrr(struct vcpu *v, const struct hvm_hw_mtrr *m)
 {
 	v->hvm.pat = m->msr_pat_cr;
 	hvm->set_pat(v, m->msr_pat_cr);
-	v->domain->mtrr = mtrrs_of(m);
+	v->domain->mtrr = *m;
 }
 
 static void all_down(struct domain *d)
