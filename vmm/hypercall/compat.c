@@ -12,10 +12,9 @@
 /* Layouts of the 32-bit ABI, with i386's alignment: u64 on 4 bytes where not stated otherwise. */
 struct compat_add_to_physmap { u16 domid, size; u32 space, idx, gpfn; };
 struct compat_memory_map { u32 nr_entries, buffer; };
-struct compat_reservation { u32 extents, nr_extents, order, mem_flags; u16 domid, pad; };
 struct compat_poll { u32 ports, nr_ports; u64 timeout; };
 
-static long add_to_physmap(struct vcpu *v, struct hypercall *hc, u64 arg)
+static long compat_add_to_physmap(struct vcpu *v, struct hypercall *hc, u64 arg)
 {
 	struct compat_add_to_physmap c;
 	struct xen_add_to_physmap op;
@@ -26,7 +25,7 @@ static long add_to_physmap(struct vcpu *v, struct hypercall *hc, u64 arg)
 	return hc_memory_add_to_physmap(v, hc, &op);
 }
 
-static long memory_map(struct vcpu *v, struct hypercall *hc, u64 arg)
+static long compat_memory_map(struct vcpu *v, struct hypercall *hc, u64 arg)
 {
 	struct compat_memory_map c;
 	struct xen_memory_map op;
@@ -40,7 +39,7 @@ static long memory_map(struct vcpu *v, struct hypercall *hc, u64 arg)
 	return ret < 0 ? ret : copy_to_guest(v, arg, &c, sizeof(c)) ?: ret;
 }
 
-static long poll(struct vcpu *v, struct hypercall *hc, u64 arg)
+static long compat_poll(struct vcpu *v, struct hypercall *hc, u64 arg)
 {
 	struct compat_poll c;
 	struct sched_poll op;
@@ -54,19 +53,19 @@ static long poll(struct vcpu *v, struct hypercall *hc, u64 arg)
 }
 
 /* Widens arguments whose layout differs. Every other call here is alike in both ABIs. */
-static long call(struct vcpu *v, u32 nr, struct hypercall *hc)
+static long compat_call(struct vcpu *v, u32 nr, struct hypercall *hc)
 {
 	u32 cmd = (u32)hc->a[0];
 
 	switch (nr) {
 	case __HYPERVISOR_memory_op:
 		switch (cmd) {
-		case XENMEM_add_to_physmap: return add_to_physmap(v, hc, hc->a[1]);
-		case XENMEM_memory_map: return memory_map(v, hc, hc->a[1]);
+		case XENMEM_add_to_physmap: return compat_add_to_physmap(v, hc, hc->a[1]);
+		case XENMEM_memory_map: return compat_memory_map(v, hc, hc->a[1]);
 		default: return -ENOSYS;
 		}
 	case __HYPERVISOR_sched_op:
-		return cmd == SCHEDOP_poll ? poll(v, hc, hc->a[1]) : hypercall_do(v, nr, hc);
+		return cmd == SCHEDOP_poll ? compat_poll(v, hc, hc->a[1]) : hypercall_do(v, nr, hc);
 	case __HYPERVISOR_xen_version:
 	case __HYPERVISOR_event_channel_op:
 	case __HYPERVISOR_hvm_op:
@@ -88,7 +87,7 @@ void hypercall_dispatch_compat(struct vcpu *v, struct vm_exit *x)
 		.a = { (u32)r->rbx, (u32)r->rcx, (u32)r->rdx, (u32)r->rsi, (u32)r->rdi },
 		.op = (u32)r->rax | (u32)r->rbx << 8,
 	};
-	long ret = call(v, (u32)r->rax, &hc);
+	long ret = compat_call(v, (u32)r->rax, &hc);
 
 	hypercall_note(v, x, &hc, ret);
 	if (ret == HC_AGAIN) {

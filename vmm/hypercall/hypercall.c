@@ -116,7 +116,7 @@ static __noinline long call_row(struct vcpu *v, const struct hypercall_row *row,
 	return ret;
 }
 
-static bool may(const struct vcpu *v, const struct hypercall_row *row)
+static bool may_call(const struct vcpu *v, const struct hypercall_row *row)
 {
 	return row->who == HC_ANY || v->domain->privileged;
 }
@@ -140,7 +140,7 @@ static __noinline long call_array(struct vcpu *v, const struct hypercall_row *ro
 }
 
 /* Answers a call without a row. For the service domain's programs, the log says why. */
-static __noinline long absent(struct vcpu *v, u64 nr, u32 cmd)
+static __noinline long answer_absent(struct vcpu *v, u64 nr, u32 cmd)
 {
 	return (v->domain->privileged ? refuse((u8)nr, &cmd) : 0) ?: -ENOSYS;
 }
@@ -155,7 +155,7 @@ static long read_control(struct vcpu *v, u64 nr, struct hypercall *hc)
 	rc = versions_check(nr, hc->head, v->domain->privileged);
 	if (rc)
 		return rc;
-	return find_row(nr, hc->head->cmd, hc) ? 0 : absent(v, nr, hc->head->cmd);
+	return find_row(nr, hc->head->cmd, hc) ? 0 : answer_absent(v, nr, hc->head->cmd);
 }
 
 /*
@@ -197,7 +197,7 @@ static __noinline long call_control(struct vcpu *v, u64 nr, struct hypercall *hc
 	ret = read_control(v, nr, hc);
 	row = ret ? NULL : &hypercall_rows[hc->row - 1];
 	/* A guest must not learn which operations exist. */
-	if (!row || !may(v, row))
+	if (!row || !may_call(v, row))
 		return v->domain->privileged ? ret : -EPERM;
 	ret = nr == __HYPERVISOR_domctl ? find_target(v, hc, row->cmd) : 0;
 	if (ret)
@@ -247,8 +247,8 @@ static inline __attribute__((always_inline)) long do_call(struct vcpu *v, u64 nr
 		return call_control(v, nr, hc, 0);
 	row = find_row(nr, hc->a[0] & forms[nr].cmd, hc);
 	if (unlikely(!row))
-		return absent(v, nr, (u32)hc->a[0]);
-	if (!may(v, row))
+		return answer_absent(v, nr, (u32)hc->a[0]);
+	if (!may_call(v, row))
 		return -EPERM;
 	if (row->dir == HC_NONE)
 		return row->fn(v, hc, NULL);
@@ -262,14 +262,6 @@ static inline __attribute__((always_inline)) long do_call(struct vcpu *v, u64 nr
 }
 
 long hypercall_do(struct vcpu *v, u64 nr, struct hypercall *hc) { return do_call(v, nr, hc); }
-
-/* No hypercall of the table has more than three. */
-static void load_args(const struct cpu_regs *r, struct hypercall *hc)
-{
-	hc->a[0] = r->rdi;
-	hc->a[1] = r->rsi;
-	hc->a[2] = r->rdx;
-}
 
 void hypercall_dispatch(struct vcpu *v, struct vm_exit *x)
 {
@@ -289,7 +281,10 @@ void hypercall_dispatch(struct vcpu *v, struct vm_exit *x)
 		hypercall_dispatch_compat(v, x);
 		return;
 	}
-	load_args(r, &hc);
+	/* No hypercall of the table has more than three arguments. */
+	hc.a[0] = r->rdi;
+	hc.a[1] = r->rsi;
+	hc.a[2] = r->rdx;
 	ret = do_call(v, r->rax, &hc);
 	hypercall_note(v, x, &hc, ret);
 	if (unlikely(ret == HC_AGAIN)) {

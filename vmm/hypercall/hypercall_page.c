@@ -3,6 +3,7 @@
  * need not know it (abi.md A.6).
  */
 #include <asm/hvm.h>
+#include "lib/string.h"
 #include "vmm/hypercall.h"
 #include "vmm/memory/guest_access.h"
 #include "vmm/vcpu.h"
@@ -10,19 +11,14 @@
 /* Stub n, at n * 32: mov $n, %eax; the vendor's call; ret. The rest is #BP. */
 int hypercall_page_write(struct vcpu *v, u64 val)
 {
-	u8 stub[32];
+	u8 stub[32] = { 0xb8, [8] = 0xc3 };
 
 	if (val & ~PAGE_MASK)
 		return -EINVAL;
+	memcpy(stub + 5, hvm->hypercall_insn, sizeof(hvm->hypercall_insn));
+	memset(stub + 9, 0xcc, sizeof(stub) - 9);
 	for (u32 n = 0; n < 128; n++) {
-		for (unsigned i = 0; i < sizeof(stub); i++)
-			stub[i] = 0xcc;
-		stub[0] = 0xb8;
 		stub[1] = (u8)n;
-		stub[2] = stub[3] = stub[4] = 0;
-		for (unsigned i = 0; i < 3; i++)
-			stub[5 + i] = hvm->hypercall_insn[i];
-		stub[8] = 0xc3;
 		if (copy_to_gpa(v->domain, val + n * sizeof(stub), stub, sizeof(stub)))
 			return -EINVAL;
 	}
