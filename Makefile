@@ -61,7 +61,7 @@ include tests/storm/storm.mk
 -include efi/efi.mk
 -include tests/guest/guest.mk
 
-.PHONY: help efi demo check mutate bench iso install uninstall size docs setup system clean FORCE
+.PHONY: help efi demo check mutate bench iso deb install uninstall size docs setup system clean FORCE
 help:           ## this list
 	@echo "Targets:"
 	@sed -n 's/^\([a-z-]*\):.*[^#]## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
@@ -97,6 +97,11 @@ system:         ## the images that the emulators boot: hypervisor, service domai
 	@dom0-lite/build
 	@dom0-lite/build-guest
 
+# With bothy.efi where it can be built (package gnu-efi).
+DEB_EFI := $(if $(wildcard /usr/include/efi/efi.h),$(BUILD)/bothy.efi)
+deb: $(IMAGE) $(CLI) $(DEB_EFI) ## build Debian's package, build/bothy_VERSION_amd64.deb
+	@install/deb "$(IMAGE)" "$(CLI)" "$(or $(DEB_EFI),-)" "$(BUILD)"
+
 install: $(IMAGE) ## put it into /boot and into GRUB's menu (needs root; DESTDIR=DIR: only copy it there)
 	@install/install "$(IMAGE)" "$(DESTDIR)"
 
@@ -113,4 +118,4 @@ setup:          ## install the packages that building and testing need
 	@tools/setup
 
 clean:          ## remove all that was built, except the service domain's image, the guests' disk and downloads
-	@rm -rf $(OBJ) $(IMAGE) $(BUILD)/bothy.debug $(BUILD)/bothy.efi $(BUILD)/efi $(BUILD)/bothy.iso $(BUILD)/clang $(BUILD)/check $(BUILD)/tests $(BUILD)/mutate $(BUILD)/run
+	@rm -rf $(OBJ) $(IMAGE) $(BUILD)/bothy.debug $(BUILD)/bothy.efi $(BUILD)/efi $(BUILD)/bothy.iso $(BUILD)/bothy_*.deb $(BUILD)/clang $(BUILD)/check $(BUILD)/tests $(BUILD)/mutate $(BUILD)/run

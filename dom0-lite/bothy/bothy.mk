@@ -2,7 +2,7 @@
 
 CLI         := build/dom0/bothy
 CLI_SOURCES := $(wildcard dom0-lite/bothy/*.c)
-CLI_CFLAGS  := -std=gnu11 -O2 -g -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes -Wshadow -Wvla -Wno-unused-parameter \
+CLI_CFLAGS  := -std=gnu11 -O2 -g -D_FORTIFY_SOURCE=2 -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes -Wshadow -Wvla -Wno-unused-parameter \
 	-ffile-prefix-map=$(CURDIR)=. -D__XEN_TOOLS__ -I. -Iarch/x86/include -idirafter /usr/include -include lib/base.h
 CLI_LIBS    := -lxenforeignmemory -lxencall -lxenstore -lncursesw -ltinfo
 
@@ -19,4 +19,4 @@ $(SENT): dom0-lite/serial-sent.c
 $(CLI): $(CLI_SOURCES) $(wildcard dom0-lite/bothy/*) vmm/domain/record_layout.h vmm/hypercall/hypercalls.def vmm/domain/records.def arch/x86/include/asm/exits.def \
 		arch/x86/include/asm/hvm.h
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CLI_CFLAGS) -o $@ $(CLI_SOURCES) -Wl,-z,noexecstack $(CLI_LIBS)
+	$(Q)$(CC) $(CLI_CFLAGS) -o $@ $(CLI_SOURCES) -Wl,-z,noexecstack,-z,relro,-z,now $(CLI_LIBS)
