@@ -45,20 +45,6 @@ static unsigned slab_capacity(unsigned class)
 	return (unsigned)(PAGE_SIZE - sizeof(struct slab)) / class_size[class];
 }
 
-static unsigned class_for(size_t size)
-{
-	unsigned class = 0;
-
-	while (class_size[class] < size)
-		class++;
-	return class;
-}
-
-static struct slab *slab_of(void *object)
-{
-	return (struct slab *)((uintptr_t)object & PAGE_MASK);
-}
-
 /* Returns a slab of the class with room for one more object, or NULL. */
 static struct slab *slab_with_room(unsigned class)
 {
@@ -96,9 +82,12 @@ static void *alloc_small(size_t size)
 {
 	struct slab *slab;
 	void *object = NULL;
+	unsigned class = 0;
 
+	while (class_size[class] < size)
+		class++;
 	spin_lock(&heap_lock);
-	slab = slab_with_room(class_for(size));
+	slab = slab_with_room(class);
 	if (slab)
 		object = take_object(slab);
 	spin_unlock(&heap_lock);
@@ -138,7 +127,7 @@ static void poison_object(void *object, const struct slab *slab)
 
 static void free_small(void *object)
 {
-	struct slab *slab = slab_of(object);
+	struct slab *slab = (struct slab *)((uintptr_t)object & PAGE_MASK);
 	size_t offset = (size_t)((char *)object - (char *)(slab + 1));
 	bool was_full, empty;
 

@@ -7,20 +7,26 @@
 struct memory_range memory_map[MEMORY_MAP_MAX];
 unsigned memory_map_nr;
 
-static void insert_range(paddr_t start, paddr_t end, u32 type)
+/* Puts a range in its place among the *nr of an array. Returns false if the array is full. */
+static bool insert_range(struct memory_range *r, unsigned *nr, paddr_t start, paddr_t end, u32 type)
 {
-	unsigned i = memory_map_nr;
+	unsigned i = *nr;
 
 	if (start >= end)
-		return;
-	if (memory_map_nr == MEMORY_MAP_MAX) {
-		printk(LOG_WARN "the firmware's memory map is too long: %llx-%llx left out\n", (unsigned long long)start, (unsigned long long)end);
-		return;
-	}
-	for (; i > 0 && memory_map[i - 1].start > start; i--)
-		memory_map[i] = memory_map[i - 1];
-	memory_map[i] = (struct memory_range){ start, end, type };
-	memory_map_nr++;
+		return true;
+	if (i == MEMORY_MAP_MAX)
+		return false;
+	for (; i > 0 && r[i - 1].start > start; i--)
+		r[i] = r[i - 1];
+	r[i] = (struct memory_range){ start, end, type };
+	++*nr;
+	return true;
+}
+
+static void insert_in_map(paddr_t start, paddr_t end, u32 type)
+{
+	if (!insert_range(memory_map, &memory_map_nr, start, end, type))
+		printk(LOG_WARN "the firmware's memory map is too long: %lx-%lx left out\n", start, end);
 }
 
 /*
@@ -39,8 +45,8 @@ void memory_map_add(paddr_t start, u64 size, u32 type)
 		if (type != MEMORY_RAM && old.type == MEMORY_RAM) {
 			memory_map_nr--;
 			memmove(m, m + 1, (memory_map_nr - i) * sizeof(*m));
-			insert_range(old.start, start, MEMORY_RAM);
-			insert_range(end, old.end, MEMORY_RAM);
+			insert_in_map(old.start, start, MEMORY_RAM);
+			insert_in_map(end, old.end, MEMORY_RAM);
 			i--;
 			continue;
 		}
@@ -50,7 +56,7 @@ void memory_map_add(paddr_t start, u64 size, u32 type)
 			memory_map_add(old.end, end - old.end, type);
 		return;
 	}
-	insert_range(start, end, type);
+	insert_in_map(start, end, type);
 }
 
 bool memory_map_has_ram(paddr_t start, u64 size)
@@ -74,18 +80,7 @@ paddr_t memory_map_end_of_ram(void)
 
 bool range_set_add(struct range_set *s, paddr_t start, paddr_t end)
 {
-	unsigned i = s->nr;
-
-	if (start >= end)
-		return true;
-	if (s->nr == MEMORY_MAP_MAX)
-		return false;
-	for (; i > 0 && s->r[i - 1].start > start; i--)
-		s->r[i] = s->r[i - 1];
-	s->r[i].start = start;
-	s->r[i].end = end;
-	s->nr++;
-	return true;
+	return insert_range(s->r, &s->nr, start, end, MEMORY_RAM);
 }
 
 bool range_set_remove(struct range_set *s, paddr_t start, paddr_t end)

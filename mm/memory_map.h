@@ -34,7 +34,7 @@ paddr_t memory_map_end_of_ram(void);
  */
 struct range_set {
 	unsigned nr;
-	struct { paddr_t start, end; } r[MEMORY_MAP_MAX];
+	struct memory_range r[MEMORY_MAP_MAX];
 };
 bool range_set_add(struct range_set *s, paddr_t start, paddr_t end);
 bool range_set_remove(struct range_set *s, paddr_t start, paddr_t end);

@@ -164,17 +164,6 @@ const u64 *p2m_read_u64(struct p2m *p2m, gpa_t gpa, u64 *value)
 	return at;
 }
 
-static enum p2m_type lookup_type(const struct p2m *p2m, gfn_t gfn, mfn_t *mfn)
-{
-	u64 entry;
-	unsigned level;
-
-	find_leaf(p2m, gfn, &entry, &level);
-	if (mfn)
-		*mfn = TYPE(entry) == P2M_HOLE ? INVALID_MFN : leaf_frame(entry, level, gfn);
-	return TYPE(entry);
-}
-
 struct page *p2m_get_ram(struct p2m *p2m, gfn_t gfn)
 {
 	enum p2m_type type;
@@ -189,10 +178,14 @@ struct page *p2m_get_ram(struct p2m *p2m, gfn_t gfn)
 enum p2m_type p2m_lookup(struct p2m *p2m, gfn_t gfn, mfn_t *mfn)
 {
 	bool locked = lock_unless_own(p2m);
-	enum p2m_type type = lookup_type(p2m, gfn, mfn);
+	unsigned level = 0;
+	u64 entry;
 
+	find_leaf(p2m, gfn, &entry, &level);
 	unlock_if(p2m, locked);
-	return type;
+	if (mfn)
+		*mfn = TYPE(entry) == P2M_HOLE ? INVALID_MFN : leaf_frame(entry, level, gfn);
+	return TYPE(entry);
 }
 
 /*

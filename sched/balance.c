@@ -23,9 +23,6 @@ static inline unsigned best_of(cpumask_t m, u64 (*much)(unsigned cpu))
 	return best;
 }
 
-static unsigned lightest_cpu(cpumask_t m) { return best_of(m, lightness); }
-static unsigned most_waiting(cpumask_t m) { return best_of(m, waiting_on); }
-
 unsigned balance_place(const struct queue *q, const struct sched_entity *e)
 {
 	cpumask_t may = e->hard & load_mask(&sched_online);
@@ -41,7 +38,7 @@ unsigned balance_place(const struct queue *q, const struct sched_entity *e)
 		choices = may & BIT(q->cpu) ? BIT(q->cpu) : likes ? likes : may;
 	if (choices & BIT(q->cpu))
 		return q->cpu;
-	return lightest_cpu(choices);
+	return best_of(choices, lightness);
 }
 
 static void offer_to(unsigned cpu)
@@ -118,7 +115,7 @@ bool balance_steal(struct queue *q)
 	cpumask_t victims = load_mask(&sched_crowded) & ~BIT(q->cpu);
 
 	while (!q->root && victims) {
-		struct queue *from = &sched_queues[most_waiting(victims)];
+		struct queue *from = &sched_queues[best_of(victims, waiting_on)];
 		struct sched_entity *e;
 
 		victims &= ~BIT(from->cpu);
@@ -140,7 +137,7 @@ void balance_push(struct queue *q)
 
 	if (!others)
 		return;
-	to = &sched_queues[lightest_cpu(others)];
+	to = &sched_queues[best_of(others, lightness)];
 	if (weight_of(to->cpu) >= q->weight)
 		return;
 	spin_unlock(&q->lock);

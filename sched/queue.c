@@ -131,9 +131,9 @@ void queue_attach(struct queue *q, struct sched_entity *e)
 	e->epoch = q->epoch - 1;
 }
 
-/* Makes e, which has left, wait for its group's next period. */
 void queue_park(struct queue *q, struct sched_entity *e, u64 now)
 {
+	queue_remove(q, e);
 	e->place = SCHED_PARKED;
 	e->parent = NULL;
 	e->child[0] = q->parked;

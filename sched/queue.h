@@ -123,8 +123,8 @@ void queue_take_out(struct queue *q, struct sched_entity *e);
 /* Takes e out of the tree, the CPU or the parked list. It competes no longer. */
 void queue_remove(struct queue *q, struct sched_entity *e);
 /*
- * queue_park makes e, which is removed, wait for its group's next period. queue_unpark_due brings
- * the entities back whose period has begun.
+ * queue_park removes e and makes it wait for its group's next period. queue_unpark_due brings the
+ * entities back whose period has begun.
  */
 void queue_park(struct queue *q, struct sched_entity *e, u64 now);
 void queue_unpark_due(struct queue *q, u64 now);

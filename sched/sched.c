@@ -211,8 +211,7 @@ static void review_current(struct queue *q, u64 now)
 		queue_remove(q, e);
 		return;
 	}
-	if (group_capped(e->group) && group_exhausted(e->group, now)) {
-		queue_remove(q, e);
+	if (group_exhausted(e->group, now)) {
 		queue_park(q, e, now);
 		return;
 	}
@@ -285,8 +284,7 @@ static void choose_current(struct queue *q, u64 now)
 		rival = tree_first_eligible(q->root, q->vtime);
 		if (q->current ? keeps_turn(q, rival, now) : !rival)
 			break;
-		if (group_capped(rival->group) && group_exhausted(rival->group, now)) {
-			queue_remove(q, rival);
+		if (group_exhausted(rival->group, now)) {
 			queue_park(q, rival, now);
 			continue;
 		}

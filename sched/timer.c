@@ -72,7 +72,7 @@ static void disarm_timer(struct timer_queue *q, struct timer *t)
 /* Returns 1 if the queue grew, or 0 if it had room. Errors: -ENOMEM if there is no memory. */
 static int grow_queue(struct timer_queue *q, u32 room)
 {
-	struct timer **old = NULL, **heap;
+	struct timer **old = NULL, **heap = NULL;
 	int rc = 0;
 
 	spin_lock(&q->lock);
@@ -80,16 +80,14 @@ static int grow_queue(struct timer_queue *q, u32 room)
 		/* Double it, so that not every new domain makes us copy it. */
 		room = MAX(room, 2 * q->room);
 		heap = kzalloc(room * sizeof(struct timer *));
-		if (!heap) {
-			spin_unlock(&q->lock);
-			return -ENOMEM;
-		}
+		rc = heap ? 1 : -ENOMEM;
+	}
+	if (heap) {
 		for (u32 i = 0; i < q->count; i++)
 			heap[i] = q->heap[i];
 		old = q->heap;
 		q->heap = heap;
 		q->room = room;
-		rc = 1;
 	}
 	spin_unlock(&q->lock);
 	kfree(old);

@@ -92,8 +92,7 @@ static struct page *get_frames(struct domain *d, u64 gfn, unsigned order)
 	if (mfn_valid(MFN(gfn + BIT(order) - 1)) && !page_claim(MFN(gfn), BIT(order), d->domid))
 		return mfn_to_page(MFN(gfn));
 	if (__atomic_exchange_n(&missed, gfn, __ATOMIC_RELAXED) != gfn)
-		refuse_say(-ENOMEM, "frame %llx for the service domain's balloon: it is in use, if by a guest until that ends",
-			   (unsigned long long)gfn);
+		refuse_say(-ENOMEM, "frame %lx for the service domain's balloon: it is in use, if by a guest until that ends", gfn);
 	return NULL;
 }
 
@@ -126,8 +125,8 @@ static bool demand_fits(struct domain *d, unsigned order)
 	if (page_free_count() >= DEMAND_KEPT + BIT(order))
 		return true;
 	if (!order)
-		refuse_say(-ENOMEM, "d%u: all of maxmem has to be free as a guest starts; now up to maxmem=%llu fits",
-			   d->domid, (unsigned long long)(tot >> 8));
+		refuse_say(-ENOMEM, "d%u: all of maxmem has to be free as a guest starts; now up to maxmem=%lu fits",
+			   d->domid, tot >> 8);
 	return false;
 }
 

@@ -29,11 +29,11 @@ static bool have_chunk(struct domain *d, u32 port)
 }
 
 /*
- * Opens the lowest free port of d in this state, for vCPU `id`. Returns its number. Port 0 means
- * "none" to guests, so it is never given out. Errors: -ENOSPC if all ports are open, -ENOMEM
- * without memory, -ESRCH if d is dying. d's lock is held.
+ * Opens the lowest free port of d in this state, for vCPU `id`. Returns 0, and its number in
+ * *opened. Port 0 means "none" to guests, so it is never given out. Errors: -ENOSPC if all ports
+ * are open, -ENOMEM without memory, -ESRCH if d is dying. d's lock is held.
  */
-static long open_port(struct domain *d, enum evtchn_state state, u32 id)
+static long open_port(struct domain *d, enum evtchn_state state, u32 id, u32 *opened)
 {
 	struct evtchn_table *t = &d->evtchn;
 
@@ -48,7 +48,8 @@ static long open_port(struct domain *d, enum evtchn_state state, u32 id)
 		if (e->state != EVTCHN_FREE)
 			continue;
 		*e = (struct evtchn){ .state = (u8)state, .notify_vcpu = id };
-		return port;
+		*opened = port;
+		return 0;
 	}
 	return -ENOSPC;
 }
@@ -57,35 +58,31 @@ long hc_evtchn_alloc_unbound(struct vcpu *v, struct hypercall *hc __unused, void
 {
 	evtchn_alloc_unbound_t *op = arg;
 	struct domain *d;
-	long port = domain_get_permitted(v, op->dom, &d);
+	long err = domain_get_permitted(v, op->dom, &d);
 
-	if (port < 0)
-		return port;
+	if (err)
+		return err;
 	spin_lock(&d->evtchn.lock);
-	port = open_port(d, EVTCHN_UNBOUND, 0);
-	if (port > 0) {
-		evtchn_find(d, (u32)port)->remote_domid = op->remote_dom == DOMID_SELF ? v->domain->domid : op->remote_dom;
-		op->port = (u32)port;
-	}
+	err = open_port(d, EVTCHN_UNBOUND, 0, &op->port);
+	if (!err)
+		evtchn_find(d, op->port)->remote_domid = op->remote_dom == DOMID_SELF ? v->domain->domid : op->remote_dom;
 	spin_unlock(&d->evtchn.lock);
 	domain_put(d);
-	return MIN(port, 0);
+	return err;
 }
 
 long hc_evtchn_bind_ipi(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 {
 	evtchn_bind_ipi_t *op = arg;
 	struct domain *d = v->domain;
-	long port;
+	long err;
 
 	if (!domain_vcpu(d, op->vcpu))
 		return -ENOENT;
 	spin_lock(&d->evtchn.lock);
-	port = open_port(d, EVTCHN_IPI, op->vcpu);
+	err = open_port(d, EVTCHN_IPI, op->vcpu, &op->port);
 	spin_unlock(&d->evtchn.lock);
-	if (port > 0)
-		op->port = (u32)port;
-	return MIN(port, 0);
+	return err;
 }
 
 long hc_evtchn_bind_virq(struct vcpu *v, struct hypercall *hc __unused, void *arg)
@@ -94,7 +91,7 @@ long hc_evtchn_bind_virq(struct vcpu *v, struct hypercall *hc __unused, void *ar
 	struct domain *d = v->domain;
 	u32 virq = op->virq;
 	u16 *slot;
-	long port = -EEXIST;
+	long err = -EEXIST;
 
 	if (virq >= NR_VIRQS)
 		return -EINVAL;
@@ -113,14 +110,13 @@ long hc_evtchn_bind_virq(struct vcpu *v, struct hypercall *hc __unused, void *ar
 	spin_lock(&d->evtchn.lock);
 	slot = evtchn_virq_port(d, virq, op->vcpu);
 	if (!*slot)
-		port = open_port(d, EVTCHN_VIRQ, op->vcpu);
-	if (port > 0) {
-		evtchn_find(d, (u32)port)->virq = (u8)virq;
-		*slot = (u16)port;
-		op->port = (u32)port;
+		err = open_port(d, EVTCHN_VIRQ, op->vcpu, &op->port);
+	if (!err) {
+		evtchn_find(d, op->port)->virq = (u8)virq;
+		*slot = (u16)op->port;
 	}
 	spin_unlock(&d->evtchn.lock);
-	return MIN(port, 0);
+	return err;
 }
 
 /* ---- links between domains ---- */
@@ -143,50 +139,47 @@ static void unlock_pair(struct domain *a, struct domain *b)
 }
 
 /*
- * Links a new port of d to the unbound port of r that waits for d. Returns the new port, which
- * then owns the caller's reference to r. Errors: -EINVAL if r's port doesn't wait for d, and those
- * of open_port(). Both locks are held.
+ * Links a new port of d to the unbound port of r that waits for d. Returns 0, and the new port in
+ * *port, which then owns the caller's reference to r. Errors: -EINVAL if r's port doesn't wait for
+ * d, and those of open_port(). Both locks are held.
  */
-static long link_ports(struct domain *d, struct domain *r, u32 remote_port)
+static long link_ports(struct domain *d, struct domain *r, u32 remote_port, u32 *port)
 {
 	struct evtchn *there = evtchn_find(r, remote_port), *here;
-	long port;
+	long err;
 
 	if (!there || there->state != EVTCHN_UNBOUND || there->remote_domid != d->domid || r->evtchn.dying)
 		return -EINVAL;
-	port = open_port(d, EVTCHN_INTERDOMAIN, 0);
-	if (port < 0)
-		return port;
-	here = evtchn_find(d, (u32)port);
+	err = open_port(d, EVTCHN_INTERDOMAIN, 0, port);
+	if (err)
+		return err;
+	here = evtchn_find(d, *port);
 	here->remote = r;
 	here->remote_port = remote_port;
 	there->state = EVTCHN_INTERDOMAIN;
 	there->remote = d;
-	there->remote_port = (u32)port;
+	there->remote_port = *port;
 	domain_hold(d);
-	return port;
+	return 0;
 }
 
 long hc_evtchn_bind_interdomain(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 {
 	evtchn_bind_interdomain_t *op = arg;
 	struct domain *d = v->domain, *r = domain_resolve(v, op->remote_dom);
-	long port;
+	long err;
 
 	if (!r)
 		return -ESRCH;
 	lock_pair(d, r);
-	port = link_ports(d, r, op->remote_port);
-	if (port > 0) {
-		op->local_port = (u32)port;
-		/* The peer may have rung before there was a link. That event would be lost. */
-		evtchn_ring_port(d, (u32)port);
-	}
+	err = link_ports(d, r, op->remote_port, &op->local_port);
+	/* The peer may have rung before there was a link. That event would be lost. */
+	if (!err)
+		evtchn_ring_port(d, op->local_port);
 	unlock_pair(d, r);
-	if (port > 0)
-		return 0;
-	domain_put(r);
-	return port;
+	if (err)
+		domain_put(r);
+	return err;
 }
 
 /* Returns the domain to which a port is linked, with a reference, or NULL. */

@@ -88,27 +88,6 @@ static int claim_entry(struct grant_table *gt, u32 ref, u16 user, bool write, gf
 	return GNTST_general_error;
 }
 
-/*
- * Takes a use off the counts, and shows the granter if it was the last of its kind. The lock is
- * held.
- */
-static void release_entry(struct grant_table *gt, u32 ref, bool write)
-{
-	struct grant_active *active;
-	struct entry *e;
-	u32 unused;
-
-	/* A granter that died has no table any more, but its pages still come back here. */
-	if (!find_entry(gt, ref, &e, &active))
-		return;
-	active->readers -= !write;
-	active->writers -= write;
-	unused = active->writers ? 0 : active->readers ? GTF_writing : GTF_writing | GTF_reading;
-	/* Release: our last access to the page comes before the granter sees the bit clear. */
-	if (unused)
-		__atomic_fetch_and(&e->rights, ~unused, __ATOMIC_SEQ_CST);
-}
-
 int grant_pin(struct domain *granter, u32 ref, u16 user, bool write, struct page **page)
 {
 	struct grant_table *gt = &granter->grant;
@@ -139,9 +118,21 @@ int grant_pin(struct domain *granter, u32 ref, u16 user, bool write, struct page
 void grant_unpin(struct domain *granter, u32 ref, bool write, struct page *page)
 {
 	struct grant_table *gt = &granter->grant;
+	struct grant_active *active;
+	struct entry *e;
 
 	spin_lock(&gt->lock);
-	release_entry(gt, ref, write);
+	/* A granter that died has no table any more, but its pages still come back here. */
+	if (find_entry(gt, ref, &e, &active)) {
+		active->readers -= !write;
+		active->writers -= write;
+		/*
+		 * Shows the granter if this was the last use of its kind. Release: our last access
+		 * to the page comes before the granter sees the bit clear.
+		 */
+		if (!active->writers)
+			__atomic_fetch_and(&e->rights, ~(active->readers ? GTF_writing : GTF_writing | GTF_reading), __ATOMIC_SEQ_CST);
+	}
 	spin_unlock(&gt->lock);
 	if (page)
 		page_put(page);

@@ -83,14 +83,12 @@ static int copy_bytes(struct vcpu *v, const gnttab_copy_t *op)
 	if (status != GNTST_okay)
 		return status;
 	status = hold_end(v, &op->dest, &to);
-	if (status != GNTST_okay)
-		goto drop_from;
-
-	/* Both may be the same page, so the ranges may overlap. */
-	memmove((char *)page_to_virt(to.page) + op->dest.offset, (char *)page_to_virt(from.page) + op->source.offset, op->len);
-
-	drop_end(&to);
-drop_from:
+	if (status == GNTST_okay) {
+		/* Both may be the same page, so the ranges may overlap. */
+		memmove((char *)page_to_virt(to.page) + op->dest.offset,
+			(char *)page_to_virt(from.page) + op->source.offset, op->len);
+		drop_end(&to);
+	}
 	drop_end(&from);
 	return status;
 }
