@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs in the service domain: starts the micro-guests and prints what they said, for tests/guest/run, which adds the list of them.
-export PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/xen-4.17/bin
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin:$(echo /usr/lib/xen-4*/bin)
 consoles=/var/log/xen/console
 
 uptime_now() { read -r up _ </proc/uptime; echo "${up%.*}"; }

@@ -1,5 +1,5 @@
 # For the tests, in the service domain.
-export PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/xen-4.17/bin
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin:$(echo /usr/lib/xen-4*/bin)
 consoles=/var/log/xen/console
 
 # Debian's Xen emulates RDTSC by default, which is too slow for an emulator.
