@@ -72,8 +72,8 @@ help:           ## this list
 
 efi: $(BUILD)/bothy.efi   ## build/bothy.efi, which UEFI starts without GRUB (docs/boot.md)
 
-demo: system    ## boot the whole system in an emulator, with a Debian guest, and give its shell (RIG=bochs: on Intel's VMX)
-	@tools/demo $(if $(RIG),--rig $(RIG))
+demo: system    ## boot the whole system in an emulator, with a Debian guest, and give its shell (RIG=bochs: on Intel's VMX; SUITE=trixie: from Debian 13)
+	@tools/demo $(if $(RIG),--rig $(RIG)) $(if $(SUITE),--suite $(SUITE))
 
 check:          ## run every test; the last line counts them
 	@tools/check
@@ -94,8 +94,7 @@ iso: system     ## build/bothy.iso, which boots the hypervisor and the small ser
 system:         ## the images that the emulators boot: hypervisor, service domain, and the guests' disk
 	@tools/setup
 	@$(MAKE) --no-print-directory all
-	@dom0-lite/build
-	@dom0-lite/build-guest
+	@dom0-lite/build-guest $(if $(SUITE),--suite $(SUITE))
 
 # With bothy.efi where it can be built (package gnu-efi).
 DEB_EFI := $(if $(wildcard /usr/include/efi/efi.h),$(BUILD)/bothy.efi)
