@@ -76,17 +76,7 @@ entry32:
 	leal PA(boot_pml4), %eax
 	movl %eax, PA(boot_cr3)
 	movl %eax, %cr3
-	call enter_long_mode
-	leal PA(boot_gdt), %eax
-	movl %eax, PA(boot_gdtr + 2)
-	lgdt PA(boot_gdtr)
-	leal PA(entry64_low), %eax
-	pushl $8
-	pushl %eax
-	lret
-
-/* PAE, NX and long mode on with %cr3 set; clobbers eax, ecx, edx. */
-enter_long_mode:
+	/* PAE, NX and long mode on. */
 	movl %cr4, %eax
 	orl $0x20, %eax
 	movl %eax, %cr4
@@ -96,7 +86,13 @@ enter_long_mode:
 	wrmsr
 	movl $0x80010033, %eax          /* PG WP NE ET MP PE */
 	movl %eax, %cr0
-	ret
+	leal PA(boot_gdt), %eax
+	movl %eax, PA(boot_gdtr + 2)
+	lgdt PA(boot_gdtr)
+	leal PA(entry64_low), %eax
+	pushl $8
+	pushl %eax
+	lret
 
 	.code64
 entry64_low:
