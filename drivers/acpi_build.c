@@ -6,24 +6,17 @@
 #include "drivers/acpi.h"
 #include "lib/string.h"
 
-/*
- * The place of the next entry. `left` counts down to 0, and `full` says that an entry didn't fit.
- */
+/* `used` counts on behind `size`: the entries then didn't fit. */
 struct output {
 	u8 *start;
-	size_t used, left;
-	bool full;
+	size_t size, used;
 };
 
 static void append(struct output *o, const void *data, size_t len)
 {
-	if (len > o->left) {
-		o->full = true;
-		return;
-	}
-	memcpy(o->start + o->used, data, len);
+	if (o->used <= o->size && len <= o->size - o->used)
+		memcpy(o->start + o->used, data, len);
 	o->used += len;
-	o->left -= len;
 }
 
 /* Sets the length and the checksum. Returns the size. Errors: -ENOSPC if an entry didn't fit. */
@@ -31,7 +24,7 @@ static int finish(struct output *o)
 {
 	struct acpi_header *h = (struct acpi_header *)o->start;
 
-	if (o->full)
+	if (o->used > o->size)
 		return -ENOSPC;
 	h->length = (u32)o->used;
 	h->checksum = 0;
@@ -101,7 +94,7 @@ static void append_wiring(struct output *o, const struct acpi_header *native, u1
 
 int acpi_build_madt(void *buf, size_t len, const struct acpi_header *native, const u32 *apic_id, unsigned nr_vcpus, u16 level)
 {
-	struct output o = { .start = buf, .left = len };
+	struct output o = { .start = buf, .size = len };
 	struct acpi_madt madt = { .header = new_header("APIC", 5), .lapic_address = 0xfee00000 };
 
 	append(&o, &madt, sizeof(madt));
@@ -132,7 +125,7 @@ static bool is_hidden(const struct acpi_header *h)
 
 int acpi_build_xsdt(void *buf, size_t len, const struct acpi *acpi, const paddr_t *extra, unsigned nr_extra)
 {
-	struct output o = { .start = buf, .left = len };
+	struct output o = { .start = buf, .size = len };
 	struct acpi_header header = new_header("XSDT", 1);
 
 	append(&o, &header, sizeof(header));
