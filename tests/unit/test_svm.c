@@ -42,7 +42,9 @@ static unsigned check_entry(const struct vmcb *b, void (*broken)(const char *rul
 		  "event: not the vector of an exception" },
 		{ !valid || !(b->eventinj & 0x7ffff000), "event: reserved bits" },
 	};
-	unsigned count = svm_check_entry(b, broken);
+	struct svm_vcpu s = { .vmcb = (struct vmcb *)b };
+	struct vcpu w = { .hvm.vendor = &s };
+	unsigned count = svm_check(&w, broken);
 
 	for (unsigned i = 0; i < ARRAY_SIZE(rules); i++)
 		if (!rules[i].holds) {

@@ -37,8 +37,9 @@ static u64 known_cr4(void)
  *   any RIP, RFLAGS and other attributes of segments.
  * - States from the toolstack are checked by these rules (arch/x86/hvm.c).
  */
-unsigned svm_check_entry(const struct vmcb *b, void (*broken)(const char *rule))
+unsigned svm_check(const struct vcpu *v, void (*broken)(const char *rule))
 {
+	const struct vmcb *b = vmcb_of(v);
 	struct check c = { broken, 0 };
 	u64 known_efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_SVME, cs_l = 1 << 9, cs_d = 1 << 10;
 	bool long_mode = b->efer & EFER_LME && b->cr0 & CR0_PG;

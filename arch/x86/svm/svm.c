@@ -407,11 +407,6 @@ static void svm_set_efer(struct vcpu *v, u64 efer)
 
 static void svm_set_pat(struct vcpu *v, u64 pat) { vmcb_of(v)->g_pat = pat; }
 
-static unsigned svm_check(const struct vcpu *v, void (*broken)(const char *rule))
-{
-	return svm_check_entry(vmcb_of(v), broken);
-}
-
 static int svm_cpl(const struct vcpu *v) { return vmcb_of(v)->cpl; }
 
 static void svm_dump_exit(const struct vcpu *v)

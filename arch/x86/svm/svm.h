@@ -36,7 +36,7 @@ extern svm_enter_fn *svm_enter;
 /* After an exit: copies the registers that the VMCB holds to *r. */
 void svm_save_registers(struct cpu_regs *r, const struct vmcb *b);
 
-/* Calls `broken` for each rule of APM 15.5.1 that the state breaks. Returns their number. */
-unsigned svm_check_entry(const struct vmcb *b, void (*broken)(const char *rule));
+/* The contract's check. */
+unsigned svm_check(const struct vcpu *v, void (*broken)(const char *rule));
 
 #endif
