@@ -100,11 +100,11 @@ static u64 dom0_memory(void)
 	if (!want)
 		want = MIN(MAX(all / 4, DOM0_MEM_MIN), DOM0_MEM_MAX);
 	if (all <= reserve)
-		panic("this machine has too little memory: %llu MiB", (unsigned long long)(all >> 20));
+		panic("this machine has too little memory: %lu MiB", all >> 20);
 	if (want > all - reserve) {
 		want = all - reserve;
 		if (options.dom0_mem)
-			printk(LOG_WARN "dom0_mem= asks for more than there is: %llu MiB given\n", (unsigned long long)(want >> 20));
+			printk(LOG_WARN "dom0_mem= asks for more than there is: %lu MiB given\n", want >> 20);
 	}
 	return want & PAGE_MASK;
 }
@@ -193,8 +193,8 @@ static void init_memory(void)
 	for (unsigned i = 0; i < ours->nr; i++)
 		page_add_range(ours->r[i].start, ours->r[i].end);
 	paging_use_allocator();
-	printk(LOG_INFO "memory: %llu MiB, of these %llu MiB for the service domain and %llu MiB free\n", (unsigned long long)(total_pages >> 8),
-	       (unsigned long long)(dom0_bytes >> 20), (unsigned long long)(page_free_count() >> 8));
+	printk(LOG_INFO "memory: %lu MiB, of these %lu MiB for the service domain and %lu MiB free\n",
+	       total_pages >> 8, dom0_bytes >> 20, page_free_count() >> 8);
 }
 
 /* ---- the machine ---- */
@@ -296,7 +296,7 @@ static void build_dom0(void)
 		order++;
 	copy = page_alloc(order);
 	if (!copy)
-		panic("no memory for a copy of the service domain's kernel (%llu KiB): lower dom0_mem=", (unsigned long long)(size >> 10));
+		panic("no memory for a copy of the service domain's kernel (%lu KiB): lower dom0_mem=", size >> 10);
 	memcpy(page_to_virt(copy), phys_to_virt(kernel->start), size);
 
 	dom0_config.vcpus = options.dom0_max_vcpus ? MIN(options.dom0_max_vcpus, nr_cpus) : nr_cpus;
@@ -341,7 +341,6 @@ static void __noreturn boot_rest(void)
 void boot_main(u32 magic, u32 info, u32 image)
 {
 	image_phys = image;
-	smp_init_boot_cpu(0);
 	traps_set_restart(machine_restart);
 	desc_init_cpu(0);           /* from here on a fault is reported */
 	read_boot_info(magic, info);/* command line, console */

@@ -64,5 +64,6 @@ void desc_init_cpu(unsigned cpu)
 
 	percpu[cpu].self = &percpu[cpu];
 	percpu[cpu].cpu = cpu;
+	percpu[cpu].timer_armed = ~0ull;
 	wrmsr(MSR_GS_BASE, (u64)&percpu[cpu]);
 }

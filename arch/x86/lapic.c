@@ -54,10 +54,7 @@ paddr_t lapic_init(void)
 
 void lapic_enable(void)
 {
-	if (mmio)
-		wrmsr(MSR_APIC_BASE, (rdmsr(MSR_APIC_BASE) & 0xfffff100) | APIC_BASE_ENABLE);
-	else
-		wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | APIC_BASE_ENABLE | APIC_BASE_X2APIC);
+	wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | APIC_BASE_ENABLE | (mmio ? 0 : APIC_BASE_X2APIC));
 	reg_write(APIC_TPR, TPR_ABOVE_EXCEPTIONS);
 	reg_write(APIC_LVT_TIMER, LVT_MASKED | VECTOR_TIMER);
 	reg_write(APIC_LVT_LINT0, LVT_MASKED);

@@ -64,8 +64,8 @@ void mcheck_enable(void)
 
 	/* Banks survive a restart, and the error may be the reason for the restart. */
 	if (mcheck_take(&e) != MCHECK_NONE)
-		printk(LOG_WARN "CPU %u: a machine check before the start: bank %d, %llx\n", cpu_id(), e.bank,
-		       (unsigned long long)e.error);
+		printk(LOG_WARN "CPU %u: a machine check before the start: bank %d, %lx\n", cpu_id(), e.bank,
+		       e.error);
 	write_cr4(read_cr4() | CR4_MCE);
 }
 
@@ -75,6 +75,5 @@ void mcheck_in_ring_0(void)
 
 	if (mcheck_take(&e) != MCHECK_ELSEWHERE)
 		panic("machine check on CPU %u outside of guests, the last of which was of domain %u: "
-		      "status %llx, bank %d, %llx", cpu_id(), this_cpu()->last_domid,
-		      (unsigned long long)e.status, e.bank, (unsigned long long)e.error);
+		      "status %lx, bank %d, %lx", cpu_id(), this_cpu()->last_domid, e.status, e.bank, e.error);
 }

@@ -11,7 +11,7 @@
 #include "lib/string.h"
 
 struct percpu percpu[NR_CPUS];
-unsigned nr_cpus;
+unsigned nr_cpus = 1;
 
 extern char ap_trampoline[], ap_trampoline_end[], ap_trampoline_cr3[], ap_trampoline_gdtr[], ap_trampoline_far[], boot_gdt[];
 extern u64 boot_cr3, ap_cr3, ap_stack;
@@ -28,13 +28,6 @@ u32 ap_turn = AP_NOBODY;
 u32 ap_id_leaf;                 /* [I] the leaf of CPUID that tells a CPU its APIC id */
 static u64 tsc_adjust;          /* [I] MSR_TSC_ADJUST of the boot CPU */
 static bool has_tsc_adjust;     /* [I] the CPUs have MSR_TSC_ADJUST */
-
-void smp_init_boot_cpu(u32 apic_id)
-{
-	percpu[0].apic_id = apic_id;
-	percpu[0].timer_armed = ~0ull;
-	nr_cpus = 1;
-}
 
 void ap_main(void);
 void ap_main(void)
@@ -83,7 +76,6 @@ static bool take_in(u32 apic_id)
 	u64 start = time_now();
 
 	percpu[cpu].apic_id = apic_id;
-	percpu[cpu].timer_armed = ~0ull;
 	ap_stack = stack_top(cpu, STACK_MAIN);
 	/* Release: the CPU must see the stack before its turn. */
 	__atomic_store_n(&ap_turn, apic_id, __ATOMIC_RELEASE);

@@ -23,19 +23,13 @@ bool panic_reboots = true;
 enum { SX_INIT = 1 };   /* APM 8.2 */
 
 static void (*device_handler)(u8 vector);
-static void (*panic_console)(void), (*panic_dump)(void), (*panic_restart)(void);
+static void (*panic_console)(void), (*panic_dump)(void);
+static void (*panic_restart)(void) __noreturn;
 static u32 panicking;                   /* [a] number of the CPU that panics, + 1; or 0 */
 
 void traps_set_device_handler(void (*fn)(u8 vector)) { device_handler = fn; }
 void traps_set_panic_hooks(void (*console)(void), void (*dump)(void)) { panic_console = console; panic_dump = dump; }
-void traps_set_restart(void (*fn)(void)) { panic_restart = fn; }
-
-static __noreturn void restart(void)
-{
-	panic_restart();
-	for (;;)
-		halt();
-}
+void traps_set_restart(void (*fn)(void) __noreturn) { panic_restart = fn; }
 
 static const char *symbol(u64 addr, u64 *off)
 {
@@ -62,7 +56,7 @@ static void print_address(u64 addr)
 	const char *name = symbol(addr, &off);
 
 	if (name)
-		printk(LOG_ERR "  %016llx  %s+0x%llx\n", (unsigned long long)addr, name, (unsigned long long)off);
+		printk(LOG_ERR "  %016lx  %s+0x%lx\n", addr, name, off);
 }
 
 static bool on_a_stack(u64 p)
@@ -86,16 +80,15 @@ static void backtrace(u64 rip, u64 rbp)
 
 static void print_frame(const struct trap_frame *f)
 {
-#define R(a, b, c, d) printk(LOG_ERR "%4s %016llx %4s %016llx %4s %016llx %4s %016llx\n", #a, (unsigned long long)f->a, \
-	#b, (unsigned long long)f->b, #c, (unsigned long long)f->c, #d, (unsigned long long)f->d)
+#define R(a, b, c, d) \
+	printk(LOG_ERR "%4s %016lx %4s %016lx %4s %016lx %4s %016lx\n", #a, f->a, #b, f->b, #c, f->c, #d, f->d)
 	R(rax, rbx, rcx, rdx);
 	R(rsi, rdi, rbp, rsp);
 	R(r8, r9, r10, r11);
 	R(r12, r13, r14, r15);
 	R(rip, rflags, cs, ss);
 #undef R
-	printk(LOG_ERR " cr0 %llx cr2 %llx cr3 %llx cr4 %llx\n", (unsigned long long)read_cr0(), (unsigned long long)read_cr2(),
-	       (unsigned long long)read_cr3(), (unsigned long long)read_cr4());
+	printk(LOG_ERR " cr0 %lx cr2 %lx cr3 %lx cr4 %lx\n", read_cr0(), read_cr2(), read_cr3(), read_cr4());
 }
 
 /* The end of every panic: prints the last exits, then restarts or stands still. */
@@ -107,7 +100,7 @@ static __noreturn void end_of_the_world(void)
 		printk(LOG_ERR "Restarting in a moment (boot with \"noreboot\" to stand still instead).\n");
 		for (u64 start = rdtsc(); rdtsc() - start < 3000000000ull; )
 			cpu_relax();
-		restart();
+		panic_restart();
 	}
 	printk(LOG_ERR "Standing still, as told by \"noreboot\".\n");
 	for (;;)
@@ -120,7 +113,7 @@ static void enter_panic(void)
 
 	if (!__atomic_compare_exchange_n(&panicking, &expected, me, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
 		if (expected == me)
-			restart();      /* a panic within the panic */
+			panic_restart();        /* a panic within the panic */
 		for (;;)
 			halt();
 	}
@@ -198,11 +191,11 @@ static void exception(struct trap_frame *f)
 	if (f->vector == VECTOR_SX && f->error == SX_INIT)
 		return;
 	if (this_cpu()->trying)
-		panic("CPU %u can't do what it says it can: %s (exception %u at %llx)", cpu_id(), this_cpu()->trying, (unsigned)f->vector,
-		      (unsigned long long)f->rip);
+		panic("CPU %u can't do what it says it can: %s (exception %lu at %lx)", cpu_id(),
+		      this_cpu()->trying, f->vector, f->rip);
 	enter_panic();
-	printk(LOG_ERR "BOTHY PANIC: exception %llu (%s), error %llx, on CPU %u\n", (unsigned long long)f->vector,
-	       names[f->vector & 31] ?: "", (unsigned long long)f->error, cpu_id());
+	printk(LOG_ERR "BOTHY PANIC: exception %lu (%s), error %lx, on CPU %u\n", f->vector,
+	       names[f->vector & 31] ?: "", f->error, cpu_id());
 	print_frame(f);
 	backtrace(f->rip, f->rbp);
 	end_of_the_world();
@@ -220,20 +213,15 @@ void interrupt_handle(u8 vector)
 	case VECTOR_ERROR:
 		lapic_eoi();
 		break;
-	case VECTOR_SPURIOUS:
-		/*
-		 * A spurious interrupt isn't in service, unless a message names just this vector.
-		 * Without its EOI all others would wait for ever.
-		 */
-		if (lapic_in_service(vector))
-			lapic_eoi();
-		break;
 	case 0 ... VECTOR_DEVICE_FIRST - 1:
 	case VECTOR_TIMER + 1 ... VECTOR_ERROR - 1:
 		say_once(vector);
+		__attribute__((fallthrough));
+	case VECTOR_SPURIOUS:
 		/*
 		 * The 8259s are masked, but a message can still ask one for a vector. It then
-		 * answers, and no interrupt is in service.
+		 * answers, and no interrupt is in service. Nor is a spurious interrupt, unless a
+		 * message names just this vector. Without its EOI all others would wait for ever.
 		 */
 		if (lapic_in_service(vector))
 			lapic_eoi();

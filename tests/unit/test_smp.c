@@ -116,7 +116,7 @@ static int set_up(void **state)
 	memset(running, 0, sizeof(running));
 	now = 0;
 	stacks_left = CPUS;
-	smp_init_boot_cpu(0);
+	nr_cpus = 1;
 	fake_log_clear();
 	return 0;
 }

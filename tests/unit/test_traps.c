@@ -35,7 +35,7 @@ u64 rdtsc(void) { static u64 t; return t += 1000000000; }
 static void device(u8 vector) { devices++; lapic_eoi(); }
 
 static const char *expected;
-static void restart(void) { _exit(expected && __builtin_strstr(fake_log, expected) ? 0 : 1); }
+static void __noreturn restart(void) { _exit(expected && __builtin_strstr(fake_log, expected) ? 0 : 1); }
 
 static u64 msrs[64];            /* from 0x179 on: MCG_CAP, MCG_STATUS; from 40 on 0x400 and what follows */
 static u64 *msr(u32 n) { return n >= 0x400 && n < 0x418 ? &msrs[40 + n - 0x400] : n == 0x179 || n == 0x17a ? &msrs[n - 0x179] : NULL; }

@@ -2,8 +2,6 @@
 #ifndef ASM_SMP_H
 #define ASM_SMP_H
 
-/* Makes the boot CPU number 0. */
-void smp_init_boot_cpu(u32 apic_id);
 /*
  * Starts the CPUs with these APIC ids (at most NR_CPUS - 1), all at once, and waits for them. They
  * become CPUs 1 and up in this order, and each runs `main`, which never returns. CPUs that don't

@@ -43,7 +43,7 @@ void traps_set_panic_hooks(void (*console)(void), void (*dump)(void));
  * Sets the function with which a panic restarts the machine. Call it before any code that may
  * fault.
  */
-void traps_set_restart(void (*fn)(void));
+void traps_set_restart(void (*fn)(void) __noreturn);
 /* Takes the interrupts that wait. Except for idling, ring 0 has interrupts on only here. */
 static inline void interrupts_window(void) { __asm__ volatile("sti; nop; cli" ::: "memory"); }
 /* Halts until an interrupt has been taken. */
