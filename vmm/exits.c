@@ -81,7 +81,7 @@ static __noinline void exit_hlt(struct vcpu *v, const struct vm_exit *x)
 		return;
 	if (v->hvm.regs.rflags & RFLAGS_IF)
 		vcpu_block(v);
-	else if (!__atomic_load_n(&v->nmi_pending, __ATOMIC_RELAXED)) {
+	else if (!vcpu_wants(v, VCPU_NMI)) {
 		dom0_unpacking_failed(v);
 		vcpu_down(v);
 	}

@@ -52,27 +52,24 @@ static inline struct record *begin_exit(struct percpu *p, const struct vcpu *v)
 
 static __noinline void attend(struct vcpu *v)
 {
-	if (v->polling)
+	if (vcpu_wants(v, VCPU_POLLS))
 		vcpu_poll_end(v);
 	/*
 	 * INIT stops it. It goes down before the look for a SIPI: a later SIPI finds it down and
 	 * starts it.
 	 */
-	if (__atomic_load_n(&v->init_pending, __ATOMIC_RELAXED) && vlapic_take_init(v))
+	if (vlapic_take_init(v))
 		vcpu_down(v);
-	if (__atomic_load_n(&v->sipi, __ATOMIC_RELAXED))
-		vlapic_take_sipi(v);
+	vlapic_take_sipi(v);
 	/* An NMI that arrives during this merges with the one that is taken, as on a real CPU. */
-	if (__atomic_load_n(&v->nmi_pending, __ATOMIC_RELAXED) && hvm->inject_nmi(v))
-		__atomic_store_n(&v->nmi_pending, false, __ATOMIC_RELAXED);
+	if (vcpu_wants(v, VCPU_NMI) && hvm->inject_nmi(v))
+		vcpu_take(v, VCPU_NMI);
 	/*
 	 * Its access made all CPUs wait for memory. So it yields to the vCPUs that wait for this
 	 * CPU first.
 	 */
-	if (v->bus_lock) {
-		v->bus_lock = false;
+	if (vcpu_take(v, VCPU_BUS_LOCK))
 		hc_sched_yield(v, NULL, NULL);
-	}
 }
 
 /*

@@ -39,6 +39,18 @@ enum {
 };
 
 /*
+ * What a vCPU has to look after before it enters the guest again. All of it is rare, so the run
+ * loop reads it in one load.
+ */
+enum {
+	VCPU_NMI      = 1,      /* an NMI waits */
+	VCPU_INIT     = 2,      /* an INIT waits */
+	VCPU_SIPI     = 4,      /* a start-up IPI waits */
+	VCPU_POLLS    = 8,      /* it is in SCHEDOP_poll, or comes from there */
+	VCPU_BUS_LOCK = 16,     /* its last exit was for a locked bus */
+};
+
+/*
  * The tags are those of vmm/domain.h, and [c]: only the CPU that the vCPU is on may touch the
  * field. While the vCPU can't run, the CPU that keeps it so may (vcpu_hold, a paused or dying
  * domain).
@@ -51,15 +63,8 @@ struct vcpu {
 	struct vlapic apic;
 	struct sched_entity sched;
 	u32 pause_flags;                /* [a] (s) VCPU_DOWN and VCPU_BLOCKED, (t) the others */
-	union {                         /* all are rare, so the run loop reads them in one load */
-		u64 attention;          /* [a] */
-		struct {
-			bool polling;   /* [c] (t) in SCHEDOP_poll */
-			bool nmi_pending, init_pending; /* [a] (s) */
-			bool bus_lock;  /* [c] (t) its last exit was for a locked bus */
-			u32 sipi;       /* [a] (s) 0x100 | vector: a start-up IPI waits */
-		};
-	};
+	u32 attention;                  /* [a] (s) VCPU_NMI to VCPU_SIPI, (t) the others */
+	u8 sipi_vector;                 /* [a] (s) where the start-up IPI starts it */
 	struct vcpu_info *info;         /* [a] (d) in shared_info, a registered frame, or dummy_info */
 	struct page *info_page;         /* [c] (s) where: a frame with a reference, or NULL */
 	struct vcpu_info dummy_info;    /* [a] (s) vCPUs >= 32 until they register one */
@@ -79,6 +84,18 @@ struct vcpu {
 	u16 virq_port[4];               /* [LOCK_EVTCHN] (s) port of each per-vCPU VIRQ, 0 if not bound */
 };
 
+/* Returns true if one of `bits` is set in v's attention. Context: any. */
+static inline bool vcpu_wants(const struct vcpu *v, u32 bits)
+{
+	return __atomic_load_n(&v->attention, __ATOMIC_RELAXED) & bits;
+}
+
+/* Clears `bit` in v's attention. Returns true if it was set. Context: any. */
+static inline bool vcpu_take(struct vcpu *v, u32 bit)
+{
+	return __atomic_fetch_and(&v->attention, ~bit, __ATOMIC_SEQ_CST) & bit;
+}
+
 /* Changes of a vCPU's state. Context: any CPU, unless stated otherwise. Locks: takes LOCK_RQ. */
 
 /* Delivers a start-up IPI: starts v if it is down and waits for one, and does nothing otherwise. */
@@ -87,6 +104,12 @@ void vcpu_start(struct vcpu *v);
  * Makes v look for something to deliver: wakes it if it is blocked, ends its run if it is running.
  */
 void vcpu_kick(struct vcpu *v);
+/* Sets `bit` in v's attention, and kicks v to look at it. */
+static inline void vcpu_alert(struct vcpu *v, u32 bit)
+{
+	__atomic_or_fetch(&v->attention, bit, __ATOMIC_SEQ_CST);
+	vcpu_kick(v);
+}
 /* Clears VCPU_DOWN: v may run. */
 void vcpu_up(struct vcpu *v);
 /* Ends v's blocking; does nothing if it isn't blocked. */

@@ -303,7 +303,8 @@ static bool other_exit(struct vcpu *v, struct vm_exit *x)
 	static const u32 msrs[] = { 0x808, 0x80b, 0x80f, 0x830, 0x83f, 0x838, 0x832, 0x1b, 0x277, 0x10, 0xc0000080, 0x2ff, 0x48 };
 	struct cpu_regs *r = &v->hvm.regs;
 
-	v->bus_lock = vcpu_dice(v, 32) == 0;    /* whatever else it is for */
+	if (vcpu_dice(v, 32) == 0)      /* whatever else it is for */
+		__atomic_or_fetch(&v->attention, VCPU_BUS_LOCK, __ATOMIC_RELAXED);
 	r->rcx = vcpu_dice(v, 8) ? msrs[vcpu_dice(v, ARRAY_SIZE(msrs))] : hostile_number(v);
 	r->rax = vcpu_dice(v, 2) ? vcpu_random(v) & 0xcffff : hostile_number(v);
 	r->rdx = vcpu_dice(v, 2) ? vcpu_dice(v, 8) : hostile_number(v);

@@ -514,7 +514,7 @@ static void triggers(void **state)
 {
 	op.u.sendtrigger.vcpu = 1;
 	assert_int_equal(fake_control(v, hc_domctl_sendtrigger, d, &op), 0);
-	assert_true(d->vcpu[1]->nmi_pending);
+	assert_true(d->vcpu[1]->attention & VCPU_NMI);
 	assert_int_equal(fake_kicks(d->vcpu[1]), 1);
 	op.u.sendtrigger.trigger = 3;
 	fake_log_clear();

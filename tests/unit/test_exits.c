@@ -160,7 +160,7 @@ static int set_up(void **state)
 	there = P2M_HOLE;
 	filled = 0;
 	hv.hvm.regs = gv.hvm.regs = (struct cpu_regs){ .rip = 0x1000, .rflags = 2 };
-	gv.nmi_pending = false;
+	gv.attention = 0;
 	x = (struct vm_exit){ .len = 2 };
 	fake_log_clear();
 	return 0;
@@ -395,10 +395,10 @@ static void halts(void **state)
 	assert_true(blocked == 1 && !downs && gv.hvm.regs.rip == 0x1002);
 	/* With interrupts off for good, unless an NMI is on its way. */
 	gv.hvm.regs.rflags = 2;
-	gv.nmi_pending = true;
+	gv.attention = VCPU_NMI;
 	handle(&gv, EXIT_HLT);
 	assert_true(blocked == 1 && !downs);
-	gv.nmi_pending = false;
+	gv.attention = 0;
 	handle(&gv, EXIT_HLT);
 	assert_int_equal(downs, 1);
 }

@@ -348,10 +348,10 @@ static void bus_locks_are_counted(void **state)
 	struct vm_exit x;
 
 	hvm_start_flat32(v, 0x1000, 0, 0);
-	assert_true(b->intercept_misc3 == INT3_BUS_LOCK && !b->bus_lock_counter && !v->bus_lock);
+	assert_true(b->intercept_misc3 == INT3_BUS_LOCK && !b->bus_lock_counter && !v->attention);
 	next_exit = VMEXIT_BUS_LOCK;
 	hvm->run(v, &x);
-	assert_true(x.reason == EXIT_BUS_LOCK && v->bus_lock && b->bus_lock_counter == 1 && v->hvm.regs.rip == 0x1000);
+	assert_true(x.reason == EXIT_BUS_LOCK && v->attention == VCPU_BUS_LOCK && b->bus_lock_counter == 1 && v->hvm.regs.rip == 0x1000);
 }
 
 /* ---- CR0.CD and CR0.NW ---- */

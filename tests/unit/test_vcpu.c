@@ -196,12 +196,12 @@ static void an_event_is_not_slept_through(void **state)
 	vcpu_block(v);
 	assert_int_equal(sleeps, 2);
 	v->info->evtchn_upcall_pending = 0;
-	v->nmi_pending = true;
+	v->attention = VCPU_NMI;
 	vcpu_block(v);
-	v->nmi_pending = false;
-	v->init_pending = true;
+	v->attention = 0;
+	v->attention = VCPU_INIT;
 	vcpu_block(v);
-	v->init_pending = false;
+	v->attention = 0;
 	assert_int_equal(sleeps, 2);
 }
 
@@ -255,7 +255,7 @@ static void the_last_one_down_is_the_end(void **state)
 	assert_int_equal(call(v, hc_vcpu_is_up, 0, BIT(32), NULL), -ENOENT);
 	assert_int_equal(call(v, hc_vcpu_send_nmi, 0, VCPUS, NULL), -ENOENT);
 	assert_int_equal(call(v, hc_vcpu_send_nmi, 0, 3, NULL), 0);
-	assert_true(d->vcpu[3]->nmi_pending);
+	assert_true(d->vcpu[3]->attention & VCPU_NMI);
 }
 
 static void a_start_up_ipi_starts_who_waits(void **state)
@@ -550,7 +550,7 @@ static void polls_end(void **state)
 	v->poll_timer.fn(v->poll_timer.arg);
 	assert_true(!v->pause_flags && !v->poll_port);
 	vcpu_poll_end(v);
-	assert_true(!d->pollers && !v->polling && !v->poll_timer.index);
+	assert_true(!d->pollers && !(v->attention & VCPU_POLLS) && !v->poll_timer.index);
 	/* Several ports; and a second poll before the first is over is one poller still. */
 	assert_int_equal(poll(ports, 2, 0), 0);
 	assert_true(v->poll_port == ~0u && !v->poll_timer.index);

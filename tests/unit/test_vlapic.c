@@ -282,7 +282,7 @@ static void ipis_reach_whom_they_name(void **state)
 	assert_int_equal(vlapic_read(&v, 0x804, &val), -EINVAL);
 	kicked = 0;
 	assert_int_equal(vlapic_write(&v, MSR_ICR, 6ull << 32 | 4 << 8), 0);
-	assert_true(others[2].nmi_pending && kicked == 8);
+	assert_true(others[2].attention & VCPU_NMI && kicked == 8);
 }
 
 /* As the run loop does it. */
@@ -299,14 +299,14 @@ static void init_and_start_up(void **state)
 
 	/* Not the first vCPU, whose INIT would be the machine's. */
 	assert_int_equal(vlapic_write(&v, MSR_ICR, ALL | INIT), 0);
-	assert_true(!v.init_pending && others[0].init_pending && others[1].init_pending && others[2].init_pending);
-	others[0].init_pending = false;
+	assert_true(!v.attention && others[0].attention & others[1].attention & others[2].attention & VCPU_INIT);
+	others[0].attention = 0;
 	assert_int_equal(vlapic_write(&v, MSR_ICR, 2ull << 32 | INIT_DEASSERT), 0);
-	assert_false(others[0].init_pending);
+	assert_false(others[0].attention & VCPU_INIT);
 	/* One that runs takes no start-up IPI. */
 	assert_int_equal(vlapic_write(&v, MSR_ICR, 2ull << 32 | SIPI | 0x9f), 0);
 	take_events(&others[0]);
-	assert_true(!ups && !sipi_vector && !others[0].sipi);
+	assert_true(!ups && !sipi_vector && !(others[0].attention & VCPU_SIPI));
 	/* INIT, then a start-up IPI. */
 	assert_int_equal(vlapic_write(&v, MSR_ICR, 2ull << 32 | INIT), 0);
 	take_events(&others[0]);

@@ -387,15 +387,15 @@ static void exits(void **state)
 	assert_int_equal(run(VMX_VMXON, 0), EXIT_UNDEFINED);
 	assert_int_equal(run(VMX_INVEPT, 0), EXIT_UNDEFINED);
 	/* A bus lock, alone or with another exit, of which it changes nothing. */
-	assert_false(v->bus_lock);
+	assert_false(v->attention);
 	assert_int_equal(run(VMX_BUS_LOCK, 0), EXIT_BUS_LOCK);
-	assert_true(v->bus_lock);
-	v->bus_lock = false;
+	assert_true(v->attention == VCPU_BUS_LOCK);
+	v->attention = 0;
 	assert_int_equal(run(VMX_HLT | EXIT_BUS_LOCKED, 0), EXIT_HLT);
-	assert_true(v->bus_lock);
-	v->bus_lock = false;
+	assert_true(v->attention == VCPU_BUS_LOCK);
+	v->attention = 0;
 	assert_int_equal(run(9, 0), EXIT_UNKNOWN);
-	assert_false(v->bus_lock);
+	assert_false(v->attention);
 	assert_int_equal(x.odd.code, 9);
 	v->hvm.regs.rip = 0x1000;
 	vmwrite(GUEST_RIP, 0x1000);

@@ -135,8 +135,7 @@ static void deliver_ipi(struct vcpu *to, unsigned mode, u8 vector)
 			vlapic_post(to, vector, false);
 		break;
 	case MODE_NMI:
-		__atomic_store_n(&to->nmi_pending, true, __ATOMIC_SEQ_CST);
-		vcpu_kick(to);
+		vcpu_alert(to, VCPU_NMI);
 		break;
 	case MODE_INIT:
 		/*
@@ -145,12 +144,12 @@ static void deliver_ipi(struct vcpu *to, unsigned mode, u8 vector)
 		 */
 		if (to->id == 0)
 			break;
-		__atomic_store_n(&to->sipi, 0, __ATOMIC_SEQ_CST);
-		__atomic_store_n(&to->init_pending, true, __ATOMIC_SEQ_CST);
-		vcpu_kick(to);
+		vcpu_take(to, VCPU_SIPI);
+		vcpu_alert(to, VCPU_INIT);
 		break;
 	case MODE_SIPI:
-		__atomic_store_n(&to->sipi, 0x100u | vector, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&to->sipi_vector, vector, __ATOMIC_RELAXED);
+		__atomic_or_fetch(&to->attention, VCPU_SIPI, __ATOMIC_SEQ_CST);
 		vcpu_start(to);
 		break;
 	}
@@ -264,7 +263,7 @@ int vlapic_write(struct vcpu *v, u32 msr, u64 val)
 
 bool vlapic_take_init(struct vcpu *v)
 {
-	if (!__atomic_exchange_n(&v->init_pending, false, __ATOMIC_SEQ_CST))
+	if (!vcpu_take(v, VCPU_INIT))
 		return false;
 	vlapic_reset(v);
 	hvm_reset(v);
@@ -274,11 +273,9 @@ bool vlapic_take_init(struct vcpu *v)
 
 void vlapic_take_sipi(struct vcpu *v)
 {
-	u32 sipi = __atomic_exchange_n(&v->sipi, 0, __ATOMIC_SEQ_CST);
-
-	if (sipi && v->wait_for_sipi) {
+	if (vcpu_take(v, VCPU_SIPI) && v->wait_for_sipi) {
 		v->wait_for_sipi = false;
-		hvm_start_sipi(v, (u8)sipi);
+		hvm_start_sipi(v, __atomic_load_n(&v->sipi_vector, __ATOMIC_RELAXED));
 		vcpu_up(v);
 	}
 }

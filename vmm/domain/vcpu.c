@@ -99,7 +99,9 @@ void vcpu_up(struct vcpu *v)
 
 void vcpu_start(struct vcpu *v)
 {
-	if (__atomic_load_n(&v->pause_flags, __ATOMIC_SEQ_CST) & VCPU_DOWN && (v->wait_for_sipi || __atomic_load_n(&v->init_pending, __ATOMIC_RELAXED)))
+	bool down = __atomic_load_n(&v->pause_flags, __ATOMIC_SEQ_CST) & VCPU_DOWN;
+
+	if (down && (v->wait_for_sipi || vcpu_wants(v, VCPU_INIT)))
 		vcpu_up(v);
 }
 
@@ -114,7 +116,7 @@ void vcpu_poll_timeout(void *arg)
 /* The vCPU runs again, so its poll is over, whatever ended it. */
 void vcpu_poll_end(struct vcpu *v)
 {
-	v->polling = false;
+	vcpu_take(v, VCPU_POLLS);
 	__atomic_store_n(&v->poll_port, 0, __ATOMIC_SEQ_CST);
 	__atomic_sub_fetch(&v->domain->pollers, 1, __ATOMIC_SEQ_CST);
 	timer_cancel(&v->poll_timer);

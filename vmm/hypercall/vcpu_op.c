@@ -97,8 +97,7 @@ long hc_vcpu_send_nmi(struct vcpu *v, struct hypercall *hc, void *arg)
 
 	if (!to)
 		return -ENOENT;
-	__atomic_store_n(&to->nmi_pending, true, __ATOMIC_SEQ_CST);
-	vcpu_kick(to);
+	vcpu_alert(to, VCPU_NMI);
 	return 0;
 }
 
@@ -214,9 +213,9 @@ long hc_sched_poll(struct vcpu *v, struct hypercall *hc, void *arg)
 			return -EINVAL;
 
 	/* Announce, then look at the ports: a sender after the look finds a poller to wake. */
-	if (!v->polling)        /* it may be the second poll of a multicall */
+	if (!vcpu_wants(v, VCPU_POLLS))       /* it may be the second poll of a multicall */
 		__atomic_add_fetch(&v->domain->pollers, 1, __ATOMIC_SEQ_CST);
-	v->polling = true;
+	__atomic_or_fetch(&v->attention, VCPU_POLLS, __ATOMIC_RELAXED);
 	__atomic_or_fetch(&v->pause_flags, VCPU_BLOCKED, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&v->poll_port, poll->nr_ports == 1 ? ports[0] : ~0u, __ATOMIC_SEQ_CST);
 	if (any_pending(v, ports, poll->nr_ports)) {

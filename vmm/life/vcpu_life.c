@@ -106,8 +106,7 @@ int vcpu_create(struct domain *d, u32 id)
 
 static bool has_event(struct vcpu *v)
 {
-	return (evtchn_upcall_pending(v) && v->domain->callback_vector) || __atomic_load_n(&v->nmi_pending, __ATOMIC_RELAXED) ||
-	       __atomic_load_n(&v->init_pending, __ATOMIC_RELAXED) || vlapic_next(v) >= 0;
+	return (evtchn_upcall_pending(v) && v->domain->callback_vector) || vcpu_wants(v, VCPU_NMI | VCPU_INIT) || vlapic_next(v) >= 0;
 }
 
 void vcpu_block(struct vcpu *v)

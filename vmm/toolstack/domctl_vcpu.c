@@ -114,7 +114,6 @@ long hc_domctl_sendtrigger(struct vcpu *caller, struct hypercall *hc, void *arg)
 	/* The other triggers are buttons of a machine that PVH guests don't have. */
 	if (t->trigger != XEN_DOMCTL_SENDTRIGGER_NMI)
 		return t->trigger <= XEN_DOMCTL_SENDTRIGGER_SLEEP ? refuse(__HYPERVISOR_domctl, hc->head) : -EINVAL;
-	__atomic_store_n(&v->nmi_pending, true, __ATOMIC_RELEASE);
-	vcpu_kick(v);
+	vcpu_alert(v, VCPU_NMI);
 	return 0;
 }

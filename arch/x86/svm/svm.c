@@ -322,7 +322,7 @@ static void decode(struct vcpu *v, struct vmcb *b, struct vm_exit *x)
 	case VMEXIT_BUS_LOCK:
 		/* The instruction comes after the exit, and counts down to the next one. */
 		b->bus_lock_counter = 1;
-		v->bus_lock = true; x->reason = EXIT_BUS_LOCK; break;
+		__atomic_or_fetch(&v->attention, VCPU_BUS_LOCK, __ATOMIC_RELAXED); x->reason = EXIT_BUS_LOCK; break;
 	case VMEXIT_XSETBV: x->reason = EXIT_XSETBV; x->len = insn_len(b, 3); break;
 	case VMEXIT_SHUTDOWN: x->reason = EXIT_TRIPLE_FAULT; break;
 	case VMEXIT_EXCP ... VMEXIT_EXCP + 31:

@@ -322,7 +322,7 @@ static void decode(struct vcpu *v, struct vmx_vcpu *vx, u64 reason, struct vm_ex
 		hvm_complete(v, &v->hvm.regs, insn_len(vx));
 		x->reason = EXIT_RETRY;
 		break;
-	case VMX_BUS_LOCK: v->bus_lock = true; x->reason = EXIT_BUS_LOCK; break;
+	case VMX_BUS_LOCK: __atomic_or_fetch(&v->attention, VCPU_BUS_LOCK, __ATOMIC_RELAXED); x->reason = EXIT_BUS_LOCK; break;
 	case VMX_TRIPLE_FAULT: x->reason = EXIT_TRIPLE_FAULT; break;
 	case VMX_INIT:
 	case VMX_SIPI: x->reason = EXIT_RETRY; break;
@@ -384,7 +384,7 @@ static void vmx_run(struct vcpu *v, struct vm_exit *x)
 			describe_odd(x, EXIT_FAILED, reason);
 			return;
 		}
-		v->bus_lock = true;
+		__atomic_or_fetch(&v->attention, VCPU_BUS_LOCK, __ATOMIC_RELAXED);
 		reason = (u16)reason;
 	}
 	vx->launched = true;
