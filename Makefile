@@ -39,7 +39,7 @@ $(OBJ)/%.o: %.S Makefile $(OBJ)/flags
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
 
 # Structures come from Xen's installed headers: those of a release whose layouts differ are refused.
-$(OBJ)/abi: docs/abi.md tools/check-abi $(OBJ)/flags
+$(OBJ)/abi: docs/abi.md tools/check-abi vmm/versions.h $(OBJ)/flags
 	$(Q)CC='$(CC)' tools/check-abi > $@.new || { cat $@.new; exit 1; }
 	@mv $@.new $@
 

@@ -3,8 +3,6 @@
 #include "vmm/hypercall.h"
 #include "vmm/versions.h"
 
-_Static_assert(sizeof(struct llc_colors) == 16, "abi.md I.3");
-
 /* Toolstacks ask this for every guest, and give up at any other error. */
 long hc_domctl_set_llc_colors(struct vcpu *v, struct hypercall *hc, void *arg)
 {

@@ -10,8 +10,6 @@
 #include "vmm/domain/refuse.h"
 #include "vmm/hypercall.h"
 
-_Static_assert(sizeof(struct createdomain) == 68 && offsetof(struct createdomain, altp2m_opts) == 48, "abi.md I.4");
-
 /*
  * The versions that a call may name. Each call names its own, so toolstacks of several releases can
  * run at the same time.
