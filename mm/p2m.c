@@ -203,10 +203,7 @@ void p2m_flush(struct p2m *p2m)
 	hvm_flush_others(p2m, gen);
 }
 
-/*
- * Drops an entry's references. Locks: none held, because a frame's end is reported to the layer of
- * domains.
- */
+/* Drops an entry's references. This may free many frames, so LOCK_P2M isn't held. */
 static void put_frames(mfn_t mfn, u64 frames)
 {
 	for (u64 n = 0; n < frames; n++)

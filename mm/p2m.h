@@ -116,7 +116,8 @@ static inline u64 p2m_generation(const struct p2m *p2m) { return __atomic_load_n
  * still use an old entry. Returns 0. Errors: -ENOMEM if there is no memory for a table, or mempool
  * allows none more (nothing mapped); -EINVAL if gfn is too large or not aligned; -ESRCH if the p2m
  * is closed; -EAGAIN (order > 0 only) if others kept filling the range, from which some entries are
- * gone. Locks: the caller holds none of LOCK_DOMAINS or above.
+ * gone. Locks: takes LOCK_P2M, then LOCK_PAGE if a frame loses its last reference. So the caller
+ * holds none of LOCK_P2M or above.
  */
 int p2m_map(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type);
 /*

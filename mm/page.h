@@ -112,7 +112,8 @@ static inline void page_put(struct page *pg)
 }
 /*
  * Sets the release function: fn(owner) is called once for each PAGE_DOMAIN frame that is freed, for
- * the accounting of the domain layer.
+ * the accounting of the domain layer. Locks: fn takes none, because the caller of page_put may hold
+ * any below LOCK_PAGE.
  */
 void page_set_release(void (*fn)(u16 owner));
 

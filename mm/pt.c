@@ -3,7 +3,10 @@
  */
 #include "mm/pt.h"
 
-/* x86 paging entries: APM volume 2, 5.4; SDM volume 3, 4.5. */
+/*
+ * x86 paging entries: APM, "Page-Translation-Table Entry Fields", 5.4; SDM vol. 3, "4-Level Paging
+ * and 5-Level Paging", 4.5.
+ */
 #define X86_P   BIT(0)
 #define X86_RW  BIT(1)
 #define X86_US  BIT(2)
@@ -30,8 +33,8 @@ const struct pt_format pt_x86_64 = {
 };
 
 /*
- * PT_DEVICE adds nothing: the machine's MTRRs, which nested paging honours (APM 15.25.8), know
- * where device memory is.
+ * PT_DEVICE adds nothing: the machine's MTRRs, which nested paging honours (APM, "Combining Memory
+ * Types, MTRRs", 15.25.8), know where device memory is.
  */
 const struct pt_format pt_npt = {
 	.shape = PT_SHAPE_X86,
@@ -42,8 +45,8 @@ const struct pt_format pt_npt = {
 };
 
 /*
- * EPT entries: SDM volume 3, 29.3.2. Accessed and dirty are set for the same reason, although we
- * don't tell the CPU to use them.
+ * EPT entries: SDM vol. 3, "EPT Translation Mechanism", 29.3.2. Accessed and dirty are set for the
+ * same reason, although we don't tell the CPU to use them.
  */
 #define EPT_R      BIT(0)
 #define EPT_W      BIT(1)
@@ -57,7 +60,8 @@ const struct pt_format pt_npt = {
 
 /*
  * Device memory is uncached (type 0), unless the guest's PAT says write combining. RAM has the type
- * of the guest's PAT (SDM 29.3.7.2).
+ * of the guest's PAT (SDM vol. 3, "Memory Type Used for Translated Guest-Physical Addresses",
+ * 29.3.7.2).
  */
 const struct pt_format pt_ept = {
 	.shape = PT_SHAPE_X86,

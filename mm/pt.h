@@ -58,9 +58,10 @@ struct pt_format {
 static const struct pt_shape pt_shape_x86 __unused = PT_SHAPE_X86;
 
 extern const struct pt_format pt_x86_64;    /* Bothy's own paging: supervisor pages */
-/* AMD nested paging (APM 15.25): guest accesses are user accesses */
+/* AMD nested paging (APM, "Nested Paging", 15.25): guest accesses are user accesses */
 extern const struct pt_format pt_npt;
-extern const struct pt_format pt_ept;       /* Intel's extended page tables (SDM 29.3) */
+/* Intel's extended page tables (SDM vol. 3, "The Extended Page Table Mechanism (EPT)", 29.3) */
+extern const struct pt_format pt_ept;
 
 struct pt {
 	mfn_t root;

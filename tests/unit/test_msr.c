@@ -164,6 +164,8 @@ static void the_apic_stays_where_it_is(void **state)
 	assert_int_equal(msr_write(&second, APIC_BASE, val), -EINVAL);
 	assert_int_equal(msr_read(&second, APIC_BASE, &val), 0);
 	assert_int_equal(val, 0xfee00c00);
+	assert_int_equal(msr_write(&second, APIC_BASE, val), 0);
+	assert_int_equal(msr_write(&v, APIC_BASE, val), -EINVAL);
 	assert_int_equal(msr_read(&v, 0x8ff, &val), 0);
 	assert_int_equal(val, 0x8ff);
 	assert_int_equal(msr_read(&v, 0x900, &val), -EINVAL);

@@ -13,7 +13,7 @@ struct cpu_policy cpu_policy_raw, cpu_policy_host, cpu_policy_max, cpu_policy_de
 #define EXTD_MAX  0x80000021u
 #define EXTD_MIN  0x80000008u       /* what any 64-bit kernel reads */
 
-/* Bits of 1.EDX that AMD repeats in 80000001.EDX: APM volume 3 appendix E.4.2. */
+/* Bits of 1.EDX that AMD repeats in 80000001.EDX: APM vol. 3, "Function 8000_0001h", E.4.2. */
 #define AMD_COMMON_1D 0x0183f3ffu
 
 #define ARAT BIT(2)                 /* 6.EAX: the APIC timer never stops */

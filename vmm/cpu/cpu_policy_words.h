@@ -19,7 +19,8 @@ enum feature {
 #undef FEATURE
 };
 
-#define XSAVE_MIN 576u              /* bytes before the first extended state: SDM volume 1 13.4 */
+/* Bytes before the first extended state: SDM vol. 1, "XSAVE Area", 13.4. */
+#define XSAVE_MIN 576u
 
 #define CPUID_EXTD 0x80000000u      /* leaves from here on are extd[] */
 

@@ -10,7 +10,11 @@ struct domain;
 struct hvm_hw_mtrr;
 
 #define MSR_MTRRCAP   0xfe
-#define MTRRCAP_VALUE 0x508ull  /* write combining, fixed ranges, 8 variable ranges (SDM volume 3 12.11.1) */
+/*
+ * Write combining, fixed ranges, 8 variable ranges (SDM vol. 3, "MTRR Feature Identification",
+ * 12.11.1).
+ */
+#define MTRRCAP_VALUE 0x508ull
 
 /*
  * Read or write an MSR for v. Return 0. Errors: -EINVAL if the guest gets #GP. Context: v is

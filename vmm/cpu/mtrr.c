@@ -17,7 +17,7 @@ enum { MSR_MTRR_PHYS = 0x200, MSR_MTRR_FIX64K = 0x250, MSR_MTRR_FIX16K = 0x258, 
 
 /*
  * A row for each group of MTRRs: its first number, its place, how many of the low bytes are types,
- * and the reserved bits (SDM vol. 3, 'Memory Type Range Registers', 12.11.2). Variable MTRRs come
+ * and the reserved bits (SDM vol. 3, "Memory Type Range Registers", 12.11.2). Variable MTRRs come
  * in pairs: a base with a type, and a mask with the bit that makes the pair valid. So every second
  * MTRR of a group has its own values.
  */

@@ -1,7 +1,8 @@
 /*
- * The virtual x2APIC: registers as MSRs, priorities, IPIs, and INIT/SIPI. SDM 10.12 (x2APIC),
- * 10.8.3 (priorities), APM 16. There is no timer, because guests have Xen's. The only logical
- * destination is the one that x2APIC derives from the id.
+ * The virtual x2APIC: registers as MSRs, priorities, IPIs, and INIT/SIPI. SDM vol. 3, "Extended
+ * XAPIC (x2APIC)", 11.12, and "Interrupt, Task, and Processor Priority", 11.8.3; APM, "Advanced
+ * Programmable Interrupt Controller", 16. There is no timer, because guests have Xen's. The only
+ * logical destination is the one that x2APIC derives from the id.
  */
 #include "vmm/cpu/vlapic.h"
 #include <asm/hvm.h>
@@ -15,7 +16,8 @@ enum {
 	REG_LVT_ERROR = 0x37, REG_TIMER_ICR = 0x38, REG_TIMER_CCR = 0x39, REG_TIMER_DCR = 0x3e, REG_SELF_IPI = 0x3f,
 };
 enum { SVR_ENABLE = 1 << 8, LVT_MASKED = 1 << 16, VERSION = 0x14 | 5 << 16 };
-#define ICR_RESERVED 0xfff32000ull      /* SDM 10.12.9; bit 12, xAPIC's delivery status, is ignored */
+/* SDM vol. 3, "ICR Operation in x2APIC Mode", 11.12.9. Bit 12, xAPIC's delivery status, is ignored. */
+#define ICR_RESERVED 0xfff32000ull
 enum { MODE_FIXED = 0, MODE_LOWEST = 1, MODE_NMI = 4, MODE_INIT = 5, MODE_SIPI = 6 };
 
 static u32 logical_id(const struct vcpu *v) { return (v->apic_id >> 4) << 16 | 1u << (v->apic_id & 15); }
@@ -170,14 +172,16 @@ static void send_ipi(struct vcpu *v, u64 icr)
 {
 	struct domain *d = v->domain;
 	unsigned mode = icr >> 8 & 7, shorthand = icr >> 18 & 3;
+	struct vcpu *to;
 
-	/* INIT with level de-assert does nothing on today's CPUs (SDM 10.6.1). */
+	/*
+	 * INIT with level de-assert does nothing on today's CPUs (SDM vol. 3, "Interrupt Command
+	 * Register (ICR)", 11.6.1).
+	 */
 	if (mode == MODE_INIT && icr & BIT(15) && !(icr & BIT(14)))
 		return;
-	for (u32 i = 0; i < d->max_vcpus; i++) {
-		struct vcpu *to = __atomic_load_n(&d->vcpu[i], __ATOMIC_ACQUIRE);
-
-		if (!to || (shorthand == 1 && to != v) || (shorthand == 3 && to == v) || (shorthand == 0 && !is_destination(to, icr)))
+	for_each_vcpu(to, d) {
+		if ((shorthand == 1 && to != v) || (shorthand == 3 && to == v) || (shorthand == 0 && !is_destination(to, icr)))
 			continue;
 		deliver_ipi(to, mode, (u8)icr);
 		if (mode == MODE_LOWEST)

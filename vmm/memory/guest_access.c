@@ -20,8 +20,8 @@
 #define PTE_PS   BIT(7)
 
 /*
- * A format of guest page tables (APM volume 2, 5.2 and 5.3). User/supervisor bits and SMAP are
- * ignored: abi.md A.6.
+ * A format of guest page tables (APM, "Legacy-Mode Page Translation", 5.2, and "Long-Mode Page
+ * Translation", 5.3). User/supervisor bits and SMAP are ignored: abi.md A.6.
  */
 struct paging_mode {
 	u8 levels, bits;

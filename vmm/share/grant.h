@@ -37,8 +37,8 @@ bool grant_destroy(struct domain *d, unsigned budget);
 int grant_get_frame(struct domain *d, u32 idx, struct page **out);
 /*
  * Maps frame idx of d's table at gfn in d's own p2m, and unmaps it from its earlier place. The
- * caller retires *r. Returns 0. Errors: those of grant_get_frame() and p2m_enter(). Locks: none of
- * LOCK_DOMAINS or above is held.
+ * caller retires *r. Returns 0. Errors: those of grant_get_frame() and p2m_enter(). Locks: takes
+ * LOCK_GRANT, then LOCK_P2M.
  */
 int grant_map_frame(struct domain *d, u32 idx, u64 gfn, struct p2m_retired *r);
 
