@@ -49,7 +49,7 @@ void boot_main(u32 magic, u32 info, u32 image);
 
 static struct boot_info boot;
 static struct cmdline options;
-static struct acpi acpi;
+static struct acpi acpi_tables;
 static struct acpi_info acpi_info;
 static struct dom0_config dom0_config;
 static struct range_set free_ram;       /* the hypervisor's own share */
@@ -220,9 +220,9 @@ static void init_platform(void)
 	const char *why;
 
 	silence_8259s();
-	if (!boot.rsdp_size || acpi_init(&acpi, boot.rsdp, boot.rsdp_size, map_firmware))
+	if (!boot.rsdp_size || acpi_init(&acpi_tables, boot.rsdp, boot.rsdp_size, map_firmware))
 		panic("no usable ACPI tables: this firmware is too old or broken");
-	acpi_parse(&acpi, &acpi_info);
+	acpi_parse(&acpi_tables, &acpi_info);
 	if (!acpi_info.has_madt)
 		panic("the firmware has no list of CPUs (ACPI MADT)");
 	power_init(&acpi_info);
@@ -303,7 +303,7 @@ static void build_dom0(void)
 	dom0_config.kernel = page_to_virt(copy);
 	dom0_config.kernel_size = size;
 	dom0_config.cmdline = kernel->cmdline;
-	dom0_config.acpi = &acpi;
+	dom0_config.acpi = &acpi_tables;
 	if (boot.nr_modules > 1) {
 		dom0_config.initrd = boot.module[1].start;
 		dom0_config.initrd_size = boot.module[1].end - boot.module[1].start;

@@ -12,7 +12,7 @@ struct output {
 	size_t size, used;
 };
 
-static void append(struct output *o, const void *data, size_t len)
+static void append_bytes(struct output *o, const void *data, size_t len)
 {
 	if (o->used <= o->size && len <= o->size - o->used)
 		memcpy(o->start + o->used, data, len);
@@ -20,7 +20,7 @@ static void append(struct output *o, const void *data, size_t len)
 }
 
 /* Sets the length and the checksum. Returns the size. Errors: -ENOSPC if an entry didn't fit. */
-static int finish(struct output *o)
+static int finish_table(struct output *o)
 {
 	struct acpi_header *h = (struct acpi_header *)o->start;
 
@@ -55,9 +55,9 @@ static void append_cpu(struct output *o, u32 uid, u32 apic_id)
 	};
 
 	if (uid < 255 && apic_id < 255)
-		append(o, &lapic, sizeof(lapic));
+		append_bytes(o, &lapic, sizeof(lapic));
 	else
-		append(o, &x2apic, sizeof(x2apic));
+		append_bytes(o, &x2apic, sizeof(x2apic));
 }
 
 /*
@@ -77,7 +77,7 @@ static void append_wiring(struct output *o, const struct acpi_header *native, u1
 		if (e->length < sizeof(*e) || e->length > end - p)
 			return;     /* acpi_parse has complained */
 		if (e->type == ACPI_MADT_IOAPIC || e->type == ACPI_MADT_OVERRIDE || e->type == ACPI_MADT_NMI_SOURCE)
-			append(o, e, e->length);
+			append_bytes(o, e, e->length);
 		if (e->type == ACPI_MADT_OVERRIDE && e->length >= sizeof(struct acpi_madt_override))
 			level &= (u16)~BIT(((const struct acpi_madt_override *)e)->irq & 15);
 		p += e->length;
@@ -88,7 +88,7 @@ static void append_wiring(struct output *o, const struct acpi_header *native, u1
 		};
 
 		if (level >> irq & 1)
-			append(o, &override, sizeof(override));
+			append_bytes(o, &override, sizeof(override));
 	}
 }
 
@@ -97,11 +97,11 @@ int acpi_build_madt(void *buf, size_t len, const struct acpi_header *native, con
 	struct output o = { .start = buf, .size = len };
 	struct acpi_madt madt = { .header = new_header("APIC", 5), .lapic_address = 0xfee00000 };
 
-	append(&o, &madt, sizeof(madt));
+	append_bytes(&o, &madt, sizeof(madt));
 	for (unsigned i = 0; i < nr_vcpus; i++)
 		append_cpu(&o, i, apic_id[i]);
 	append_wiring(&o, native, level);
-	return finish(&o);
+	return finish_table(&o);
 }
 
 /* The tables that the service domain must not see, and why. */
@@ -128,15 +128,15 @@ int acpi_build_xsdt(void *buf, size_t len, const struct acpi *acpi, const paddr_
 	struct output o = { .start = buf, .size = len };
 	struct acpi_header header = new_header("XSDT", 1);
 
-	append(&o, &header, sizeof(header));
+	append_bytes(&o, &header, sizeof(header));
 	for (unsigned i = 0; i < acpi->nr_tables; i++) {
 		const struct acpi_header *h = acpi->table[i] ? acpi->map(acpi->table[i], sizeof(*h)) : NULL;
 
 		if (h && !is_hidden(h))
-			append(&o, &acpi->table[i], sizeof(acpi->table[i]));
+			append_bytes(&o, &acpi->table[i], sizeof(acpi->table[i]));
 	}
-	append(&o, extra, nr_extra * sizeof(*extra));
-	return finish(&o);
+	append_bytes(&o, extra, nr_extra * sizeof(*extra));
+	return finish_table(&o);
 }
 
 void acpi_build_rsdp(struct acpi_rsdp *rsdp, const struct acpi *acpi, paddr_t xsdt)

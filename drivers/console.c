@@ -56,18 +56,18 @@ static void unlock_console(bool locked)
 		spin_unlock(&console_lock);
 }
 
-static u32 waiting(void)
+static u32 bytes_waiting(void)
 {
 	return __atomic_load_n(&output_put, __ATOMIC_RELAXED) - __atomic_load_n(&output_sent, __ATOMIC_RELAXED);
 }
 
-bool console_ready(void) { return waiting() <= OUTPUT_SIZE / 2; }
+bool console_ready(void) { return bytes_waiting() <= OUTPUT_SIZE / 2; }
 void console_queue(void) { queued = true; }
 
 /* Sends all output that waits, and waits for the port. */
-static void flush(void)
+static void flush_output(void)
 {
-	for (; waiting(); output_sent++)
+	for (; bytes_waiting(); output_sent++)
 		uart_putc(output[output_sent % OUTPUT_SIZE]);
 }
 
@@ -76,7 +76,7 @@ void console_flush(void)
 	bool locked = lock_console();
 
 	queued = false;
-	flush();
+	flush_output();
 	unlock_console(locked);
 }
 
@@ -95,15 +95,15 @@ u64 console_send(void)
 	u32 before = output_sent, room;
 	u64 again;
 
-	while (output_sent - before < SENT_MAX && (room = MIN(waiting(), uart_room())))
+	while (output_sent - before < SENT_MAX && (room = MIN(bytes_waiting(), uart_room())))
 		for (; room; room--, output_sent++)
 			uart_put(output[output_sent % OUTPUT_SIZE]);
-	stalls = waiting() && output_sent == before ? stalls + 1 : 0;
+	stalls = bytes_waiting() && output_sent == before ? stalls + 1 : 0;
 	if (stalls > STALLS_MAX) {
-		lost += waiting();
+		lost += bytes_waiting();
 		output_sent = output_put;
 	}
-	again = waiting() ? uart_drain_ns() : 0;
+	again = bytes_waiting() ? uart_drain_ns() : 0;
 	unlock_console(locked);
 	return again;
 }
@@ -113,9 +113,9 @@ void console_set_level(unsigned level)
 	log_level = level;
 }
 
-static void send(char c)
+static void queue_char(char c)
 {
-	if (waiting() < OUTPUT_SIZE)
+	if (bytes_waiting() < OUTPUT_SIZE)
 		output[output_put++ % OUTPUT_SIZE] = c;
 	else
 		lost++;
@@ -125,8 +125,8 @@ static void send(char c)
 static void serial_put(char c)
 {
 	if (c == '\n')
-		send('\r');
-	send(c);
+		queue_char('\r');
+	queue_char(c);
 	serial_midline = c != '\n';
 }
 
@@ -137,7 +137,7 @@ static void log_put(char c)
 	log_midline = c != '\n';
 }
 
-static void put(char c)
+static void log_and_send(char c)
 {
 	log_put(c);
 	serial_put(c);
@@ -153,9 +153,9 @@ static void put_line(const char *s)
 			if (serial_midline)
 				serial_put('\n');
 			for (const char *p = PREFIX; *p; p++)
-				put(*p);
+				log_and_send(*p);
 		}
-		put(*s);
+		log_and_send(*s);
 	}
 }
 
@@ -179,7 +179,7 @@ static bool begin_output(void)
 static void end_output(bool locked)
 {
 	if (!queued)
-		flush();
+		flush_output();
 	unlock_console(locked);
 }
 
@@ -290,6 +290,6 @@ bool console_init(u16 port, u32 baud)
 	/* Send the log from before the port was known. */
 	for (u32 i = 0; i < log_held; i++)
 		serial_put(log_ring[i]);
-	flush();
+	flush_output();
 	return true;
 }

@@ -9,17 +9,17 @@
 
 enum { SLP_EN = 1 << 13, SLP_TYP_SHIFT = 10 };
 
-static const struct acpi_info *machine;         /* [I] NULL before power_init */
+static const struct acpi_info *ports;      /* [I] NULL before power_init */
 
-void power_init(const struct acpi_info *info) { machine = info; }
+void power_init(const struct acpi_info *info) { ports = info; }
 
 void machine_power_off(void)
 {
 	console_flush();
-	if (machine && machine->has_s5 && machine->pm1a_control) {
-		outw(machine->pm1a_control, (u16)(machine->slp_typ_a << SLP_TYP_SHIFT | SLP_EN));
-		if (machine->pm1b_control)
-			outw(machine->pm1b_control, (u16)(machine->slp_typ_b << SLP_TYP_SHIFT | SLP_EN));
+	if (ports && ports->has_s5 && ports->pm1a_control) {
+		outw(ports->pm1a_control, (u16)(ports->slp_typ_a << SLP_TYP_SHIFT | SLP_EN));
+		if (ports->pm1b_control)
+			outw(ports->pm1b_control, (u16)(ports->slp_typ_b << SLP_TYP_SHIFT | SLP_EN));
 	}
 	printk(LOG_INFO "It is safe to switch the machine off now.\n");
 	cli();
@@ -39,8 +39,8 @@ void machine_restart(void)
 
 	console_flush();
 	cli();
-	if (machine && machine->reset) {
-		outb(machine->reset, machine->reset_value);
+	if (ports && ports->reset) {
+		outb(ports->reset, ports->reset_value);
 		wait_a_moment();
 	}
 	outb(0xcf9, 0x06);      /* full reset of the chipset */

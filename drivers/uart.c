@@ -26,7 +26,7 @@ static u64 byte_ns;     /* [I] after init: ns for a byte with its start and stop
 static bool stuck;
 
 /* The scratch register keeps a written value. LCR selects RBR and IER at offsets 0 and 1 first. */
-static bool present(u16 base)
+static bool uart_present(u16 base)
 {
 	outb(base + LCR, LCR_8N1);
 	outb(base + SCR, 0x5a);
@@ -40,7 +40,7 @@ bool uart_init(u16 base, u32 baud)
 {
 	u32 divisor = baud && baud <= BAUD_CLOCK ? BAUD_CLOCK / baud : 1;
 
-	if (!present(base))
+	if (!uart_present(base))
 		return false;
 	outb(base + IER, 0);
 	outb(base + LCR, LCR_8N1 | LCR_DLAB);

@@ -7,30 +7,30 @@
 #include "lib/string.h"
 #include "mm/memory_map.h"
 
-static void put(struct information *i, const void *data, size_t len)
+static void put_bytes(struct information *i, const void *data, size_t len)
 {
 	if (i->used <= i->size && len <= i->size - i->used)
 		memcpy(i->buf + i->used, data, len);
 	i->used += len;
 }
 
-static void put_u32(struct information *i, u32 v) { put(i, &v, sizeof(v)); }
-static void put_u64(struct information *i, u64 v) { put(i, &v, sizeof(v)); }
+static void put_u32(struct information *i, u32 v) { put_bytes(i, &v, sizeof(v)); }
+static void put_u64(struct information *i, u64 v) { put_bytes(i, &v, sizeof(v)); }
 
 /* Starts a tag with its head; the contents follow. */
-static void tag(struct information *i, u32 type, size_t len)
+static void put_tag(struct information *i, u32 type, size_t len)
 {
 	static const u8 zeros[8];
 
-	put(i, zeros, -i->used & 7);
+	put_bytes(i, zeros, -i->used & 7);
 	put_u32(i, type);
 	put_u32(i, (u32)(8 + len));
 }
 
 static void put_text(struct information *i, u32 type, const char *text)
 {
-	tag(i, type, strlen(text) + 1);
-	put(i, text, strlen(text) + 1);
+	put_tag(i, type, strlen(text) + 1);
+	put_bytes(i, text, strlen(text) + 1);
 }
 
 void information_start(struct information *i, void *buf, size_t size)
@@ -44,10 +44,10 @@ void information_loader(struct information *i, const char *name) { put_text(i, M
 
 void information_module(struct information *i, u64 start, u64 size, const char *cmdline)
 {
-	tag(i, MULTIBOOT2_MODULE, 8 + strlen(cmdline) + 1);
+	put_tag(i, MULTIBOOT2_MODULE, 8 + strlen(cmdline) + 1);
 	put_u32(i, (u32)start);
 	put_u32(i, (u32)(start + size));
-	put(i, cmdline, strlen(cmdline) + 1);
+	put_bytes(i, cmdline, strlen(cmdline) + 1);
 }
 
 /*
@@ -65,7 +65,7 @@ static u32 type_of(const struct efi_memory *m)
 }
 
 /* Sorts by address. The map comes nearly sorted, so insertion is fast. */
-static void sort(u8 *map, size_t n, size_t each)
+static void sort_map(u8 *map, size_t n, size_t each)
 {
 	struct efi_memory a, b;
 
@@ -97,8 +97,8 @@ void information_memory(struct information *i, void *map, size_t size, size_t ea
 	u64 start = 0, end = 0;
 	u32 type = 0, len;
 
-	sort(map, size / each, each);
-	tag(i, MULTIBOOT2_MEMORY_MAP, 0);
+	sort_map(map, size / each, each);
+	put_tag(i, MULTIBOOT2_MEMORY_MAP, 0);
 	head = i->used - 8;
 	put_u32(i, ENTRY);
 	put_u32(i, 0);
@@ -121,15 +121,15 @@ void information_memory(struct information *i, void *map, size_t size, size_t ea
 
 void information_rsdp(struct information *i, const void *rsdp, size_t size, bool is_new)
 {
-	tag(i, is_new ? MULTIBOOT2_ACPI_NEW : MULTIBOOT2_ACPI_OLD, size);
-	put(i, rsdp, size);
+	put_tag(i, is_new ? MULTIBOOT2_ACPI_NEW : MULTIBOOT2_ACPI_OLD, size);
+	put_bytes(i, rsdp, size);
 }
 
 void information_efi(struct information *i, u64 system_table, u64 load_base)
 {
-	tag(i, MULTIBOOT2_EFI64, 8);
+	put_tag(i, MULTIBOOT2_EFI64, 8);
 	put_u64(i, system_table);
-	tag(i, MULTIBOOT2_LOAD_BASE, 4);
+	put_tag(i, MULTIBOOT2_LOAD_BASE, 4);
 	put_u32(i, (u32)load_base);
 }
 
@@ -137,7 +137,7 @@ bool information_end(struct information *i)
 {
 	u32 total;
 
-	tag(i, MULTIBOOT2_END, 0);
+	put_tag(i, MULTIBOOT2_END, 0);
 	if (i->used > i->size)
 		return false;
 	total = (u32)i->used;

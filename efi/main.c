@@ -258,7 +258,7 @@ static void end_boot_services(u64 map, UINTN room, UINTN *size, UINTN *each)
 }
 
 /* Adds all tags except the memory map, which is final only when the firmware has gone. */
-static void describe(struct information *info, const struct config *config, const struct file *kernel, const struct file *initrd, u64 base)
+static void describe_machine(struct information *info, const struct config *config, const struct file *kernel, const struct file *initrd, u64 base)
 {
 	information_cmdline(info, config->bothy);
 	information_loader(info, "bothy.efi");
@@ -306,7 +306,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
 	map = take_pages(room, EfiLoaderData, "the memory map");
 	at = take_pages(room + INFORMATION_MAX, EfiLoaderData, "the boot information");
 	information_start(&info, (void *)at, room + INFORMATION_MAX);
-	describe(&info, &config, &kernel, &initrd, base);
+	describe_machine(&info, &config, &kernel, &initrd, base);
 	end_boot_services(map, room, &size, &each);
 	/* We can't report errors now. The map fits: its entries are half the firmware's. */
 	information_memory(&info, (void *)map, size, each);

@@ -147,7 +147,7 @@ static bool read_help(struct value *v, struct cmdline *out)
 	return at_end(v);
 }
 
-static const struct option options[] = {
+static const struct option known[] = {
 	{ "dom0_mem=", "a size such as 512M or 2G", "memory of the service domain (default: a quarter, from 512M to 4G)", read_dom0_mem },
 	{ "dom0_max_vcpus=", "a number from 1 to 128", "virtual CPUs of the service domain (default: one per CPU)", read_dom0_max_vcpus },
 	{ "console=", "com1, com2, com1,BAUD or none", "serial line of the log (default: com1,115200)", read_console },
@@ -161,8 +161,8 @@ static const struct option options[] = {
 void cmdline_print_help(void)
 {
 	printk(LOG_INFO "Options, as in: multiboot2 /boot/bothy.elf dom0_mem=1G console=com1\n");
-	for (unsigned i = 0; i < ARRAY_SIZE(options); i++) {
-		const struct option *o = &options[i];
+	for (unsigned i = 0; i < ARRAY_SIZE(known); i++) {
+		const struct option *o = &known[i];
 
 		printk(LOG_INFO "  %s%s%s: %s\n", o->name, o->expects ? " " : "", o->expects ? o->expects : "", o->help);
 	}
@@ -174,11 +174,11 @@ void cmdline_print_help(void)
  */
 static const struct option *find_option(const struct value *word)
 {
-	for (unsigned i = 0; i < ARRAY_SIZE(options); i++) {
+	for (unsigned i = 0; i < ARRAY_SIZE(known); i++) {
 		struct value rest = *word;
 
-		if (take_word(&rest, options[i].name) && (options[i].expects || at_end(&rest)))
-			return &options[i];
+		if (take_word(&rest, known[i].name) && (known[i].expects || at_end(&rest)))
+			return &known[i];
 	}
 	return NULL;
 }

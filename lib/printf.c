@@ -16,27 +16,27 @@ struct spec {
 	int precision;      /* of text; -1: none given */
 };
 
-static void put(struct out *o, char c)
+static void put_char(struct out *o, char c)
 {
 	if (o->len < o->size)
 		o->buf[o->len] = c;
 	o->len++;
 }
 
-static void fill(struct out *o, char c, int n)
+static void put_fill(struct out *o, char c, int n)
 {
 	while (n-- > 0)
-		put(o, c);
+		put_char(o, c);
 }
 
 static void put_padded(struct out *o, const struct spec *s, const char *text, int len)
 {
 	if (!s->left)
-		fill(o, ' ', s->width - len);
+		put_fill(o, ' ', s->width - len);
 	for (int i = 0; i < len; i++)
-		put(o, text[i]);
+		put_char(o, text[i]);
 	if (s->left)
-		fill(o, ' ', s->width - len);
+		put_fill(o, ' ', s->width - len);
 }
 
 /*
@@ -53,15 +53,15 @@ static void put_number(struct out *o, const struct spec *s, u64 value, unsigned 
 	spaces = s->width - (int)strlen(prefix) - ((int)sizeof(text) - start);
 
 	if (!s->left && !s->zero)
-		fill(o, ' ', spaces);
+		put_fill(o, ' ', spaces);
 	while (*prefix)
-		put(o, *prefix++);
+		put_char(o, *prefix++);
 	if (!s->left && s->zero)
-		fill(o, '0', spaces);
+		put_fill(o, '0', spaces);
 	for (int i = start; i < (int)sizeof(text); i++)
-		put(o, text[i]);
+		put_char(o, text[i]);
 	if (s->left)
-		fill(o, ' ', spaces);
+		put_fill(o, ' ', spaces);
 }
 
 static void put_signed(struct out *o, const struct spec *s, s64 value)
@@ -106,7 +106,7 @@ static void read_flags(const char **fmt, struct spec *s)
 }
 
 /* Reads the text between the % and the conversion's letter. */
-static struct spec read_spec(const char **fmt, va_list *args)
+static struct spec read_conversion(const char **fmt, va_list *args)
 {
 	struct spec s = { .precision = -1 };
 
@@ -146,7 +146,7 @@ static bool put_conversion(struct out *o, struct spec *s, char letter, va_list *
 		c = (char)va_arg(*args, int);
 		put_padded(o, s, &c, 1);
 		break;
-	case '%': put(o, '%'); break;
+	case '%': put_char(o, '%'); break;
 	default: return false;
 	}
 	return true;
@@ -166,17 +166,17 @@ int vsnprintf(char *buf, size_t size, const char *fmt, va_list list)
 		struct spec s;
 
 		if (*fmt++ != '%') {
-			put(&o, *start);
+			put_char(&o, *start);
 			continue;
 		}
-		s = read_spec(&fmt, &args);
+		s = read_conversion(&fmt, &args);
 		if (*fmt && put_conversion(&o, &s, *fmt, &args)) {
 			fmt++;
 			continue;
 		}
 		/* Not a conversion of ours: show it as it is, so that the mistake is seen. */
 		while (start < fmt)
-			put(&o, *start++);
+			put_char(&o, *start++);
 	}
 	va_end(args);
 	if (size)

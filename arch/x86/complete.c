@@ -28,7 +28,7 @@ void hvm_end_instruction(struct vcpu *v)
 		hvm->inject_step(v);
 }
 
-static void ignore(const char *rule) { }
+static void ignore_rule(const char *rule) { }
 
 /*
  * If RIP or RFLAGS alone were wrong, blocking, pending events and activity stay. Otherwise
@@ -39,7 +39,7 @@ bool hvm_mend(struct vcpu *v)
 	struct cpu_regs *r = &v->hvm.regs;
 	struct hvm_state s;
 
-	if (!hvm->check(v, ignore))
+	if (!hvm->check(v, ignore_rule))
 		return false;
 	hvm->get_state(v, &s);
 	if (code_64(&s))
@@ -49,10 +49,10 @@ bool hvm_mend(struct vcpu *v)
 	r->rflags = (r->rflags & RFLAGS_KNOWN) | RFLAGS_ONE;
 	if (long_mode(&s) || !(s.cr0 & CR0_PE))
 		r->rflags &= ~RFLAGS_VM;
-	if (!hvm->check(v, ignore))
+	if (!hvm->check(v, ignore_rule))
 		return true;
 	s.cr3 &= BIT(hvm_phys_bits) - 1;
 	s.dr7 = (u32)s.dr7;
 	hvm->set_state(v, &s);
-	return !hvm->check(v, ignore);
+	return !hvm->check(v, ignore_rule);
 }

@@ -296,7 +296,7 @@ void hvm_start_flat32(struct vcpu *v, u32 eip, u32 ebx, u32 esi)
  * Returns false for states that the rules of entry accept but no guest could have reached. Such a
  * state would change bits that are ours, or make our own WRMSR or MOV to DR6 fault.
  */
-static bool possible(const struct hvm_hw_cpu *c)
+static bool is_possible(const struct hvm_hw_cpu *c)
 {
 	u64 efer_ok = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_FFXSR;
 
@@ -319,7 +319,7 @@ int hvm_set_registers(struct vcpu *v, const struct hvm_hw_cpu *c)
 {
 	struct cpu_regs before = v->hvm.regs;
 
-	if (!possible(c))
+	if (!is_possible(c))
 		return -EINVAL;
 #define X(f) v->hvm.regs.f = c->f;
 	RECORD_REGS(X)
@@ -344,7 +344,7 @@ int hvm_set_context(struct vcpu *v, const struct hvm_hw_cpu *c)
 	u64 xcr0 = v->hvm.xcr0;
 	struct hvm_state s;
 
-	if (!possible(c))
+	if (!is_possible(c))
 		return -EINVAL;
 	hvm_reset(v);
 	/*

@@ -26,7 +26,7 @@ enum { LVT_MASKED = 1 << 16, TIMER_DIV_16 = 3, MSR_X2APIC = 0x800 };
 #define APIC_BASE_ENABLE BIT(11)
 
 static volatile u32 *mmio;      /* [I] NULL in x2APIC mode */
-static bool known;              /* [I] lapic_init has found the mode */
+static bool mode_known;         /* [I] lapic_init has found the mode */
 
 static u32 reg_read(u32 reg)
 {
@@ -47,7 +47,7 @@ paddr_t lapic_init(void)
 
 	if (!(base & APIC_BASE_X2APIC))
 		mmio = map_device(page, PAGE_SIZE);
-	known = true;
+	mode_known = true;
 	lapic_enable();
 	return page;
 }
@@ -82,9 +82,9 @@ static bool has_bit(u32 reg, u8 vector)
 }
 
 bool lapic_is_level(u8 vector) { return has_bit(APIC_TMR, vector); }
-bool lapic_in_service(u8 vector) { return known && has_bit(APIC_ISR, vector); }
+bool lapic_in_service(u8 vector) { return mode_known && has_bit(APIC_ISR, vector); }
 
-static void send(u32 apic_id, u32 icr)
+static void send_icr(u32 apic_id, u32 icr)
 {
 	if (!mmio) {
 		/*
@@ -101,14 +101,14 @@ static void send(u32 apic_id, u32 icr)
 	mmio[APIC_ICR_LO / 4] = icr;
 }
 
-void lapic_send_ipi(u32 apic_id, u8 vector) { send(apic_id, ICR_FIXED | ICR_ASSERT | vector); }
-void lapic_send_init(u32 apic_id) { send(apic_id, ICR_INIT | ICR_ASSERT); }
-void lapic_send_sipi(u32 apic_id, u8 page) { send(apic_id, ICR_SIPI | ICR_ASSERT | page); }
+void lapic_send_ipi(u32 apic_id, u8 vector) { send_icr(apic_id, ICR_FIXED | ICR_ASSERT | vector); }
+void lapic_send_init(u32 apic_id) { send_icr(apic_id, ICR_INIT | ICR_ASSERT); }
+void lapic_send_sipi(u32 apic_id, u8 page) { send_icr(apic_id, ICR_SIPI | ICR_ASSERT | page); }
 
 void lapic_stop_others(void)
 {
 	if (nr_cpus > 1)
-		send(0, ICR_NMI | ICR_ASSERT | ICR_OTHERS);
+		send_icr(0, ICR_NMI | ICR_ASSERT | ICR_OTHERS);
 }
 
 void lapic_timer(u32 count) { reg_write(APIC_TIMER_INIT, count); }

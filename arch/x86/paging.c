@@ -17,7 +17,7 @@ static struct pt pt;
 static u32 page_sizes;              /* [I] sizes of large pages that this CPU has */
 static u64 device_next = DEVICES_BASE;
 
-static void must(int err)
+static void must_map(int err)
 {
 	if (err)
 		panic("not enough memory for the hypervisor's page tables: this machine is too small");
@@ -25,7 +25,7 @@ static void must(int err)
 
 void paging_map(u64 va, paddr_t pa, u64 size, u32 flags)
 {
-	must(pt_map(&pt, va, pa, size, flags, page_sizes));
+	must_map(pt_map(&pt, va, pa, size, flags, page_sizes));
 }
 
 static void map_image(const char *from, const char *to, u32 flags)
@@ -40,7 +40,7 @@ static void map_image(const char *from, const char *to, u32 flags)
 void paging_init(void *(*take_page)(void))
 {
 	page_sizes = PT_2M | (cpuid(0x80000001, 0).d & 1u << 26 ? PT_1G : 0);
-	must(pt_init(&pt, &pt_x86_64, take_page, NULL));
+	must_map(pt_init(&pt, &pt_x86_64, take_page, NULL));
 	for (unsigned i = 0; i < memory_map_nr; i++)
 		if (memory_map[i].type == MEMORY_RAM) {
 			paddr_t start = ROUND_UP(memory_map[i].start, PAGE_SIZE), end = memory_map[i].end & PAGE_MASK;
@@ -57,7 +57,7 @@ void paging_init(void *(*take_page)(void))
 void paging_use_allocator(void)
 {
 	pt.alloc = page_alloc_zeroed;
-	must(paging_map_stacks(0));
+	must_map(paging_map_stacks(0));
 }
 
 void paging_activate(void)
@@ -84,7 +84,7 @@ volatile void *map_device(paddr_t pa, u64 size)
 {
 	u64 va = device_next, start = pa & PAGE_MASK, end = ROUND_UP(pa + size, PAGE_SIZE);
 
-	must(pt_map(&pt, va, start, end - start, PT_WRITE | PT_DEVICE, PT_4K));
+	must_map(pt_map(&pt, va, start, end - start, PT_WRITE | PT_DEVICE, PT_4K));
 	device_next += end - start + PAGE_SIZE;
 	return (volatile void *)(va + (pa & ~PAGE_MASK));
 }

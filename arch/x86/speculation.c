@@ -79,7 +79,7 @@ static const struct { u32 action; const char *name; } actions[] = {
 u32 speculation;
 static u32 words[WORDS];        /* [I] */
 
-static bool has(u8 fact)
+static bool has_fact(u8 fact)
 {
 	return fact == ALWAYS || (fact != NEVER && words[fact / 32] >> fact % 32 & 1);
 }
@@ -97,11 +97,11 @@ static unsigned read_facts(void)
 
 		words[i] = leaf <= max ? reg[sources[i].reg] : 0;
 	}
-	words[CAPS] = has(ARCH_CAPABILITIES) && rdmsr_safe(MSR_ARCH_CAPABILITIES, &caps) ? (u32)caps : 0;
+	words[CAPS] = has_fact(ARCH_CAPABILITIES) && rdmsr_safe(MSR_ARCH_CAPABILITIES, &caps) ? (u32)caps : 0;
 	return family == 15 ? family + (model >> 20 & 0xff) : family;
 }
 
-static void add(char *list, size_t size, const char *name)
+static void add_name(char *list, size_t size, const char *name)
 {
 	size_t len = strnlen(list, size);
 
@@ -109,18 +109,18 @@ static void add(char *list, size_t size, const char *name)
 }
 
 /* If the threat affects this CPU, chooses a guard, or adds it to the list of open threats. */
-static void choose(const struct threat *t, unsigned vendor, unsigned family, char *open, size_t size)
+static void choose_guard(const struct threat *t, unsigned vendor, unsigned family, char *open, size_t size)
 {
 	if (t->vendor != vendor || family < t->first || family > t->last)
 		return;
-	if (!has(t->only) || has(t->unless))
+	if (!has_fact(t->only) || has_fact(t->unless))
 		return;
 	for (unsigned i = 0; i < ARRAY_SIZE(t->way); i++)
-		if (has(t->way[i].means)) {
+		if (has_fact(t->way[i].means)) {
 			speculation |= t->way[i].action;
 			return;
 		}
-	add(open, size, t->name);
+	add_name(open, size, t->name);
 }
 
 void speculation_choose(bool wanted, bool amd)
@@ -130,7 +130,7 @@ void speculation_choose(bool wanted, bool amd)
 
 	speculation = 0;
 	for (unsigned i = 0; i < ARRAY_SIZE(threats); i++)
-		choose(&threats[i], amd ? AMD : INTEL, family, open, sizeof(open));
+		choose_guard(&threats[i], amd ? AMD : INTEL, family, open, sizeof(open));
 	if (!wanted) {
 		speculation = 0;
 		printk(LOG_WARN "speculation: nothing is done, as told by \"spec=no\"\n");
@@ -138,7 +138,7 @@ void speculation_choose(bool wanted, bool amd)
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(actions); i++)
 		if (speculation & actions[i].action)
-			add(done, sizeof(done), actions[i].name);
+			add_name(done, sizeof(done), actions[i].name);
 	printk(LOG_INFO "speculation: %s; without means on this CPU: %s\n", done[0] ? done : "nothing",
 	       open[0] ? open : "nothing");
 }

@@ -113,14 +113,14 @@ static void set_scale(u32 khz)
 	time_scale.tsc_khz = khz;
 }
 
-static u64 scale(u64 ticks)
+static u64 scale_ticks(u64 ticks)
 {
 	ticks = time_scale.shift < 0 ? ticks >> -time_scale.shift : ticks << time_scale.shift;
 	return (u64)((unsigned __int128)ticks * time_scale.mul >> 32);
 }
 
 u64 time_tsc(void) { return rdtsc(); }
-u64 time_now(void) { return scale(rdtsc() - time_scale.tsc_base); }
+u64 time_now(void) { return scale_ticks(rdtsc() - time_scale.tsc_base); }
 
 void time_delay(u64 ns)
 {
@@ -130,13 +130,13 @@ void time_delay(u64 ns)
 		cpu_relax();
 }
 
-static u8 cmos(u8 reg)
+static u8 read_cmos(u8 reg)
 {
 	outb(0x70, reg);
 	return inb(0x71);
 }
 
-static unsigned bcd(u8 v, bool is_bcd) { return is_bcd ? (v >> 4) * 10u + (v & 15) : v; }
+static unsigned from_bcd(u8 v, bool is_bcd) { return is_bcd ? (v >> 4) * 10u + (v & 15) : v; }
 
 static u64 seconds_since_1970(unsigned y, unsigned m, unsigned d, unsigned h, unsigned min, unsigned s)
 {
@@ -152,15 +152,15 @@ static void read_rtc(void)
 	unsigned v[6];
 	static const u8 reg[6] = { 9, 8, 7, 4, 2, 0 };
 
-	for (int tries = 0; tries < 100000 && cmos(0xa) & 0x80; tries++)
+	for (int tries = 0; tries < 100000 && read_cmos(0xa) & 0x80; tries++)
 		;
-	bool is_bcd = !(cmos(0xb) & 4), is_12h = !(cmos(0xb) & 2);
+	bool is_bcd = !(read_cmos(0xb) & 4), is_12h = !(read_cmos(0xb) & 2);
 
 	for (int i = 0; i < 6; i++) {
-		u8 raw = cmos(reg[i]);
+		u8 raw = read_cmos(reg[i]);
 		bool pm = reg[i] == 4 && is_12h && raw & 0x80;
 
-		v[i] = bcd(raw & (reg[i] == 4 && is_12h ? 0x7f : 0xff), is_bcd);
+		v[i] = from_bcd(raw & (reg[i] == 4 && is_12h ? 0x7f : 0xff), is_bcd);
 		if (reg[i] == 4 && is_12h)
 			v[i] = v[i] % 12 + (pm ? 12 : 0);
 	}

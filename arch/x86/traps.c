@@ -31,7 +31,7 @@ void traps_set_device_handler(void (*fn)(u8 vector)) { device_handler = fn; }
 void traps_set_panic_hooks(void (*console)(void), void (*dump)(void)) { panic_console = console; panic_dump = dump; }
 void traps_set_restart(void (*fn)(void) __noreturn) { panic_restart = fn; }
 
-static const char *symbol(u64 addr, u64 *off)
+static const char *find_symbol(u64 addr, u64 *off)
 {
 	u64 rel = addr - (u64)image_start;
 	u32 lo = 0, hi = ksym_count;
@@ -53,7 +53,7 @@ static const char *symbol(u64 addr, u64 *off)
 static void print_address(u64 addr)
 {
 	u64 off;
-	const char *name = symbol(addr, &off);
+	const char *name = find_symbol(addr, &off);
 
 	if (name)
 		printk(LOG_ERR "  %016lx  %s+0x%lx\n", addr, name, off);
@@ -65,7 +65,7 @@ static bool on_a_stack(u64 p)
 	       (p >= (u64)image_start && p < (u64)image_start + MiB(4));
 }
 
-static void backtrace(u64 rip, u64 rbp)
+static void print_backtrace(u64 rip, u64 rbp)
 {
 	print_address(rip);
 	for (int depth = 0; depth < 32 && on_a_stack(rbp) && !(rbp & 7) && (rbp & 4095) <= 4080; depth++) {
@@ -126,7 +126,7 @@ void bug(const char *file, int line, const char *what)
 {
 	enter_panic();
 	printk(LOG_ERR "BOTHY PANIC: bug at %s:%d: %s (CPU %u)\n", file, line, what, cpu_id());
-	backtrace((u64)__builtin_return_address(0), (u64)__builtin_frame_address(0));
+	print_backtrace((u64)__builtin_return_address(0), (u64)__builtin_frame_address(0));
 	end_of_the_world();
 }
 
@@ -158,7 +158,7 @@ static void say_once(unsigned vector)
 		       cpu_id(), vector);
 }
 
-static void exception(struct trap_frame *f)
+static void handle_exception(struct trap_frame *f)
 {
 	static const char *const names[32] = {
 		"divide error", "debug", "NMI", "breakpoint", "overflow", "bound", "invalid opcode", "no FPU", "double fault",
@@ -197,7 +197,7 @@ static void exception(struct trap_frame *f)
 	printk(LOG_ERR "BOTHY PANIC: exception %lu (%s), error %lx, on CPU %u\n", f->vector,
 	       names[f->vector & 31] ?: "", f->error, cpu_id());
 	print_frame(f);
-	backtrace(f->rip, f->rbp);
+	print_backtrace(f->rip, f->rbp);
 	end_of_the_world();
 }
 
@@ -249,7 +249,7 @@ void trap_handler(struct trap_frame *f)
 		break;
 	case 0 ... VECTOR_NMI - 1:
 	case VECTOR_NMI + 1 ... VECTOR_DEVICE_FIRST - 1:
-		exception(f);
+		handle_exception(f);
 		break;
 	default:
 		interrupt_handle((u8)f->vector);

@@ -7,13 +7,13 @@
  * The VMCB packs the attribute word: its bits 11:8 are the descriptor's 55:52 (APM 15.5.1), which
  * struct hvm_segment keeps in 15:12.
  */
-static struct hvm_segment unpack(const struct vmcb_seg *s)
+static struct hvm_segment unpack_segment(const struct vmcb_seg *s)
 {
 	return (struct hvm_segment){ .base = s->base, .limit = s->limit, .sel = s->sel,
 				     .ar = (u16)((s->attr & 0xff) | (s->attr & 0xf00) << 4) };
 }
 
-static struct vmcb_seg pack(const struct hvm_segment *s)
+static struct vmcb_seg pack_segment(const struct hvm_segment *s)
 {
 	return (struct vmcb_seg){ .base = s->base, .limit = s->limit, .sel = s->sel,
 				  .attr = (u16)((s->ar & 0xff) | (s->ar >> 4 & 0xf00)) };
@@ -29,7 +29,7 @@ void svm_get_state(const struct vcpu *v, struct hvm_state *s)
 {
 	const struct vmcb *b = vmcb_of(v);
 
-#define X(n, f) s->seg[HVM_SEG_##n] = unpack(&b->f);
+#define X(n, f) s->seg[HVM_SEG_##n] = unpack_segment(&b->f);
 	SEGMENTS(X)
 #undef X
 #define X(f) s->f = b->f;
@@ -43,7 +43,7 @@ void svm_set_state(struct vcpu *v, const struct hvm_state *s)
 {
 	struct vmcb *b = vmcb_of(v);
 
-#define X(n, f) b->f = pack(&s->seg[HVM_SEG_##n]);
+#define X(n, f) b->f = pack_segment(&s->seg[HVM_SEG_##n]);
 	SEGMENTS(X)
 #undef X
 #define X(f) b->f = s->f;

@@ -244,13 +244,13 @@ static bool svm_inject_nmi(struct vcpu *v)
  * We will complete the instruction, or it will fault or be executed again. In all cases the shadow
  * that STI or MOV SS cast on it is over.
  */
-static u32 insn_len(struct vmcb *b, u32 fixed)
+static u32 svm_insn_len(struct vmcb *b, u32 fixed)
 {
 	b->interrupt_shadow = 0;
 	return has_nrips && b->nrip > b->rip ? (u32)(b->nrip - b->rip) : fixed;
 }
 
-static void decode_io(struct vmcb *b, struct vm_exit *x)
+static void svm_decode_io(struct vmcb *b, struct vm_exit *x)
 {
 	u64 info = b->exitinfo1;
 
@@ -277,7 +277,7 @@ static void decode_odd(const struct vmcb *b, struct vm_exit *x)
 	x->odd.undelivered = (b->eventinj & (EVENT_VALID | EVENT_TYPE)) == (EVENT_VALID | EVENT_EXCEPTION);
 }
 
-static void decode(struct vcpu *v, struct vmcb *b, struct vm_exit *x)
+static void svm_decode(struct vcpu *v, struct vmcb *b, struct vm_exit *x)
 {
 	u64 code = b->exitcode;
 
@@ -285,14 +285,14 @@ static void decode(struct vcpu *v, struct vmcb *b, struct vm_exit *x)
 	case VMEXIT_INTR: x->reason = EXIT_INTERRUPT; x->acknowledged = 0; break;
 	case VMEXIT_VMMCALL:
 		x->reason = EXIT_HYPERCALL;
-		x->len = insn_len(b, 3);
+		x->len = svm_insn_len(b, 3);
 		x->call.cpl = b->cpl;
 		x->call.long_mode = b->efer >> 10 & 1;
 		break;
-	case VMEXIT_HLT: x->reason = EXIT_HLT; x->len = insn_len(b, 1); break;
-	case VMEXIT_MSR: x->reason = b->exitinfo1 & 1 ? EXIT_WRMSR : EXIT_RDMSR; x->len = insn_len(b, 2); break;
-	case VMEXIT_CPUID: x->reason = EXIT_CPUID; x->len = insn_len(b, 2); break;
-	case VMEXIT_IOIO: decode_io(b, x); break;
+	case VMEXIT_HLT: x->reason = EXIT_HLT; x->len = svm_insn_len(b, 1); break;
+	case VMEXIT_MSR: x->reason = b->exitinfo1 & 1 ? EXIT_WRMSR : EXIT_RDMSR; x->len = svm_insn_len(b, 2); break;
+	case VMEXIT_CPUID: x->reason = EXIT_CPUID; x->len = svm_insn_len(b, 2); break;
+	case VMEXIT_IOIO: svm_decode_io(b, x); break;
 	case VMEXIT_NPF:
 		/*
 		 * QEMU saved our state over the guest's (docs/testing.md, faults of the emulator).
@@ -316,14 +316,14 @@ static void decode(struct vcpu *v, struct vmcb *b, struct vm_exit *x)
 	case VMEXIT_INVD:
 	case VMEXIT_WBINVD:
 		/* Does nothing else: caches stay coherent without the guest's help. */
-		hvm_complete(v, &v->hvm.regs, insn_len(b, 2));
+		hvm_complete(v, &v->hvm.regs, svm_insn_len(b, 2));
 		x->reason = EXIT_RETRY;
 		break;
 	case VMEXIT_BUS_LOCK:
 		/* The instruction comes after the exit, and counts down to the next one. */
 		b->bus_lock_counter = 1;
 		__atomic_or_fetch(&v->attention, VCPU_BUS_LOCK, __ATOMIC_RELAXED); x->reason = EXIT_BUS_LOCK; break;
-	case VMEXIT_XSETBV: x->reason = EXIT_XSETBV; x->len = insn_len(b, 3); break;
+	case VMEXIT_XSETBV: x->reason = EXIT_XSETBV; x->len = svm_insn_len(b, 3); break;
 	case VMEXIT_SHUTDOWN: x->reason = EXIT_TRIPLE_FAULT; break;
 	case VMEXIT_EXCP ... VMEXIT_EXCP + 31:
 		x->reason = EXIT_EXCEPTION;
@@ -382,7 +382,7 @@ static void svm_run(struct vcpu *v, struct vm_exit *x)
 	svm_save_registers(r, b);
 	if (unlikely((b->exitintinfo | b->eventinj) & EVENT_VALID))
 		end_event(b);
-	decode(v, b, x);
+	svm_decode(v, b, x);
 }
 
 static u64 svm_get_cr(const struct vcpu *v, int which)
@@ -417,7 +417,7 @@ static void svm_dump_exit(const struct vcpu *v)
 }
 
 /* APM 3.2.10; family 17h BKDG names. */
-static const struct hvm_constant_msr constant_msrs[] = {
+static const struct hvm_constant_msr svm_constant_msrs[] = {
 	{ 0xc0010010, 0 },              /* SYSCFG */
 	{ 0xc0010015, BIT(24) },        /* HWCR: the TSC counts at P0 frequency */
 	{ 0xc001001f, 0 },              /* NB_CFG */
@@ -432,7 +432,7 @@ const struct hvm_ops svm_ops = {
 	.vcpu_size = sizeof(struct svm_vcpu),
 	.hypercall_insn = { 0x0f, 0x01, 0xd9 },
 	.orders = { .closed_ports = 2, .dom0_ports = 2, .msrs = 1 },    /* APM 15.10 and 15.11: 12 KiB and 8 KiB */
-	.constant_msrs = constant_msrs,
+	.constant_msrs = svm_constant_msrs,
 #define X(ret, op, args) .op = svm_##op,
 	HVM_OPS(X)
 #undef X

@@ -93,7 +93,7 @@ bool vmx_unlock(void)
 }
 
 /* Returns true if the bits of a row are as needed. Adds the bits that we want to *chosen. */
-static bool choose(enum word word, u64 bits, enum need need, u64 msr, u64 *chosen)
+static bool choose_bits(enum word word, u64 bits, enum need need, u64 msr, u64 *chosen)
 {
 	u64 may = word < CONTROLS ? msr >> 32 : msr;
 
@@ -121,7 +121,7 @@ const char *vmx_find_capabilities(void)
 			 */
 			chosen[w] = w < CONTROLS ? (u32)msr[w] : 0;
 		}
-		if (!choose(w, table[i].bits, table[i].need, msr[w], &chosen[w])) {
+		if (!choose_bits(w, table[i].bits, table[i].need, msr[w], &chosen[w])) {
 			snprintf(why, sizeof(why), "the CPU has VMX without %s", table[i].name);
 			return why;
 		}

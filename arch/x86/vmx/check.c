@@ -13,7 +13,7 @@
 
 enum { MSR_CR4_FIXED1 = 0x489 };
 
-static bool clear(u64 v, u64 bits) { return !(v & bits); }
+static bool all_clear(u64 v, u64 bits) { return !(v & bits); }
 
 /*
  * The reasons why a guest can't reach a state that breaks a rule of 27.3. An exit saves the CPU's
@@ -48,12 +48,12 @@ static void check_control_registers(struct check *c, u64 cr0, u64 cr4, u64 efer,
 	rule(c, !(vmx_cr4_fixed & ~cr4), "CR4: fixed bits");
 	rule(c, !(cr4 & ~rdmsr(MSR_CR4_FIXED1)), "CR4: bits that the CPU lacks");
 	rule(c, !long_mode || (cr0 & CR0_PG && cr4 & CR4_PAE), "IA-32e mode without paging or PAE");
-	rule(c, long_mode || clear(cr4, CR4_PCIDE), "CR4: PCIDE outside of IA-32e mode");
+	rule(c, long_mode || all_clear(cr4, CR4_PCIDE), "CR4: PCIDE outside of IA-32e mode");
 	rule(c, !(vmread(GUEST_CR3) >> hvm_phys_bits), "CR3: beyond the CPU's addresses");
 	rule(c, !(vmread(GUEST_DR7) >> 32), "DR7: upper half");
 	rule(c, canonical(vmread(GUEST_SYSENTER_ESP)) && canonical(vmread(GUEST_SYSENTER_EIP)), "SYSENTER: an address is not canonical");
 	rule(c, hvm_valid_pat(vmread(GUEST_PAT)), "PAT");
-	rule(c, clear(efer, ~(u64)(EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)), "EFER: reserved bits");
+	rule(c, all_clear(efer, ~(u64)(EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)), "EFER: reserved bits");
 	rule(c, long_mode == !!(efer & EFER_LMA), "EFER: LMA unlike the mode that is entered");
 	rule(c, !(cr0 & CR0_PG) || !(efer & EFER_LMA) == !(efer & EFER_LME), "EFER: LMA unlike LME with paging on");
 }
@@ -70,7 +70,7 @@ static void check_segment(struct check *c, unsigned seg, bool v86, bool long_mod
 	u64 base = vmread(SEG_FIELD(GUEST_BASE, seg)), access = vmread(SEG_FIELD(GUEST_ACCESS, seg)), type = access & 15;
 	u64 cs_access = vmread(SEG_FIELD(GUEST_ACCESS, SEG_CS)), dpl = ACCESS_DPL(access);
 	u64 ss_dpl = ACCESS_DPL(vmread(SEG_FIELD(GUEST_ACCESS, SEG_SS)));
-	bool usable = clear(access, ACCESS_UNUSABLE), real = !(vmread(GUEST_CR0) & CR0_PE);
+	bool usable = all_clear(access, ACCESS_UNUSABLE), real = !(vmread(GUEST_CR0) & CR0_PE);
 
 	rule(c, seg == SEG_FS || seg == SEG_GS ? canonical(base) : seg == SEG_CS || usable ? !(base >> 32) : true, "segment: base");
 	if (v86) {
@@ -92,7 +92,7 @@ static void check_segment(struct check *c, unsigned seg, bool v86, bool long_mod
 	if (seg != SEG_CS && !usable)
 		return;
 	rule(c, seg == SEG_CS || seg == SEG_SS || (type & 1 && (type & 10) != 8), "segment: type");
-	rule(c, access & ACCESS_S && access & ACCESS_P && clear(access, 0xfffe0f00 | ACCESS_UNUSABLE), "segment: access rights");
+	rule(c, access & ACCESS_S && access & ACCESS_P && all_clear(access, 0xfffe0f00 | ACCESS_UNUSABLE), "segment: access rights");
 	rule(c, limit_fits(vmread(SEG_FIELD(GUEST_LIMIT, seg)), access), "segment: limit and granularity");
 }
 
@@ -101,14 +101,14 @@ static void check_system_segments(struct check *c, bool long_mode)
 	u64 tr = vmread(SEG_FIELD(GUEST_ACCESS, SEG_TR)), ldtr = vmread(SEG_FIELD(GUEST_ACCESS, SEG_LDTR));
 
 	rule(c, (tr & 15) == 11 || (!long_mode && (tr & 15) == 3), "TR: type");
-	rule(c, tr & ACCESS_P && clear(tr, ACCESS_S | ACCESS_UNUSABLE | 0xfffe0f00), "TR: access rights");
+	rule(c, tr & ACCESS_P && all_clear(tr, ACCESS_S | ACCESS_UNUSABLE | 0xfffe0f00), "TR: access rights");
 	rule(c, limit_fits(vmread(SEG_FIELD(GUEST_LIMIT, SEG_TR)), tr), "TR: limit and granularity");
-	rule(c, clear(vmread(SEG_FIELD(GUEST_SELECTOR, SEG_TR)), 4), "TR: selector of the local table");
+	rule(c, all_clear(vmread(SEG_FIELD(GUEST_SELECTOR, SEG_TR)), 4), "TR: selector of the local table");
 	rule(c, canonical(vmread(SEG_FIELD(GUEST_BASE, SEG_TR))), "TR: base");
-	if (clear(ldtr, ACCESS_UNUSABLE)) {
-		rule(c, (ldtr & 15) == 2 && ldtr & ACCESS_P && clear(ldtr, ACCESS_S | 0xfffe0f00), "LDTR: access rights");
+	if (all_clear(ldtr, ACCESS_UNUSABLE)) {
+		rule(c, (ldtr & 15) == 2 && ldtr & ACCESS_P && all_clear(ldtr, ACCESS_S | 0xfffe0f00), "LDTR: access rights");
 		rule(c, limit_fits(vmread(SEG_FIELD(GUEST_LIMIT, SEG_LDTR)), ldtr), "LDTR: limit and granularity");
-		rule(c, clear(vmread(SEG_FIELD(GUEST_SELECTOR, SEG_LDTR)), 4), "LDTR: selector of the local table");
+		rule(c, all_clear(vmread(SEG_FIELD(GUEST_SELECTOR, SEG_LDTR)), 4), "LDTR: selector of the local table");
 		rule(c, canonical(vmread(SEG_FIELD(GUEST_BASE, SEG_LDTR))), "LDTR: base");
 	}
 	/* 27.3.1.3 */
@@ -123,7 +123,7 @@ static void check_rip_and_events(struct check *c, bool long_mode)
 {
 	u64 rip = vmread(GUEST_RIP), rflags = vmread(GUEST_RFLAGS), event = vmread(ENTRY_INTERRUPTION), type = event & EVENT_TYPE;
 	u64 blocked = vmread(GUEST_INTERRUPTIBILITY), shadow = blocked & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS);
-	u64 pending = vmread(GUEST_PENDING_DEBUG), step = rflags & RFLAGS_TF && clear(vmread(GUEST_DEBUGCTL), BIT(1)) ? PENDING_STEP : 0;
+	u64 pending = vmread(GUEST_PENDING_DEBUG), step = rflags & RFLAGS_TF && all_clear(vmread(GUEST_DEBUGCTL), BIT(1)) ? PENDING_STEP : 0;
 	bool code_64 = long_mode && vmread(SEG_FIELD(GUEST_ACCESS, SEG_CS)) & ACCESS_L, valid = event & EVENT_VALID;
 
 	/*
@@ -131,17 +131,17 @@ static void check_rip_and_events(struct check *c, bool long_mode)
 	 * then faults, as after any other instruction.
 	 */
 	rule(c, code_64 ? (u64)((s64)rip >> 48) + 1 <= 1 : !(rip >> 32), "RIP");
-	rule(c, rflags & RFLAGS_ONE && clear(rflags, ~RFLAGS_KNOWN), "RFLAGS: reserved bits");
-	rule(c, clear(rflags, RFLAGS_VM) || (!long_mode && vmread(GUEST_CR0) & CR0_PE), "RFLAGS: VM in IA-32e mode or in real mode");
+	rule(c, rflags & RFLAGS_ONE && all_clear(rflags, ~RFLAGS_KNOWN), "RFLAGS: reserved bits");
+	rule(c, all_clear(rflags, RFLAGS_VM) || (!long_mode && vmread(GUEST_CR0) & CR0_PE), "RFLAGS: VM in IA-32e mode or in real mode");
 	rule(c, !(valid && type == EVENT_INTR) || (rflags & RFLAGS_IF && !shadow), "an interrupt is injected, but the guest can't take it");
-	rule(c, !(valid && type == EVENT_NMI) || clear(blocked, BLOCKED_BY_MOV_SS | BLOCKED_BY_NMI), "an NMI is injected, but the guest can't take it");
+	rule(c, !(valid && type == EVENT_NMI) || all_clear(blocked, BLOCKED_BY_MOV_SS | BLOCKED_BY_NMI), "an NMI is injected, but the guest can't take it");
 	rule(c, vmread(GUEST_ACTIVITY) == 0, "activity state");
-	rule(c, clear(blocked, ~(u64)0xb), "interruptibility: reserved bits, or SMI");
+	rule(c, all_clear(blocked, ~(u64)0xb), "interruptibility: reserved bits, or SMI");
 	rule(c, shadow != (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS), "interruptibility: STI and MOV SS at once");
-	rule(c, rflags & RFLAGS_IF || clear(blocked, BLOCKED_BY_STI), "interruptibility: blocked by STI with interrupts off");
-	rule(c, clear(pending, ~(u64)(15 | PENDING_BREAKPOINT | PENDING_STEP | PENDING_RTM)), "pending debug exceptions: reserved bits");
+	rule(c, rflags & RFLAGS_IF || all_clear(blocked, BLOCKED_BY_STI), "interruptibility: blocked by STI with interrupts off");
+	rule(c, all_clear(pending, ~(u64)(15 | PENDING_BREAKPOINT | PENDING_STEP | PENDING_RTM)), "pending debug exceptions: reserved bits");
 	rule(c, !shadow || (pending & PENDING_STEP) == step, "pending debug exceptions: a step unlike RFLAGS.TF");
-	rule(c, clear(pending, PENDING_RTM) || (pending & (PENDING_BREAKPOINT | PENDING_STEP) && !shadow), "pending debug exceptions: RTM");
+	rule(c, all_clear(pending, PENDING_RTM) || (pending & (PENDING_BREAKPOINT | PENDING_STEP) && !shadow), "pending debug exceptions: RTM");
 	rule(c, vmread(VMCS_LINK_POINTER) == ~0ull, "VMCS link pointer");
 }
 

@@ -34,7 +34,7 @@ void vmx_give_back(const struct vcpu *v, bool borrowed)
 }
 
 /* The manual's order of segments is ours, except for these two. */
-static unsigned encoding(unsigned seg)
+static unsigned segment_encoding(unsigned seg)
 {
 	return seg == HVM_SEG_TR ? SEG_TR : seg == HVM_SEG_LDTR ? SEG_LDTR : seg;
 }
@@ -42,7 +42,7 @@ static unsigned encoding(unsigned seg)
 /* struct hvm_segment says "not usable" by P = 0. */
 static struct hvm_segment read_segment(unsigned seg)
 {
-	unsigned e = encoding(seg);
+	unsigned e = segment_encoding(seg);
 	struct hvm_segment s = { .base = vmread(SEG_FIELD(GUEST_BASE, e)), .limit = (u32)vmread(SEG_FIELD(GUEST_LIMIT, e)) };
 	u64 access;
 
@@ -56,7 +56,7 @@ static struct hvm_segment read_segment(unsigned seg)
 
 static void write_segment(unsigned seg, const struct hvm_segment *s)
 {
-	unsigned e = encoding(seg);
+	unsigned e = segment_encoding(seg);
 
 	vmwrite(SEG_FIELD(GUEST_BASE, e), s->base);
 	vmwrite(SEG_FIELD(GUEST_LIMIT, e), s->limit);

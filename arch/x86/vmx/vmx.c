@@ -104,7 +104,7 @@ static void set_blocked(struct vmx_vcpu *x, u32 blocked)
 		vmwrite(GUEST_INTERRUPTIBILITY, x->blocked = blocked);
 }
 
-static void inject(struct vcpu *v, u64 event, u32 error)
+static void inject_event(struct vcpu *v, u64 event, u32 error)
 {
 	vmwrite(ENTRY_INTERRUPTION, event);
 	if (event & EVENT_HAS_ERROR)
@@ -121,7 +121,7 @@ static void vmx_offer_interrupt(struct vcpu *v, u8 vector)
 		set_primary(x, CPU_INTERRUPT_WINDOW, true);
 		return;
 	}
-	inject(v, EVENT_VALID | EVENT_INTR | vector, 0);
+	inject_event(v, EVENT_VALID | EVENT_INTR | vector, 0);
 	x->took_interrupt = true;
 }
 
@@ -143,7 +143,7 @@ static bool vmx_took_interrupt(struct vcpu *v)
 static void vmx_inject_exception(struct vcpu *v, u8 vector, bool has_error, u32 error)
 {
 	has_error = has_error && vmread(GUEST_CR0) & CR0_PE;
-	inject(v, EVENT_VALID | EVENT_EXCEPTION | vector | (has_error ? EVENT_HAS_ERROR : 0), error);
+	inject_event(v, EVENT_VALID | EVENT_EXCEPTION | (has_error ? EVENT_HAS_ERROR : 0) | vector, error);
 }
 
 /*
@@ -163,7 +163,7 @@ static void set_debug_registers(u64 causes)
 static void vmx_inject_step(struct vcpu *v)
 {
 	set_debug_registers((vmread(GUEST_PENDING_DEBUG) & 15) | DR6_BS);
-	inject(v, EVENT_VALID | EVENT_EXCEPTION | VECTOR_DB, 0);
+	inject_event(v, EVENT_VALID | EVENT_EXCEPTION | VECTOR_DB, 0);
 }
 
 static bool vmx_inject_nmi(struct vcpu *v)
@@ -174,7 +174,7 @@ static bool vmx_inject_nmi(struct vcpu *v)
 		set_primary(x, CPU_NMI_WINDOW, true);
 		return false;
 	}
-	inject(v, EVENT_VALID | EVENT_NMI | VECTOR_NMI, 0);
+	inject_event(v, EVENT_VALID | EVENT_NMI | VECTOR_NMI, 0);
 	return true;
 }
 
@@ -182,19 +182,19 @@ static bool vmx_inject_nmi(struct vcpu *v)
  * We will complete the instruction, or it will fault or be executed again. In all cases the shadow
  * that STI or MOV SS cast on it is over.
  */
-static u32 insn_len(struct vmx_vcpu *x)
+static u32 vmx_insn_len(struct vmx_vcpu *x)
 {
 	if (unlikely(x->blocked & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS)))
 		set_blocked(x, x->blocked & BLOCKED_BY_NMI);
 	return (u32)vmread(EXIT_INSN_LENGTH);
 }
 
-static void decode_io(struct vmx_vcpu *v, struct vm_exit *x)
+static void vmx_decode_io(struct vmx_vcpu *v, struct vm_exit *x)
 {
 	u64 q = vmread(EXIT_QUALIFICATION);
 
 	x->reason = EXIT_IO;
-	x->len = insn_len(v);
+	x->len = vmx_insn_len(v);
 	x->io.port = (u16)(q >> 16);
 	x->io.in = q >> 3 & 1;
 	x->io.string = q >> 4 & 1;
@@ -219,7 +219,7 @@ static void cr_access(struct vcpu *v, struct vm_exit *x)
 	x->reason = EXIT_RETRY;
 	if (cr == 8) {
 		x->reason = EXIT_CR8;
-		x->len = insn_len(vmx_of(v));
+		x->len = vmx_insn_len(vmx_of(v));
 		x->cr8.reg = number;
 		x->cr8.read = type == 1;
 	} else if (cr == 0 && type == 0 && (*reg & (CR0_CD | CR0_NW)) != CR0_NW) {
@@ -280,7 +280,7 @@ static void describe_odd(struct vm_exit *x, enum exit_reason reason, u64 code)
 	x->odd.undelivered = event == (EVENT_VALID | EVENT_EXCEPTION);
 }
 
-static void decode(struct vcpu *v, struct vmx_vcpu *vx, u64 reason, struct vm_exit *x)
+static void vmx_decode(struct vcpu *v, struct vmx_vcpu *vx, u64 reason, struct vm_exit *x)
 {
 	switch (reason) {
 	case VMX_INTERRUPT:
@@ -298,16 +298,16 @@ static void decode(struct vcpu *v, struct vmx_vcpu *vx, u64 reason, struct vm_ex
 		break;
 	case VMX_VMCALL:
 		x->reason = EXIT_HYPERCALL;
-		x->len = insn_len(vx);
+		x->len = vmx_insn_len(vx);
 		x->call.cpl = ACCESS_DPL(vmread(SEG_FIELD(GUEST_ACCESS, SEG_SS)));
 		x->call.long_mode = vmread(GUEST_EFER) >> 10 & 1;
 		break;
-	case VMX_HLT: x->reason = EXIT_HLT; x->len = insn_len(vx); break;
-	case VMX_RDMSR: x->reason = EXIT_RDMSR; x->len = insn_len(vx); break;
-	case VMX_WRMSR: x->reason = EXIT_WRMSR; x->len = insn_len(vx); break;
-	case VMX_CPUID: x->reason = EXIT_CPUID; x->len = insn_len(vx); break;
-	case VMX_XSETBV: x->reason = EXIT_XSETBV; x->len = insn_len(vx); break;
-	case VMX_IO: decode_io(vx, x); break;
+	case VMX_HLT: x->reason = EXIT_HLT; x->len = vmx_insn_len(vx); break;
+	case VMX_RDMSR: x->reason = EXIT_RDMSR; x->len = vmx_insn_len(vx); break;
+	case VMX_WRMSR: x->reason = EXIT_WRMSR; x->len = vmx_insn_len(vx); break;
+	case VMX_CPUID: x->reason = EXIT_CPUID; x->len = vmx_insn_len(vx); break;
+	case VMX_XSETBV: x->reason = EXIT_XSETBV; x->len = vmx_insn_len(vx); break;
+	case VMX_IO: vmx_decode_io(vx, x); break;
 	case VMX_EPT_VIOLATION: decode_ept_violation(vx, x); break;
 	case VMX_EXCEPTION: decode_exception(v, x); break;
 	case VMX_CR_ACCESS: cr_access(v, x); break;
@@ -319,7 +319,7 @@ static void decode(struct vcpu *v, struct vmx_vcpu *vx, u64 reason, struct vm_ex
 	case VMX_INVD:
 	case VMX_WBINVD:
 		/* Does nothing else: caches stay coherent without the guest's help. */
-		hvm_complete(v, &v->hvm.regs, insn_len(vx));
+		hvm_complete(v, &v->hvm.regs, vmx_insn_len(vx));
 		x->reason = EXIT_RETRY;
 		break;
 	case VMX_BUS_LOCK: __atomic_or_fetch(&v->attention, VCPU_BUS_LOCK, __ATOMIC_RELAXED); x->reason = EXIT_BUS_LOCK; break;
@@ -347,7 +347,7 @@ static void inject_again(struct vcpu *v, u64 event)
 {
 	u64 type = event & EVENT_TYPE;
 
-	inject(v, event & (EVENT_VALID | EVENT_HAS_ERROR | EVENT_TYPE | 0xff), (u32)vmread(IDT_VECTORING_ERROR));
+	inject_event(v, event & (EVENT_VALID | EVENT_HAS_ERROR | EVENT_TYPE | 0xff), (u32)vmread(IDT_VECTORING_ERROR));
 	if (type == EVENT_SOFT_INTR || type == EVENT_ICEBP || type == EVENT_SOFT_EXCEPTION)
 		vmwrite(ENTRY_INSN_LENGTH, vmread(EXIT_INSN_LENGTH));
 	if (type == EVENT_NMI)
@@ -396,7 +396,7 @@ static void vmx_run(struct vcpu *v, struct vm_exit *x)
 	event = vmread(IDT_VECTORING);
 	if (unlikely(event & EVENT_VALID))
 		inject_again(v, event);
-	decode(v, vx, reason, x);
+	vmx_decode(v, vx, reason, x);
 }
 
 static void vmx_set_efer(struct vcpu *v, u64 efer)
@@ -421,7 +421,7 @@ static void vmx_dump_exit(const struct vcpu *v)
 }
 
 /* SDM volume 4, 2.1. */
-static const struct hvm_constant_msr constant_msrs[] = {
+static const struct hvm_constant_msr vmx_constant_msrs[] = {
 	{ 0x17, 0 },                            /* PLATFORM_ID */
 	/* MISC_ENABLE: fast strings, no branch tracing, no event sampling */
 	{ 0x1a0, BIT(0) | BIT(11) | BIT(12) },
@@ -433,7 +433,7 @@ const struct hvm_ops vmx_ops = {
 	.vcpu_size = sizeof(struct vmx_vcpu),
 	.hypercall_insn = { 0x0f, 0x01, 0xc1 },
 	.orders = { .closed_ports = 0, .dom0_ports = 1, .msrs = 0 },    /* SDM 25.6.4 and 25.6.9: pages */
-	.constant_msrs = constant_msrs,
+	.constant_msrs = vmx_constant_msrs,
 #define X(ret, op, args) .op = vmx_##op,
 	HVM_OPS(X)
 #undef X
