@@ -19,7 +19,6 @@
 #include "vmm/life/life.h"
 #include "vmm/vcpu.h"
 
-
 static void inject_gp(struct vcpu *v) { hvm->inject_exception(v, VECTOR_GP, true, 0); }
 
 static __noinline void exit_cpuid(struct vcpu *v, struct vm_exit *x)
@@ -62,7 +61,7 @@ static __noinline void exit_wrmsr(struct vcpu *v, struct vm_exit *x)
 	struct cpu_regs *r = &v->hvm.regs;
 
 	x->msr.index = (u32)r->rcx;
-	x->msr.value = (u64)(u32)r->rdx << 32 | (u32)r->rax;
+	x->msr.value = r->rdx << 32 | (u32)r->rax;
 	if (msr_write(v, x->msr.index, x->msr.value) &&
 	    (x->msr.index != MSR_HYPERCALL_PAGE || hypercall_page_write(v, x->msr.value)))
 		inject_gp(v);
@@ -90,8 +89,7 @@ static __noinline void exit_hlt(struct vcpu *v, const struct vm_exit *x)
 static __noinline void exit_xsetbv(struct vcpu *v, const struct vm_exit *x)
 {
 	struct cpu_regs *r = &v->hvm.regs;
-
-	u64 value = (u64)(u32)r->rdx << 32 | (u32)r->rax;
+	u64 value = r->rdx << 32 | (u32)r->rax;
 
 	if (hvm->cpl(v) || (u32)r->rcx || hvm_set_xcr0(v, value, cpu_policy_xcr0(v->domain->policy)))
 		inject_gp(v);
@@ -150,8 +148,8 @@ static __noinline void exit_npf(struct vcpu *v, const struct vm_exit *x)
 	if (resolve_fault(v, x))
 		return;
 	if (d->privileged) {
-		printk(LOG_WARN "d0v%u %s address %llx, which is not its own: #GP\n", v->id, x->npf.write ? "writes" : "reads",
-		       (unsigned long long)x->npf.gpa);
+		printk(LOG_WARN "d0v%u %s address %lx, which is not its own: #GP\n",
+		       v->id, x->npf.write ? "writes" : "reads", x->npf.gpa);
 		inject_gp(v);
 		return;
 	}
@@ -161,9 +159,8 @@ static __noinline void exit_npf(struct vcpu *v, const struct vm_exit *x)
 	 */
 	if (!x->npf.write && !x->npf.fetch && !p2m_fill_hole(&d->p2m, gfn))
 		return;
-	domain_crash(d, "vCPU %u %s guest-physical %llx, where it has no memory, at rip %llx", v->id,
-		     x->npf.fetch ? "executes" : x->npf.write ? "writes" : "reads", (unsigned long long)x->npf.gpa,
-		     (unsigned long long)v->hvm.regs.rip);
+	domain_crash(d, "vCPU %u %s guest-physical %lx, where it has no memory, at rip %lx", v->id,
+		     x->npf.fetch ? "executes" : x->npf.write ? "writes" : "reads", x->npf.gpa, v->hvm.regs.rip);
 }
 
 /*
@@ -174,12 +171,13 @@ static bool machine_check(struct vcpu *v)
 {
 	struct mcheck_error e;
 	enum mcheck m = mcheck_take(&e);
-	unsigned long long status = e.status, error = e.error;
 
 	if (m == MCHECK_FATAL)
-		panic("machine check while d%uv%u ran: status %llx, bank %d, %llx", v->domain->domid, v->id, status, e.bank, error);
+		panic("machine check while d%uv%u ran: status %lx, bank %d, %lx",
+		      v->domain->domid, v->id, e.status, e.bank, e.error);
 	if (m == MCHECK_CONTAINED)
-		domain_crash(v->domain, "machine check while vCPU %u ran: status %llx, bank %d, %llx", v->id, status, e.bank, error);
+		domain_crash(v->domain, "machine check while vCPU %u ran: status %lx, bank %d, %lx",
+			     v->id, e.status, e.bank, e.error);
 	return m != MCHECK_NONE;
 }
 
@@ -193,8 +191,6 @@ static __noinline void exit_exception(struct vcpu *v, const struct vm_exit *x)
 
 static __noinline void exit_triple_fault(struct vcpu *v)
 {
-	u64 code = v->domain->params[HVM_PARAM_TRIPLE_FAULT_REASON];
-
 	/*
 	 * AMD's CPUs let a guest clear CR4.MCE, and then a machine check appears as the guest's
 	 * shutdown.
@@ -204,7 +200,7 @@ static __noinline void exit_triple_fault(struct vcpu *v)
 	dom0_unpacking_failed(v);
 	printk(LOG_WARN "d%uv%u triple fault\n", v->domain->domid, v->id);
 	hvm_dump(v);
-	domain_shutdown(v->domain, (u8)code);
+	domain_shutdown(v->domain, (u8)v->domain->params[HVM_PARAM_TRIPLE_FAULT_REASON]);
 }
 
 static void print_broken_rule(const char *rule) { printk(LOG_WARN "  rule of entry: %s\n", rule); }
@@ -218,7 +214,6 @@ static void print_broken_rule(const char *rule) { printk(LOG_WARN "  rule of ent
 static __noinline void exit_odd(struct vcpu *v, const struct vm_exit *x, bool refused)
 {
 	const char *what = refused ? "the CPU refuses its state:" : "unexpected exit", *then = refused ? "#GP" : "#UD";
-	unsigned long long code = x->odd.code, rip = v->hvm.regs.rip;
 	struct domain *d = v->domain;
 	bool tell;
 
@@ -233,11 +228,12 @@ static __noinline void exit_odd(struct vcpu *v, const struct vm_exit *x, bool re
 		hvm->inject_exception(v, refused ? VECTOR_GP : VECTOR_UD, refused, 0);
 	} else {
 		hvm_dump(v);
-		domain_crash(d, "vCPU %u: %s %llx", v->id, what, code);
+		domain_crash(d, "vCPU %u: %s %lx", v->id, what, x->odd.code);
 		return;
 	}
 	if (tell)
-		printk(LOG_WARN "d%uv%u: %s %llx, at rip %llx: %s\n", d->domid, v->id, what, code, rip, then);
+		printk(LOG_WARN "d%uv%u: %s %lx, at rip %lx: %s\n",
+		       d->domid, v->id, what, x->odd.code, v->hvm.regs.rip, then);
 }
 
 void exit_handle(struct vcpu *v, struct vm_exit *x)

@@ -22,11 +22,10 @@
 static inline void end_exit(struct percpu *p, const struct vcpu *v)
 {
 	struct record *r = p->last_exit;
-	struct record_exits *c;
-	u64 cost;
+	struct record_exits *c = &v->counters->exits[r->x.reason];
+	u32 cost = rdtsc_low() - r->tsc_low;
 
-	c = &v->counters->exits[r->x.reason];
-	cost = r->cost = rdtsc_low() - r->tsc_low;
+	r->cost = cost;
 	c->count++;
 	c->sum += cost;
 	if (unlikely(cost > c->max))
@@ -145,14 +144,14 @@ static void schedule(struct percpu *p)
 {
 	struct sched_entity *e;
 	struct vcpu *next;
-	u64 now, until, timer;
+	u64 now, until;
 	bool more;
 
 	/* Cleared first: a request that comes from now on is seen in the next round. */
 	__atomic_store_n(&p->look_around, 0, __ATOMIC_SEQ_CST);
 	more = domain_reap();
 	now = time_now();
-	timer = timer_run(p->cpu, now);
+	timer_run(p->cpu, now);
 	e = sched_pick(p->cpu, now, &until);
 	next = e ? container_of(e, struct vcpu, sched) : NULL;
 	if (next != p->current)
@@ -160,8 +159,7 @@ static void schedule(struct percpu *p)
 	/* There is more to reap. The running domains get this CPU for a while first. */
 	if (unlikely(more))
 		until = MIN(until, now + REAP_PAUSE);
-	timer = timer_next(p->cpu);
-	time_arm(MIN(timer, until));
+	time_arm(MIN(timer_next(p->cpu), until));
 }
 
 static void idle(struct percpu *p)

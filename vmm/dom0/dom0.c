@@ -72,13 +72,13 @@ static void plan(const struct dom0_config *c, paddr_t kernel_end)
 	 */
 	layout.initrd = range_set_find(&c->ram, c->initrd_size + MiB(64), PAGE_SIZE, layout.block + BLOCK_SIZE, GiB(4));
 	if (layout.low_end < layout.block + BLOCK_SIZE || !layout.initrd)
-		panic("the service domain has too little memory: the kernel needs what is up to %llu MiB, its initrd %llu MiB in one piece "
-		      "above it; raise dom0_mem=, or use a machine with more RAM", (unsigned long long)((layout.block + BLOCK_SIZE) >> 20),
-		      (unsigned long long)((c->initrd_size + MiB(64)) >> 20));
+		panic("the service domain has too little memory: the kernel needs what is up to %lu MiB, its initrd %lu MiB in one piece "
+		      "above it; raise dom0_mem=, or use a machine with more RAM",
+		      (layout.block + BLOCK_SIZE) >> 20, (c->initrd_size + MiB(64)) >> 20);
 	layout.initrd += MiB(64);
 	/* The initial page tables of a PVH kernel see 1 GiB (abi.md A.3). */
 	if (layout.block + BLOCK_SIZE > GiB(1))
-		panic("the service domain's kernel is too large: it ends at %llu MiB", (unsigned long long)(layout.kernel_end >> 20));
+		panic("the service domain's kernel is too large: it ends at %lu MiB", layout.kernel_end >> 20);
 }
 
 /* Opens an uncompressed kernel. Returns its PVH entry, and in *end the end of its memory. */
@@ -96,7 +96,7 @@ static u64 open_elf(const struct dom0_config *c, struct elf *elf, u64 *end)
 	*end = 0;
 	for (unsigned i = 0; elf_next_segment(elf, &i, &s); ) {
 		if (s.paddr < BZIMAGE_LOAD || s.paddr > GiB(1) || s.mem_size > GiB(1))
-			panic("the service domain's kernel wants to be at %llx, which is not supported", (unsigned long long)s.paddr);
+			panic("the service domain's kernel wants to be at %lx, which is not supported", s.paddr);
 		layout.kernel = MIN(layout.kernel, s.paddr);
 		*end = MAX(*end, s.paddr + s.mem_size);
 	}
@@ -252,7 +252,7 @@ static void give_ram(struct domain *d, const struct range_set *ram)
 
 static void start_pvh(struct vcpu *v, u64 entry)
 {
-	printk(LOG_INFO "the service domain's kernel enters at %llx\n", (unsigned long long)entry);
+	printk(LOG_INFO "the service domain's kernel enters at %lx\n", entry);
 	hvm_start_flat32(v, (u32)entry, (u32)(layout.block + BLOCK_START_INFO), 0);
 }
 
@@ -349,8 +349,8 @@ void dom0_build(const struct dom0_config *c)
 	} else {
 		start_pvh(dom0->vcpu[0], entry);
 	}
-	printk(LOG_INFO "service domain: %llu MiB, %u vCPUs, initrd %llu KiB\n", (unsigned long long)(dom0->tot_pages >> 8), c->vcpus,
-	       (unsigned long long)(c->initrd_size >> 10));
+	printk(LOG_INFO "service domain: %lu MiB, %u vCPUs, initrd %lu KiB\n",
+	       dom0->tot_pages >> 8, c->vcpus, c->initrd_size >> 10);
 	dom0->vcpu[0]->wait_for_sipi = false;
 	vcpu_up(dom0->vcpu[0]);
 	domain_unpause(dom0);

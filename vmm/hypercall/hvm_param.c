@@ -69,7 +69,7 @@ static void set_callback(struct domain *d, u64 value)
 	if (value >> 56 != HVM_PARAM_CALLBACK_TYPE_VECTOR || vector < 16)
 		vector = 0;
 	if (!vector && d->privileged)
-		printk(LOG_WARN "The service domain has switched off its event callback (%llx): it hears of no event any more.\n", (unsigned long long)value);
+		printk(LOG_WARN "The service domain has switched off its event callback (%lx): it hears of no event any more.\n", value);
 	__atomic_store_n(&d->callback_vector, vector, __ATOMIC_RELEASE);
 	for_each_vcpu(v, d)
 		if (vector)

@@ -37,13 +37,13 @@ static void print_vcpu(struct vcpu *v)
 
 	printk(LOG_ERR "  vCPU %u on CPU %u:%s%s%s, %lu exits, ran for %lu ms\n", v->id, v->sched.cpu,
 	       pause & VCPU_DOWN ? " down" : "", pause & VCPU_BLOCKED ? " blocked" : "", sched_on_cpu(&v->sched) ? " running" : "",
-	       (unsigned long)count_exits(v), (unsigned long)(sched_run_time(&v->sched, time_now()) / 1000000));
+	       count_exits(v), sched_run_time(&v->sched, time_now()) / 1000000);
 }
 
 static void print_domain(const struct domain *d)
 {
 	printk(LOG_ERR "domain %u: %lu of %lu pages, %u references, paused %u times, dying %u, callback vector %#x\n",
-	       d->domid, (unsigned long)d->tot_pages, (unsigned long)d->max_pages, d->refs, d->pause_count, d->dying, d->callback_vector);
+	       d->domid, d->tot_pages, d->max_pages, d->refs, d->pause_count, d->dying, d->callback_vector);
 }
 
 /* `at` holds the domain's id and the line: 0 is the domain's own, then one for each vCPU. */
@@ -74,15 +74,15 @@ static u32 print_cpus(u32 at)
 	if (at >= nr_cpus)
 		return DONE;
 	p = &percpu[array_index_nospec(at, nr_cpus)];
-	printk(LOG_ERR "CPU %u: APIC id %u, %lu interrupts, %lu TLB flushes, idle for %lu ms, without interrupts for %lu ns at most\n", at, p->apic_id,
-	       (unsigned long)p->irq_count, (unsigned long)p->tlb_flushes, (unsigned long)(p->idle_ns / 1000000),
-	       (unsigned long)(p->irqs_off * 1000000 / time_scale.tsc_khz));
+	printk(LOG_ERR "CPU %u: APIC id %u, %lu interrupts, %lu TLB flushes, idle for %lu ms, "
+	       "without interrupts for %lu ns at most\n", at, p->apic_id, p->irq_count, p->tlb_flushes,
+	       p->idle_ns / 1000000, p->irqs_off * 1000000 / time_scale.tsc_khz);
 	return at + 1;
 }
 
 static u32 print_memory(u32 at)
 {
-	printk(LOG_ERR "memory: %lu of %lu pages free\n", (unsigned long)page_free_count(), (unsigned long)total_pages);
+	printk(LOG_ERR "memory: %lu of %lu pages free\n", page_free_count(), total_pages);
 	return DONE;
 }
 
