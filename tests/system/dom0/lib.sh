@@ -120,3 +120,12 @@ config()
 		echo "$l" >>"/tmp/$n.cfg"
 	done
 }
+
+# ask GUEST COMMAND: run COMMAND in the shell on a guest's console; what it prints.
+ask()
+{
+	read -r token _ </proc/uptime
+	type_line "$1" "echo be''gin $token; $2; echo e''nd $token" || return 1
+	within 20 says "$1" "^end $token" || return 1
+	said "$1" | tr -d '\r' | sed -n "/^begin $token\$/,/^end $token\$/p" | sed '1d; $d'
+}
