@@ -17,20 +17,26 @@ struct cpu_regs {
 #define RFLAGS_ONE   BIT(1)             /* always 1 */
 #define RFLAGS_KNOWN ((u64)0x3f7fd7)    /* the others are always 0 */
 
+/*
+ * Only the CPU that runs the vCPU touches the fields, or the toolstack's calls while it runs
+ * nowhere. The letters (s), (d) and (t) say what a move to another machine does with a field:
+ * vmm/domain.h explains them.
+ */
 struct hvm_vcpu {
-	struct cpu_regs regs;
-	void *control;              /* [I] VMCB or VMCS, one page */
-	void *vendor;               /* [I] the vendor's own data: struct svm_vcpu or vmx_vcpu */
-	void *xsave;                /* [I] XSAVE area, 64-byte aligned */
-	u64 xcr0;                   /* XCR0 of the guest */
-	u64 pat;
-	u64 tsc_aux;
-	u64 dr[4];                  /* while the vCPU is not loaded */
-	u64 tlb_gen;                /* p2m generation from which this vCPU's TLB entries are */
-	u64 asid_generation;
-	u32 asid_cpu;
-	u8 offered;                 /* the vector offered to the guest for this entry, or 0 */
-	bool offered_by_apic;
+	struct cpu_regs regs;       /* (s) */
+	void *control;              /* [I] (s) VMCB or VMCS, one page: struct hvm_state */
+	void *vendor;               /* [I] (d) the vendor's own data: struct svm_vcpu or vmx_vcpu */
+	void *xsave;                /* [I] (s) XSAVE area, 64-byte aligned: its contents */
+	u64 xcr0;                   /* (s) XCR0 of the guest */
+	u64 pat;                    /* (s) */
+	u64 tsc_aux;                /* (s) */
+	u64 dr[4];                  /* (s) while the vCPU is not loaded; hvm_get_context lacks them */
+	u64 tlb_gen;                /* (t) p2m generation from which this vCPU's TLB entries are */
+	u64 asid_generation;        /* (t) */
+	u32 asid_cpu;               /* (t) */
+	/* (t) the vector offered to the guest for this entry, or 0; from its APIC or a callback */
+	u8 offered;
+	bool offered_by_apic;       /* (t) */
 };
 
 #endif
