@@ -1,7 +1,7 @@
 /*
  * The entry: from GRUB's 32-bit Multiboot2 entry on the boot CPU to 64-bit C. The other CPUs use
- * arch/x86/trampoline.S. Multiboot2 specification 3.1 (header) and 3.3 (machine state); SDM 9.8.5
- * (entering long mode).
+ * arch/x86/trampoline.S. Multiboot2, "OS image format", 3.1, and "I386 machine state", 3.3; SDM
+ * vol. 3, "Initializing IA-32e Mode", 10.8.5.
  */
 #define IMAGE_BASE 0xffffffff80000000
 #define PA(sym)    ((sym) - IMAGE_BASE)(%ebp)  /* %ebp: machine address of the image */

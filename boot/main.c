@@ -38,7 +38,7 @@
 #define RESERVE_MIN      MiB(32)        /* never the service domain's: page tables, domains */
 /* RAM that 2 MiB of struct page describe */
 #define FRAMES_STEP      (MiB(2) / sizeof(struct page) * PAGE_SIZE)
-/* devices write interrupts there (SDM 11.11.1); CPUs have no business there */
+/* devices write interrupts there (SDM vol. 3, "Message Address Register Format", 11.11.1) */
 #define MESSAGES         0xfee00000u
 #define MESSAGES_SIZE    MiB(1)
 #define CONSOLE_TICK_NS  10000000ull    /* period of the tick, for input */

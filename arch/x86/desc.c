@@ -1,6 +1,7 @@
 /*
- * Segments, task state and interrupt gates: 64-bit mode needs them, once for each CPU (SDM 3.4,
- * 7.7, 6.14).
+ * Segments, task state and interrupt gates: 64-bit mode needs them, once for each CPU. SDM vol. 3,
+ * "Segment Descriptors", 3.4.5; "Task Management in 64-bit Mode", 8.7; "Exception and Interrupt
+ * Handling in 64-bit Mode", 6.14.
  */
 #include <asm/cpu.h>
 #include <asm/insn.h>

@@ -120,8 +120,8 @@ static void set_xcr0(u64 v)
 }
 
 /*
- * The legacy area of XSAVE (SDM 13.4.1): x87 control word at 0, MXCSR at 24. All else starts in its
- * initial state.
+ * SDM vol. 1, "Legacy Region of an XSAVE Area", 13.4.1: the x87 control word is at 0, MXCSR at 24.
+ * All else starts in its initial state.
  */
 static void fpu_reset(struct vcpu *v)
 {

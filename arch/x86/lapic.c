@@ -16,8 +16,9 @@ enum {
 enum { ICR_FIXED = 0, ICR_NMI = 4 << 8, ICR_INIT = 5 << 8, ICR_SIPI = 6 << 8, ICR_ASSERT = 1 << 14, ICR_PENDING = 1 << 12, ICR_OTHERS = 3 << 18 };
 /*
  * Vectors below 0x20 belong to exceptions. No device has them, but a domain that can make a device
- * write any message can name them. The APIC refuses those below 0x10 (SDM 10.5.2). With this TPR it
- * holds back the others (10.8.3.1).
+ * write any message can name them. The APIC refuses those below 0x10 (SDM vol. 3, "Valid Interrupt
+ * Vectors", 11.5.2). With this TPR it holds back the others ("Task and Processor Priorities",
+ * 11.8.3.1).
  */
 enum { TPR_ABOVE_EXCEPTIONS = 0x10 };
 enum { LVT_MASKED = 1 << 16, TIMER_DIV_16 = 3, MSR_X2APIC = 0x800 };
@@ -89,7 +90,8 @@ static void send_icr(u32 apic_id, u32 icr)
 	if (!mmio) {
 		/*
 		 * A WRMSR to the ICR is not serializing. The target must see our earlier stores
-		 * first, and only these two fences together make sure of it (SDM 10.12.3).
+		 * first, and only these two fences together make sure of it: SDM vol. 3, "MSR
+		 * Access in x2APIC Mode", 11.12.3.
 		 */
 		__asm__ volatile("mfence; lfence" ::: "memory");
 		wrmsr(MSR_X2APIC + APIC_ICR_LO / 16, (u64)apic_id << 32 | icr);

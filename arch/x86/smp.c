@@ -1,4 +1,7 @@
-/* The CPUs: their numbers, starting the others (SDM 8.4.4), and kicking one out of its guest. */
+/*
+ * The CPUs: their numbers, starting the others, and kicking one out of its guest. SDM vol. 3, "MP
+ * Initialization Example", 9.4.4.
+ */
 #include <asm/cpu.h>
 #include <asm/insn.h>
 #include <asm/lapic.h>
@@ -98,8 +101,8 @@ void smp_start(const u32 *apic_id, unsigned nr, paddr_t trampoline, void (*main)
 	u64 start, waiting = 0, left_out = nr ? ~0ull >> (64 - nr) : 0;
 
 	/*
-	 * Leaf Bh, if there is one (SDM 8.9.2), has a CPU's id in 32 bits; leaf 1 has only 8 of
-	 * them.
+	 * Leaf Bh, if there is one, has a CPU's id in 32 bits; leaf 1 has only 8 of them. SDM vol.
+	 * 3, "Hierarchical Mapping of CPUID Extended Topology Leaf", 9.9.2.
 	 */
 	ap_id_leaf = cpuid(0xb, 0).b ? 0xb : 1;
 	has_tsc_adjust = rdmsr_safe(MSR_TSC_ADJUST, &tsc_adjust);
@@ -122,7 +125,8 @@ void smp_start(const u32 *apic_id, unsigned nr, paddr_t trampoline, void (*main)
 		for (unsigned i = 0; i < nr; i++) {
 			/*
 			 * Round 0 sends to all before we wait for the first. Round 1 sends once
-			 * more (SDM 8.4.4.1); CPUs that have started ignore it.
+			 * more; CPUs that have started ignore it. SDM vol. 3, "Typical BSP
+			 * Initialization Sequence", 9.4.4.1.
 			 */
 			if (waiting & BIT(i) && round < 2)
 				lapic_send_sipi(apic_id[i], (u8)(trampoline >> PAGE_SHIFT));

@@ -22,8 +22,9 @@ trap_stubs:
 
 /*
  * The CPU pushes an error code for some exceptions, but never for an interrupt with such a vector.
- * It has aligned the stack to 16 bytes before it pushes its five words (SDM 6.14.2, APM 8.9.3). So
- * with our word on top, bit 3 of RSP tells whether there is an error code.
+ * It has aligned the stack to 16 bytes before it pushes its five words (SDM vol. 3, "64-Bit Mode
+ * Stack Frame", 6.14.2; APM, "Interrupt Stack Frame", 8.9.3). So with our word on top, bit 3 of RSP
+ * tells whether there is an error code.
  */
 trap_exception:
 	testb $8, %spl

@@ -1,7 +1,8 @@
 /*
  * Application processors start here in real mode. smp.c copies this code to a page below 1 MiB and
  * fills in the words at the end. It goes straight from real mode to long mode: paging and
- * protection go on together. SDM 9.8.5 allows this once PAE, CR3 and LME are set.
+ * protection go on together. "Initializing IA-32e Mode" allows this once PAE, CR3 and LME are set:
+ * SDM vol. 3, 10.8.5.
  */
 	.code16
 	.globl ap_trampoline, ap_trampoline_end, ap_trampoline_cr3, ap_trampoline_gdtr, ap_trampoline_far

@@ -10,8 +10,8 @@
 #include "arch/x86/svm/svm.h"
 
 /*
- * The bits of CR4 that this CPU knows: APM volume 2, 3.1.3. CPUID is asked for those that a CPU
- * with SVM, nested paging and XSAVE may lack.
+ * The bits of CR4 that this CPU knows: APM, "CR4 Register", 3.1.3. CPUID is asked for those that a
+ * CPU with SVM, nested paging and XSAVE may lack.
  */
 static u64 known_cr4(void)
 {

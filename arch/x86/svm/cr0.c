@@ -1,6 +1,7 @@
 /*
  * The guest sees its own CR0.CD and CR0.NW, but the CPU never gets them: nested paging gives the
- * guest a CR0 of its own (APM 15.25.2), caching included, and the CPU would run without its caches.
+ * guest a CR0 of its own (APM, "Replicated State", 15.25.2), caching included, and the CPU would
+ * run without its caches.
  *
  * A write that changes bits other than TS and MP exits. While the guest has CD set, every access to
  * CR0 does. Only some CPUs tell which register the instruction uses. So the CPU executes the

@@ -21,7 +21,7 @@
 
 enum { HELD_MAX = 8, HELD_NS = 50000 };
 
-/* CPUID 8000_000A EDX, APM 15.4 */
+/* CPUID 8000_000A EDX; APM, "Enabling SVM", 15.4 */
 enum { SVM_NPT = 1u << 0, SVM_NRIPS = 1u << 3, SVM_BUS_LOCK = 1u << 29 };
 
 static u32 max_asid;            /* [I] highest usable */
@@ -104,7 +104,7 @@ static void set_intercepts(struct vmcb *b, bool privileged)
 	b->intercept_misc3 = has_bus_lock ? INT3_BUS_LOCK : 0;
 }
 
-/* APM 15.11: two bits for each MSR. */
+/* Two bits for each MSR: APM, "MSR Intercepts", 15.11. */
 static void svm_open_msr(u8 *map, u32 msr)
 {
 	u32 index = msr < 0x2000 ? msr : 0x2000 + (msr - 0xc0000000), bit = index * 2;
@@ -132,7 +132,7 @@ static void svm_vcpu_save(struct vcpu *v) { }
 
 /*
  * A fresh ASID works as a flush, because no TLB entry has it. When all are used up, one flush
- * clears all and the numbers start again (APM 15.16).
+ * clears all and the numbers start again: APM, "TLB Control", 15.16.
  */
 static void assign_asid(struct vcpu *v, struct vmcb *b)
 {
@@ -215,8 +215,8 @@ static void svm_inject_exception(struct vcpu *v, u8 vector, bool has_error, u32 
 }
 
 /*
- * Injection doesn't change the debug registers, so we do (APM 15.20). Guests can't set
- * DebugCtl.BTF.
+ * Injection doesn't change the debug registers, so we do (APM, "Event Injection", 15.20). Guests
+ * can't set DebugCtl.BTF.
  */
 static void svm_inject_step(struct vcpu *v)
 {
@@ -431,7 +431,8 @@ const struct hvm_ops svm_ops = {
 	.name = "SVM",
 	.vcpu_size = sizeof(struct svm_vcpu),
 	.hypercall_insn = { 0x0f, 0x01, 0xd9 },
-	.orders = { .closed_ports = 2, .dom0_ports = 2, .msrs = 1 },    /* APM 15.10 and 15.11: 12 KiB and 8 KiB */
+	/* APM, "IOIO Intercepts", 15.10: 12 KiB; "MSR Intercepts", 15.11: 8 KiB */
+	.orders = { .closed_ports = 2, .dom0_ports = 2, .msrs = 1 },
 	.constant_msrs = svm_constant_msrs,
 #define X(ret, op, args) .op = svm_##op,
 	HVM_OPS(X)

@@ -1,8 +1,8 @@
 /*
- * The rules of VM entry for the current VMCS: SDM volume 3, 27.3 (guest state), as far as we use
- * the fields. The CPU says only that it refused an entry; this says why. The unit tests run it over
- * a software VMCS. They add the rules about controls and host state, which no guest can change
- * (tests/unit/check_vmx.c).
+ * The rules of VM entry for the current VMCS, as far as we use the fields: SDM vol. 3, "Checking
+ * and Loading Guest State", 27.3. The CPU says only that it refused an entry; this says why. The
+ * unit tests run it over a software VMCS. They add the rules about controls and host state, which
+ * no guest can change (tests/unit/check_vmx.c).
  */
 #include <asm/entry_check.h>
 #include <asm/hvm.h>

@@ -28,7 +28,10 @@ void vmx_give_back(const struct vcpu *v, bool borrowed)
 {
 	if (!borrowed)
 		return;
-	/* Write it back to memory, so that any CPU can load it (SDM 25.11.1). */
+	/*
+	 * Write it back to memory, so that any CPU can load it: SDM vol. 3, "Software Use of
+	 * Virtual-Machine Control Structures", 25.11.1.
+	 */
 	BUG_ON(!vmclear(vmx_of(v)->pa));
 	BUG_ON(current_vcpu() && !vmptrld(vmx_of(current_vcpu())->pa));
 }

@@ -1,4 +1,7 @@
-/* A vCPU's VMCS: making it, loading it on a CPU and taking it off. SDM volume 3, 25.11. */
+/*
+ * A vCPU's VMCS: making it, loading it on a CPU and taking it off. SDM vol. 3, "Software Use of the
+ * VMCS and Related Structures", 25.11.
+ */
 #include <asm/cpu.h>
 #include <asm/hvm.h>
 #include <asm/insn.h>
@@ -97,7 +100,10 @@ void vmx_vcpu_init(struct vcpu *v)
 	*(u32 *)v->hvm.control = vmx_revision;
 	x->pa = virt_to_phys(v->hvm.control);
 	x->primary = vmx_controls.primary;
-	/* Four levels, tables in write-back memory (SDM 25.6.11). */
+	/*
+	 * Four levels, tables in write-back memory: SDM vol. 3, "Extended-Page-Table Pointer
+	 * (EPTP)", 25.6.11.
+	 */
 	x->eptp = v->domain->p2m.root.v << PAGE_SHIFT | 3 << 3 | 6;
 	BUG_ON(!vmclear(x->pa));
 	borrowed = vmx_borrow(v);
@@ -118,7 +124,7 @@ void vmx_vcpu_load(struct vcpu *v)
 	vmx_load_registers(x);
 }
 
-/* VMCLEAR writes the VMCS back to memory: the vCPU's next CPU may be another one (SDM 25.11.1). */
+/* VMCLEAR writes the VMCS back to memory: the vCPU's next CPU may be another one (25.11.1). */
 void vmx_vcpu_save(struct vcpu *v)
 {
 	struct vmx_vcpu *x = vmx_of(v);

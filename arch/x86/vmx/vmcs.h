@@ -37,9 +37,9 @@ enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, SEG_GDT
 enum { ACCESS_S = 1 << 4, ACCESS_P = 1 << 7, ACCESS_L = 1 << 13, ACCESS_DB = 1 << 14, ACCESS_G = 1 << 15, ACCESS_UNUSABLE = 1 << 16 };
 #define ACCESS_DPL(access) ((access) >> 5 & 3)
 
-/* SDM 25.6.1: pin-based controls. */
+/* SDM vol. 3, "Pin-Based VM-Execution Controls", 25.6.1. */
 enum { PIN_EXTERNAL_INTERRUPT = 1u << 0, PIN_NMI = 1u << 3, PIN_VIRTUAL_NMI = 1u << 5, PIN_PREEMPTION_TIMER = 1u << 6 };
-/* 25.6.2: primary and secondary processor-based controls. */
+/* "Processor-Based VM-Execution Controls", 25.6.2: primary and secondary. */
 enum {
 	CPU_INTERRUPT_WINDOW = 1u << 2, CPU_HLT = 1u << 7, CPU_INVLPG = 1u << 9, CPU_MWAIT = 1u << 10, CPU_RDPMC = 1u << 11, CPU_CR3_LOAD = 1u << 15, CPU_CR3_STORE = 1u << 16,
 	CPU_CR8_LOAD = 1u << 19, CPU_CR8_STORE = 1u << 20, CPU_NMI_WINDOW = 1u << 22, CPU_IO_BITMAPS = 1u << 25, CPU_MSR_BITMAPS = 1u << 28,
@@ -49,7 +49,7 @@ enum {
 	CPU2_EPT = 1u << 1, CPU2_RDTSCP = 1u << 3, CPU2_VPID = 1u << 5, CPU2_WBINVD = 1u << 6, CPU2_UNRESTRICTED = 1u << 7, CPU2_INVPCID = 1u << 12,
 	CPU2_BUS_LOCK = 1u << 30,
 };
-/* 25.7.1 and 25.8.1: exit and entry controls. */
+/* "VM-Exit Controls", 25.7.1, and "VM-Entry Controls", 25.8.1. */
 enum {
 	EXIT_SAVE_DEBUG = 1u << 2, EXIT_HOST_64 = 1u << 9, EXIT_ACK_INTERRUPT = 1u << 15, EXIT_LOAD_PAT = 1u << 19, EXIT_SAVE_EFER = 1u << 20,
 	EXIT_LOAD_EFER = 1u << 21,
@@ -71,16 +71,16 @@ enum {
 #define EXIT_BUS_LOCKED BIT(26)
 
 /*
- * Interruption information, SDM 25.8.3 and 25.9.2: the parts that SVM does not have (asm/hvm.h has
- * the others).
+ * Interruption information: the parts that SVM does not have. asm/hvm.h has the others, and the
+ * sections of the manual.
  */
-/* the exiting IRET had unblocked NMIs already: 28.2.3; for EPT violations 28.2.1 */
+/* the exiting IRET had unblocked NMIs already: "NMI Unblocking Due to IRET", 28.2.3 */
 #define NMI_UNBLOCKED   BIT(12)
 enum { EVENT_SOFT_INTR = 4 << 8, EVENT_ICEBP = 5 << 8, EVENT_SOFT_EXCEPTION = 6 << 8 };
 
 /*
- * Interruptibility and pending debug exceptions, SDM 25.4.2. Bit 12 says that a debug exception is
- * due; the bits below say which, as in DR6.
+ * Interruptibility and pending debug exceptions: SDM vol. 3, "Guest Non-Register State", 25.4.2.
+ * Bit 12 says that a debug exception is due; the bits below say which, as in DR6.
  */
 enum { BLOCKED_BY_STI = 1, BLOCKED_BY_MOV_SS = 2, BLOCKED_BY_NMI = 8 };
 enum { PENDING_BREAKPOINT = 1 << 12, PENDING_STEP = 1 << 14, PENDING_RTM = 1 << 16 };

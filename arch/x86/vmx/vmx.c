@@ -41,7 +41,10 @@ static const char *vmx_probe(void)
 	return why;
 }
 
-/* SDM 25.6.9: reads of low and of high MSRs have 1 KiB each, and writes follow in the same way. */
+/*
+ * Reads of low and of high MSRs have 1 KiB each, and writes follow in the same way: SDM vol. 3,
+ * "MSR-Bitmap Address", 25.6.9.
+ */
 static void vmx_open_msr(u8 *map, u32 msr)
 {
 	u32 byte = (msr >= 0xc0000000 ? 1024 : 0) + (msr & 0x1fff) / 8;
@@ -112,7 +115,10 @@ static void inject_event(struct vcpu *v, u64 event, u32 error)
 	vmx_of(v)->injecting = true;
 }
 
-/* Injects it now, or asks for the exit that comes when the guest can take it (SDM 27.7.5). */
+/*
+ * Injects it now, or asks for the exit that comes when the guest can take it: SDM vol. 3,
+ * "Interrupt-Window Exiting and Virtual-Interrupt Delivery", 27.7.5.
+ */
 static void vmx_offer_interrupt(struct vcpu *v, u8 vector)
 {
 	struct vmx_vcpu *x = vmx_of(v);
@@ -139,7 +145,7 @@ static bool vmx_took_interrupt(struct vcpu *v)
 	return took;
 }
 
-/* Real mode has no error codes (SDM 27.2.1.3). */
+/* Real mode has no error codes: SDM vol. 3, "VM-Entry Control Fields", 27.2.1.3. */
 static void vmx_inject_exception(struct vcpu *v, u8 vector, bool has_error, u32 error)
 {
 	has_error = has_error && vmread(GUEST_CR0) & CR0_PE;
@@ -147,8 +153,9 @@ static void vmx_inject_exception(struct vcpu *v, u8 vector, bool has_error, u32 
 }
 
 /*
- * Changes the debug registers as the delivery of a debug exception would (SDM 18.2.3). Neither an
- * injection nor an exit does it (28.1).
+ * Changes the debug registers as the delivery of a debug exception would (SDM vol. 3, "Debug Status
+ * Register", 18.2.3). Neither an injection nor an exit does it ("Architectural State Before a VM
+ * Exit", 28.1).
  */
 static void set_debug_registers(u64 causes)
 {
@@ -432,7 +439,8 @@ const struct hvm_ops vmx_ops = {
 	.name = "VMX",
 	.vcpu_size = sizeof(struct vmx_vcpu),
 	.hypercall_insn = { 0x0f, 0x01, 0xc1 },
-	.orders = { .closed_ports = 0, .dom0_ports = 1, .msrs = 0 },    /* SDM 25.6.4 and 25.6.9: pages */
+	/* SDM vol. 3, "I/O-Bitmap Addresses", 25.6.4, "MSR-Bitmap Address", 25.6.9: one page each */
+	.orders = { .closed_ports = 0, .dom0_ports = 1, .msrs = 0 },
 	.constant_msrs = vmx_constant_msrs,
 #define X(ret, op, args) .op = vmx_##op,
 	HVM_OPS(X)

@@ -54,7 +54,8 @@ struct vm_exit {
 
 /*
  * Events that we inject, or whose delivery an exit cut off. Both vendors' CPUs encode them alike:
- * APM 15.20, SDM 25.8.3 and 25.9.2.
+ * APM, "Event Injection", 15.20; SDM vol. 3, "VM-Entry Controls for Event Injection", 25.8.3, and
+ * "Information for VM Exits Due to Vectored Events", 25.9.2.
  */
 #define EVENT_VALID     BIT(31)
 #define EVENT_HAS_ERROR BIT(11)
@@ -131,8 +132,8 @@ extern struct hvm_maps hvm_maps;        /* [I] */
 int hvm_make_maps(bool (*dom0_port)(u16 port));
 
 /*
- * Returns true if the first n bytes of v are memory types (SDM 12.3) and none is above `most`. PAT
- * has type 7 (UC-), MTRRs do not.
+ * Returns true if the first n bytes of v are memory types and none is above `most`. PAT has type 7
+ * (UC-), MTRRs do not. SDM vol. 3, "Methods of Caching Available", 12.3.
  */
 static inline bool hvm_valid_types(u64 v, unsigned n, u8 most)
 {
@@ -202,7 +203,10 @@ void hvm_vcpu_load(struct vcpu *v);
 void hvm_vcpu_save(struct vcpu *v);
 /* Logs the registers of v and its last exit. Context: v is the current vCPU. */
 void hvm_dump(const struct vcpu *v);
-/* Sets registers and state as they are at power-on (SDM 9.1.1, APM 14.1.3). */
+/*
+ * Sets registers and state as they are at power-on: SDM vol. 3, "Processor State After Reset",
+ * 10.1.1; APM, "Processor Initialization State", 14.1.3.
+ */
 void hvm_reset(struct vcpu *v);
 /* Sets real mode at CS = vector << 8, as SIPI leaves a CPU. */
 void hvm_start_sipi(struct vcpu *v, u8 vector);

@@ -118,10 +118,10 @@ static inline void xsetbv(u64 v)
 #define MSR_GS_BASE         0xc0000101u
 #define MSR_TSC_AUX         0xc0000103u
 
-/* Exceptions, SDM 6.3.1 and APM 8.2. */
+/* SDM vol. 3, "Exception and Interrupt Vectors", 6.2; APM, "Vectors", 8.2. */
 enum { VECTOR_DB = 1, VECTOR_NMI = 2, VECTOR_UD = 6, VECTOR_DF = 8, VECTOR_GP = 13, VECTOR_AC = 17, VECTOR_MC = 18, VECTOR_SX = 30 };
 
-/* State components, SDM volume 1 13.1. */
+/* SDM vol. 1, "XSAVE-Supported Features and State-Component Bitmaps", 13.1. */
 #define XCR0_X87    BIT(0)
 #define XCR0_SSE    BIT(1)
 #define XCR0_AVX    BIT(2)
@@ -131,8 +131,9 @@ enum { VECTOR_DB = 1, VECTOR_NMI = 2, VECTOR_UD = 6, VECTOR_DF = 8, VECTOR_GP = 
 #define XCR0_SWITCHED (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512 | XCR0_PKRU)
 
 /*
- * Returns the part of `want` that XSETBV accepts (SDM vol. 1 13.3), or 0 without x87. AVX needs
- * SSE; the AVX-512 parts come together and need AVX.
+ * Returns the part of `want` that XSETBV accepts, or 0 without x87. AVX needs SSE; the AVX-512
+ * parts come together and need AVX. SDM vol. 1, "Enabling the XSAVE Feature Set and XSAVE-Enabled
+ * Features", 13.3.
  */
 static inline u64 xcr0_consistent(u64 want)
 {

@@ -1,6 +1,7 @@
 /*
  * The calling CPU's physical local APIC, in the mode that the firmware left: xAPIC (MMIO) or x2APIC
- * (MSR). SDM 10, APM 16.
+ * (MSR). SDM vol. 3, "Advanced Programmable Interrupt Controller (APIC)", 11; APM, the chapter of
+ * the same name, 16.
  */
 #ifndef ASM_LAPIC_H
 #define ASM_LAPIC_H

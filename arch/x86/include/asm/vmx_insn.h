@@ -1,6 +1,6 @@
 /*
- * VMX instructions (SDM volume 3, chapter 31), one function each. The unit tests put a software
- * VMCS in their place.
+ * VMX instructions, one function each: SDM vol. 3, "VMX Instruction Reference", 31. The unit tests
+ * put a software VMCS in their place.
  */
 #ifndef ASM_VMX_INSN_H
 #define ASM_VMX_INSN_H
