@@ -10,58 +10,53 @@
 
 #define AFFINITY_FLAGS (XEN_VCPUAFFINITY_HARD | XEN_VCPUAFFINITY_SOFT)
 
-static long set_affinity(struct vcpu *caller, struct vcpu *v, struct hypercall *hc, struct xen_domctl_vcpuaffinity *a)
+/* Makes v run on the CPUs in *hard, on those in *soft if it can, and gives back what is in force. */
+static long set_affinity(struct vcpu *v, struct hypercall *hc, cpumask_t *hard, cpumask_t *soft)
 {
-	cpumask_t was = __atomic_load_n(&v->sched.hard, __ATOMIC_RELAXED), hard = was, soft = __atomic_load_n(&v->sched.soft, __ATOMIC_RELAXED);
-	bool set_hard = a->flags & XEN_VCPUAFFINITY_HARD, set_soft = a->flags & XEN_VCPUAFFINITY_SOFT;
-	int rc;
-
-	if ((set_hard && bitmap_from_guest(caller, &a->cpumap_hard, &hard)) ||
-	    (set_soft && bitmap_from_guest(caller, &a->cpumap_soft, &soft)))
-		return -EFAULT;
-	hard &= cpus_online();
-	soft &= cpus_online();
-	if (!hard || !soft)
+	*hard &= cpus_online();
+	*soft &= cpus_online();
+	if (!*hard || !*soft)
 		return refuse_say(-EINVAL, "cpus= or xl vcpu-pin: the CPUs are 0 to %u", nr_cpus - 1);
 	/*
 	 * The service domain's vCPUs take the interrupts of their CPUs and have the APIC ids of
 	 * these, so they can't move.
 	 */
-	if (v->domain == dom0 && hard != was)
+	if (v->domain == dom0 && *hard != __atomic_load_n(&v->sched.hard, __ATOMIC_RELAXED))
 		return refuse(__HYPERVISOR_domctl, hc->head);
-	rc = sched_set_affinity(&v->sched, hard, soft, time_now());
-	if (rc)
-		return rc;
-	/* The caller learns what is in force. */
-	if ((set_hard && bitmap_to_guest(caller, &a->cpumap_hard, hard)) ||
-	    (set_soft && bitmap_to_guest(caller, &a->cpumap_soft, soft & hard)))
-		return -EFAULT;
-	return 0;
-}
-
-static long get_affinity(struct vcpu *caller, const struct vcpu *v, struct xen_domctl_vcpuaffinity *a)
-{
-	cpumask_t hard = __atomic_load_n(&v->sched.hard, __ATOMIC_RELAXED), soft = __atomic_load_n(&v->sched.soft, __ATOMIC_RELAXED);
-
-	if ((a->flags & XEN_VCPUAFFINITY_HARD) && bitmap_to_guest(caller, &a->cpumap_hard, hard & cpus_online()))
-		return -EFAULT;
-	if ((a->flags & XEN_VCPUAFFINITY_SOFT) && bitmap_to_guest(caller, &a->cpumap_soft, soft & cpus_online()))
-		return -EFAULT;
+	if (sched_set_affinity(&v->sched, *hard, *soft, time_now()))
+		return -EINVAL;
+	*soft &= *hard;
 	return 0;
 }
 
 long hc_domctl_vcpuaffinity(struct vcpu *caller, struct hypercall *hc, void *arg)
 {
 	struct xen_domctl_vcpuaffinity *a = arg;
-	struct vcpu *v;
+	bool use_hard = a->flags & XEN_VCPUAFFINITY_HARD, use_soft = a->flags & XEN_VCPUAFFINITY_SOFT;
+	struct vcpu *v = domain_vcpu(hc->target, a->vcpu);
+	cpumask_t hard, soft;
 
 	/* "Force" undoes a temporary pinning, which we never do. */
-	if (!(a->flags & AFFINITY_FLAGS) || (a->flags & ~(AFFINITY_FLAGS | XEN_VCPUAFFINITY_FORCE)))
+	if (!(use_hard || use_soft) || (a->flags & ~(AFFINITY_FLAGS | XEN_VCPUAFFINITY_FORCE)))
 		return -EINVAL;
-	v = domain_vcpu(hc->target, a->vcpu);
 	if (!v)
 		return -ESRCH;
-	return hc->head->cmd == XEN_DOMCTL_setvcpuaffinity ? set_affinity(caller, v, hc, a) : get_affinity(caller, v, a);
+	hard = __atomic_load_n(&v->sched.hard, __ATOMIC_RELAXED);
+	soft = __atomic_load_n(&v->sched.soft, __ATOMIC_RELAXED);
+	if (hc->head->cmd == XEN_DOMCTL_setvcpuaffinity) {
+		long rc;
+
+		if ((use_hard && bitmap_from_guest(caller, &a->cpumap_hard, &hard)) ||
+		    (use_soft && bitmap_from_guest(caller, &a->cpumap_soft, &soft)))
+			return -EFAULT;
+		rc = set_affinity(v, hc, &hard, &soft);
+		if (rc)
+			return rc;
+	}
+	if ((use_hard && bitmap_to_guest(caller, &a->cpumap_hard, hard & cpus_online())) ||
+	    (use_soft && bitmap_to_guest(caller, &a->cpumap_soft, soft & cpus_online())))
+		return -EFAULT;
+	return 0;
 }
 
 long hc_domctl_getvcpuinfo(struct vcpu *caller, struct hypercall *hc, void *arg)

@@ -181,11 +181,6 @@ static const struct cpu_policy *const featuresets[] = {
 	[XEN_SYSCTL_cpu_featureset_hvm_max] = &cpu_policy_max,
 };
 
-static const struct cpu_policy *pick(const struct cpu_policy *const *table, u32 size, u32 index)
-{
-	return table[array_index_nospec(index, size)];
-}
-
 long hc_sysctl_cpu_policy(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_sysctl_cpu_policy *op = arg;
@@ -199,7 +194,7 @@ long hc_sysctl_cpu_policy(struct vcpu *v, struct hypercall *hc, void *arg)
 		op->nr_msrs = POLICY_MAX_MSRS;
 		return 0;
 	}
-	p = pick(system_policies, ARRAY_SIZE(system_policies), op->index);
+	p = system_policies[array_index_nospec(op->index, ARRAY_SIZE(system_policies))];
 	return p ? policy_to_guest(v, p, HANDLE(op->leaves), &op->nr_leaves, HANDLE(op->msrs), &op->nr_msrs) : -EOPNOTSUPP;
 }
 
@@ -216,7 +211,7 @@ long hc_sysctl_get_cpu_featureset(struct vcpu *v, struct hypercall *hc, void *ar
 		return 0;
 	if (op->index >= ARRAY_SIZE(featuresets))
 		return -EINVAL;
-	p = pick(featuresets, ARRAY_SIZE(featuresets), op->index);
+	p = featuresets[array_index_nospec(op->index, ARRAY_SIZE(featuresets))];
 	if (!p)
 		return -EOPNOTSUPP;
 	cpu_policy_featureset(p, words);
