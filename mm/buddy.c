@@ -303,24 +303,23 @@ static unsigned carve_block(u64 frame, u64 end)
 int page_claim(mfn_t mfn, u64 n, u16 owner)
 {
 	u64 frame = mfn.v, end = frame + n;
+	bool free;
 
 	if (end < frame || end > max_mfn)
 		return -EBUSY;
 	spin_lock(&buddy_lock);
-	if (!all_free(frame, end)) {
-		spin_unlock(&buddy_lock);
-		return -EBUSY;
-	}
-	while (frame < end) {
+	free = all_free(frame, end);
+	while (free && frame < end) {
 		unsigned order = carve_block(frame, end);
 
 		page_assign(&frame_table[frame], order, owner);
 		__atomic_store_n(&frame_table[frame].count, 1, __ATOMIC_RELEASE);
 		frame += BIT(order);
 	}
-	__atomic_store_n(&pages_free, pages_free - n, __ATOMIC_RELAXED);
+	if (free)
+		__atomic_store_n(&pages_free, pages_free - n, __ATOMIC_RELAXED);
 	spin_unlock(&buddy_lock);
-	return 0;
+	return free ? 0 : -EBUSY;
 }
 
 void page_release(struct page *pg, u32 before)

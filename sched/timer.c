@@ -221,13 +221,12 @@ void timer_cancel_sync(struct timer *t)
 u64 timer_run(unsigned cpu, u64 now)
 {
 	struct timer_queue *q = &timer_queues[cpu];
-	u32 most;
 
 	if (likely(timer_next(cpu) > now))
 		return timer_next(cpu);
 	spin_lock(&q->lock);
 	/* A timer that arms itself again for now has its turn in the next call. */
-	for (most = MIN(q->count, RUN_MAX); most && q->count && q->heap[0]->expires <= now; most--) {
+	for (u32 most = MIN(q->count, RUN_MAX); most && q->count && q->heap[0]->expires <= now; most--) {
 		struct timer *t = q->heap[0];
 
 		disarm_timer(q, t);

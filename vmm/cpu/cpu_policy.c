@@ -125,13 +125,6 @@ static void set_xstate(struct cpu_policy *p, const struct cpu_policy *max, u64 x
 	p->xstate[1] = (struct cpuid_regs){ .a = p->xstate[1].a };
 }
 
-static void drop_stateless_features(struct cpu_policy *p, u64 xcr0)
-{
-	for (unsigned i = 0; i < ARRAY_SIZE(features); i++)
-		if ((features[i].state & xcr0) != features[i].state)
-			set_feature(p, (enum feature)(features[i].word * 32 + features[i].bit), false);
-}
-
 /*
  * Clears every bit that is neither listed as information nor a feature that `max` has. Caches and
  * XSAVE states stay as they are.
@@ -195,7 +188,10 @@ void cpu_policy_clamp(struct cpu_policy *p, const struct cpu_policy *max)
 	p->basic[6].a = ARAT;
 	xcr0 = xcr0_consistent(cpu_policy_xcr0(p) & cpu_policy_xcr0(max));
 	set_xstate(p, max, xcr0);
-	drop_stateless_features(p, xcr0);
+	/* A feature can't work without its XCR0 states. */
+	for (unsigned i = 0; i < ARRAY_SIZE(features); i++)
+		if ((features[i].state & xcr0) != features[i].state)
+			set_feature(p, (enum feature)(features[i].word * 32 + features[i].bit), false);
 	p->msr_platform_info = 0;
 	p->msr_arch_caps = 0;
 }

@@ -153,13 +153,6 @@ static void copy_runstate(struct vcpu *v)
 	__atomic_store_n(runstate_word(v, 1), from[1], __ATOMIC_RELEASE);
 }
 
-static void count_runstate(struct vcpu *v)
-{
-	v->counters->state = (u64)v->runstate.state;
-	v->counters->since = v->runstate.state_entry_time;
-	memcpy(v->counters->time, v->runstate.time, sizeof(v->runstate.time));
-}
-
 void vcpu_set_runstate(struct vcpu *v, int state, u64 now)
 {
 	struct vcpu_runstate_info *r = &v->runstate;
@@ -177,7 +170,9 @@ void vcpu_set_runstate(struct vcpu *v, int state, u64 now)
 	}
 	r->state = state;
 	r->state_entry_time = now;
-	count_runstate(v);
+	v->counters->state = (u64)state;
+	v->counters->since = now;
+	memcpy(v->counters->time, r->time, sizeof(r->time));
 	if (state == RUNSTATE_running && v->runstate_page[0])
 		copy_runstate(v);
 }

@@ -120,13 +120,11 @@ static bool charge_frames(struct domain *d, u64 n, bool on_demand)
  */
 static bool demand_fits(struct domain *d, unsigned order)
 {
-	u64 tot = __atomic_load_n(&d->tot_pages, __ATOMIC_RELAXED);
-
 	if (page_free_count() >= DEMAND_KEPT + BIT(order))
 		return true;
 	if (!order)
 		refuse_say(-ENOMEM, "d%u: all of maxmem has to be free as a guest starts; now up to maxmem=%lu fits",
-			   d->domid, tot >> 8);
+			   d->domid, __atomic_load_n(&d->tot_pages, __ATOMIC_RELAXED) >> 8);
 	return false;
 }
 
@@ -334,19 +332,25 @@ long hc_memory_maximum_gpfn(struct vcpu *v, struct hypercall *hc, void *arg)
  * There is no populate-on-demand cache. All memory is populated, and the guest's balloon brings it
  * down to a lower target.
  */
-long hc_memory_get_pod_target(struct vcpu *v, struct hypercall *hc, void *arg)
+static long pod_target(struct vcpu *v, struct xen_pod_target *t, bool set)
 {
-	struct xen_pod_target *t = arg;
 	struct domain *d;
 	long rc = domain_get_permitted(v, t->domid, &d);
 
 	if (rc)
 		return rc;
+	if (set)
+		__atomic_store_n(&d->pod_target, t->target_pages, __ATOMIC_RELAXED);
 	t->tot_pages = __atomic_load_n(&d->tot_pages, __ATOMIC_RELAXED);
 	t->pod_cache_pages = 0;
 	t->pod_entries = 0;
 	domain_put(d);
 	return 0;
+}
+
+long hc_memory_get_pod_target(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	return pod_target(v, arg, false);
 }
 
 /*
@@ -355,15 +359,7 @@ long hc_memory_get_pod_target(struct vcpu *v, struct hypercall *hc, void *arg)
  */
 long hc_memory_set_pod_target(struct vcpu *v, struct hypercall *hc, void *arg)
 {
-	struct xen_pod_target *t = arg;
-	struct domain *d;
-	long rc = domain_get_permitted(v, t->domid, &d);
-
-	if (rc)
-		return rc;
-	__atomic_store_n(&d->pod_target, t->target_pages, __ATOMIC_RELAXED);
-	domain_put(d);
-	return hc_memory_get_pod_target(v, hc, arg);
+	return pod_target(v, arg, true);
 }
 
 /* ---- the memory map that the toolstack leaves for the guest ---- */

@@ -124,11 +124,10 @@ long hc_evtchn_bind_virq(struct vcpu *v, struct hypercall *hc __unused, void *ar
 static void lock_pair(struct domain *a, struct domain *b)
 {
 	struct domain *first = a->domid < b->domid ? a : b;
-	struct domain *second = first == a ? b : a;
 
 	spin_lock(&first->evtchn.lock);
-	if (first != second)
-		spin_lock(&second->evtchn.lock);
+	if (a != b)
+		spin_lock(first == a ? &b->evtchn.lock : &a->evtchn.lock);
 }
 
 static void unlock_pair(struct domain *a, struct domain *b)

@@ -226,25 +226,11 @@ int grant_get_frame(struct domain *d, u32 idx, struct page **out)
 	return err;
 }
 
-/* Notes the new place of a frame. Returns the old one, or NOWHERE. */
-static u64 swap_place(struct grant_table *gt, u32 idx, u64 gfn)
-{
-	u64 old = NOWHERE;
-
-	spin_lock(&gt->lock);
-	if (idx < gt->nr_frames) {
-		idx = (u32)array_index_nospec(idx, gt->nr_frames);
-		old = gt->frames[idx].gfn;
-		gt->frames[idx].gfn = gfn;
-	}
-	spin_unlock(&gt->lock);
-	return old;
-}
-
 int grant_map_frame(struct domain *d, u32 idx, u64 gfn, struct p2m_retired *r)
 {
+	struct grant_table *gt = &d->grant;
 	struct page *pg;
-	u64 old;
+	u64 old = NOWHERE;
 	int err = grant_get_frame(d, idx, &pg);
 
 	if (err)
@@ -256,7 +242,14 @@ int grant_map_frame(struct domain *d, u32 idx, u64 gfn, struct p2m_retired *r)
 	err = p2m_enter(&d->p2m, GFN(gfn), page_to_mfn(pg), 0, P2M_SHARED, r);
 	if (err)
 		return err;
-	old = swap_place(&d->grant, idx, gfn);
+	/* Notes the new place, unless the table has meanwhile gone with its domain. */
+	spin_lock(&gt->lock);
+	if (idx < gt->nr_frames) {
+		idx = (u32)array_index_nospec(idx, gt->nr_frames);
+		old = gt->frames[idx].gfn;
+		gt->frames[idx].gfn = gfn;
+	}
+	spin_unlock(&gt->lock);
 	/*
 	 * An error (-ENOENT) would only say that the guest has put something else there meanwhile.
 	 */

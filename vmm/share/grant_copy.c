@@ -64,11 +64,6 @@ static void drop_end(struct end *end)
 	domain_put(end->domain);
 }
 
-static bool fits_page(const struct gnttab_copy_ptr *ptr, u32 len)
-{
-	return ptr->offset + len <= PAGE_SIZE;
-}
-
 static int copy_bytes(struct vcpu *v, const gnttab_copy_t *op)
 {
 	struct end from = { .granted = op->flags & GNTCOPY_source_gref };
@@ -77,7 +72,7 @@ static int copy_bytes(struct vcpu *v, const gnttab_copy_t *op)
 
 	if (op->flags & ~(GNTCOPY_source_gref | GNTCOPY_dest_gref))
 		return GNTST_general_error;
-	if (!fits_page(&op->source, op->len) || !fits_page(&op->dest, op->len))
+	if (op->source.offset + op->len > PAGE_SIZE || op->dest.offset + op->len > PAGE_SIZE)
 		return GNTST_bad_copy_arg;
 	status = hold_end(v, &op->source, &from);
 	if (status != GNTST_okay)
