@@ -23,20 +23,20 @@ static void put_char(struct out *o, char c)
 	o->len++;
 }
 
-static void put_fill(struct out *o, char c, int n)
+static void put_spaces(struct out *o, int n)
 {
 	while (n-- > 0)
-		put_char(o, c);
+		put_char(o, ' ');
 }
 
 static void put_padded(struct out *o, const struct spec *s, const char *text, int len)
 {
 	if (!s->left)
-		put_fill(o, ' ', s->width - len);
+		put_spaces(o, s->width - len);
 	for (int i = 0; i < len; i++)
 		put_char(o, text[i]);
 	if (s->left)
-		put_fill(o, ' ', s->width - len);
+		put_spaces(o, s->width - len);
 }
 
 /*
@@ -44,24 +44,17 @@ static void put_padded(struct out *o, const struct spec *s, const char *text, in
  */
 static void put_number(struct out *o, const struct spec *s, u64 value, unsigned base, const char *prefix)
 {
-	char text[24];      /* 2^64 has 20 decimal digits */
-	int start = sizeof(text), spaces;
+	char text[64];      /* 2^64 has 20 decimal digits; zeros fill at most the rest */
+	int start = sizeof(text), end = sizeof(text), prefix_len = (int)strlen(prefix);
 
 	do
 		text[--start] = "0123456789abcdef"[value % base];
 	while (value /= base);
-	spaces = s->width - (int)strlen(prefix) - ((int)sizeof(text) - start);
-
-	if (!s->left && !s->zero)
-		put_fill(o, ' ', spaces);
-	while (*prefix)
-		put_char(o, *prefix++);
-	if (!s->left && s->zero)
-		put_fill(o, '0', spaces);
-	for (int i = start; i < (int)sizeof(text); i++)
-		put_char(o, text[i]);
-	if (s->left)
-		put_fill(o, ' ', spaces);
+	while (s->zero && !s->left && end - start < s->width - prefix_len && start > prefix_len)
+		text[--start] = '0';
+	start -= prefix_len;
+	memcpy(text + start, prefix, (size_t)prefix_len);
+	put_padded(o, s, text + start, end - start);
 }
 
 static void put_signed(struct out *o, const struct spec *s, s64 value)
