@@ -63,6 +63,7 @@ static u32 bytes_waiting(void)
 
 bool console_ready(void) { return bytes_waiting() <= OUTPUT_SIZE / 2; }
 void console_queue(void) { queued = true; }
+void console_set_level(unsigned level) { log_level = level; }
 
 /* Sends all output that waits, and waits for the port. */
 static void flush_output(void)
@@ -106,11 +107,6 @@ u64 console_send(void)
 	again = bytes_waiting() ? uart_drain_ns() : 0;
 	unlock_console(locked);
 	return again;
-}
-
-void console_set_level(unsigned level)
-{
-	log_level = level;
 }
 
 static void queue_char(char c)

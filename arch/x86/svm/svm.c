@@ -400,11 +400,7 @@ static u64 svm_get_cr(const struct vcpu *v, int which)
 }
 
 /* VMRUN requires SVME, which the guest doesn't see. */
-static void svm_set_efer(struct vcpu *v, u64 efer)
-{
-	vmcb_of(v)->efer = efer | EFER_SVME;
-}
-
+static void svm_set_efer(struct vcpu *v, u64 efer) { vmcb_of(v)->efer = efer | EFER_SVME; }
 static void svm_set_pat(struct vcpu *v, u64 pat) { vmcb_of(v)->g_pat = pat; }
 
 static int svm_cpl(const struct vcpu *v) { return vmcb_of(v)->cpl; }

@@ -406,10 +406,7 @@ static void vmx_run(struct vcpu *v, struct vm_exit *x)
 	vmx_decode(v, vx, reason, x);
 }
 
-static void vmx_set_efer(struct vcpu *v, u64 efer)
-{
-	vmwrite(GUEST_EFER, efer);
-}
+static void vmx_set_efer(struct vcpu *v, u64 efer) { vmwrite(GUEST_EFER, efer); }
 
 static void vmx_set_pat(struct vcpu *v, u64 pat)
 {
