@@ -162,7 +162,7 @@ static void schedule(struct percpu *p)
 	time_arm(MIN(timer_next(p->cpu), until));
 }
 
-static void idle(struct percpu *p)
+static void wait_idle(struct percpu *p)
 {
 	u64 start = time_now();
 
@@ -203,7 +203,7 @@ void run_loop(void)
 			schedule(p);
 		v = p->current;
 		if (!v) {
-			idle(p);
+			wait_idle(p);
 			continue;
 		}
 		offer_events(v);

@@ -60,7 +60,7 @@ enum { PIT_FIRST = 0x40, PIT_LAST = 0x42, GPE_FIRST = ACPI_GPE0_BLK_ADDRESS_V1, 
  * guest. Ones would be events without a handler, and Linux prints an error for each. One comparison
  * serves most ports.
  */
-static u32 floating(u16 port)
+static u32 floating_value(u16 port)
 {
 	if (likely(port - (PIT_LAST + 1u) < GPE_FIRST - (PIT_LAST + 1u)))
 		return ~0u;
@@ -76,7 +76,7 @@ void io_exit(struct vcpu *v, const struct vm_exit *x)
 		return;
 	}
 	if (x->io.in) {
-		u32 value = floating(x->io.port);
+		u32 value = floating_value(x->io.port);
 
 		/* A 32-bit result clears the upper half of RAX; narrower ones keep the rest. */
 		if (x->io.size == 1)

@@ -61,7 +61,7 @@ static paddr_t end_of_range_with(const struct range_set *ram, paddr_t at)
 	return 0;
 }
 
-static void plan(const struct dom0_config *c, paddr_t kernel_end)
+static void plan_layout(const struct dom0_config *c, paddr_t kernel_end)
 {
 	layout.low_end = MIN(end_of_range_with(&c->ram, layout.kernel), GiB(4));
 	layout.kernel_end = ROUND_UP(kernel_end, MiB(2));
@@ -291,7 +291,7 @@ static void take_frames_back(struct domain *d)
 }
 
 /* The kernel has unpacked itself and jumps to its first instruction, wherever that is. */
-static void unpacked(struct vcpu *v)
+static void kernel_unpacked(struct vcpu *v)
 {
 	u64 entry;
 
@@ -307,9 +307,9 @@ static void unpacked(struct vcpu *v)
  * The decompressor has moved itself behind the memory that it will write. No code runs there any
  * more, so the next fetch from it is the unpacked kernel's first.
  */
-static void moved(struct vcpu *v)
+static void kernel_moved(struct vcpu *v)
 {
-	dom0_watch(&v->domain->p2m, layout.kernel, layout.unpacked_end, unpacked);
+	dom0_watch(&v->domain->p2m, layout.kernel, layout.unpacked_end, kernel_unpacked);
 }
 
 void dom0_build(const struct dom0_config *c)
@@ -331,7 +331,7 @@ void dom0_build(const struct dom0_config *c)
 	} else {
 		entry = open_elf(c, &elf, &end);
 	}
-	plan(c, end);
+	plan_layout(c, end);
 	memmove(phys_to_virt(layout.initrd), phys_to_virt(c->initrd), c->initrd_size);
 	if (!compressed)
 		load_elf(&elf);
@@ -344,7 +344,7 @@ void dom0_build(const struct dom0_config *c)
 	if (compressed) {
 		load_compressed(dom0, &bz);
 		bzimage_zero_page(&bz, layout.block + BLOCK_BOOT_PARAMS, layout.low_end);
-		dom0_watch(&dom0->p2m, layout.unpacked_end, layout.kernel_end, moved);
+		dom0_watch(&dom0->p2m, layout.unpacked_end, layout.kernel_end, kernel_moved);
 		hvm_start_flat32(dom0->vcpu[0], BZIMAGE_LOAD, 0, (u32)(layout.block + BLOCK_BOOT_PARAMS));
 	} else {
 		start_pvh(dom0->vcpu[0], entry);

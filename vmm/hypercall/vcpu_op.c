@@ -103,7 +103,7 @@ long hc_vcpu_send_nmi(struct vcpu *v, struct hypercall *hc, void *arg)
 
 /* ---- timers ---- */
 
-static void arm(struct vcpu *v, u64 when)
+static void arm_timer(struct vcpu *v, u64 when)
 {
 	if (when <= time_now()) {
 		timer_cancel(&v->timer);
@@ -122,7 +122,7 @@ long hc_vcpu_set_singleshot_timer(struct vcpu *v, struct hypercall *hc, void *ar
 		return -EINVAL;
 	if (set->flags & VCPU_SSHOTTMR_future && set->timeout_abs_ns <= time_now())
 		return -ETIME;
-	arm(v, set->timeout_abs_ns);
+	arm_timer(v, set->timeout_abs_ns);
 	return 0;
 }
 
@@ -137,7 +137,7 @@ long hc_vcpu_stop_singleshot_timer(struct vcpu *v, struct hypercall *hc, void *a
 long hc_set_timer_op(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	if (hc->a[0])
-		arm(v, hc->a[0]);
+		arm_timer(v, hc->a[0]);
 	else
 		timer_cancel(&v->timer);
 	return 0;

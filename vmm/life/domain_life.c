@@ -184,7 +184,7 @@ static bool free_memory(struct domain *d) { return p2m_relinquish(&d->p2m, &d->e
 /*
  * Frames that others still map keep the domain in the table, as dying, until these are given back.
  */
-static bool leave(struct domain *d)
+static bool leave_table(struct domain *d)
 {
 	record_event(RECORD_DESTROY, d, NULL, 0, 0);
 	evtchn_raise_global_virq(dom0, VIRQ_DOM_EXC);
@@ -195,7 +195,7 @@ static bool leave(struct domain *d)
 
 /* First its ties to other domains go (ports, then its maps of their pages), and then its memory. */
 static bool (*const end_steps[])(struct domain *d) = {
-	domain_is_stopped, evtchn_destroy, release_vcpus, release_maps, free_grants, free_memory, leave,
+	domain_is_stopped, evtchn_destroy, release_vcpus, release_maps, free_grants, free_memory, leave_table,
 };
 
 int domain_destroy(struct domain *d)

@@ -33,13 +33,13 @@ struct stream_out {
 	u32 records, there; /* records so far, and those of earlier steps */
 };
 
-static bool wanted(const struct stream_out *s) { return s->gva && s->records >= s->there; }
+static bool put_wanted(const struct stream_out *s) { return s->gva && s->records >= s->there; }
 
 static int put_record(struct stream_out *s, u16 type, u16 instance, const void *data, u32 length)
 {
 	struct hvm_save_descriptor desc = { .typecode = type, .instance = instance, .length = length };
 	u64 at = s->gva + s->size;
-	bool put = wanted(s);
+	bool put = put_wanted(s);
 
 	s->size += (u32)sizeof(desc) + length;
 	s->records++;
@@ -70,7 +70,7 @@ static int put_vcpus(struct stream_out *s, struct domain *d, struct hvm_hw_cpu *
 	for_each_vcpu(v, d) {
 		if (rc || __atomic_load_n(&v->pause_flags, __ATOMIC_RELAXED) & VCPU_DOWN)
 			continue;
-		if (wanted(s))
+		if (put_wanted(s))
 			hvm_get_context(v, scratch);
 		rc = put_record(s, RECORD_CPU, (u16)v->id, scratch, sizeof(*scratch));
 	}

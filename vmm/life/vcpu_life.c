@@ -25,7 +25,7 @@ static void timer_fired(void *arg)
  * vCPU i of the service domain stays on CPU i, because its device interrupts arrive there (abi.md
  * H.3).
  */
-static void place(struct vcpu *v)
+static void place_vcpu(struct vcpu *v)
 {
 	unsigned cpu = v->domain->privileged ? v->id : (v->id + v->domain->domid) % nr_cpus;
 	cpumask_t all = cpus_online();
@@ -91,7 +91,7 @@ int vcpu_create(struct domain *d, u32 id)
 	v->info = id < XEN_LEGACY_MAX_VCPUS ? (struct vcpu_info *)&d->shared->vcpu_info[id] : &v->dummy_info;
 	timer_init(&v->timer, timer_fired, v);
 	timer_init(&v->poll_timer, vcpu_poll_timeout, v);
-	place(v);
+	place_vcpu(v);
 	if (!v->counters || hvm_vcpu_init(v)) {
 		vcpu_free(v);
 		return -ENOMEM;

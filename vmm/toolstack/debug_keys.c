@@ -109,7 +109,7 @@ static u32 print_help(u32 at)
 	return at + 1;
 }
 
-static u32 press(char key, u32 at)
+static u32 press_key(char key, u32 at)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(keys); i++)
 		if (keys[i].key == key)
@@ -133,7 +133,7 @@ long hc_sysctl_debug_keys(struct vcpu *v, struct hypercall *hc, void *arg)
 		return -EFAULT;
 	if (n >= nr)
 		return 0;
-	at = press(pressed[n], at);
+	at = press_key(pressed[n], at);
 	hc->progress = at == DONE ? (n + 1) << 24 : n << 24 | at;
 	return hc->progress >> 24 < nr ? HC_AGAIN : 0;
 }
