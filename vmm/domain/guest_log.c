@@ -19,7 +19,8 @@ bool guest_log_allows(struct domain *d)
 
 	if (now - d->log.window >= LOG_WINDOW_NS) {
 		if (d->log.count > LOG_LINES_PER_WINDOW)
-			printk(LOG_WARN "d%u: %lu lines of its log were dropped\n", d->domid, d->log.count - LOG_LINES_PER_WINDOW);
+			printk(LOG_WARN "d%u: %lu lines of its log were dropped\n", d->domid,
+			       d->log.count - LOG_LINES_PER_WINDOW);
 		d->log.window = now;
 		d->log.count = 0;
 	}

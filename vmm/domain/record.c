@@ -189,7 +189,8 @@ static void dump_one(const struct record *r)
 	u32 kind = r->x.reason;
 	const char *label = kind < RECORD_KINDS ? labels[kind] : NULL;
 
-	printk(LOG_ERR "  %lx d%uv%u %-16s rip %lx, %lx %lx\n", r->tsc, r->domid, r->vcpu, label ?: "?", r->rip, r->x.word[0], r->x.word[1]);
+	printk(LOG_ERR "  %lx d%uv%u %-16s rip %lx, %lx %lx\n", r->tsc, r->domid, r->vcpu, label ?: "?",
+	       r->rip, r->x.word[0], r->x.word[1]);
 }
 
 void record_dump(void)

@@ -62,8 +62,10 @@ static long each_extent(struct vcpu *v, struct hypercall *hc, const struct xen_m
 		if (copy_from_guest(v, gfn, HANDLE(r->extent_start) + done * sizeof(*gfn), n * sizeof(*gfn)))
 			return done ? (long)done : -EFAULT;
 		for (u64 i = 0; i < n && !over; i++) {
-			enum extent_result result = fn(d, gfn[i], r->extent_order, begun, data);
+			enum extent_result result = EXTENT_FAILED;
 
+			if (gfn[i] < P2M_MAX_GFN && !(gfn[i] & (BIT(r->extent_order) - 1)))
+				result = fn(d, gfn[i], r->extent_order, begun, data);
 			if (result == EXTENT_FAILED)
 				return (long)done;
 			begun = result == EXTENT_BEGUN;
@@ -72,11 +74,6 @@ static long each_extent(struct vcpu *v, struct hypercall *hc, const struct xen_m
 		}
 	}
 	return memory_again(hc, 2 * done + begun, 2 * r->nr_extents) ? HC_AGAIN : (long)done;
-}
-
-static bool extent_ok(u64 gfn, unsigned order)
-{
-	return gfn < P2M_MAX_GFN && !(gfn & (BIT(order) - 1));
 }
 
 /*
@@ -92,7 +89,8 @@ static struct page *get_frames(struct domain *d, u64 gfn, unsigned order)
 	if (mfn_valid(MFN(gfn + BIT(order) - 1)) && !page_claim(MFN(gfn), BIT(order), d->domid))
 		return mfn_to_page(MFN(gfn));
 	if (__atomic_exchange_n(&missed, gfn, __ATOMIC_RELAXED) != gfn)
-		refuse_say(-ENOMEM, "frame %lx for the service domain's balloon: it is in use, if by a guest until that ends", gfn);
+		refuse_say(-ENOMEM, "frame %lx for the service domain's balloon: it is in use, if by a guest until that ends",
+			   gfn);
 	return NULL;
 }
 
@@ -185,8 +183,6 @@ static enum extent_result populate_extent(struct domain *d, u64 gfn, unsigned or
 	struct p2m_part part;
 	struct page *pg;
 
-	if (!extent_ok(gfn, order))
-		return EXTENT_FAILED;
 	if (!order || !p2m_take_part(&d->p2m, GFN(gfn), order, &part)) {
 		if (r->on_demand && !demand_fits(d, order))
 			return EXTENT_FAILED;
@@ -220,8 +216,6 @@ static enum extent_result decrease_extent(struct domain *d, u64 gfn, unsigned or
 {
 	unsigned taken = 0;
 
-	if (!extent_ok(gfn, order))
-		return EXTENT_FAILED;
 	for (u64 i = 0; i < BIT(order); i++) {
 		mfn_t mfn;
 		enum p2m_type type = p2m_lookup(&d->p2m, GFN(gfn + i), &mfn);

@@ -131,7 +131,8 @@ void grant_unpin(struct domain *granter, u32 ref, bool write, struct page *page)
 		 * to the page comes before the granter sees the bit clear.
 		 */
 		if (!active->writers)
-			__atomic_fetch_and(&e->rights, ~(active->readers ? GTF_writing : GTF_writing | GTF_reading), __ATOMIC_SEQ_CST);
+			__atomic_fetch_and(&e->rights, ~(GTF_writing | (active->readers ? 0 : GTF_reading)),
+					   __ATOMIC_SEQ_CST);
 	}
 	spin_unlock(&gt->lock);
 	if (page)
