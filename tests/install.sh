@@ -112,7 +112,23 @@ check no-kernel menu
 check no-kernel-said grep -q CONFIG_XEN_PVH "$work/errors"
 check no-kernel-menu test ! -s "$work/menu"
 
+# Of the files that xendomains saved, those go that have no end.
+saved=$work/saved
+mkdir -p "$saved/folder"
+printf 'Xen saved domain, xl format\n and half of it' >"$saved/half"
+printf 'Xen saved domain, xl format\n and all of it\0\0\0\0\0\0\0\0' >"$saved/whole"
+: >"$saved/nothing"
+echo "XENDOMAINS_SAVE=$saved" >"$work/xendomains"
+check saves-run "$dest/usr/lib/bothy/drop-unfinished-saves" "$work/xendomains"
+check saves-unfinished test ! -e "$saved/half" -a ! -e "$saved/nothing"
+check saves-whole test -e "$saved/whole" -a -d "$saved/folder"
+echo "XENDOMAINS_SAVE=" >"$work/xendomains"
+check saves-none "$dest/usr/lib/bothy/drop-unfinished-saves" "$work/xendomains"
+check saves-by-xendomains grep -qx "ExecStopPost=-/usr/lib/bothy/drop-unfinished-saves" \
+	"$dest/usr/lib/systemd/system/xendomains.service.d/bothy.conf"
+
 check removes make -s uninstall DESTDIR="$dest"
 check removed test ! -e "$dest/boot/bothy.elf" -a ! -e "$dest/etc/grub.d/20_linux_bothy"
+check removed-all test ! -e "$dest/usr/lib/bothy" -a ! -e "$dest/usr/lib/systemd/system/xendomains.service.d"
 check keeps test -e "$boot/vmlinuz-6.1.0-18-amd64"
 exit $failed
