@@ -43,6 +43,7 @@ struct domain {
 	bool privileged;                /* [I] (d) the service domain, which doesn't move */
 	u8 dying;                       /* [a] (t) DOMAIN_*, only upwards */
 	u32 refs;                       /* [a] (t) */
+	u64 unique_id;                  /* [I] (d) no other domain has it until the machine restarts */
 	spinlock_t lock;                /* (t) LOCK_DOMAIN */
 	xen_domain_handle_t handle;     /* [I] (d) */
 	u32 create_flags;               /* [I] (d) XEN_DOMCTL_CDF_* */
@@ -159,6 +160,19 @@ bool domain_charge(struct domain *d, u64 n);
 void domain_uncharge(struct domain *d, u64 n);
 /* Takes n off `beyond`, or all of it if that is less. Context: any. */
 void domain_drop_beyond(struct domain *d, u64 n);
+
+/*
+ * Marks d as changed, since it was made, has ended or has gone. The first call gives d its unique
+ * id. Context: any.
+ */
+void domain_changed(struct domain *d);
+/* Marks all domains as changed, for a new listener. Context: any. */
+void domain_changed_all(void);
+/*
+ * Returns the id of a domain that has changed since it was last returned, or DOMID_INVALID if there
+ * is none. The domain may have gone. Locks: takes LOCK_DOMAINS.
+ */
+u16 domain_next_changed(void);
 
 /*
  * Adds a pause to d: while it has one, no CPU starts to run its vCPUs. Doesn't wait for those that

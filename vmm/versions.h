@@ -22,7 +22,8 @@ extern u32 xen_version;
 #define XENVER_capabilities2 12
 #define XENVER_changeset2    13
 #define XENVER_commandline2  14
-#define XEN_DOMCTL_set_llc_colors 89
+#define XEN_DOMCTL_set_llc_colors   89
+#define XEN_DOMCTL_get_domain_state 90
 
 /*
  * createdomain's argument in the latest layout, whatever the caller's is. The names are those of
@@ -49,6 +50,17 @@ struct llc_colors {
 	u32 number, pad;
 	u64 colors;             /* the caller's array of `number` u32 */
 };
+
+/* get_domain_state's answer. */
+struct domain_state {
+	u16 state;              /* DOMAIN_STATE_*; 0: it has gone */
+	u16 capabilities;       /* DOMAIN_CAN_* */
+	u32 pad;                /* 0, in and out */
+	u64 unique_id;
+};
+
+enum { DOMAIN_STATE_EXISTS = 1, DOMAIN_STATE_SHUTDOWN = 2, DOMAIN_STATE_DYING = 4, DOMAIN_STATE_DEAD = 8 };
+enum { DOMAIN_CAN_CONTROL = 1, DOMAIN_CAN_HARDWARE = 2, DOMAIN_CAN_STORE = 4 };
 
 /*
  * Checks the interface version that a call of control hypercall `nr` names. Returns 0. Errors:

@@ -7,6 +7,7 @@
 #include <xen/memory.h>
 #include <xen/sched.h>
 #include <xen/sysctl.h>
+#include "vmm/versions.h"
 
 static void affinity(struct vcpu *v, struct vm_exit *x, u16 domid)
 {
@@ -131,6 +132,7 @@ static void any_domctl(struct vcpu *v, struct vm_exit *x, u16 domid)
 
 	if (op.cmd == XEN_DOMCTL_destroydomain || op.cmd == XEN_DOMCTL_createdomain || op.cmd == XEN_DOMCTL_sethvmcontext)
 		op.cmd = XEN_DOMCTL_getdomaininfo;
+	op.interface_version = op.cmd == XEN_DOMCTL_get_domain_state ? 0 : 0x15 + (u32)vcpu_dice(v, 4);
 	for (unsigned i = 0; i < sizeof(op.u) / 8; i++)
 		((u64 *)&op.u)[i] = vcpu_dice(v, 3) ? vcpu_random(v) >> vcpu_dice(v, 64) : tools_args(v) + AT_LIST;
 	tools_domctl(v, x, &op);

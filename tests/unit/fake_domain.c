@@ -4,6 +4,14 @@
 #include "vmm/vcpu.h"
 #include <stdlib.h>
 
+unsigned fake_changed_all;
+
+__attribute__((weak)) void domain_changed_all(void)
+{
+	assert_int_equal(fake_locks_held(), 0);
+	fake_changed_all++;
+}
+
 struct fake_vcpu {
 	struct vcpu vcpu;
 	struct record_vcpu counters;

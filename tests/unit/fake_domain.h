@@ -21,6 +21,9 @@ unsigned fake_kicks(const struct vcpu *v);
 unsigned fake_wakes(const struct vcpu *v);
 void fake_vcpu_clear(struct vcpu *v);
 
+/* How often all domains were marked as changed, where vmm/domain/changes.c isn't linked. */
+extern unsigned fake_changed_all;
+
 /* A handler's call by v, as the dispatcher makes it; checks that no lock is left held. */
 long fake_hypercall(struct vcpu *v, hypercall_fn *fn, void *arg);
 

@@ -1,4 +1,4 @@
-/* units: vmm/domain/domain.c vmm/life/domain_life.c mm/heap.c mm/buddy.c */
+/* units: vmm/domain/domain.c vmm/domain/changes.c vmm/life/domain_life.c mm/heap.c mm/buddy.c */
 /* A domain's life: numbers, references, the account of its frames, and an end in steps that leaves nothing behind. */
 #include "mm/page.h"
 #include "sched/timer.h"
@@ -42,7 +42,15 @@ bool grant_destroy(struct domain *d, unsigned budget) { pieces--; return true; }
 bool grant_release_maps(struct domain *d, unsigned budget) { return true; }
 void evtchn_init(struct domain *d, u32 max_port) { pieces++; }
 bool evtchn_destroy(struct domain *d) { pieces--; return true; }
-void evtchn_raise_global_virq(struct domain *d, unsigned virq) { assert_int_equal(virq, VIRQ_DOM_EXC); virqs++; }
+static struct domain *watched;  /* how far its end had come when the last event was sent for it */
+static u8 dying_then;
+void evtchn_raise_global_virq(struct domain *d, unsigned virq)
+{
+	assert_int_equal(virq, VIRQ_DOM_EXC);
+	virqs++;
+	if (watched)
+		dying_then = watched->dying;
+}
 void mtrr_init_domain(struct domain *d) { }
 void sched_group_init(struct sched_group *g) { }
 bool vcpu_is_off(struct vcpu *v) { return !running; }
@@ -138,6 +146,70 @@ static void numbers_rove_and_are_given_once(void **state)
 }
 
 /* Numbers beyond the highest are nobody: not the service domain either, where a masked index would end. */
+/* As xenstored reads them: each change once, and to a new listener all domains. */
+static void changes_are_told_once(void **state)
+{
+	struct domain *d, *e;
+	struct page *lent;
+	u64 id;
+
+	while (domain_next_changed() != DOMID_INVALID)
+		;
+	d = make_domain(700);
+	e = make_domain(9);
+	id = d->unique_id;
+	assert_true(id && e->unique_id && id != e->unique_id);
+	assert_int_equal(domain_next_changed(), 9);
+	assert_int_equal(domain_next_changed(), 700);
+	assert_int_equal(domain_next_changed(), DOMID_INVALID);
+	domain_shutdown(d, SHUTDOWN_poweroff);
+	assert_int_equal(domain_next_changed(), 700);
+	assert_int_equal(domain_next_changed(), DOMID_INVALID);
+	assert_int_equal(d->unique_id, id);
+
+	/* A new listener, who then hears of no older change. */
+	domain_shutdown(e, SHUTDOWN_poweroff);
+	domain_changed_all();
+	assert_int_equal(domain_next_changed(), 9);
+	assert_int_equal(domain_next_changed(), 700);
+	assert_int_equal(domain_next_changed(), DOMID_INVALID);
+	/* Another one, who comes while the first isn't through. */
+	domain_changed_all();
+	assert_int_equal(domain_next_changed(), 9);
+	domain_changed_all();
+	assert_int_equal(domain_next_changed(), 9);
+	assert_int_equal(domain_next_changed(), 700);
+	assert_int_equal(domain_next_changed(), DOMID_INVALID);
+
+	/*
+	 * xenstored has a frame of the guest's, and gives it back when it hears that the guest is dead. So that has to be seen
+	 * when the event comes. When the frame is back, the domain goes, which is another change.
+	 */
+	lent = page_alloc(0);
+	assert_non_null(lent);
+	assert_true(domain_charge(d, 1));
+	page_assign(lent, 0, d->domid);
+	watched = d;
+	destroy(d);
+	assert_int_equal(dying_then, DOMAIN_LENDING);
+	watched = NULL;
+	assert_int_equal(domain_next_changed(), 700);
+	assert_int_equal(domain_next_changed(), DOMID_INVALID);
+	page_put(lent);
+	while (domain_reap())
+		;
+	assert_false(exists(700));
+	assert_int_equal(domain_next_changed(), 700);
+	assert_int_equal(domain_next_changed(), DOMID_INVALID);
+	/* Another domain of that number is another one. */
+	d = make_domain(700);
+	assert_true(d->unique_id && d->unique_id != id && d->unique_id != e->unique_id);
+	destroy(d);
+	destroy(e);
+	while (domain_next_changed() != DOMID_INVALID)
+		;
+}
+
 static void there_is_one_service_domain(void **state)
 {
 	struct domain *host = make_domain(0);
@@ -341,6 +413,7 @@ int main(void)
 		TEST(an_end_comes_in_steps),
 		TEST(the_last_frame_and_the_last_reference),
 		TEST(the_dead_are_freed_in_steps),
+		TEST(changes_are_told_once),
 		TEST(all_numbers_in_turn),
 		TEST(there_is_one_service_domain),
 	};

@@ -1,4 +1,4 @@
-/* units: vmm/toolstack/domctl.c vmm/toolstack/later_toolstacks.c vmm/toolstack/domctl_vcpu.c vmm/life/domctl_resume.c vmm/toolstack/control.c vmm/life/control_lock.c vmm/domain/refuse.c tests/unit/fake_domain.c tests/unit/fake_control.c */
+/* units: vmm/toolstack/domctl.c vmm/toolstack/later_toolstacks.c vmm/domain/changes.c vmm/toolstack/domctl_vcpu.c vmm/life/domctl_resume.c vmm/toolstack/control.c vmm/life/control_lock.c vmm/domain/refuse.c tests/unit/fake_domain.c tests/unit/fake_control.c */
 /* domctl: each operation as xl issues it (abi.md I.7), then with arguments that nobody sane would pass. */
 #include "tests/unit/fake_control.h"
 #include <xen/domctl.h>
@@ -153,6 +153,70 @@ static void colours_of_caches(void **state)
 	op_colors->number = 2;
 	assert_int_equal(fake_control(v, hc_domctl_set_llc_colors, d, &op), -EOPNOTSUPP);
 	assert_refused("llc_colors=");
+}
+
+static struct domain_state state_of(u16 domid, long result)
+{
+	struct domain_state *s = (void *)&op.u;
+
+	memset(&op, 0, sizeof(op));
+	memset(&op.u, 0x77, sizeof(op.u));
+	op.cmd = XEN_DOMCTL_get_domain_state;
+	op.domain = domid;
+	s->pad = 0;
+	assert_int_equal(fake_control(v, hc_domctl_get_domain_state, NULL, &op), result);
+	return *s;
+}
+
+static void states_of_domains(void **state)
+{
+	struct domain_state s;
+
+	d->unique_id = 0x123456789abcull;
+	s = state_of(1, 0);
+	assert_true(s.state == 1 && !s.capabilities && !s.pad && s.unique_id == 0x123456789abcull && op.domain == 1);
+	d->shutting_down = true;
+	assert_int_equal(state_of(1, 0).state, 3);
+	d->dying = DOMAIN_ENDING;
+	assert_int_equal(state_of(1, 0).state, 7);
+	d->dying = DOMAIN_LENDING;
+	assert_int_equal(state_of(1, 0).state, 11);
+	d->create_flags = XEN_DOMCTL_CDF_xs_domain;
+	assert_int_equal(state_of(1, 0).capabilities, 4);
+	assert_int_equal(state_of(0, 0).capabilities, 3);
+	state_of(5, -ESRCH);
+	state_of(DOMID_SELF, -ESRCH);
+	state_of(0xffff, -ESRCH);
+	op.domain = 1;
+	((struct domain_state *)(void *)&op.u)->pad = 1;
+	assert_int_equal(fake_control(v, hc_domctl_get_domain_state, NULL, &op), -EINVAL);
+}
+
+/* xenstored of 4.21: whatever has changed, one by one, down to ENOENT. Only the listener may take the changes. */
+static void changes_of_domains(void **state)
+{
+	struct domain gone = { .domid = 6 };
+	struct domain_state s;
+
+	while (domain_next_changed() != DOMID_INVALID)
+		;
+	domain_changed(d);
+	domain_changed(&gone);
+	state_of(DOMID_INVALID, -EACCES);
+	dom0->evtchn.global_virq[VIRQ_DOM_EXC] = 3;
+	s = state_of(DOMID_INVALID, 0);
+	assert_true(op.domain == 1 && s.state == 1 && s.unique_id == d->unique_id && s.unique_id);
+	s = state_of(DOMID_INVALID, 0);
+	assert_true(op.domain == 6 && !s.state && !s.capabilities && !s.unique_id && !s.pad);
+	state_of(DOMID_INVALID, -ENOENT);
+	assert_int_equal(op.domain, DOMID_INVALID);
+	/* A new listener learns of the service domain too. */
+	domain_changed_all();
+	state_of(DOMID_INVALID, 0);
+	assert_int_equal(op.domain, 0);
+	state_of(DOMID_INVALID, 0);
+	assert_int_equal(op.domain, 1);
+	state_of(DOMID_INVALID, -ENOENT);
 }
 
 static void destroy_comes_back_until_done(void **state)
@@ -534,6 +598,8 @@ int main(void)
 		TEST(create_as_xl_does),
 		TEST(create_refuses_what_we_lack),
 		TEST(colours_of_caches),
+		TEST(states_of_domains),
+		TEST(changes_of_domains),
 		TEST(destroy_comes_back_until_done),
 		TEST(pauses_are_counted),
 		TEST(info_finds_the_next_domain),

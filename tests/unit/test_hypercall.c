@@ -15,6 +15,7 @@
 #include "vmm/domain.h"
 #include "vmm/domain/record_layout.h"
 #include "vmm/exits.h"
+#include "vmm/versions.h"
 
 /* Every handler is this one, but for those that the units have. */
 long any_handler(struct vcpu *v, struct hypercall *hc, void *arg);
@@ -99,7 +100,7 @@ static struct hypercall registers(const struct hypercall_row *row)
 	if (is_control(row->nr)) {
 		hc.a[0] = FAKE_GVA;
 		head[0] = row->cmd;
-		head[1] = row->nr == __HYPERVISOR_domctl ? 0x18 : row->nr == __HYPERVISOR_sysctl ? 0x16 :
+		head[1] = row->nr == __HYPERVISOR_domctl ? (row->cmd == XEN_DOMCTL_get_domain_state ? 0 : 0x18) : row->nr == __HYPERVISOR_sysctl ? 0x16 :
 			  row->nr == __HYPERVISOR_mca ? 0x1ecc003 : 0x3000001;
 		if (row->nr == __HYPERVISOR_domctl)
 			*(u16 *)&head[2] = 1;
@@ -186,7 +187,8 @@ static void the_table_decides(void **state)
 			assert_int_equal(call(guest, row), 0);
 			assert_int_equal(seen.calls, 1);
 			assert_int_equal(seen.no_arg, dir == HC_NONE);
-			if (row->nr == __HYPERVISOR_domctl && row->cmd != XEN_DOMCTL_createdomain && row->cmd != XEN_DOMCTL_getdomaininfo)
+			if (row->nr == __HYPERVISOR_domctl && row->cmd != XEN_DOMCTL_createdomain && row->cmd != XEN_DOMCTL_getdomaininfo &&
+			    row->cmd != XEN_DOMCTL_get_domain_state)
 				assert_ptr_equal(seen.target, guest);
 			if (dir != HC_NONE)
 				assert_int_equal(seen.arg[0], dir == HC_OUT ? 0 : (u8)(at * 7 + 1));
@@ -314,10 +316,14 @@ static void control_calls_name_their_domain(void **state)
 	seen.result = HC_AGAIN;
 	assert_int_equal(hypercall_do(host->vcpu[0], __HYPERVISOR_domctl, &hc), HC_AGAIN);
 	assert_int_equal(seen.calls, 2);
-	/* These two have no target: the domain isn't there yet, or any will do. */
+	/* These have no target: the domain isn't there yet, or any will do. */
 	seen.result = 0;
 	*(u16 *)(fake_memory + 8) = 5;
 	((u32 *)fake_memory)[0] = XEN_DOMCTL_getdomaininfo;
+	assert_int_equal(hypercall_do(host->vcpu[0], __HYPERVISOR_domctl, &hc), 0);
+	assert_null(seen.target);
+	((u32 *)fake_memory)[0] = XEN_DOMCTL_get_domain_state;
+	((u32 *)fake_memory)[1] = 0;
 	assert_int_equal(hypercall_do(host->vcpu[0], __HYPERVISOR_domctl, &hc), 0);
 	assert_null(seen.target);
 	/* fake_domain_free looks whether a reference was kept. */
@@ -328,6 +334,7 @@ static void releases_are_served_at_once(void **state)
 {
 	static const struct { u32 nr, cmd, first, last; const char *said; } calls[] = {
 		{ __HYPERVISOR_domctl, XEN_DOMCTL_pausedomain, 0x15, 0x18, "domctl of interface version 0x19: 0x15 to 0x18 are served, those of Xen 4.17 to 4.22" },
+		{ __HYPERVISOR_domctl, XEN_DOMCTL_get_domain_state, 0, 0, "get_domain_state of interface version 0x1: 0x0 to 0x0 are served" },
 		{ __HYPERVISOR_sysctl, XEN_SYSCTL_physinfo, 0x15, 0x16, "sysctl of interface version 0x17: 0x15 to 0x16 are served" },
 		{ __HYPERVISOR_platform_op, XENPF_settime64, 0x3000001, 0x3000001, "platform_op of interface version 0x3000002" },
 		{ __HYPERVISOR_mca, XEN_MC_physcpuinfo, 0x1ecc003, 0x1ecc003, "mca of interface version 0x1ecc004" },
@@ -348,7 +355,7 @@ static void releases_are_served_at_once(void **state)
 		assert_logged(calls[i].said);
 		*version = calls[i].first - 1;
 		assert_int_equal(hypercall_do(host->vcpu[0], calls[i].nr, &hc), -EACCES);
-		*version = 0;
+		*version = calls[i].first ? 0 : 0x18;
 		assert_int_equal(hypercall_do(host->vcpu[0], calls[i].nr, &hc), -EACCES);
 		assert_int_equal(seen.calls, 0);
 	}

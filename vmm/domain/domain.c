@@ -214,6 +214,7 @@ int domain_enter_table(struct domain *d)
 	if (!err) {
 		table[d->domid] = d;
 		bitmap_set(used, d->domid);
+		domain_changed(d);
 		__atomic_store_n(&nr_used, nr_used + 1, __ATOMIC_RELAXED);
 	}
 	spin_unlock(&domains_lock);

@@ -166,7 +166,7 @@ static long find_target(struct vcpu *v, struct hypercall *hc, u32 cmd)
 {
 	long rc;
 
-	if (cmd == XEN_DOMCTL_createdomain || cmd == XEN_DOMCTL_getdomaininfo)
+	if (cmd == XEN_DOMCTL_createdomain || cmd == XEN_DOMCTL_getdomaininfo || cmd == XEN_DOMCTL_get_domain_state)
 		return 0;
 	rc = domain_get_permitted(v, hc->head->domain, &hc->target);
 	if (rc || !__atomic_load_n(&hc->target->dying, __ATOMIC_RELAXED) || cmd == XEN_DOMCTL_destroydomain)

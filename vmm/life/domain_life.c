@@ -129,6 +129,7 @@ void domain_shutdown(struct domain *d, u8 code)
 		return;
 	}
 	record_event(RECORD_SHUTDOWN, d, NULL, code, 0);
+	domain_changed(d);
 	evtchn_raise_global_virq(dom0, VIRQ_DOM_EXC);
 }
 
@@ -183,12 +184,14 @@ static bool free_memory(struct domain *d) { return p2m_relinquish(&d->p2m, &d->e
 
 /*
  * Frames that others still map keep the domain in the table, as dying, until these are given back.
+ * The event comes after that state can be read: xenstored, which has such a frame, would keep it.
  */
 static bool leave_table(struct domain *d)
 {
 	record_event(RECORD_DESTROY, d, NULL, 0, 0);
-	evtchn_raise_global_virq(dom0, VIRQ_DOM_EXC);
 	domain_may_leave(d);
+	domain_changed(d);
+	evtchn_raise_global_virq(dom0, VIRQ_DOM_EXC);
 	domain_reap();
 	return true;
 }
@@ -242,6 +245,7 @@ bool domain_reap(void)
 	if (!domain_next_to_go(&left, &gone))
 		return false;
 	if (left) {
+		domain_changed(left);
 		evtchn_raise_global_virq(dom0, VIRQ_DOM_EXC);
 		domain_put(left);
 	}

@@ -116,6 +116,8 @@ long hc_evtchn_bind_virq(struct vcpu *v, struct hypercall *hc __unused, void *ar
 		*slot = (u16)op->port;
 	}
 	spin_unlock(&d->evtchn.lock);
+	if (!err && virq == VIRQ_DOM_EXC)
+		domain_changed_all();
 	return err;
 }
 

@@ -18,11 +18,14 @@
  *   domctl    0x15  0x16  0x17  0x17  0x17  0x18
  *   sysctl    0x15  0x15  0x15  0x15  0x16  0x16
  */
-static const struct { const char *name; u32 nr, lowest, highest; } served[] = {
-	{ "platform_op", __HYPERVISOR_platform_op, 0x03000001, 0x03000001 },
-	{ "sysctl",      __HYPERVISOR_sysctl,      0x15,       0x16 },
-	{ "mca",         __HYPERVISOR_mca,         0x01ecc003, 0x01ecc003 },
-	{ "domctl",      __HYPERVISOR_domctl,      0x15,       0x18 },
+#define EVERY 0
+static const struct { const char *name; u32 nr, cmd, lowest, highest; } served[] = {
+	{ "platform_op",      __HYPERVISOR_platform_op, EVERY,                       0x03000001, 0x03000001 },
+	{ "sysctl",           __HYPERVISOR_sysctl,      EVERY,                       0x15,       0x16 },
+	{ "mca",              __HYPERVISOR_mca,         EVERY,                       0x01ecc003, 0x01ecc003 },
+	/* Its layout never changes. */
+	{ "get_domain_state", __HYPERVISOR_domctl,      XEN_DOMCTL_get_domain_state, 0,          0 },
+	{ "domctl",           __HYPERVISOR_domctl,      EVERY,                       0x15,       0x18 },
 };
 
 /* Fields of a domctl's structure that callers of versions below `since` don't have. */
@@ -35,7 +38,7 @@ long versions_check(u64 nr, const struct control_head *head, bool say)
 {
 	u32 i = 0;
 
-	while (served[i].nr != nr)
+	while (served[i].nr != nr || (served[i].cmd != EVERY && served[i].cmd != head->cmd))
 		i++;
 	if (head->version >= served[i].lowest && head->version <= served[i].highest)
 		return 0;
