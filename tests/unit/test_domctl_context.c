@@ -1,8 +1,9 @@
-/* units: vmm/life/domctl_context.c vmm/cpu/msr.c vmm/cpu/mtrr.c vmm/toolstack/policy_ops.c vmm/toolstack/control.c vmm/life/control_lock.c vmm/cpu/cpu_policy.c vmm/cpu/cpu_policy_serial.c tests/unit/fake_domain.c tests/unit/fake_control.c */
+/* units: vmm/life/domctl_context.c vmm/life/lapic_record.c vmm/domain/refuse.c vmm/cpu/msr.c vmm/cpu/mtrr.c vmm/toolstack/policy_ops.c vmm/toolstack/control.c vmm/life/control_lock.c vmm/cpu/cpu_policy.c vmm/cpu/cpu_policy_serial.c tests/unit/fake_domain.c tests/unit/fake_control.c */
 /* domctl: machine state and CPU policy of a domain being built, as xl sets them (abi.md I.5, I.9), and as nobody should. */
 #include "tests/unit/fake_control.h"
 #include "vmm/cpu/cpu_policy.h"
 #include "vmm/cpu/msr.h"
+#include "vmm/domain/guest_log.h"
 #include "vmm/vcpu.h"
 #include <stdlib.h>
 #include <xen/domctl.h>
@@ -12,6 +13,9 @@
 struct cpuid_regs cpuid(u32 leaf, u32 sub) { return machine_cpuid(leaf, sub); }
 u8 inb(u16 port) { return 0xff; }
 void outb(u16 port, u8 v) { }
+
+/* A refusal in the stream is told under control_lock. */
+bool guest_log_allows(struct domain *asker) { assert_int_equal(fake_locks_held(), 2); return true; }
 
 static struct domain *d;    /* the target; dom0 calls */
 static struct vcpu *v;      /* dom0's */
@@ -121,6 +125,53 @@ static void context_as_xl_uses_it(void **state)
 	assert_int_equal(get_context(at, FAKE_HANDLE(0)), 0);
 	assert_int_equal(set_context(), 0);     /* what came out goes in */
 	assert_int_equal(fake_calls.context_rip, 0x1234);
+}
+
+/* Toolstacks up to 4.17 write 24 bytes for a LAPIC, later ones 32; no other length is either. */
+static void lapics_of_both_lengths(void **state)
+{
+	struct { u64 base; u32 disabled, divisor; u64 deadline; u32 errors, pad; } good = { 0xfee00d00, 0, 2, 0, 0x40, 0 }, r;
+
+	for (u32 length = 0; length < 48; length += 4) {
+		at = 0;
+		record(1, 0, 24, &header);
+		record(5, 0, length, NULL);
+		memcpy(fake_memory + 40, &good, sizeof(good));
+		record(0, 0, 0, NULL);
+		assert_int_equal(set_context(), length == 24 || length == 32 ? 0 : -EINVAL);
+	}
+	for (unsigned bad = 0; bad < 6; bad++) {
+		r = good;
+		r.base = bad == 1 ? 0xfee00900 : bad == 2 ? 0xfee00c00 : bad == 3 ? 0xfed00d00 : r.base;
+		r.disabled = bad == 4;
+		r.deadline = bad == 5;
+		at = 0;
+		record(1, 0, 24, &header);
+		record(5, 0, 32, &r);
+		record(0, 0, 0, NULL);
+		fake_log_clear();
+		assert_int_equal(set_context(), bad ? -EOPNOTSUPP : 0);
+		if (bad)
+			assert_logged("x2APIC");
+	}
+	/* The second vCPU's isn't the boot CPU's; a vCPU that isn't there has none; one that the stream cuts off. */
+	r = good;
+	r.base = 0xfee00c00;
+	at = 0;
+	record(1, 0, 24, &header);
+	record(5, 1, 24, &r);
+	record(0, 0, 0, NULL);
+	assert_int_equal(set_context(), 0);
+	at = 0;
+	record(1, 0, 24, &header);
+	record(5, 2, 24, &good);
+	record(0, 0, 0, NULL);
+	assert_int_equal(set_context(), -EINVAL);
+	at = 0;
+	record(1, 0, 24, &header);
+	record(5, 0, 32, &good);
+	at -= 8;
+	assert_int_equal(set_context(), -EINVAL);
 }
 
 /* Memory types are the guest's own, and come back as they went in: the domain's MTRRs, and a PAT for each vCPU. */
@@ -443,6 +494,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 		TEST(context_as_xl_uses_it),
+		TEST(lapics_of_both_lengths),
 		TEST(memory_types_go_both_ways),
 		TEST(contexts_go_in_steps),
 		TEST(a_stream_that_changes_is_checked_again),

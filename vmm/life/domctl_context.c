@@ -16,7 +16,7 @@
 #include "vmm/vcpu.h"
 #include "vmm/versions.h"
 
-enum { RECORD_END = 0, RECORD_HEADER = 1, RECORD_CPU = 2, RECORD_MTRR = 14 };
+enum { RECORD_END = 0, RECORD_HEADER = 1, RECORD_CPU = 2, RECORD_LAPIC = 5, RECORD_MTRR = 14 };
 
 /* Enough for every kind of record for every vCPU of the largest domain. */
 #define STREAM_MAX     (MAX_VCPUS * 4096u)
@@ -128,6 +128,7 @@ struct stream_in {
 		struct hvm_save_header header;
 		struct hvm_hw_cpu cpu;
 		struct hvm_hw_mtrr mtrr;
+		struct hvm_hw_lapic lapic;
 	};
 };
 
@@ -149,7 +150,8 @@ static int next_record(struct stream_in *s, struct domain *d)
 	type = s->desc.typecode;
 	if (first ? type != RECORD_HEADER : type != RECORD_END && !domain_vcpu(d, s->desc.instance))
 		return -EINVAL;
-	length = first ? sizeof(s->header) : type == RECORD_CPU ? sizeof(s->cpu) : type == RECORD_MTRR ? sizeof(s->mtrr) : 0;
+	length = first ? sizeof(s->header) : type == RECORD_CPU ? sizeof(s->cpu) : type == RECORD_MTRR ? sizeof(s->mtrr) :
+		 type == RECORD_LAPIC ? lapic_record_length(s->desc.length) : 0;
 	if (!length && type != RECORD_END)
 		return -EOPNOTSUPP;
 	if (s->desc.length != length || s->size - s->at < length)
@@ -159,6 +161,8 @@ static int next_record(struct stream_in *s, struct domain *d)
 	s->at += length;
 	if (first)
 		return s->header.magic == HVM_FILE_MAGIC && s->header.version == HVM_FILE_VERSION ? 0 : -EINVAL;
+	if (type == RECORD_LAPIC)
+		return lapic_record_check(domain_vcpu(d, s->desc.instance), &s->lapic);
 	if (type == RECORD_MTRR)
 		return hvm_valid_pat(s->mtrr.msr_pat_cr) && mtrrs_valid(&s->mtrr) ? 0 : -EINVAL;
 	return 0;

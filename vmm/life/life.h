@@ -7,6 +7,7 @@
 #include <asm/spinlock.h>
 
 struct domain;
+struct hvm_hw_lapic;
 struct vcpu;
 
 #define TIMERS_PER_VCPU 2
@@ -94,5 +95,14 @@ int vcpu_register_runstate(struct vcpu *v, u64 gva);
 int vcpu_register_info(struct vcpu *v, u64 gfn, u32 offset);
 /* Gives back the frames of v's two areas. Context: v's domain is dying and doesn't run any more. */
 void vcpu_release_areas(struct vcpu *v);
+
+/* lapic_record.c. Returns the length that a LAPIC record has, if `given` is one of the two. */
+u32 lapic_record_length(u32 given);
+/*
+ * Checks that the first 24 bytes of a LAPIC record describe an APIC as v has it; nothing of them
+ * has to be loaded. Returns 0. Errors: -EOPNOTSUPP if they don't, and the log says so. Context: v
+ * stands still.
+ */
+int lapic_record_check(struct vcpu *v, const struct hvm_hw_lapic *r);
 
 #endif
