@@ -61,7 +61,7 @@ include tests/storm/storm.mk
 -include efi/efi.mk
 -include tests/guest/guest.mk
 
-.PHONY: help efi demo check mutate bench iso deb install uninstall size docs setup system clean FORCE
+.PHONY: help efi demo check check-long mutate bench iso deb install uninstall size docs setup system clean FORCE
 help:           ## this list
 	@echo "Targets:"
 	@sed -n 's/^\([a-z-]*\):.*[^#]## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
@@ -77,6 +77,9 @@ demo: system    ## boot the whole system in an emulator, with a Debian guest, an
 
 check:          ## run every test; the last line counts them
 	@tools/check
+
+check-long:     ## run the tests that take longer than make check has time for
+	@tools/check long
 
 mutate:         ## break FILES="FILE[:LINE] ..." one token or statement at a time, and see which unit tests notice (SEED=N, N=places)
 	@tools/mutate $(if $(SEED),--seed $(SEED)) $(if $(N),--sites $(N)) $(or $(FILES),$(error FILES= names the sources, for example FILES=vmm/exits.c))

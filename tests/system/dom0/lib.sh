@@ -125,7 +125,7 @@ config()
 ask()
 {
 	read -r token _ </proc/uptime
-	type_line "$1" "echo be''gin $token; $2; echo e''nd $token" || return 1
+	type_line "$1" "echo; echo be''gin $token; $2; echo e''nd $token" || return 1
 	within 20 says "$1" "^end $token" || return 1
 	said "$1" | tr -d '\r' | sed -n "/^begin $token\$/,/^end $token\$/p" | sed '1d; $d'
 }
