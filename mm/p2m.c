@@ -5,6 +5,7 @@
  * through the old entry, so the frame must not be free before.
  */
 #include "mm/p2m.h"
+#include "mm/p2m_log.h"
 #include "mm/page.h"
 #include "mm/pt.h"
 #include <asm/hvm_flush.h>
@@ -92,7 +93,7 @@ static inline void unlock_if(struct p2m *p2m, bool locked)
 		spin_unlock(&p2m->lock);
 }
 
-static inline struct page *get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *type, bool write)
+static inline struct page *get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *type, bool write, bool locked)
 {
 	for (;;) {
 		u64 entry;
@@ -102,8 +103,14 @@ static inline struct page *get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *t
 		struct page *pg;
 		bool held;
 
-		if (t == P2M_HOLE || t == P2M_MMIO || (write && t == P2M_GRANT_RO))
+		if (t == P2M_HOLE || t == P2M_MMIO)
 			return NULL;
+		/* The guest may not write there, or not yet. */
+		if (write && unlikely(!(entry & PT_X86_WRITE))) {
+			if (!p2m_make_dirty(p2m, gfn, locked))
+				return NULL;
+			continue;
+		}
 		pg = mfn_to_page(leaf_frame(entry, level, gfn));
 		/*
 		 * The frame may have been freed since we read the entry, and may even belong to
@@ -128,7 +135,7 @@ static inline struct page *get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *t
 struct page *p2m_get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *type, bool write)
 {
 	bool locked = lock_unless_own(p2m);
-	struct page *pg = get_page(p2m, gfn, type, write);
+	struct page *pg = get_page(p2m, gfn, type, write, locked);
 
 	unlock_if(p2m, locked);
 	return pg;
@@ -238,11 +245,7 @@ static void retire_entry(struct p2m_retired *r, u64 entry, unsigned level)
 	r->run[r->nr++].frames = BIT(level * pt_shape_x86.bits);
 }
 
-/*
- * As pt_slot, but finds the slot directly if its tables are there, as they mostly are. Uses no
- * level higher than the CPU has pages for.
- */
-static u64 *slot_for(struct p2m *p2m, gfn_t gfn, unsigned *level)
+u64 *p2m_slot(struct p2m *p2m, gfn_t gfn, unsigned *level)
 {
 	unsigned found;
 	u64 entry, *slot = pt_find(&pt_shape_x86, p2m->root, gfn.v << PAGE_SHIFT, &entry, &found);
@@ -304,7 +307,7 @@ static int replace_entries(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order
 {
 	unsigned level = order / pt_shape_x86.bits;
 	u64 done = 0, frames = BIT(order);
-	u64 *slot = slot_for(p2m, gfn, &level);
+	u64 *slot = p2m_slot(p2m, gfn, &level);
 
 	if (!slot)
 		return -ENOMEM;
@@ -322,7 +325,7 @@ static int replace_entries(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order
 			continue;
 		level = order / pt_shape_x86.bits;
 		/* Needs no memory: the first slot's tables are there. */
-		slot = slot_for(p2m, GFN(gfn.v + done), &level);
+		slot = p2m_slot(p2m, GFN(gfn.v + done), &level);
 	}
 	p2m->max_gfn = MAX(p2m->max_gfn, gfn.v + frames - 1);
 	return 0;
@@ -361,7 +364,7 @@ int p2m_clear(struct p2m *p2m, gfn_t gfn, unsigned order, struct p2m_retired *r)
 	/* A large page goes in small pages: it has too many references for one time. */
 	split = level && TYPE(entry) != P2M_HOLE;
 	level = 0;
-	if (!split || slot_for(p2m, gfn, &level))
+	if (!split || p2m_slot(p2m, gfn, &level))
 		rc = clear_range(p2m, gfn, BIT(order), r) ? 0 : -EAGAIN;
 	spin_unlock(&p2m->lock);
 	return rc;
@@ -393,7 +396,7 @@ int p2m_take(struct p2m *p2m, gfn_t gfn, mfn_t expect, struct p2m_retired *r)
 	if (level) {
 		rc = -ENOMEM;
 		level = 0;
-		slot = slot_for(p2m, gfn, &level);
+		slot = p2m_slot(p2m, gfn, &level);
 		if (!slot)
 			goto unlock;
 		entry = *slot;
@@ -472,7 +475,7 @@ int p2m_fill_hole(struct p2m *p2m, gfn_t gfn)
 		 * takes few tables.
 		 */
 		level = ONES_ORDER / pt_shape_x86.bits;
-		slot = slot_for(p2m, gfn, &level);
+		slot = p2m_slot(p2m, gfn, &level);
 		rc = slot ? 0 : -ENOMEM;
 		if (slot)
 			pt_write(slot, pt_leaf(p2m_format, ones.v << PAGE_SHIFT, level, 0) | PT_SW(P2M_HOLE));

@@ -189,6 +189,12 @@ int p2m_fill_hole(struct p2m *p2m, gfn_t gfn);
  */
 bool p2m_relinquish(struct p2m *p2m, u64 *next, unsigned budget);
 /*
+ * As pt_slot, but finds the slot directly if its tables are there, as they mostly are. Uses no level
+ * higher than the CPU has pages for. Returns NULL also if mempool allows no more tables. Locks:
+ * LOCK_P2M is held.
+ */
+u64 *p2m_slot(struct p2m *p2m, gfn_t gfn, unsigned *level);
+/*
  * Raises the generation and waits until no CPU uses older translations. Call it after batched
  * removals.
  */

@@ -8,7 +8,7 @@
  * and 5-Level Paging", 4.5.
  */
 #define X86_P   BIT(0)
-#define X86_RW  BIT(1)
+#define X86_RW  PT_X86_WRITE
 #define X86_US  BIT(2)
 #define X86_PWT BIT(3)
 #define X86_PCD BIT(4)
@@ -49,7 +49,7 @@ const struct pt_format pt_npt = {
  * same reason, although we don't tell the CPU to use them.
  */
 #define EPT_R      BIT(0)
-#define EPT_W      BIT(1)
+#define EPT_W      PT_X86_WRITE
 #define EPT_X      BIT(2)
 #define EPT_WB     (6ull << 3)
 #define EPT_PS     BIT(7)

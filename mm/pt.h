@@ -55,6 +55,8 @@ struct pt_format {
  * marks large pages.
  */
 #define PT_SHAPE_X86 { .levels = 4, .bits = 9, .present = BIT(0), .addr = 0x000ffffffffff000ull, .leaf_mask = BIT(7), .leaf_value = BIT(7) }
+/* They say alike, too, that a leaf may be written. */
+#define PT_X86_WRITE BIT(1)
 static const struct pt_shape pt_shape_x86 __unused = PT_SHAPE_X86;
 
 extern const struct pt_format pt_x86_64;    /* Bothy's own paging: supervisor pages */

@@ -7,6 +7,7 @@
 #include <asm/traps.h>
 #include "vmm/exits.h"
 #include "mm/memory_map.h"
+#include "mm/p2m_log.h"
 #include "vmm/cpu/cpu_policy.h"
 #include "vmm/cpu/msr.h"
 #include "vmm/cpu/vlapic.h"
@@ -135,6 +136,9 @@ static bool resolve_fault(struct vcpu *v, const struct vm_exit *x)
 
 	if (type == P2M_HOLE)
 		return v->domain->privileged && map_device_memory(v, x->npf.gpa);
+	/* RAM that may not be written is watched: a migration wants to know of the first write. */
+	if (x->npf.write && type == P2M_RAM)
+		return p2m_make_dirty(&v->domain->p2m, GFN(x->npf.gpa >> PAGE_SHIFT), false);
 	return !(x->npf.write && type == P2M_GRANT_RO) && !(x->npf.fetch && type != P2M_RAM);
 }
 

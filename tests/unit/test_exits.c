@@ -101,6 +101,13 @@ void cpu_policy_cpuid(const struct vcpu *v, u32 leaf, u32 sub, struct cpuid_regs
 int msr_read(struct vcpu *v, u32 msr, u64 *val) { *val = 0x1122334455667788ull; return msr == 1 ? -EINVAL : 0; }
 int hypercall_page_write(struct vcpu *v, u64 val) { return val == 0x5000 ? 0 : -EINVAL; }
 int msr_write(struct vcpu *v, u32 msr, u64 val) { return val == 0x500000006ull ? 0 : -EINVAL; }
+static u64 made_dirty;
+bool p2m_make_dirty(struct p2m *p2m, gfn_t gfn, bool locked)
+{
+	assert_false(locked);
+	made_dirty = gfn.v;
+	return true;
+}
 enum p2m_type p2m_lookup(struct p2m *p2m, gfn_t gfn, mfn_t *mfn) { return there; }
 int p2m_fill_hole(struct p2m *p2m, gfn_t gfn) { filled = gfn.v; return fill_error; }
 void lapic_eoi(void) { eois++; }
@@ -225,6 +232,20 @@ static void registers_of_ring_0_are_not_device_memory(void **state)
 	assert_int_equal(mapped.calls, 1);
 	npf(&hv, 0xfed92000, true, false);
 	assert_int_equal(mapped.calls, 1);
+}
+
+/* Its RAM may be written, so a write that faults there is the first one since a migration looked. */
+static void first_writes_are_logged(void **state)
+{
+	there = P2M_RAM;
+	made_dirty = 0;
+	x.npf.gpa = 0x5008;
+	x.npf.write = false;
+	handle(&gv, EXIT_NPF);
+	assert_int_equal(made_dirty, 0);
+	x.npf.write = true;
+	handle(&gv, EXIT_NPF);
+	assert_true(made_dirty == 5 && !crash[0] && fault < 0);
 }
 
 static void a_guest_ends_where_it_has_no_memory(void **state)
@@ -754,6 +775,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup(f, set_up)
 		TEST(device_memory_is_the_service_domains),
 		TEST(registers_of_ring_0_are_not_device_memory),
+		TEST(first_writes_are_logged),
 		TEST(a_guest_ends_where_it_has_no_memory),
 		TEST(a_guest_may_look_where_it_has_no_memory),
 		TEST(a_fetch_is_watched_for),

@@ -1,4 +1,4 @@
-/* units: vmm/memory/guest_access.c mm/p2m.c mm/pt.c mm/buddy.c */
+/* units: vmm/memory/guest_access.c mm/p2m.c mm/p2m_log.c mm/pt.c mm/buddy.c */
 /* Walks of a guest's page tables in each paging mode, good and hostile, and copies through them. */
 #include "mm/p2m.h"
 #include "mm/page.h"

@@ -1,9 +1,10 @@
-/* units: mm/p2m.c mm/pt.c mm/buddy.c */
+/* units: mm/p2m.c mm/p2m_log.c mm/pt.c mm/buddy.c */
 /* The p2m: who holds which frame, what is flushed before what, and a random model that counts every reference. */
 #include "mm/pt.h"
 #include "tests/unit/fake.h"
 #include "mm/page.h"
 #include "mm/p2m.h"
+#include "mm/p2m_log.h"
 #include <asm/hvm_flush.h>
 
 #define OWNER 7
@@ -658,6 +659,122 @@ static void model(void **state)
 		page_put(other[o]);
 }
 
+/* ---- the dirty log ---- */
+
+static u64 dirty[P2M_LOG_FRAMES / 64];
+
+static u64 log_step(enum p2m_log_op op)
+{
+	u64 count = p2m_log_step(&p2m, GFN(0), op, dirty);
+
+	p2m_flush(&p2m);
+	return count;
+}
+
+static bool is_dirty(u64 gfn) { return dirty[gfn / 64] >> (gfn % 64) & 1; }
+
+static u64 entry_of(u64 gfn)
+{
+	struct pt pt = { p2m.root, p2m_format, NULL, NULL };
+	u64 entry;
+
+	pt_lookup(&pt, gfn << PAGE_SHIFT, &entry);
+	return entry;
+}
+
+/* What was written since, by the guest or by us for it, and only that; each look-up still says RAM. */
+static void writes_are_logged(void **state)
+{
+	enum p2m_type type;
+	struct page *pg;
+
+	assert_int_equal(map_ram(3, 0) | map_ram(4, 0) | map_ram(1023, 0) | map_ram(1024, 0), 0);
+	assert_int_equal(p2m_map(&p2m, GFN(5), page_to_mfn(ram(0)), 0, P2M_SHARED), 0);
+	assert_int_equal(log_step(P2M_LOG_CLEAN), 3);
+	assert_true(is_dirty(3) && is_dirty(4) && is_dirty(1023) && !is_dirty(5));
+	assert_int_equal(log_step(P2M_LOG_CLEAN), 0);
+	assert_int_equal(entry_of(3) & BIT(1), 0);
+	assert_int_equal(entry_of(5) & BIT(1), BIT(1));
+	assert_int_equal(entry_of(1024) & BIT(1), BIT(1));
+	pg = p2m_get_page(&p2m, GFN(3), &type, false);
+	assert_int_equal(type, P2M_RAM);
+	assert_int_equal(p2m_lookup(&p2m, GFN(3), NULL), P2M_RAM);
+	page_put(pg);
+	assert_int_equal(log_step(P2M_LOG_PEEK), 0);
+	pg = p2m_get_page(&p2m, GFN(3), &type, true);
+	assert_int_equal(type, P2M_RAM);
+	page_put(pg);
+	assert_true(p2m_make_dirty(&p2m, GFN(1023), false));
+	assert_true(p2m_make_dirty(&p2m, GFN(1023), true));
+	assert_false(p2m_make_dirty(&p2m, GFN(5), false));
+	assert_false(p2m_make_dirty(&p2m, GFN(6), false));
+	assert_int_equal(log_step(P2M_LOG_PEEK), 2);
+	assert_int_equal(log_step(P2M_LOG_CLEAN), 2);
+	assert_true(is_dirty(3) && !is_dirty(4) && is_dirty(1023));
+	/* New frames are dirty, and frames that went are not. */
+	assert_int_equal(map_ram(7, 0), 0);
+	assert_int_equal(p2m_remove(&p2m, GFN(3), INVALID_MFN), 0);
+	assert_int_equal(log_step(P2M_LOG_CLEAN), 1);
+	assert_true(is_dirty(7));
+	log_step(P2M_LOG_OFF);
+	assert_int_equal(entry_of(4) & BIT(1), BIT(1));
+	assert_int_equal(entry_of(1023) & BIT(1), BIT(1));
+}
+
+/* A read-only entry of another kind isn't RAM: nobody gets to write there. */
+static void lent_frames_are_not_logged(void **state)
+{
+	assert_int_equal(p2m_map(&p2m, GFN(3), MFN(300), 0, P2M_GRANT_RO), 0);
+	assert_int_equal(log_step(P2M_LOG_CLEAN), 0);
+	assert_false(p2m_make_dirty(&p2m, GFN(3), false));
+	assert_null(p2m_get_page(&p2m, GFN(3), NULL, true));
+	log_step(P2M_LOG_OFF);
+	assert_int_equal(entry_of(3) & BIT(1), 0);
+}
+
+/* Whoever holds a frame may write to it at any time, also after its last look-up. */
+static void held_frames_stay_dirty(void **state)
+{
+	struct page *pg;
+
+	assert_int_equal(map_ram(3, 0) | map_ram(512, 9), 0);
+	pg = p2m_get_page(&p2m, GFN(3), NULL, true);
+	assert_int_equal(log_step(P2M_LOG_CLEAN), 513);
+	assert_int_equal(log_step(P2M_LOG_CLEAN), 1);
+	assert_true(is_dirty(3));
+	page_put(pg);
+	/* What it wrote after the last round is in this one. */
+	assert_int_equal(log_step(P2M_LOG_CLEAN), 1);
+	assert_int_equal(log_step(P2M_LOG_CLEAN), 0);
+	pg = p2m_get_page(&p2m, GFN(700), NULL, true);
+	assert_int_equal(log_step(P2M_LOG_CLEAN), 1);
+	assert_int_equal(log_step(P2M_LOG_CLEAN), 1);
+	assert_true(is_dirty(700));
+	page_put(pg);
+}
+
+/* The first write splits a large page; without memory for that, all of it counts as written. */
+static void large_pages_are_split(void **state)
+{
+	u64 tables = p2m.table_pages;
+
+	assert_int_equal(map_ram(0, 9) | map_ram(512, 9), 0);
+	assert_int_equal(log_step(P2M_LOG_CLEAN), 1024);
+	assert_int_equal(log_step(P2M_LOG_CLEAN), 0);
+	tables = p2m.table_pages;
+	assert_true(p2m_make_dirty(&p2m, GFN(5), false));
+	assert_int_equal(p2m.table_pages, tables + 1);
+	p2m.mempool = 0;
+	assert_true(p2m_make_dirty(&p2m, GFN(600), false));
+	assert_int_equal(p2m.table_pages, tables + 1);
+	assert_int_equal(log_step(P2M_LOG_CLEAN), 513);
+	assert_true(is_dirty(5) && !is_dirty(6) && is_dirty(512) && is_dirty(1023));
+	p2m.mempool = MiB(4);
+	log_step(P2M_LOG_OFF);
+	assert_int_equal(entry_of(6) & BIT(1), BIT(1));
+	assert_int_equal(entry_of(1000) & BIT(1), BIT(1));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -678,6 +795,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(steps_are_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(tables_go_in_steps, setup, teardown),
 		cmocka_unit_test_setup_teardown(only_own_tables_stay, setup, teardown),
+		cmocka_unit_test_setup_teardown(writes_are_logged, setup, teardown),
+		cmocka_unit_test_setup_teardown(lent_frames_are_not_logged, setup, teardown),
+		cmocka_unit_test_setup_teardown(held_frames_stay_dirty, setup, teardown),
+		cmocka_unit_test_setup_teardown(large_pages_are_split, setup, teardown),
 		cmocka_unit_test_setup_teardown(model, setup, teardown),
 	};
 

@@ -1,0 +1,119 @@
+/* The dirty log: see p2m_log.h. */
+#include "mm/p2m_log.h"
+#include "lib/string.h"
+#include "mm/page.h"
+#include "mm/pt.h"
+
+static bool is_ram(u64 entry) { return (entry & PT_SW_MASK) == PT_SW(P2M_RAM); }
+static bool may_write(u64 entry) { return entry & PT_X86_WRITE; }
+
+/* Finds the leaf of gfn. Returns its slot, or NULL if it isn't RAM. */
+static u64 *find_ram(const struct p2m *p2m, gfn_t gfn, u64 *entry, unsigned *level)
+{
+	u64 *slot = pt_find(&pt_shape_x86, p2m->root, gfn.v << PAGE_SHIFT, entry, level);
+
+	return is_ram(*entry) ? slot : NULL;
+}
+
+/* Splits a large page down to the frame, or lets the guest write to all of it. Locks: LOCK_P2M. */
+static bool make_dirty_locked(struct p2m *p2m, gfn_t gfn)
+{
+	unsigned level, smallest = 0;
+	u64 entry, *slot = find_ram(p2m, gfn, &entry, &level), *small;
+
+	if (!slot)
+		return false;
+	if (may_write(entry))
+		return true;
+	small = level ? p2m_slot(p2m, gfn, &smallest) : slot;
+	if (small)
+		slot = small;
+	pt_write(slot, pt_read(slot) | PT_X86_WRITE);
+	return true;
+}
+
+bool p2m_make_dirty(struct p2m *p2m, gfn_t gfn, bool locked)
+{
+	unsigned level;
+	u64 entry, *slot;
+	bool ram;
+
+	if (locked)
+		return make_dirty_locked(p2m, gfn);
+	/*
+	 * Most often one entry changes. The holder of the lock may change it at the same time. If
+	 * its store comes first, ours finds another entry. If ours comes first, ours is lost with
+	 * the old entry.
+	 */
+	slot = find_ram(p2m, gfn, &entry, &level);
+	if (!slot)
+		return false;
+	if (may_write(entry) || (!level && __atomic_compare_exchange_n(slot, &entry, entry | PT_X86_WRITE, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)))
+		return true;
+	spin_lock(&p2m->lock);
+	ram = make_dirty_locked(p2m, gfn);
+	spin_unlock(&p2m->lock);
+	return ram;
+}
+
+/*
+ * Runs through the leaves of the range. PEEK and CLEAN set the bits of what is dirty, and CLEAN
+ * takes the right to write. OFF gives it back.
+ */
+static void walk_leaves(struct p2m *p2m, gfn_t gfn, enum p2m_log_op op, u64 *dirty)
+{
+	u64 entry, frames;
+	unsigned level;
+
+	for (u64 n = 0; n < P2M_LOG_FRAMES; n += frames) {
+		u64 *slot = find_ram(p2m, GFN(gfn.v + n), &entry, &level);
+
+		/* To the end of the leaf or hole, which may begin before the range. */
+		frames = BIT(level * pt_shape_x86.bits) - ((gfn.v + n) & (BIT(level * pt_shape_x86.bits) - 1));
+		frames = MIN(frames, P2M_LOG_FRAMES - n);
+		if (slot && op == P2M_LOG_OFF && !may_write(entry))
+			pt_write(slot, entry | PT_X86_WRITE);
+		if (!slot || op == P2M_LOG_OFF || !may_write(entry))
+			continue;
+		/* A leaf larger than the range stays as it is. */
+		if (op == P2M_LOG_CLEAN && frames == BIT(level * pt_shape_x86.bits))
+			pt_write(slot, entry & ~PT_X86_WRITE);
+		for (u64 i = n; i < n + frames; i++)
+			dirty[i / 64] |= BIT(i % 64);
+	}
+}
+
+static u32 holders(const struct p2m *p2m, gfn_t gfn)
+{
+	unsigned level;
+	u64 entry;
+
+	if (!find_ram(p2m, gfn, &entry, &level))
+		return 0;
+	return __atomic_load_n(&mfn_to_page(MFN(pt_target(&pt_shape_x86, entry, level, gfn.v << PAGE_SHIFT) >> PAGE_SHIFT))->count, __ATOMIC_SEQ_CST);
+}
+
+u64 p2m_log_step(struct p2m *p2m, gfn_t gfn, enum p2m_log_op op, u64 dirty[P2M_LOG_FRAMES / 64])
+{
+	u64 count = 0;
+
+	memset(dirty, 0, P2M_LOG_FRAMES / 8);
+	spin_lock(&p2m->lock);
+	walk_leaves(p2m, gfn, op, dirty);
+	/*
+	 * Another holder took its reference by a look-up that found the entry with the right to
+	 * write. It looks at the entry or at the generation again behind that. Either it sees the
+	 * change, or we see its reference.
+	 */
+	if (op == P2M_LOG_CLEAN)
+		__atomic_add_fetch(&p2m->tlb_gen, 1, __ATOMIC_SEQ_CST);
+	for (u64 n = 0; n < P2M_LOG_FRAMES; n++) {
+		if (!(dirty[n / 64] & BIT(n % 64)))
+			continue;
+		count++;
+		if (op == P2M_LOG_CLEAN && holders(p2m, GFN(gfn.v + n)) > 1)
+			make_dirty_locked(p2m, GFN(gfn.v + n));
+	}
+	spin_unlock(&p2m->lock);
+	return count;
+}

@@ -1,0 +1,35 @@
+/*
+ * The dirty log: which frames of its RAM a domain has, or may have, written since it was last asked.
+ * It needs no memory of its own. While a domain is watched, a frame is dirty if its entry lets the
+ * guest write. All other frames have an entry without that right, and the first write to such a
+ * frame faults and gives it back.
+ *
+ * A frame that somebody else holds stays dirty: a vCPU's info, a grant that is mapped, a copy under
+ * way. So such a holder can write without telling anybody.
+ */
+#ifndef MM_P2M_LOG_H
+#define MM_P2M_LOG_H
+
+#include "mm/p2m.h"
+
+enum p2m_log_op {
+	P2M_LOG_PEEK,       /* only look */
+	P2M_LOG_CLEAN,      /* and begin anew */
+	P2M_LOG_OFF,        /* all may be written again */
+};
+
+#define P2M_LOG_FRAMES 1024u    /* in one step */
+
+/*
+ * Does `op` for the P2M_LOG_FRAMES frames from gfn on, which is a multiple of that. `dirty` gets a
+ * bit for each, as they were before. Returns the number of dirty frames. After CLEAN the caller
+ * calls p2m_flush() before anybody reads the frames. Locks: takes LOCK_P2M.
+ */
+u64 p2m_log_step(struct p2m *p2m, gfn_t gfn, enum p2m_log_op op, u64 dirty[P2M_LOG_FRAMES / 64]);
+/*
+ * Lets the guest write to its RAM at gfn. If a large page can't be split, all of it becomes dirty.
+ * Returns false if gfn isn't RAM. `locked`: the caller holds LOCK_P2M.
+ */
+bool p2m_make_dirty(struct p2m *p2m, gfn_t gfn, bool locked);
+
+#endif
