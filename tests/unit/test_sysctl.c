@@ -1,4 +1,4 @@
-/* units: vmm/toolstack/sysctl.c vmm/toolstack/debug_keys.c vmm/toolstack/platform.c vmm/hypercall/later_kernels.c vmm/toolstack/policy_ops.c vmm/toolstack/control.c vmm/life/control_lock.c vmm/domain/refuse.c vmm/cpu/cpu_policy.c vmm/cpu/cpu_policy_serial.c tests/unit/fake_domain.c tests/unit/fake_control.c */
+/* units: vmm/toolstack/sysctl.c vmm/toolstack/debug_keys.c vmm/toolstack/platform.c vmm/hypercall/later_kernels.c vmm/toolstack/policy_ops.c vmm/toolstack/policy_fit.c vmm/toolstack/control.c vmm/life/control_lock.c vmm/domain/refuse.c vmm/cpu/cpu_policy.c vmm/cpu/cpu_policy_serial.c tests/unit/fake_domain.c tests/unit/fake_control.c */
 /* sysctl and platform_op: what xl asks the machine, in the order it asks, and the same with bad handles and sizes. */
 #include "mm/page.h"
 #include "tests/unit/fake_control.h"

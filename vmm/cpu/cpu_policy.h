@@ -35,6 +35,8 @@ void cpu_policy_init(void);
  * for a leaf that guests don't have. Context: v is current, since its CR4 is read.
  */
 void cpu_policy_cpuid(const struct vcpu *v, u32 leaf, u32 subleaf, struct cpuid_regs *out);
+/* Returns the size of the XSAVE area for the states in xcr0, in one of its two formats. */
+u32 cpu_policy_xsave_size(const struct cpu_policy *p, u64 xcr0, bool compacted);
 /* Returns the XCR0 bits that the policy allows; 0 without XSAVE. */
 u64 cpu_policy_xcr0(const struct cpu_policy *p);
 
@@ -45,7 +47,7 @@ struct xen_cpuid_leaf;
  */
 int cpu_policy_serialise(const struct cpu_policy *p, struct xen_cpuid_leaf *leaf, u32 max);
 /*
- * Puts the nr entries of leaf[] into p and clamps the result to `max`. Returns 0. Errors: -ERANGE
+ * Puts the nr entries of leaf[] into p and clamps the result to `max`, if that isn't NULL. Returns 0. Errors: -ERANGE
  * if a leaf has no place in a policy (*err_leaf and *err_subleaf name it), -ENOMEM without memory
  * for a copy. On an error p stays as it was. Locks: none; p is the caller's own copy.
  */

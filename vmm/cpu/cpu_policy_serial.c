@@ -150,7 +150,8 @@ int cpu_policy_deserialise(struct cpu_policy *p, const struct cpu_policy *max, c
 		}
 	}
 	if (!rc) {
-		cpu_policy_clamp(work, max);
+		if (max)
+			cpu_policy_clamp(work, max);
 		*p = *work;
 	}
 	kfree(work);

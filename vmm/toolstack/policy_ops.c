@@ -4,11 +4,12 @@
 #include <asm/time.h>
 #include "mm/heap.h"
 #include "sched/sched.h"
-#include "vmm/cpu/cpu_policy.h"
+#include "vmm/cpu/cpu_policy_words.h"
 #include "vmm/domain.h"
 #include "vmm/hypercall.h"
 #include "vmm/life/life.h"
 #include "vmm/memory/guest_access.h"
+#include "vmm/toolstack/policy_fit.h"
 #include "vmm/vcpu.h"
 
 enum { MSR_PLATFORM_INFO = 0xce };
@@ -132,14 +133,14 @@ static long read_leaves(struct vcpu *v, struct cpu_policy *p, struct xen_domctl_
 		return -ENOMEM;
 	rc = copy_from_guest(v, leaves, HANDLE(op->leaves), op->nr_leaves * sizeof(*leaves));
 	if (!rc)
-		rc = cpu_policy_deserialise(p, &cpu_policy_max, leaves, op->nr_leaves, &op->err_leaf, &op->err_subleaf);
+		rc = cpu_policy_deserialise(p, NULL, leaves, op->nr_leaves, &op->err_leaf, &op->err_subleaf);
 	kfree(leaves);
 	return rc;
 }
 
 static long set_policy(struct vcpu *v, struct domain *d, struct xen_domctl_cpu_policy *op)
 {
-	struct cpu_policy *p;
+	struct cpu_policy *p, *asked;
 	long rc;
 
 	op->err_leaf = op->err_subleaf = op->err_msr = NO_ERROR_AT;
@@ -148,13 +149,20 @@ static long set_policy(struct vcpu *v, struct domain *d, struct xen_domctl_cpu_p
 	rc = check_msrs(v, op);
 	if (rc)
 		return rc;
-	p = kzalloc(sizeof(*p));
+	p = kzalloc(2 * sizeof(*p));
 	if (!p)
 		return -ENOMEM;
+	asked = p + 1;
 	spin_lock(&d->lock);
 	*p = *d->policy;
 	spin_unlock(&d->lock);
 	rc = read_leaves(v, p, op);
+	*asked = *p;
+	if (!rc)
+		cpu_policy_clamp(p, &cpu_policy_max);
+	/* Libxl 4.17 gives MSRs only for a guest from elsewhere. A new guest may ask for too much. */
+	if (!rc && op->nr_msrs)
+		rc = policy_fit(asked, p, &op->err_leaf, &op->err_subleaf);
 	if (!rc)
 		rc = install_policy(d, p);
 	kfree(p);
