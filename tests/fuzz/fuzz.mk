@@ -7,8 +7,8 @@ FUZZ_OUT := build/tests/fuzz
 FUZZ_CC ?= clang
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS := $(sort $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c)))
-FUZZ_CFLAGS := -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Wall -Wextra -Werror \
-	-DDEBUG_BUILD=1 -Itests/include -I. -Iarch/x86/include -idirafter /usr/include -include lib/base.h
+FUZZ_CFLAGS := -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Wall -Wextra -Werror -Wno-unused-parameter \
+	-DDEBUG_BUILD=1 -D__XEN_TOOLS__ -Itests/include -I. -Iarch/x86/include -idirafter /usr/include -include lib/base.h
 
 fuzz_sources = tests/fuzz/fuzz_$1.c tests/fuzz/machine.c $(shell sed -n '1s,^/\* *units: *\(.*[^ ]\) *\*/.*,\1,p' tests/fuzz/fuzz_$1.c)
 
