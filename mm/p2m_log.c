@@ -1,5 +1,6 @@
 /* The dirty log: see p2m_log.h. */
 #include "mm/p2m_log.h"
+#include <asm/cpu.h>
 #include "lib/string.h"
 #include "mm/page.h"
 #include "mm/pt.h"
@@ -41,14 +42,12 @@ bool p2m_make_dirty(struct p2m *p2m, gfn_t gfn, bool locked)
 	if (locked)
 		return make_dirty_locked(p2m, gfn);
 	/*
-	 * Most often one entry changes. The holder of the lock may change it at the same time. If
+	 * Only a domain's own vCPUs look without the lock (p2m.h). Most often one entry changes. The holder of the lock may change it at the same time. If
 	 * its store comes first, ours finds another entry. If ours comes first, ours is lost with
 	 * the old entry.
 	 */
-	slot = find_ram(p2m, gfn, &entry, &level);
-	if (!slot)
-		return false;
-	if (may_write(entry) || (!level && __atomic_compare_exchange_n(slot, &entry, entry | PT_X86_WRITE, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)))
+	slot = this_cpu()->guest_p2m == p2m ? find_ram(p2m, gfn, &entry, &level) : NULL;
+	if (slot && (may_write(entry) || (!level && __atomic_compare_exchange_n(slot, &entry, entry | PT_X86_WRITE, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))))
 		return true;
 	spin_lock(&p2m->lock);
 	ram = make_dirty_locked(p2m, gfn);

@@ -51,6 +51,7 @@ bool hvm_mend(struct vcpu *v)
 		r->rflags &= ~RFLAGS_VM;
 	if (!hvm->check(v, ignore_rule))
 		return true;
+	s.event = 0;
 	s.cr3 &= BIT(hvm_phys_bits) - 1;
 	s.dr7 = (u32)s.dr7;
 	hvm->set_state(v, &s);

@@ -8,6 +8,7 @@
 #include <asm/entry_check.h>
 #include <asm/hvm.h>
 #include <asm/hvm_flush.h>
+#include <asm/hvm_saved.h>
 #include <asm/insn.h>
 #include <asm/lapic.h>
 #include <asm/mcheck.h>
@@ -291,6 +292,7 @@ void hvm_start_flat32(struct vcpu *v, u32 eip, u32 ebx, u32 esi)
 	X(sysenter_cs, sysenter_cs) X(sysenter_esp, sysenter_esp) X(sysenter_eip, sysenter_eip) \
 	X(star, msr_star) X(lstar, msr_lstar) X(cstar, msr_cstar) X(sfmask, msr_syscall_mask) \
 	X(kernel_gs_base, shadow_gs)
+#define RECORD_DR(X) X(0) X(1) X(2) X(3)
 
 /*
  * Returns false for states that the rules of entry accept but no guest could have reached. Such a
@@ -302,6 +304,8 @@ static bool is_possible(const struct hvm_hw_cpu *c)
 
 	bool long_mode = c->msr_efer & EFER_LME && c->cr0 & CR0_PG;
 
+	if (!hvm_valid_event(c))
+		return false;
 	if (c->cr4 & ~(u64)0x7fffff || c->cr4 & BIT(13) || c->cr4 & BIT(12) || c->msr_efer & ~efer_ok || c->dr6 >> 32)
 		return false;
 	if (c->rflags & ~RFLAGS_KNOWN || (c->rflags & RFLAGS_VM && (long_mode || !(c->cr0 & CR0_PE))))
@@ -362,6 +366,10 @@ int hvm_set_context(struct vcpu *v, const struct hvm_hw_cpu *c)
 #define X(ours, theirs) s.ours = c->theirs;
 	RECORD_STATE(X)
 #undef X
+#define X(n) v->hvm.dr[n] = c->dr##n;
+	RECORD_DR(X)
+#undef X
+	s.event = hvm_event_of(v, c);
 	s.cr0 |= CR0_ET;
 	s.efer = (c->msr_efer & ~EFER_LMA) | (c->msr_efer & EFER_LME && c->cr0 & CR0_PG ? EFER_LMA : 0);
 	v->hvm.tsc_aux = c->msr_tsc_aux;
@@ -389,6 +397,10 @@ void hvm_get_context(struct vcpu *v, struct hvm_hw_cpu *c)
 #define X(ours, theirs) c->theirs = s.ours;
 	RECORD_STATE(X)
 #undef X
+#define X(n) c->dr##n = v->hvm.dr[n];
+	RECORD_DR(X)
+#undef X
+	hvm_record_event(v, &s, c);
 	c->msr_efer = s.efer;
 #define X(f) c->f = v->hvm.regs.f;
 	RECORD_REGS(X)

@@ -11,7 +11,6 @@
 enum { PIT_HZ = 1193182, PIT_CH2 = 0x42, PIT_MODE = 0x43, PIT_GATE = 0x61 };
 enum { CALIBRATION_MS = 10, CALIBRATION_TRIES = 5, TSC_KHZ_MIN = 10000 };
 #define ACPI_TIMER_HZ 3579545ull
-#define NS_PER_S 1000000000ull
 
 struct time_scale time_scale;
 
@@ -120,7 +119,8 @@ static u64 scale_ticks(u64 ticks)
 }
 
 u64 time_tsc(void) { return rdtsc(); }
-u64 time_now(void) { return scale_ticks(rdtsc() - time_scale.tsc_base); }
+u64 time_at(u64 tsc) { return scale_ticks(tsc - time_scale.tsc_base); }
+u64 time_now(void) { return time_at(rdtsc()); }
 
 void time_delay(u64 ns)
 {

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <xen/domctl.h>
 #include <asm/hvm.h>
+#include <asm/hvm_saved.h>
 #include <asm/insn.h>
 #include <asm/time.h>
 #include "vmm/cpu/cpu_policy.h"

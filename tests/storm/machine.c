@@ -215,6 +215,7 @@ u64 time_now(void)
 }
 
 u64 time_tsc(void) { return time_now(); }
+u64 time_at(u64 tsc) { return tsc; }
 u64 rdtsc(void) { return time_now(); }
 void time_arm(u64 deadline) { this_cpu()->timer_armed = deadline; }
 

@@ -176,6 +176,7 @@ WEAK u64 time_now(void) { return fake_time; }
 u64 rdtsc(void);
 WEAK u64 rdtsc(void) { return __builtin_ia32_rdtsc(); }
 WEAK u64 time_tsc(void) { return fake_time; }
+WEAK u64 time_at(u64 tsc) { return tsc; }
 WEAK void time_arm(u64 deadline) { fake_armed = deadline; }
 
 WEAK void time_wallclock(u64 *sec, u32 *nsec)

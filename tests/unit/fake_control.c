@@ -204,6 +204,8 @@ void vcpu_up(struct vcpu *v)
 	fake_calls.ups++;
 }
 
+void vcpu_update_time(struct vcpu *v) { fake_calls.times_updated++; }
+
 void domain_update_wallclock(struct domain *d)
 {
 	fake_calls.wallclocks++;
@@ -269,5 +271,6 @@ static u64 fake_get_cr(const struct vcpu *v, int which)
 
 static void fake_set_pat(struct vcpu *v, u64 pat) { fake_calls.pat = pat; }
 
-static const struct hvm_ops fake_ops = { .name = "fake", .get_cr = fake_get_cr, .set_pat = fake_set_pat };
+static const struct hvm_constant_msr no_constants[] = { { 0, 0 } };
+static const struct hvm_ops fake_ops = { .constant_msrs = no_constants, .name = "fake", .get_cr = fake_get_cr, .set_pat = fake_set_pat };
 const struct hvm_ops *hvm = &fake_ops;

@@ -28,7 +28,7 @@ long fake_control_at(struct vcpu *v, hypercall_fn *fn, struct domain *target, vo
 
 /* What the fakes were asked. */
 extern struct fake_calls {
-	unsigned pauses, unpauses, resumes, creates, destroys, vcpus, ups, wallclocks, contexts_set, syncs;
+	unsigned pauses, unpauses, resumes, creates, destroys, vcpus, ups, wallclocks, contexts_set, syncs, times_updated;
 	u32 affinity_calls;
 	u64 context_rip, pat;
 	struct hvm_hw_cpu registers;    /* as hvm_set_registers was given them */

@@ -1,4 +1,4 @@
-/* units: vmm/toolstack/domctl.c vmm/toolstack/later_toolstacks.c vmm/domain/changes.c vmm/toolstack/domctl_vcpu.c vmm/life/domctl_resume.c vmm/toolstack/control.c vmm/life/control_lock.c vmm/domain/refuse.c tests/unit/fake_domain.c tests/unit/fake_control.c */
+/* units: vmm/toolstack/domctl.c vmm/toolstack/later_toolstacks.c vmm/domain/changes.c vmm/toolstack/domctl_vcpu.c vmm/life/domctl_resume.c vmm/life/save_time.c vmm/toolstack/control.c vmm/life/control_lock.c vmm/domain/refuse.c tests/unit/fake_domain.c tests/unit/fake_control.c */
 /* domctl: each operation as xl issues it (abi.md I.7), then with arguments that nobody sane would pass. */
 #include "tests/unit/fake_control.h"
 #include <xen/domctl.h>
@@ -455,6 +455,7 @@ static void small_ones(void **state)
 	assert_int_equal(fake_control(v, hc_domctl_get_address_size, d, &op), 0);
 	assert_int_equal(op.u.address_size.size, 64);
 	fake_log_clear();
+	memset(&op, 0, sizeof(op));
 	op.cmd = XEN_DOMCTL_settscinfo;
 	for (u32 mode = 0; mode < 6; mode++) {
 		op.u.tsc_info.tsc_mode = mode;

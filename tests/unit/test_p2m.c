@@ -704,8 +704,14 @@ static void writes_are_logged(void **state)
 	pg = p2m_get_page(&p2m, GFN(3), &type, true);
 	assert_int_equal(type, P2M_RAM);
 	page_put(pg);
+	this_cpu()->guest_p2m = &p2m;
 	assert_true(p2m_make_dirty(&p2m, GFN(1023), false));
+	assert_true(p2m_make_dirty(&p2m, GFN(1023), false));
+	this_cpu()->guest_p2m = NULL;
+	assert_true(p2m_make_dirty(&p2m, GFN(1023), false));
+	spin_lock(&p2m.lock);
 	assert_true(p2m_make_dirty(&p2m, GFN(1023), true));
+	spin_unlock(&p2m.lock);
 	assert_false(p2m_make_dirty(&p2m, GFN(5), false));
 	assert_false(p2m_make_dirty(&p2m, GFN(6), false));
 	assert_int_equal(log_step(P2M_LOG_PEEK), 2);

@@ -17,6 +17,7 @@
 static u64 read_late(const u64 *slot);
 #define pt_read(slot) read_late(slot)
 #include "mm/p2m.c"
+#include "mm/p2m_log.c"
 #undef pt_read
 
 enum { OWNER = 7, GFN_USED = 5, GUESTS_TAG = 0x60057, OTHERS_TAG = 0xbad, MILLISECONDS = 700 };

@@ -447,7 +447,7 @@ static void runstate_areas_are_held(void **state)
 	u64 inside = RAM_GFN * PAGE_SIZE + 64, across = 7 * PAGE_SIZE - 16;
 
 	assert_int_equal(runstate_at(v, 0, inside + 4), -EFAULT);
-	assert_int_equal(runstate_at(v, 1, inside), -EINVAL);
+	assert_int_equal(runstate_at(v, 1000, inside), -ENOENT);
 	assert_int_equal(runstate_at(v, 0, PAGE_SIZE), -EFAULT);
 	assert_int_equal(runstate_at(v, 0, FRAMES * PAGE_SIZE), -EFAULT);
 	/* Not in what was lent: neither all of it, nor its end, nor its beginning. */
@@ -470,6 +470,44 @@ static void runstate_areas_are_held(void **state)
 	assert_int_equal(word(across + 16), v->runstate.time[RUNSTATE_running]);
 	assert_int_equal(runstate_at(v, 0, inside), 0);
 	assert_true(frame(RAM_GFN)->count == 2 && frame(6)->count == 1 && frame(7)->count == 1);
+}
+
+/* Linux does this for each sibling after a restore. One that runs, or is just leaving its CPU, would write to the frame that is given back. */
+static void runstate_areas_of_siblings(void **state)
+{
+	u64 inside = RAM_GFN * PAGE_SIZE + 64;
+	struct vcpu *to = d->vcpu[1];
+
+	to->pause_flags = 0;
+	assert_int_equal(runstate_at(v, 1, inside), -EINVAL);
+	to->pause_flags = VCPU_DOWN;
+	to->sched.on_cpu = true;
+	assert_int_equal(runstate_at(v, 1, inside), HC_AGAIN);
+	assert_int_equal(to->pause_flags, VCPU_DOWN);
+	to->sched.on_cpu = false;
+	assert_int_equal(runstate_at(v, 1, inside + 4), -EFAULT);
+	*(u64 *)phys_to_virt(inside) = 77;
+	assert_int_equal(runstate_at(v, 1, inside), 0);
+	assert_int_equal(to->pause_flags, VCPU_DOWN);
+	assert_ptr_equal(to->runstate_page[0], frame(RAM_GFN));
+	assert_int_equal(frame(RAM_GFN)->count, 2);
+	/* Nothing is written before it runs. */
+	assert_int_equal(word(inside), 77);
+	vcpu_set_runstate(to, RUNSTATE_running, 100);
+	assert_int_equal((u32)word(inside), RUNSTATE_running);
+}
+
+/* A guest that was restored has its clock from where it was saved: times that it names are moved to the machine's. */
+static void times_of_a_restored_guest(void **state)
+{
+	d->clock.delta = 1000;
+	assert_int_equal(clock_machine_time(&d->clock, 5000), 4000);
+	assert_int_equal(clock_machine_time(&d->clock, 999), 0);
+	d->clock.delta = (u64)-1000;
+	assert_int_equal(clock_machine_time(&d->clock, 5000), 6000);
+	assert_int_equal(clock_machine_time(&d->clock, ~0ull - 10), ~0ull);
+	d->clock.delta = 0;
+	assert_int_equal(clock_machine_time(&d->clock, 5000), 5000);
 }
 
 /* Time is in one state at a time, and all of it is. */
@@ -651,6 +689,8 @@ int main(void)
 		TEST(info_moves_when_no_cpu_uses_it),
 		TEST(off_means_that_the_scheduler_knows),
 		TEST(runstate_areas_are_held),
+		TEST(runstate_areas_of_siblings),
+		TEST(times_of_a_restored_guest),
 		TEST(no_time_is_lost),
 		TEST(timers),
 		TEST(polls_end),

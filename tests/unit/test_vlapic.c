@@ -1,4 +1,4 @@
-/* units: vmm/cpu/vlapic.c */
+/* units: vmm/cpu/vlapic.c vmm/cpu/vlapic_record.c */
 /* The virtual APIC and the level-triggered interrupts of real devices: what the physical APIC gets to hear, and when (abi.md H.3). */
 #include "tests/unit/fake.h"
 #include <asm/lapic.h>

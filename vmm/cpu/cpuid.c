@@ -20,10 +20,10 @@
 u32 xen_version = 4 << 16 | 17;
 
 /*
- * Returns the size of the XSAVE area for the states in xcr0. In the standard format each state has
- * its place. In the compacted one they follow each other, some aligned to 64 bytes (0xD.n ECX[1]).
+ * In the standard format each state has its place. In the compacted one they follow each other,
+ * some aligned to 64 bytes (0xD.n ECX[1]).
  */
-static u32 xsave_size(const struct cpu_policy *p, u64 xcr0, bool compacted)
+u32 cpu_policy_xsave_size(const struct cpu_policy *p, u64 xcr0, bool compacted)
 {
 	u32 size = XSAVE_MIN;
 
@@ -56,9 +56,9 @@ static void xstate_leaf(const struct vcpu *v, const struct cpu_policy *p, u32 su
 	if (!out->a)
 		return;
 	if (subleaf == 0)
-		out->b = xsave_size(p, v->hvm.xcr0, false);
+		out->b = cpu_policy_xsave_size(p, v->hvm.xcr0, false);
 	else if (subleaf == 1 && cpu_policy_has(p, FEAT_XSAVEC))
-		out->b = xsave_size(p, v->hvm.xcr0, true);
+		out->b = cpu_policy_xsave_size(p, v->hvm.xcr0, true);
 }
 
 static void basic_leaf(const struct vcpu *v, const struct cpu_policy *p, u32 leaf, u32 subleaf, struct cpuid_regs *out)
@@ -102,12 +102,12 @@ static void extended_leaf(const struct vcpu *v, const struct cpu_policy *p, u32 
 		*out = p->extd[array_index_nospec(index, ARRAY_SIZE(p->extd))];
 }
 
-static void time_leaf(const struct cpu_policy *p, u32 subleaf, struct cpuid_regs *out)
+static void time_leaf(const struct vcpu *v, const struct cpu_policy *p, u32 subleaf, struct cpuid_regs *out)
 {
 	switch (subleaf) {
 	case 0:     /* the machine's TSC is safe; RDTSCP; tsc_mode 0 */
 		out->a = (u32)BIT(1) | (cpu_policy_has(p, FEAT_RDTSCP) ? (u32)BIT(2) : 0);
-		out->c = time_scale.tsc_khz;
+		out->c = v->domain->clock.tsc_khz ?: time_scale.tsc_khz;
 		break;
 	case 1:     /* no offset; how ticks become nanoseconds */
 		out->c = time_scale.mul;
@@ -135,7 +135,7 @@ static void xen_leaf(const struct vcpu *v, const struct cpu_policy *p, u32 index
 		out->b = HYPERCALL_MSR;
 		break;
 	case 3:
-		time_leaf(p, subleaf, out);
+		time_leaf(v, p, subleaf, out);
 		break;
 	case 4:
 		if (subleaf)

@@ -7,6 +7,10 @@
 #define VMM_CPU_VLAPIC_H
 
 struct vcpu;
+struct hvm_hw_lapic_regs;
+
+/* SDM vol. 3, "ICR Operation in x2APIC Mode", 11.12.9. Bit 12, xAPIC's delivery status, is ignored. */
+#define ICR_RESERVED 0xfff32000ull
 
 enum { MSR_X2APIC_FIRST = 0x800, MSR_X2APIC_TPR = 0x808, MSR_X2APIC_LAST = 0x8ff };
 
@@ -58,5 +62,13 @@ void vlapic_end_offer(struct vcpu *v, u8 vector, bool taken);
  */
 bool vlapic_take_init(struct vcpu *v);
 void vlapic_take_sipi(struct vcpu *v);
+
+/*
+ * Fill the toolstack's record of v's registers, say whether such a record is valid for v, and load
+ * it. Context: v doesn't run.
+ */
+void vlapic_record_regs(struct vcpu *v, struct hvm_hw_lapic_regs *r);
+bool vlapic_regs_valid(const struct vcpu *v, const struct hvm_hw_lapic_regs *r);
+void vlapic_load_regs(struct vcpu *v, const struct hvm_hw_lapic_regs *r);
 
 #endif

@@ -56,38 +56,52 @@ long hc_vcpu_get_runstate_info(struct vcpu *v, struct hypercall *hc, void *arg)
 	return 0;
 }
 
+/*
+ * A sibling's area may change only while the sibling is down. If it has just gone down, its CPU may
+ * still use the area; vcpu_hold says when it no longer does. After a restore, Linux takes each
+ * sibling down and registers both areas of it.
+ */
+static long hold_sibling(const struct vcpu *v, struct vcpu *of)
+{
+	if (!of)
+		return -ENOENT;
+	if (of != v && !(__atomic_load_n(&of->pause_flags, __ATOMIC_SEQ_CST) & VCPU_DOWN))
+		return -EINVAL;
+	return of == v || vcpu_hold(of) ? 0 : HC_AGAIN;
+}
+
+static void let_sibling_go(const struct vcpu *v, struct vcpu *of)
+{
+	if (of != v)
+		vcpu_let_go(of);
+}
+
 long hc_vcpu_register_runstate(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	const struct vcpu_register_runstate_memory_area *area = arg;
 
-	/*
-	 * The caller's page tables translate the address, and its CPU copies the area. So a vCPU
-	 * registers only its own.
-	 */
-	return hc->a[1] == v->id ? vcpu_register_runstate(v, area->addr.p) : -EINVAL;
+	struct vcpu *of = domain_vcpu(v->domain, hc->a[1]);
+	long rc = hold_sibling(v, of);
+
+	if (rc)
+		return rc;
+	rc = vcpu_register_runstate(of, v, area->addr.p);
+	let_sibling_go(v, of);
+	return rc;
 }
 
 long hc_vcpu_register_vcpu_info(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	const struct vcpu_register_vcpu_info *info = arg;
 	struct vcpu *of = domain_vcpu(v->domain, hc->a[1]);
-	int err;
+	long err = hold_sibling(v, of);
 
-	if (!of)
-		return -ENOENT;
-	/*
-	 * A sibling's area may change only while the sibling is down. If it has just gone down, its
-	 * CPU may still use the area; vcpu_hold says when it no longer does.
-	 */
-	if (of != v && !(__atomic_load_n(&of->pause_flags, __ATOMIC_SEQ_CST) & VCPU_DOWN))
-		return -EINVAL;
-	if (of != v && !vcpu_hold(of))
-		return HC_AGAIN;
+	if (err)
+		return err;
 	spin_lock(&v->domain->lock);
 	err = vcpu_register_info(of, info->mfn, info->offset);
 	spin_unlock(&v->domain->lock);
-	if (of != v)
-		vcpu_let_go(of);
+	let_sibling_go(v, of);
 	return err;
 }
 
@@ -103,8 +117,11 @@ long hc_vcpu_send_nmi(struct vcpu *v, struct hypercall *hc, void *arg)
 
 /* ---- timers ---- */
 
-static void arm_timer(struct vcpu *v, u64 when)
+/* `ns` is in the guest's system time. */
+static void arm_timer(struct vcpu *v, u64 ns)
 {
+	u64 when = clock_machine_time(&v->domain->clock, ns);
+
 	if (when <= time_now()) {
 		timer_cancel(&v->timer);
 		evtchn_raise_virq(v, VIRQ_TIMER);
@@ -120,7 +137,7 @@ long hc_vcpu_set_singleshot_timer(struct vcpu *v, struct hypercall *hc, void *ar
 
 	if (hc->a[1] != v->id)
 		return -EINVAL;
-	if (set->flags & VCPU_SSHOTTMR_future && set->timeout_abs_ns <= time_now())
+	if (set->flags & VCPU_SSHOTTMR_future && clock_machine_time(&v->domain->clock, set->timeout_abs_ns) <= time_now())
 		return -ETIME;
 	arm_timer(v, set->timeout_abs_ns);
 	return 0;
@@ -223,8 +240,10 @@ long hc_sched_poll(struct vcpu *v, struct hypercall *hc, void *arg)
 		return 0;
 	}
 	if (poll->timeout) {
-		timer_set(&v->poll_timer, cpu_id(), poll->timeout);
-		time_arm(poll->timeout);
+		u64 when = clock_machine_time(&v->domain->clock, poll->timeout);
+
+		timer_set(&v->poll_timer, cpu_id(), when);
+		time_arm(when);
 	}
 	vcpu_sync(v);
 	return 0;

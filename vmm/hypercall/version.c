@@ -31,19 +31,8 @@ void version_set_cmdline(const char *s) { cmdline = s; }
 
 long hc_zero(struct vcpu *v, struct hypercall *hc, void *arg) { return 0; }
 
-/*
- * The toolstack asks only before it saves or migrates a guest. It goes on if the guest has no
- * virtual NUMA (-EOPNOTSUPP). Then it would fail later, with the guest already suspended, and with
- * the xl process gone that cleans up after the guest. So the service domain gets another error,
- * which stops it here.
- */
-long hc_memory_get_vnumainfo(struct vcpu *v, struct hypercall *hc, void *arg)
-{
-	if (!v->domain->privileged)
-		return -EOPNOTSUPP;
-	printk(LOG_WARN "Saving and migrating a guest are not supported: it goes on as it was. (xl says \"vNUMA\" for this.)\n");
-	return -ENOSYS;
-}
+/* No guest has virtual NUMA. The toolstack asks before it saves one, and with this answer goes on. */
+long hc_memory_get_vnumainfo(struct vcpu *v, struct hypercall *hc, void *arg) { return -EOPNOTSUPP; }
 
 long hc_version_version(struct vcpu *v, struct hypercall *hc, void *arg) { return xen_version; }
 

@@ -3,6 +3,7 @@
  * Then it is taken apart in steps, and freed.
  */
 #include <xen/sched.h>
+#include <asm/time.h>
 #include "drivers/power.h"
 #include "lib/printf.h"
 #include "mm/heap.h"
@@ -122,6 +123,7 @@ void domain_shutdown(struct domain *d, u8 code)
 	if (first) {
 		d->shutting_down = true;
 		d->shutdown_code = code;
+		d->clock.suspended_tsc = code == SHUTDOWN_suspend ? time_tsc() : 0;
 	}
 	spin_unlock(&d->lock);
 	if (!first) {
@@ -140,6 +142,7 @@ void domain_resume(struct domain *d)
 	spin_lock(&d->lock);
 	ended = d->shutting_down;
 	d->shutting_down = false;
+	d->clock.suspended_tsc = 0;
 	spin_unlock(&d->lock);
 	if (ended)
 		domain_unpause(d);

@@ -4,26 +4,26 @@
  * the last is empty. A stream from the toolstack is checked to its end before we load any of it.
  */
 #include <xen/domctl.h>
-#include <asm/time.h>
 #include "mm/heap.h"
 #include "vmm/cpu/cpu_policy.h"
-#include "vmm/cpu/msr.h"
 #include "vmm/domain.h"
 #include "vmm/domain/record.h"
+#include "vmm/domain/refuse.h"
 #include "vmm/hypercall.h"
 #include "vmm/life/life.h"
+#include "vmm/life/save.h"
 #include "vmm/memory/guest_access.h"
 #include "vmm/vcpu.h"
 #include "vmm/versions.h"
 
-enum { RECORD_END = 0, RECORD_HEADER = 1, RECORD_CPU = 2, RECORD_LAPIC = 5, RECORD_MTRR = 14 };
+enum { RECORD_END = 0, RECORD_HEADER = 1 };
 
 /* Enough for every kind of record for every vCPU of the largest domain. */
-#define STREAM_MAX     (MAX_VCPUS * 4096u)
+#define STREAM_MAX     (MAX_VCPUS * 8192u)
 
 /*
  * A stream on its way out. It goes straight to the caller's buffer, or nowhere if the caller asks
- * only for its length. All 128 vCPUs have 258 records, too many for one step. A step ends between
+ * only for its length. All 128 vCPUs have 642 records, too many for one step. A step ends between
  * two records, and the next step skips the records that are already in the buffer.
  */
 struct stream_out {
@@ -50,32 +50,19 @@ static int put_record(struct stream_out *s, u16 type, u16 instance, const void *
 	return step_over() ? HC_AGAIN : 0;
 }
 
-static int put_mtrr(struct stream_out *s, const struct vcpu *v)
-{
-	struct hvm_hw_mtrr m = v->domain->mtrr;
-
-	m.msr_pat_cr = v->hvm.pat;
-	m.msr_mtrr_cap = MTRRCAP_VALUE;
-	return put_record(s, RECORD_MTRR, (u16)v->id, &m, sizeof(m));
-}
-
-/*
- * Puts the records of all vCPUs. `scratch` holds one CPU record, which is too large for the stack.
- */
-static int put_vcpus(struct stream_out *s, struct domain *d, struct hvm_hw_cpu *scratch)
+/* Puts the records of all vCPUs. `scratch` holds one record, which is too large for the stack. */
+static int put_vcpus(struct stream_out *s, struct domain *d, void *scratch)
 {
 	struct vcpu *v;
 	int rc = 0;
 
-	for_each_vcpu(v, d) {
-		if (rc || __atomic_load_n(&v->pause_flags, __ATOMIC_RELAXED) & VCPU_DOWN)
-			continue;
-		if (put_wanted(s))
-			hvm_get_context(v, scratch);
-		rc = put_record(s, RECORD_CPU, (u16)v->id, scratch, sizeof(*scratch));
-	}
-	for_each_vcpu(v, d)
-		rc = rc ?: put_mtrr(s, v);
+	for (const struct saved_kind *k = saved_kinds; k->type; k++)
+		for_each_vcpu(v, d) {
+			u32 length = rc || !k->fill ? 0 : k->fill(v, put_wanted(s) ? scratch : NULL);
+
+			if (length)
+				rc = put_record(s, k->type, (u16)v->id, scratch, length);
+		}
 	return rc;
 }
 
@@ -83,9 +70,9 @@ static int put_stream(struct stream_out *s, struct domain *d)
 {
 	struct hvm_save_header header = {
 		.magic = HVM_FILE_MAGIC, .version = HVM_FILE_VERSION, .changeset = xen_version,
-		.cpuid = cpu_policy_host.basic[1].a, .gtsc_khz = time_scale.tsc_khz,
+		.cpuid = cpu_policy_host.basic[1].a, .gtsc_khz = save_tsc_khz(d),
 	};
-	struct hvm_hw_cpu *scratch = kzalloc(sizeof(*scratch));
+	void *scratch = kzalloc(SAVED_MAX);
 	int rc;
 
 	if (!scratch)
@@ -124,11 +111,10 @@ struct stream_in {
 	u64 gva;
 	u32 size, at;
 	struct hvm_save_descriptor desc;    /* of the record in the union, which ends at `at` */
+	const struct saved_kind *kind;      /* its kind; NULL: the header or the end */
 	union {
 		struct hvm_save_header header;
-		struct hvm_hw_cpu cpu;
-		struct hvm_hw_mtrr mtrr;
-		struct hvm_hw_lapic lapic;
+		u8 data[SAVED_MAX];
 	};
 };
 
@@ -150,29 +136,18 @@ static int next_record(struct stream_in *s, struct domain *d)
 	type = s->desc.typecode;
 	if (first ? type != RECORD_HEADER : type != RECORD_END && !domain_vcpu(d, s->desc.instance))
 		return -EINVAL;
-	length = first ? sizeof(s->header) : type == RECORD_CPU ? sizeof(s->cpu) : type == RECORD_MTRR ? sizeof(s->mtrr) :
-		 type == RECORD_LAPIC ? lapic_record_length(s->desc.length) : 0;
-	if (!length && type != RECORD_END)
+	s->kind = first ? NULL : saved_kind((u16)type);
+	if (!s->kind && !first && type != RECORD_END)
 		return -EOPNOTSUPP;
-	if (s->desc.length != length || s->size - s->at < length)
+	length = s->desc.length;
+	if (length > sizeof(s->data) || s->size - s->at < length || (!s->kind && length != (first ? sizeof(s->header) : 0)))
 		return -EINVAL;
-	if (copy_from_guest(s->caller, &s->cpu, s->gva + s->at, length))
+	if (copy_from_guest(s->caller, s->data, s->gva + s->at, length))
 		return -EFAULT;
 	s->at += length;
 	if (first)
 		return s->header.magic == HVM_FILE_MAGIC && s->header.version == HVM_FILE_VERSION ? 0 : -EINVAL;
-	if (type == RECORD_LAPIC)
-		return lapic_record_check(domain_vcpu(d, s->desc.instance), &s->lapic);
-	if (type == RECORD_MTRR)
-		return hvm_valid_pat(s->mtrr.msr_pat_cr) && mtrrs_valid(&s->mtrr) ? 0 : -EINVAL;
-	return 0;
-}
-
-static void load_mtrr(struct vcpu *v, const struct hvm_hw_mtrr *m)
-{
-	v->hvm.pat = m->msr_pat_cr;
-	hvm->set_pat(v, m->msr_pat_cr);
-	v->domain->mtrr = *m;
+	return !s->kind || s->kind->valid(domain_vcpu(d, s->desc.instance), s->data, length) ? 0 : -EINVAL;
 }
 
 static void all_down(struct domain *d)
@@ -187,26 +162,13 @@ static void all_down(struct domain *d)
 
 /*
  * Loads one record. The header takes all vCPUs down. A CPU record brings its vCPU up again with
- * that state; vCPUs without one wait for a SIPI. The domain is paused, so nothing runs yet. A CPU
- * state that can't be entered leaves its vCPU down.
+ * that state; vCPUs without one wait for a SIPI. The domain is paused, so nothing runs yet.
  */
 static int load_record(struct domain *d, const struct stream_in *s)
 {
-	struct vcpu *v = domain_vcpu(d, s->desc.instance);
-	int rc;
-
 	if (s->desc.typecode == RECORD_HEADER)
 		all_down(d);
-	if (s->desc.typecode == RECORD_MTRR)
-		load_mtrr(v, &s->mtrr);
-	if (s->desc.typecode != RECORD_CPU)
-		return 0;
-	rc = hvm_set_context(v, &s->cpu);
-	if (!rc) {
-		v->wait_for_sipi = false;
-		vcpu_up(v);
-	}
-	return rc;
+	return s->kind && s->kind->load ? s->kind->load(domain_vcpu(d, s->desc.instance), s->data) : 0;
 }
 
 /*
@@ -252,6 +214,9 @@ long hc_domctl_sethvmcontext(struct vcpu *v, struct hypercall *hc, void *arg)
 	spin_lock(&control_lock);
 	rc = domain_check_stopped(hc->target) ?: set_some(s, hc->target, &hc->progress);
 	spin_unlock(&control_lock);
+	if (s->at && (rc == -EINVAL || rc == -EOPNOTSUPP))
+		rc = refuse_say(rc, "restore: record %u of d%uv%u is malformed, or no CPU can have this state", s->desc.typecode, hc->target->domid,
+				s->desc.instance);
 	kfree(s);
 	return rc;
 }

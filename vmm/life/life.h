@@ -7,7 +7,6 @@
 #include <asm/spinlock.h>
 
 struct domain;
-struct hvm_hw_lapic;
 struct vcpu;
 
 #define TIMERS_PER_VCPU 2
@@ -64,6 +63,10 @@ bool domain_reap(void);
 void domain_update_wallclock(struct domain *d);
 
 /*
+ * Writes v's clock (pvclock), also into shared_info. Context: v is current, or its domain paused.
+ */
+void vcpu_update_time(struct vcpu *v);
+/*
  * Makes vCPU `id` of d, which stays down. Returns 0. Errors: -EINVAL if it exists or `id` is too
  * large, -ENOMEM without memory. Context: d is paused. Locks: control_lock is held, except at
  * boot.
@@ -82,11 +85,11 @@ void vcpu_block(struct vcpu *v);
  */
 void vcpu_down(struct vcpu *v);
 /*
- * Registers the guest's area for v's runstate at guest-virtual `gva`. Returns 0. Errors: -EFAULT
- * if gva isn't 8-byte aligned or not all of the area is the guest's own writable RAM. Context: v
- * is current.
+ * Registers the guest's area for v's runstate at `gva`, which is virtual in the tables of `caller`.
+ * Returns 0. Errors: -EFAULT if gva isn't 8-byte aligned or not all of the area is the guest's own
+ * writable RAM. Context: `caller` is current; v is the same, or held.
  */
-int vcpu_register_runstate(struct vcpu *v, u64 gva);
+int vcpu_register_runstate(struct vcpu *v, struct vcpu *caller, u64 gva);
 /*
  * Moves v's info to `offset` in the guest's frame gfn. Returns 0. Errors: -EFAULT if there is no
  * writable frame. -EINVAL if the info was moved before, `offset` is misaligned or too large, or
@@ -95,14 +98,5 @@ int vcpu_register_runstate(struct vcpu *v, u64 gva);
 int vcpu_register_info(struct vcpu *v, u64 gfn, u32 offset);
 /* Gives back the frames of v's two areas. Context: v's domain is dying and doesn't run any more. */
 void vcpu_release_areas(struct vcpu *v);
-
-/* lapic_record.c. Returns the length that a LAPIC record has, if `given` is one of the two. */
-u32 lapic_record_length(u32 given);
-/*
- * Checks that the first 24 bytes of a LAPIC record describe an APIC as v has it; nothing of them
- * has to be loaded. Returns 0. Errors: -EOPNOTSUPP if they don't, and the log says so. Context: v
- * stands still.
- */
-int lapic_record_check(struct vcpu *v, const struct hvm_hw_lapic *r);
 
 #endif

@@ -38,13 +38,13 @@ static void place_vcpu(struct vcpu *v)
  * Writes the time stamp, the system time and the scale. They never change, because the TSC is
  * taken to be invariant, so one write is enough for the vCPU's whole life (abi.md F.1).
  */
-static void write_time(struct vcpu_time_info *t)
+static void write_time(const struct domain_clock *c, struct vcpu_time_info *t)
 {
 	u32 version = (t->version | 1) + 2;
 
 	__atomic_store_n(&t->version, version, __ATOMIC_SEQ_CST);
-	t->tsc_timestamp = time_scale.tsc_base;
-	t->system_time = 0;
+	t->tsc_timestamp = time_scale.tsc_base + c->tsc_offset;
+	t->system_time = c->delta;
 	t->tsc_to_system_mul = time_scale.mul;
 	t->tsc_shift = time_scale.shift;
 	t->flags = 0;
@@ -52,12 +52,11 @@ static void write_time(struct vcpu_time_info *t)
 	__atomic_store_n(&t->version, version + 1, __ATOMIC_RELEASE);
 }
 
-/* Writes the clock (pvclock) of one vCPU, also into shared_info. */
-static void update_time(struct vcpu *v)
+void vcpu_update_time(struct vcpu *v)
 {
-	write_time((struct vcpu_time_info *)&v->info->time);
+	write_time(&v->domain->clock, (struct vcpu_time_info *)&v->info->time);
 	if (v->id < XEN_LEGACY_MAX_VCPUS)
-		write_time(&v->domain->shared->vcpu_info[v->id].time);
+		write_time(&v->domain->clock, &v->domain->shared->vcpu_info[v->id].time);
 }
 
 void vcpu_free(struct vcpu *v)
@@ -97,7 +96,7 @@ int vcpu_create(struct domain *d, u32 id)
 		return -ENOMEM;
 	}
 	vlapic_reset(v);
-	update_time(v);
+	vcpu_update_time(v);
 	vcpu_set_runstate(v, RUNSTATE_offline, now);
 	/* Release: the vCPU is whole before others can find it. */
 	__atomic_store_n(&d->vcpu[id], v, __ATOMIC_RELEASE);
@@ -140,15 +139,17 @@ void vcpu_down(struct vcpu *v)
 void domain_update_wallclock(struct domain *d)
 {
 	struct shared_info *s = d->shared;
-	u64 sec;
-	u32 nsec, version = (s->wc_version | 1) + 2;
+	u64 sec, nsec;
+	u32 part, version = (s->wc_version | 1) + 2;
 
-	time_wallclock(&sec, &nsec);
-	sec += (u64)d->time_offset;
+	time_wallclock(&sec, &part);
+	/* The guest adds its system time, which the machine's wall clock doesn't count from. */
+	nsec = sec * NS_PER_S + part - d->clock.delta;
+	sec = nsec / NS_PER_S + (u64)d->time_offset;
 	__atomic_store_n(&s->wc_version, version, __ATOMIC_SEQ_CST);
 	s->wc_sec = (u32)sec;
 	s->wc_sec_hi = (u32)(sec >> 32);
-	s->wc_nsec = nsec;
+	s->wc_nsec = (u32)(nsec % NS_PER_S);
 	__atomic_store_n(&s->wc_version, version + 1, __ATOMIC_RELEASE);
 }
 
@@ -173,7 +174,7 @@ int vcpu_register_info(struct vcpu *v, u64 gfn, u32 offset)
 	memcpy(new, old, sizeof(*new));
 	v->info_page = pg;
 	__atomic_store_n(&v->info, new, __ATOMIC_SEQ_CST);
-	update_time(v);
+	vcpu_update_time(v);
 	evtchn_vcpu_info_moved(v);
 	return 0;
 }
@@ -190,13 +191,13 @@ static void put_pages(struct page *pg[2])
  * The area's address is virtual, and at the next switch other page tables may be in use (KPTI). So
  * we translate the address now, for good, and hold its frames.
  */
-int vcpu_register_runstate(struct vcpu *v, u64 gva)
+int vcpu_register_runstate(struct vcpu *v, struct vcpu *caller, u64 gva)
 {
 	u64 last = gva + sizeof(v->runstate) - 1, gpa[2];
 	struct page *pg[2] = { NULL, NULL };
 	bool crosses = gva >> PAGE_SHIFT != last >> PAGE_SHIFT;
 
-	if (gva & 7 || guest_translate(v, gva, true, &gpa[0]) || (crosses && guest_translate(v, last & PAGE_MASK, true, &gpa[1])))
+	if (gva & 7 || guest_translate(caller, gva, true, &gpa[0]) || (crosses && guest_translate(caller, last & PAGE_MASK, true, &gpa[1])))
 		return -EFAULT;
 	/*
 	 * Only the guest's own RAM: we write there for good, and a lent page goes back to its
@@ -211,7 +212,9 @@ int vcpu_register_runstate(struct vcpu *v, u64 gva)
 	put_pages(v->runstate_page);
 	memcpy(v->runstate_page, pg, sizeof(pg));
 	v->runstate_offset = gva & ~PAGE_MASK;
-	vcpu_set_runstate(v, RUNSTATE_running, time_now());
+	/* A sibling's area is written when the sibling runs. */
+	if (v == caller)
+		vcpu_set_runstate(v, RUNSTATE_running, time_now());
 	return 0;
 }
 

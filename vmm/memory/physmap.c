@@ -60,13 +60,19 @@ static long move_frame(struct domain *d, u64 from, u64 to, struct p2m_retired *r
 
 /*
  * Maps a frame of `other`'s RAM at gfn of d. The entry's reference keeps the frame even after its
- * owner's end.
+ * owner's end. It doesn't count as a write: the toolstack maps all of a guest to save it, and can't
+ * say that it only reads. What it keeps mapped is dirty (mm/p2m_log.h).
  */
 static long map_foreign(struct domain *d, u64 gfn, struct domain *other, u64 other_gfn, struct p2m_retired *r)
 {
-	struct page *pg = p2m_get_ram(&other->p2m, GFN(other_gfn));
+	enum p2m_type type;
+	struct page *pg = p2m_get_page(&other->p2m, GFN(other_gfn), &type, false);
 
-	return pg ? p2m_enter(&d->p2m, GFN(gfn), page_to_mfn(pg), 0, P2M_FOREIGN, r) : -EINVAL;
+	if (pg && type == P2M_RAM)
+		return p2m_enter(&d->p2m, GFN(gfn), page_to_mfn(pg), 0, P2M_FOREIGN, r);
+	if (pg)
+		page_put(pg);
+	return -EINVAL;
 }
 
 /* One page of any space. `other` is set for gmfn_foreign alone. */

@@ -17,9 +17,6 @@
 #define ROVING_DOMID 0xffffu    /* domain_create chooses */
 #define PAUSES_MAX   255        /* by the toolstack; far from the end of u32 */
 
-/* Ways in which a guest's TSC may behave; the names are libxl's. */
-enum { TSC_DEFAULT, TSC_ALWAYS_EMULATE, TSC_NATIVE, TSC_NATIVE_PARAVIRT };
-
 long hc_domctl_createdomain(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	const struct createdomain *c = arg;
@@ -185,26 +182,6 @@ long hc_domctl_get_address_size(struct vcpu *v, struct hypercall *hc, void *arg)
 	struct xen_domctl_address_size *op = arg;
 
 	op->size = 64;
-	return 0;
-}
-
-/* Guests read the machine's TSC; Bothy doesn't emulate one. */
-long hc_domctl_settscinfo(struct vcpu *v, struct hypercall *hc, void *arg)
-{
-	const struct xen_domctl_tsc_info *op = arg;
-
-	if (op->tsc_mode == TSC_ALWAYS_EMULATE)
-		return refuse(__HYPERVISOR_domctl, hc->head);
-	return op->tsc_mode <= TSC_NATIVE_PARAVIRT ? 0 : -EINVAL;
-}
-
-long hc_domctl_gettscinfo(struct vcpu *v, struct hypercall *hc, void *arg)
-{
-	*(struct xen_domctl_tsc_info *)arg = (struct xen_domctl_tsc_info){
-		.tsc_mode = TSC_DEFAULT,
-		.gtsc_khz = time_scale.tsc_khz,
-		.elapsed_nsec = time_now(),
-	};
 	return 0;
 }
 

@@ -2,6 +2,7 @@
 #include <asm/hvm.h>
 #include <asm/insn.h>
 #include "arch/x86/svm/svm.h"
+#include "vmm/domain.h"
 
 /*
  * The VMCB packs the attribute word: its bits 11:8 are the descriptor's 55:52 (APM 15.5.1), which
@@ -35,6 +36,7 @@ void svm_get_state(const struct vcpu *v, struct hvm_state *s)
 #define X(f) s->f = b->f;
 	SCALARS(X)
 #undef X
+	s->event = b->eventinj & EVENT_VALID ? b->eventinj : 0;
 	s->cr0 = svm_get_cr0(svm_of(v));
 	s->efer = b->efer & ~EFER_SVME;
 }
@@ -53,8 +55,9 @@ void svm_set_state(struct vcpu *v, const struct hvm_state *s)
 	b->efer = s->efer | EFER_SVME;
 	b->cpl = s->seg[HVM_SEG_SS].ar >> 5 & 3;
 	b->interrupt_shadow = 0;
-	b->eventinj = 0;
+	b->eventinj = s->event;
 	b->g_pat = v->hvm.pat;
+	b->tsc_offset = v->domain->clock.tsc_offset;
 	svm_of(v)->nmi_blocked = false;
 	v->hvm.asid_generation = 0;
 }

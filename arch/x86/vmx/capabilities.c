@@ -42,6 +42,7 @@ static const struct { enum word word; u64 bits; enum need need; const char *name
 	{ PIN,       PIN_NMI,                REQUIRED, "NMI exiting" },
 	{ PIN,       PIN_VIRTUAL_NMI,        REQUIRED, "virtual NMIs" },
 	{ PIN,       PIN_PREEMPTION_TIMER,   OPTIONAL, "the preemption timer" },
+	{ PRIMARY,   CPU_TSC_OFFSET,         REQUIRED, "an offset of the TSC" },
 	{ PRIMARY,   CPU_HLT,                REQUIRED, "HLT exiting" },
 	{ PRIMARY,   CPU_MWAIT,              REQUIRED, "MWAIT exiting" },
 	{ PRIMARY,   CPU_MONITOR,            REQUIRED, "MONITOR exiting" },

@@ -5,6 +5,7 @@
 #include <asm/vmx_insn.h>
 #include "arch/x86/vmx/vmcs.h"
 #include "arch/x86/vmx/vmx.h"
+#include "vmm/domain.h"
 
 const u32 vmx_own_msrs[NR_OWN_MSRS] = {
 	[OWN_STAR] = 0xc0000081, [OWN_LSTAR] = 0xc0000082, [OWN_CSTAR] = 0xc0000083, [OWN_SFMASK] = 0xc0000084, [OWN_KERNEL_GS_BASE] = 0xc0000102,
@@ -130,6 +131,7 @@ void vmx_get_state(const struct vcpu *v, struct hvm_state *s)
 	s->efer = vmread(GUEST_EFER);
 	s->cr2 = x->cr2;
 	s->dr6 = x->dr6;
+	s->event = x->injecting ? vmread(ENTRY_INTERRUPTION) | vmread(ENTRY_ERROR_CODE) << 32 : 0;
 	vmx_give_back(v, borrowed);
 }
 
@@ -167,10 +169,12 @@ void vmx_set_state(struct vcpu *v, const struct hvm_state *s)
 	vmwrite(GUEST_PAT, v->hvm.pat);
 	vmwrite(GUEST_INTERRUPTIBILITY, 0);
 	vmwrite(GUEST_PENDING_DEBUG, 0);
-	vmwrite(ENTRY_INTERRUPTION, 0);
+	vmwrite(ENTRY_INTERRUPTION, (u32)s->event);
+	vmwrite(ENTRY_ERROR_CODE, s->event >> 32);
+	vmwrite(TSC_OFFSET, v->domain->clock.tsc_offset);
 	vmwrite(GUEST_ACTIVITY, 0);
 	x->blocked = 0;
-	x->injecting = false;
+	x->injecting = s->event;
 	x->cr2 = s->cr2;
 	x->dr6 = s->dr6;
 	if (!borrowed)

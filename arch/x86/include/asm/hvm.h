@@ -73,8 +73,10 @@ struct hvm_segment { u64 base; u32 limit; u16 sel, ar; };
 
 /*
  * The architectural state that struct cpu_regs does not have: for resets, SIPI and the toolstack.
+ * `event` is delivered by the next entry; 0: none. Its error code is in bits 63:32.
  */
 struct hvm_state {
+	u64 event;
 	u64 cr0, cr2, cr3, cr4, efer, dr6, dr7;
 	struct hvm_segment seg[HVM_NR_SEGS];
 	u64 star, lstar, cstar, sfmask, kernel_gs_base, sysenter_cs, sysenter_esp, sysenter_eip;

@@ -14,7 +14,10 @@ struct time_scale {
 };
 extern struct time_scale time_scale;
 
+#define NS_PER_S 1000000000ull
+
 u64 time_now(void);             /* ns */
+u64 time_at(u64 tsc);           /* ns when the TSC was `tsc` */
 u64 time_tsc(void);             /* raw TSC */
 /* Arms the calling CPU's one-shot timer for system time `deadline` in ns; ~0 disarms it. */
 void time_arm(u64 deadline);

@@ -1,0 +1,192 @@
+/* units: vmm/memory/dirty.c mm/p2m.c mm/p2m_log.c mm/pt.c mm/buddy.c */
+/* What of a guest's memory the toolstack has to send: the types of frames, and the dirty log over several rounds and steps. */
+#include "mm/p2m_log.h"
+#include "tests/unit/fake.h"
+#include "mm/page.h"
+#include "vmm/domain.h"
+#include "vmm/hypercall.h"
+#include <stdlib.h>
+#include <xen/domctl.h>
+#include <asm/hvm_flush.h>
+
+#define GFNS 5000
+#define GVA  0x1000ull
+
+static struct domain *d;
+static struct xen_domctl op;
+static u8 memory[16384];
+static bool unwritable;
+static unsigned steps, flushes;
+
+void hvm_flush_others(struct p2m *p2m, u64 gen) { flushes++; }
+bool step_over(void) { return steps && !--steps; }
+
+int copy_to_guest(struct vcpu *v, u64 gva, const void *src, size_t len)
+{
+	if (unwritable || gva < GVA || gva - GVA > sizeof(memory) - len)
+		return -EFAULT;
+	memcpy(memory + (gva - GVA), src, len);
+	return 0;
+}
+
+int copy_from_guest(struct vcpu *v, void *dst, u64 gva, size_t len)
+{
+	if (gva < GVA || gva - GVA > sizeof(memory) - len)
+		return -EFAULT;
+	memcpy(dst, memory + (gva - GVA), len);
+	return 0;
+}
+
+static u64 free_at_start;
+
+static int set_up(void **state)
+{
+	free_at_start = page_free_count();
+	d = calloc(1, sizeof(*d));
+	assert_int_equal(p2m_init(&d->p2m), 0);
+	d->p2m.max_gfn = GFNS - 1;
+	unwritable = false;
+	steps = flushes = 0;
+	memset(memory, 0x77, sizeof(memory));
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	u64 next = 0;
+
+	while (!p2m_relinquish(&d->p2m, &next, 1000))
+		;
+	p2m_destroy(&d->p2m);
+	free(d);
+	assert_int_equal(page_free_count(), free_at_start);
+	return 0;
+}
+
+static struct page *populate(u64 gfn, u8 contents)
+{
+	struct page *pg = page_alloc(0);
+
+	page_assign(pg, 0, 1);
+	memset(page_to_virt(pg), contents, PAGE_SIZE);
+	assert_int_equal(p2m_map(&d->p2m, GFN(gfn), page_to_mfn(pg), 0, P2M_RAM), 0);
+	return pg;
+}
+
+/* To its end, as a guest would repeat it; `every`: a step lasts so many looks at the clock, 0: for ever. */
+static long call(hypercall_fn *fn, void *arg, unsigned every)
+{
+	struct hypercall hc = { .target = d };
+	long rc;
+
+	do {
+		steps = every;
+		rc = fn(NULL, &hc, arg);
+		assert_int_equal(fake_locks_held(), 0);
+	} while (rc == HC_AGAIN);
+	return rc;
+}
+
+static long shadow(u32 what, bool bitmap, unsigned every)
+{
+	op.u.shadow_op = (struct xen_domctl_shadow_op){ .op = what, .pages = GFNS };
+	op.u.shadow_op.dirty_bitmap.p = bitmap ? (void *)GVA : NULL;
+	return call(hc_domctl_shadow_op, &op.u.shadow_op, every);
+}
+
+static bool is_dirty(u64 gfn) { return memory[gfn / 8] >> (gfn % 8) & 1; }
+
+static long types(u64 num, unsigned every)
+{
+	op.u.getpageframeinfo3.num = num;
+	op.u.getpageframeinfo3.array.p = (void *)GVA;
+	return call(hc_domctl_getpageframeinfo3, &op.u.getpageframeinfo3, every);
+}
+
+static void check_types(u64 zeros)
+{
+	u64 *t = (u64 *)memory;
+
+	for (u64 i = 0; i < 200; i++)
+		t[i] = i;
+	t[200] = ~0ull;
+	assert_int_equal(types(201, 1), 0);
+	for (u64 i = 0; i < 200; i++)
+		assert_int_equal(t[i], i == 3 ? XEN_DOMCTL_PFINFO_NOTAB : i == 4 || i == 199 ? zeros : XEN_DOMCTL_PFINFO_XTAB);
+	assert_int_equal(t[200], XEN_DOMCTL_PFINFO_XTAB);
+}
+
+/* Zeros are left out while the other side is sure to have zeros there. */
+static void frames_have_types(void **state)
+{
+	((u8 *)page_to_virt(populate(3, 0)))[PAGE_SIZE - 1] = 1;
+	populate(4, 0);
+	populate(199, 0);
+	assert_int_equal(p2m_map(&d->p2m, GFN(5), page_to_mfn(populate(4000, 0)), 0, P2M_GRANT_RO), 0);
+	check_types(XEN_DOMCTL_PFINFO_NOTAB);   /* it runs: it may write there next */
+	d->shutting_down = true;
+	check_types(XEN_DOMCTL_PFINFO_XALLOC);
+	d->shutting_down = false;
+	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, false, 0), 0);
+	check_types(XEN_DOMCTL_PFINFO_XALLOC);
+	d->shutting_down = true;
+	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, true, 0), 0);
+	check_types(XEN_DOMCTL_PFINFO_NOTAB);
+	assert_int_equal(types(1025, 0), -E2BIG);
+	assert_int_equal(types(~0ull, 0), -E2BIG);
+	op.u.getpageframeinfo3.num = 1;
+	op.u.getpageframeinfo3.array.p = NULL;
+	assert_int_equal(call(hc_domctl_getpageframeinfo3, &op.u.getpageframeinfo3, 0), -EFAULT);
+}
+
+static void rounds(void **state)
+{
+	u8 before[sizeof(memory)];
+
+	populate(3, 1);
+	populate(1500, 1);
+	populate(GFNS - 1, 1);
+	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, true, 0), -EINVAL);
+	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_OFF, false, 0), 0);
+	for (unsigned every = 0; every < 3; every++) {
+		assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, false, every), 0);
+		assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, false, every), -EINVAL);
+		memset(memory, 0x77, sizeof(memory));
+		p2m_make_dirty(&d->p2m, GFN(1500), false);
+		assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_PEEK, false, every), 0);
+		assert_int_equal(op.u.shadow_op.stats.dirty_count, 1);
+		flushes = 0;
+		assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, true, every), 0);
+		assert_true(flushes > 0);
+		assert_int_equal(op.u.shadow_op.stats.dirty_count, 1);
+		assert_int_equal(op.u.shadow_op.pages, GFNS);
+		for (u64 i = 0; i < GFNS; i++)
+			assert_int_equal(is_dirty(i), i == 1500);
+		assert_int_equal(memory[GFNS / 8], 0x77);       /* not a byte too many */
+		/* A bitmap that can't be written loses nothing. */
+		p2m_make_dirty(&d->p2m, GFN(3), false);
+		unwritable = true;
+		memcpy(before, memory, sizeof(memory));
+		assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, true, every), -EFAULT);
+		unwritable = false;
+		assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, true, every), 0);
+		assert_true(is_dirty(3) && !is_dirty(1500));
+		assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_OFF, false, every), 0);
+		assert_false(d->dirty.on);
+	}
+	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_GET_ALLOCATION, false, 0), -EOPNOTSUPP);
+	d->privileged = true;
+	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, false, 0), -EINVAL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(frames_have_types, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(rounds, set_up, tear_down),
+	};
+
+	fake_memory_init(16384);
+	page_add_range(MiB(1), MiB(64));
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,149 @@
+/*
+ * What of a guest's memory has to be sent when it is saved or moved: which frames there are, which
+ * hold something, and which the guest has written since they were sent (mm/p2m_log.c).
+ */
+#include <xen/domctl.h>
+#include "mm/p2m_log.h"
+#include "mm/page.h"
+#include "vmm/domain.h"
+#include "vmm/domain/record.h"
+#include "vmm/hypercall.h"
+#include "vmm/memory/guest_access.h"
+
+#define TYPES_MAX 1024u         /* libxc's batch, and Xen's limit */
+#define TYPES_AT_ONCE 32u
+
+static bool is_zero(const struct page *pg)
+{
+	const u64 *word = page_to_virt(pg), *end = word + PAGE_SIZE / 8;
+
+	for (; word < end; word += 4)
+		if (word[0] | word[1] | word[2] | word[3])
+			return false;
+	return true;
+}
+
+/*
+ * Returns the type of gfn for the toolstack: RAM, RAM without data, or nothing to send. The guest
+ * maps shared_info, grant frames and frames of others anew when it goes on.
+ */
+static u64 type_of(struct domain *d, u64 gfn, bool may_skip)
+{
+	enum p2m_type type;
+	struct page *pg = p2m_get_page(&d->p2m, GFN(gfn), &type, false);
+	bool skip;
+
+	if (!pg)
+		return XEN_DOMCTL_PFINFO_XTAB;
+	skip = type == P2M_RAM && may_skip && is_zero(pg);
+	page_put(pg);
+	return type != P2M_RAM ? XEN_DOMCTL_PFINFO_XTAB : skip ? XEN_DOMCTL_PFINFO_XALLOC : XEN_DOMCTL_PFINFO_NOTAB;
+}
+
+/*
+ * New frames are zero on the other side, so a frame of zeros needs no data as long as none was sent
+ * for it. This holds for a guest that is suspended, and in the first round of a migration: a later
+ * write makes the frame dirty. Xen answers so only for frames that it has paged out.
+ */
+long hc_domctl_getpageframeinfo3(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	const struct xen_domctl_getpageframeinfo3 *op = arg;
+	struct domain *d = hc->target;
+	bool may_skip = d->dirty.on ? !d->dirty.read : d->shutting_down;
+	u64 type[TYPES_AT_ONCE];
+
+	if (op->num > TYPES_MAX)
+		return -E2BIG;
+	if (hc->progress > op->num)
+		return -EINVAL;
+	while (hc->progress < op->num) {
+		u64 at = HANDLE(op->array) + hc->progress * sizeof(type[0]), n = MIN(op->num - hc->progress, TYPES_AT_ONCE);
+
+		if (copy_from_guest(v, type, at, n * sizeof(type[0])))
+			return -EFAULT;
+		for (u64 i = 0; i < n; i++)
+			type[i] = type_of(d, type[i], may_skip);
+		if (copy_to_guest(v, at, type, n * sizeof(type[0])))
+			return -EFAULT;
+		hc->progress += (u32)n;
+		if (hc->progress < op->num && step_over())
+			return HC_AGAIN;
+	}
+	return 0;
+}
+
+/*
+ * Does `op` for the next frames below `pages`. Returns 0 at the end, or HC_AGAIN. Errors: -EFAULT if
+ * `bitmap` can't be written; what was to stand there is dirty again.
+ */
+static long walk_log(struct vcpu *v, struct hypercall *hc, enum p2m_log_op op, u64 bitmap, u64 pages)
+{
+	struct domain *d = hc->target;
+	u64 dirty[P2M_LOG_FRAMES / 64], gfn;
+	long rc = 0;
+
+	if (!hc->progress)
+		d->dirty.count = 0;
+	for (; !rc && (gfn = (u64)hc->progress * P2M_LOG_FRAMES) < pages; hc->progress++) {
+		d->dirty.count += (u32)p2m_log_step(&d->p2m, GFN(gfn), op, dirty);
+		if (bitmap && copy_to_guest(v, bitmap + gfn / 8, dirty, MIN(sizeof(dirty), (pages - gfn + 7) / 8)))
+			rc = -EFAULT;
+		for (u64 n = 0; rc && n < P2M_LOG_FRAMES; n++)
+			if (dirty[n / 64] & BIT(n % 64))
+				p2m_make_dirty(&d->p2m, GFN(gfn + n), false);
+		if (!rc && step_over())
+			rc = HC_AGAIN;
+	}
+	/* The toolstack reads the frames next: no CPU may write to them without a fault then. */
+	if (op == P2M_LOG_CLEAN)
+		p2m_flush(&d->p2m);
+	return rc == HC_AGAIN && (u64)hc->progress * P2M_LOG_FRAMES >= pages ? 0 : rc;
+}
+
+static long read_log(struct vcpu *v, struct hypercall *hc, struct xen_domctl_shadow_op *op)
+{
+	struct domain *d = hc->target;
+	long rc;
+
+	if (!d->dirty.on || op->mode & ~XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL)
+		return -EINVAL;
+	op->pages = MIN(op->pages, d->p2m.max_gfn + 1);
+	if (op->op == XEN_DOMCTL_SHADOW_OP_CLEAN)
+		d->dirty.read = true;
+	rc = walk_log(v, hc, op->op == XEN_DOMCTL_SHADOW_OP_CLEAN ? P2M_LOG_CLEAN : P2M_LOG_PEEK, HANDLE(op->dirty_bitmap), op->pages);
+	op->stats = (struct xen_domctl_shadow_op_stats){ .dirty_count = d->dirty.count };
+	return rc;
+}
+
+/*
+ * The dirty log. The guest runs on meanwhile; its first write to each frame exits. What has holders
+ * is dirty in each round, so the last one is like the others.
+ */
+long hc_domctl_shadow_op(struct vcpu *v, struct hypercall *hc, void *arg)
+{
+	struct xen_domctl_shadow_op *op = arg;
+	struct domain *d = hc->target;
+	bool first = !hc->progress;
+	long rc;
+
+	if (d->privileged)
+		return -EINVAL;
+	switch (op->op) {
+	case XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY:
+		if (first && d->dirty.on)
+			return -EINVAL;
+		d->dirty.on = true;
+		d->dirty.read = false;
+		return walk_log(v, hc, P2M_LOG_CLEAN, 0, d->p2m.max_gfn + 1);
+	case XEN_DOMCTL_SHADOW_OP_OFF:
+		rc = d->dirty.on ? walk_log(v, hc, P2M_LOG_OFF, 0, d->p2m.max_gfn + 1) : 0;
+		if (!rc)
+			d->dirty.on = false;
+		return rc;
+	case XEN_DOMCTL_SHADOW_OP_CLEAN:
+	case XEN_DOMCTL_SHADOW_OP_PEEK:
+		return read_log(v, hc, op);
+	default:
+		return -EOPNOTSUPP;
+	}
+}
