@@ -15,6 +15,17 @@ check()
 	fi
 }
 
+# within SECONDS COMMAND...: true as soon as the command is. An emulator on a busy machine may take some times as long.
+within()
+{
+	end=$(($(cut -d. -f1 /proc/uptime) + 4 * $1))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ "$(cut -d. -f1 /proc/uptime)" -lt $end ] || { echo "not within the time: $*"; return 1; }
+		sleep 2
+	done
+}
+
 # The system has started all its services, and none of them failed.
 services()
 {
@@ -25,3 +36,5 @@ services()
 }
 menu() { grep -q "$@" /boot/grub/grub.cfg; }
 entries() { [ "$(grep -c "^[[:space:]]*menuentry '.*with Bothy" /boot/grub/grub.cfg)" = "$1" ]; }
+# said GUEST TEXT: the guest's console has it.
+said() { grep -aq -- "$2" "/var/log/xen/console/guest-$1.log"; }
