@@ -121,6 +121,7 @@ printf 'Xen saved domain, xl format\n and all of it\0\0\0\0\0\0\0\0' >"$saved/wh
 echo "XENDOMAINS_SAVE=$saved" >"$work/xendomains"
 check saves-run "$dest/usr/lib/bothy/drop-unfinished-saves" "$work/xendomains"
 check saves-unfinished test ! -e "$saved/half" -a ! -e "$saved/nothing"
+check saves-aside test -e "$saved.unfinished/half"
 check saves-whole test -e "$saved/whole" -a -d "$saved/folder"
 echo "XENDOMAINS_SAVE=" >"$work/xendomains"
 check saves-none "$dest/usr/lib/bothy/drop-unfinished-saves" "$work/xendomains"
