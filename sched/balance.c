@@ -49,7 +49,7 @@ static void offer_to(unsigned cpu)
 	 */
 	__atomic_and_fetch(&sched_idle, ~BIT(cpu), __ATOMIC_SEQ_CST);
 	__atomic_store_n(&sched_queues[cpu].offered, true, __ATOMIC_RELAXED);
-	sched_kick(cpu);
+	cpu_kick(cpu);
 }
 
 void balance_offer(const struct sched_entity *e)

@@ -81,13 +81,13 @@ void sched_kick_for(struct queue *q, const struct sched_entity *e)
 		/* Take it off the mask, so that the next search for an idle CPU finds another. */
 		if (__atomic_load_n(&sched_idle, __ATOMIC_RELAXED) & BIT(q->cpu))
 			__atomic_and_fetch(&sched_idle, ~BIT(q->cpu), __ATOMIC_SEQ_CST);
-		sched_kick(q->cpu);
+		cpu_kick(q->cpu);
 		return;
 	}
 	end = contested_end(q, q->charged_at);
 	if (q->turn_end > end + KICK_SLACK) {
 		q->turn_end = end;
-		sched_kick(q->cpu);
+		cpu_kick(q->cpu);
 	}
 	balance_offer(e);
 }
@@ -177,7 +177,7 @@ void sched_sleep(struct sched_entity *e, u64 now)
 		e->runnable = false;
 		queue_remove(q, e);
 		if (current)
-			sched_kick(q->cpu);
+			cpu_kick(q->cpu);
 	}
 	spin_unlock(&q->lock);
 }
@@ -189,7 +189,7 @@ void sched_give_way(struct sched_entity *e, u64 now)
 	queue_charge(q, now);
 	if (e->place == SCHED_CURRENT && q->root) {
 		e->yielded = true;
-		sched_kick(q->cpu);
+		cpu_kick(q->cpu);
 	}
 	spin_unlock(&q->lock);
 }

@@ -1,7 +1,7 @@
 /*
  * The fair scheduler: virtual deadlines (EEVDF) with weights, caps, hard and soft affinity, a run
  * queue per CPU, and balancing. It knows nothing of guests: the caller passes the time in, and the
- * scheduler calls `sched_kick` when a CPU must pick again. So the same file runs in the
+ * scheduler calls `cpu_kick` when a CPU must pick again. So the same file runs in the
  * deterministic simulation of the unit tests.
  */
 #ifndef SCHED_SCHED_H
@@ -72,11 +72,5 @@ u64 sched_run_time(const struct sched_entity *e, u64 now);
  * first then wake it although it may not run.
  */
 bool sched_may_run(const struct sched_entity *e);
-
-/*
- * The user of the scheduler provides this: it makes CPU `cpu` call sched_pick soon. Locks: the run
- * queue's is held.
- */
-void sched_kick(unsigned cpu);
 
 #endif

@@ -34,7 +34,7 @@ static void visit_turns(const struct sched_group *g, u64 now, bool kick)
 		if (q->current && q->current->group == g) {
 			queue_charge(q, now);
 			if (kick)
-				sched_kick(q->cpu);
+				cpu_kick(q->cpu);
 		}
 		spin_unlock(&q->lock);
 	}
@@ -122,7 +122,7 @@ int sched_set_affinity(struct sched_entity *e, cpumask_t hard, cpumask_t soft, u
 	__atomic_store_n(&e->soft, soft, __ATOMIC_RELAXED);
 	if (e->place == SCHED_CURRENT) {
 		if (!permitted(e, q->cpu))
-			sched_kick(q->cpu);
+			cpu_kick(q->cpu);
 		spin_unlock(&q->lock);
 	} else {
 		sched_settle(q, e, now, false);

@@ -214,8 +214,3 @@ void run_loop(void)
 			exit_handle(v, &r->x);
 	}
 }
-
-void sched_kick(unsigned cpu)
-{
-	cpu_kick(cpu);
-}

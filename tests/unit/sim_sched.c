@@ -21,7 +21,7 @@ void *kzalloc(size_t size)
 
 void kfree(void *p) { }
 
-void sched_kick(unsigned cpu)
+void cpu_kick(unsigned cpu)
 {
 	sim.cpu[cpu].pick_at = MIN(sim.cpu[cpu].pick_at, sim.now + sim_between(0, sim.kick_delay));
 }

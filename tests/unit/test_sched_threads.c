@@ -35,7 +35,7 @@ static struct sched_group group[3];
 static atomic_bool kicked[CPUS], stop;
 static atomic_uint mistakes;
 
-void sched_kick(unsigned cpu) { kicked[cpu] = true; }
+void cpu_kick(unsigned cpu) { kicked[cpu] = true; }
 bool sched_may_run(const struct sched_entity *e) { return true; }
 
 static u64 clock_ns(void)
