@@ -171,10 +171,10 @@ const u64 *p2m_read_u64(struct p2m *p2m, gpa_t gpa, u64 *value)
 	return at;
 }
 
-struct page *p2m_get_ram(struct p2m *p2m, gfn_t gfn)
+struct page *p2m_get_ram(struct p2m *p2m, gfn_t gfn, bool write)
 {
 	enum p2m_type type;
-	struct page *pg = p2m_get_page(p2m, gfn, &type, true);
+	struct page *pg = p2m_get_page(p2m, gfn, &type, write);
 
 	if (!pg || type == P2M_RAM)
 		return pg;

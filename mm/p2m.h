@@ -93,8 +93,8 @@ void p2m_destroy(struct p2m *p2m);
  * the caller keeps the domain alive.
  */
 struct page *p2m_get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *type, bool write);
-/* As p2m_get_page, for writing, and only for a frame of the domain's own RAM. */
-struct page *p2m_get_ram(struct p2m *p2m, gfn_t gfn);
+/* As p2m_get_page, but only for a frame of the domain's own RAM. */
+struct page *p2m_get_ram(struct p2m *p2m, gfn_t gfn, bool write);
 /*
  * Returns the type, and the frame in *mfn unless mfn is NULL. Takes no reference, so the answer is
  * information only. Locks: as p2m_get_page.

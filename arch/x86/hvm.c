@@ -292,7 +292,6 @@ void hvm_start_flat32(struct vcpu *v, u32 eip, u32 ebx, u32 esi)
 	X(sysenter_cs, sysenter_cs) X(sysenter_esp, sysenter_esp) X(sysenter_eip, sysenter_eip) \
 	X(star, msr_star) X(lstar, msr_lstar) X(cstar, msr_cstar) X(sfmask, msr_syscall_mask) \
 	X(kernel_gs_base, shadow_gs)
-#define RECORD_DR(X) X(0) X(1) X(2) X(3)
 
 /*
  * Returns false for states that the rules of entry accept but no guest could have reached. Such a
@@ -366,9 +365,7 @@ int hvm_set_context(struct vcpu *v, const struct hvm_hw_cpu *c)
 #define X(ours, theirs) s.ours = c->theirs;
 	RECORD_STATE(X)
 #undef X
-#define X(n) v->hvm.dr[n] = c->dr##n;
-	RECORD_DR(X)
-#undef X
+	memcpy(v->hvm.dr, &c->dr0, sizeof(v->hvm.dr));      /* dr0 to dr3 */
 	s.event = hvm_event_of(v, c);
 	s.cr0 |= CR0_ET;
 	s.efer = (c->msr_efer & ~EFER_LMA) | (c->msr_efer & EFER_LME && c->cr0 & CR0_PG ? EFER_LMA : 0);
@@ -397,9 +394,7 @@ void hvm_get_context(struct vcpu *v, struct hvm_hw_cpu *c)
 #define X(ours, theirs) c->theirs = s.ours;
 	RECORD_STATE(X)
 #undef X
-#define X(n) c->dr##n = v->hvm.dr[n];
-	RECORD_DR(X)
-#undef X
+	memcpy(&c->dr0, v->hvm.dr, sizeof(v->hvm.dr));
 	hvm_record_event(v, &s, c);
 	c->msr_efer = s.efer;
 #define X(f) c->f = v->hvm.regs.f;

@@ -86,7 +86,7 @@ struct page *p2m_get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *type, bool 
 	return frame(gfn.v);
 }
 
-struct page *p2m_get_ram(struct p2m *p2m, gfn_t gfn)
+struct page *p2m_get_ram(struct p2m *p2m, gfn_t gfn, bool write)
 {
 	enum p2m_type type;
 	struct page *pg = p2m_get_page(p2m, gfn, &type, true);

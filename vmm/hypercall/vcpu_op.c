@@ -70,23 +70,17 @@ static long hold_sibling(const struct vcpu *v, struct vcpu *of)
 	return of == v || vcpu_hold(of) ? 0 : HC_AGAIN;
 }
 
-static void let_sibling_go(const struct vcpu *v, struct vcpu *of)
-{
-	if (of != v)
-		vcpu_let_go(of);
-}
-
 long hc_vcpu_register_runstate(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	const struct vcpu_register_runstate_memory_area *area = arg;
-
 	struct vcpu *of = domain_vcpu(v->domain, hc->a[1]);
 	long rc = hold_sibling(v, of);
 
 	if (rc)
 		return rc;
 	rc = vcpu_register_runstate(of, v, area->addr.p);
-	let_sibling_go(v, of);
+	if (of != v)
+		vcpu_let_go(of);
 	return rc;
 }
 
@@ -101,7 +95,8 @@ long hc_vcpu_register_vcpu_info(struct vcpu *v, struct hypercall *hc, void *arg)
 	spin_lock(&v->domain->lock);
 	err = vcpu_register_info(of, info->mfn, info->offset);
 	spin_unlock(&v->domain->lock);
-	let_sibling_go(v, of);
+	if (of != v)
+		vcpu_let_go(of);
 	return err;
 }
 

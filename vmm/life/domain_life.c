@@ -189,7 +189,7 @@ static bool free_memory(struct domain *d) { return p2m_relinquish(&d->p2m, &d->e
  * Frames that others still map keep the domain in the table, as dying, until these are given back.
  * The event comes after that state can be read: xenstored, which has such a frame, would keep it.
  */
-static bool leave_table(struct domain *d)
+static bool await_leave(struct domain *d)
 {
 	record_event(RECORD_DESTROY, d, NULL, 0, 0);
 	domain_may_leave(d);
@@ -201,7 +201,7 @@ static bool leave_table(struct domain *d)
 
 /* First its ties to other domains go (ports, then its maps of their pages), and then its memory. */
 static bool (*const end_steps[])(struct domain *d) = {
-	domain_is_stopped, evtchn_destroy, release_vcpus, release_maps, free_grants, free_memory, leave_table,
+	domain_is_stopped, evtchn_destroy, release_vcpus, release_maps, free_grants, free_memory, await_leave,
 };
 
 int domain_destroy(struct domain *d)

@@ -204,7 +204,7 @@ int vcpu_register_runstate(struct vcpu *v, struct vcpu *caller, u64 gva)
 	 * owner.
 	 */
 	for (int i = 0; i <= crosses; i++)
-		pg[i] = p2m_get_ram(&v->domain->p2m, GFN(gpa[i] >> PAGE_SHIFT));
+		pg[i] = p2m_get_ram(&v->domain->p2m, GFN(gpa[i] >> PAGE_SHIFT), true);
 	if (!pg[0] || (crosses && !pg[1])) {
 		put_pages(pg);
 		return -EFAULT;

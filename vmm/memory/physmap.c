@@ -51,7 +51,7 @@ static long move_frame(struct domain *d, u64 from, u64 to, struct p2m_retired *r
 	/* In an identity-mapped domain a frame has no other place than its own. */
 	if (d->p2m.identity || from == to)
 		return from == to ? 0 : -EPERM;
-	pg = p2m_get_ram(&d->p2m, GFN(from));
+	pg = p2m_get_ram(&d->p2m, GFN(from), true);
 	if (!pg)
 		return -EINVAL;
 	return p2m_enter(&d->p2m, GFN(to), page_to_mfn(pg), 0, P2M_RAM, r) ?:
@@ -65,14 +65,9 @@ static long move_frame(struct domain *d, u64 from, u64 to, struct p2m_retired *r
  */
 static long map_foreign(struct domain *d, u64 gfn, struct domain *other, u64 other_gfn, struct p2m_retired *r)
 {
-	enum p2m_type type;
-	struct page *pg = p2m_get_page(&other->p2m, GFN(other_gfn), &type, false);
+	struct page *pg = p2m_get_ram(&other->p2m, GFN(other_gfn), false);
 
-	if (pg && type == P2M_RAM)
-		return p2m_enter(&d->p2m, GFN(gfn), page_to_mfn(pg), 0, P2M_FOREIGN, r);
-	if (pg)
-		page_put(pg);
-	return -EINVAL;
+	return pg ? p2m_enter(&d->p2m, GFN(gfn), page_to_mfn(pg), 0, P2M_FOREIGN, r) : -EINVAL;
 }
 
 /* One page of any space. `other` is set for gmfn_foreign alone. */

@@ -27,7 +27,7 @@ static long lacks(u32 leaf, u32 subleaf, u32 *err_leaf, u32 *err_subleaf)
 	return -EINVAL;
 }
 
-long policy_fit(const struct cpu_policy *asked, const struct cpu_policy *got, u32 *err_leaf, u32 *err_subleaf)
+static long compare_policies(const struct cpu_policy *asked, const struct cpu_policy *got, u32 *err_leaf, u32 *err_subleaf)
 {
 	const struct cpuid_regs *a = asked->basic, *g = got->basic;
 	u64 states = cpu_policy_xcr0(asked);
@@ -52,4 +52,11 @@ long policy_fit(const struct cpu_policy *asked, const struct cpu_policy *got, u3
 			return refuse_say(lacks(0xd, i, err_leaf, err_subleaf), "restore: this CPU keeps state %u of XSAVE at another place", i);
 	}
 	return 0;
+}
+
+long policy_fit(struct cpu_policy *p, bool from_elsewhere, u32 *err_leaf, u32 *err_subleaf)
+{
+	p[1] = p[0];
+	cpu_policy_clamp(p, &cpu_policy_max);
+	return from_elsewhere ? compare_policies(&p[1], p, err_leaf, err_subleaf) : 0;
 }

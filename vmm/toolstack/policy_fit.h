@@ -5,10 +5,10 @@
 struct cpu_policy;
 
 /*
- * Compares the policy that a guest has with what this machine leaves of it. Returns 0. Errors:
- * -EINVAL if something is missing; *err_leaf and *err_subleaf and the log say what. Locks: as
- * refuse_say().
+ * Cuts the policy *p down to what this machine has. The policy behind it is room to work in.
+ * Returns 0. Errors: -EINVAL if something was cut off a guest from elsewhere; *err_leaf and
+ * *err_subleaf and the log say what. Locks: as refuse_say().
  */
-long policy_fit(const struct cpu_policy *asked, const struct cpu_policy *got, u32 *err_leaf, u32 *err_subleaf);
+long policy_fit(struct cpu_policy *p, bool from_elsewhere, u32 *err_leaf, u32 *err_subleaf);
 
 #endif

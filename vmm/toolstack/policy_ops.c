@@ -140,7 +140,7 @@ static long read_leaves(struct vcpu *v, struct cpu_policy *p, struct xen_domctl_
 
 static long set_policy(struct vcpu *v, struct domain *d, struct xen_domctl_cpu_policy *op)
 {
-	struct cpu_policy *p, *asked;
+	struct cpu_policy *p;
 	long rc;
 
 	op->err_leaf = op->err_subleaf = op->err_msr = NO_ERROR_AT;
@@ -152,17 +152,13 @@ static long set_policy(struct vcpu *v, struct domain *d, struct xen_domctl_cpu_p
 	p = kzalloc(2 * sizeof(*p));
 	if (!p)
 		return -ENOMEM;
-	asked = p + 1;
 	spin_lock(&d->lock);
 	*p = *d->policy;
 	spin_unlock(&d->lock);
 	rc = read_leaves(v, p, op);
-	*asked = *p;
-	if (!rc)
-		cpu_policy_clamp(p, &cpu_policy_max);
 	/* Libxl 4.17 gives MSRs only for a guest from elsewhere. A new guest may ask for too much. */
-	if (!rc && op->nr_msrs)
-		rc = policy_fit(asked, p, &op->err_leaf, &op->err_subleaf);
+	if (!rc)
+		rc = policy_fit(p, op->nr_msrs, &op->err_leaf, &op->err_subleaf);
 	if (!rc)
 		rc = install_policy(d, p);
 	kfree(p);
