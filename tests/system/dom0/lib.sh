@@ -69,6 +69,7 @@ unexpected_warnings()
 		^ACPI: OSL: SCI .* not registered   # likewise
 		^PCI: Fatal: No config space access # and they have no PCI
 		^PCI: System does not support PCI   # likewise
+		^ata[0-9.]+: LPM support broken     # the emulator's CD drive, from Linux 6.12 on
 		^hrtimer: interrupt took            # a slow emulator
 		^clocksource: .*(read-back|watchdog|skew|cs_|wd_) # likewise
 		soft lockup|rcu: INFO|blocked for more # likewise; dom0() in tests/system/lib.sh shows them
