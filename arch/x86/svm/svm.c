@@ -417,7 +417,7 @@ static const struct hvm_constant_msr svm_constant_msrs[] = {
 	{ 0xc0010010, 0 },              /* SYSCFG */
 	{ 0xc0010015, BIT(24) },        /* HWCR: the TSC counts at P0 frequency */
 	{ 0xc001001f, 0 },              /* NB_CFG */
-	{ 0xc0010055, 0 },              /* interrupt pending message */
+	{ 0xc0010055, 0 }, { 0xc0010058, 0 },   /* interrupt pending message; base of PCI's configuration space */
 	{ 0xc0010112, 0 }, { 0xc0010113, 0 },   /* TSEG */
 	{ MSR_DE_CFG, DE_CFG_LFENCE },
 	{ 0, 0 }
