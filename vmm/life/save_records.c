@@ -19,7 +19,8 @@ enum {
 };
 
 /* From Xen 4.18 on the APIC's record ends with errors that wait for a write to ESR. Here none do. */
-enum { LAPIC_417 = 24, LAPIC_418 = 32 };
+struct lapic_record { u64 apic_base_msr; u32 disabled, timer_divisor; u64 tdt_msr; };
+enum { LAPIC_417 = sizeof(struct lapic_record), LAPIC_418 = LAPIC_417 + 8 };
 enum { APIC_ENABLED = 1 << 8 /* in SVR */, APIC_SW_DISABLED = 1 };
 
 static bool is_down(const struct vcpu *v) { return __atomic_load_n(&v->pause_flags, __ATOMIC_RELAXED) & VCPU_DOWN; }
@@ -59,10 +60,10 @@ static int load_cpu(struct vcpu *v, const void *data)
 
 static u32 fill_lapic(struct vcpu *v, void *data)
 {
-	struct hvm_hw_lapic *l = data;
+	struct lapic_record *l = data;
 
 	if (l) {
-		*l = (struct hvm_hw_lapic){ .disabled = v->apic.svr & APIC_ENABLED ? 0 : APIC_SW_DISABLED, .timer_divisor = 1 };
+		*l = (struct lapic_record){ .disabled = v->apic.svr & APIC_ENABLED ? 0 : APIC_SW_DISABLED, .timer_divisor = 1 };
 		msr_read(v, MSR_APIC_BASE, &l->apic_base_msr);
 	}
 	return LAPIC_417;
@@ -70,7 +71,7 @@ static u32 fill_lapic(struct vcpu *v, void *data)
 
 static bool valid_lapic(struct vcpu *v, const void *data, u32 length)
 {
-	const struct hvm_hw_lapic *l = data;
+	const struct lapic_record *l = data;
 	u64 base;
 
 	msr_read(v, MSR_APIC_BASE, &base);
