@@ -48,7 +48,8 @@ static void runstate(void)
 		check(use((void *)bad[i]) < 0, "a runstate area at %lx", bad[i]);
 	doze(MS);
 	check_area((void *)(area + PAGE_SIZE - 24), "still the last good one");
-	expect(vcpu_op(VCPUOP_register_runstate_memory_area, 1, &r), -EINVAL, "another vCPU's area");
+	expect(vcpu_op(VCPUOP_register_runstate_memory_area, 1, &r), 0, "an area of a vCPU that is down");
+	expect(vcpu_op(VCPUOP_register_runstate_memory_area, 2, &r), -ENOENT, "of one that is not there");
 	expect(vcpu_op(VCPUOP_get_runstate_info, 0, &info), 0, "get_runstate_info");
 	check(info.state == RUNSTATE_running && info.time[RUNSTATE_blocked] >= 80 * MS, "is the same");
 	expect(vcpu_op(VCPUOP_get_runstate_info, 1, &info), 0, "of the other vCPU");

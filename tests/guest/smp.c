@@ -225,11 +225,13 @@ static void spin(void)
 
 static void up_and_down(void)
 {
+	struct vcpu_register_runstate_memory_area area = { .addr.p = (u64)&area };
 	u32 before;
 
 	up[3] = 0;
 	check(start_cpu(3, spin) && wait_for(&up[3], 1, SECOND), "a CPU that spins");
 	expect(vcpu_op(VCPUOP_is_up, 3, NULL), 1, "is up");
+	expect(vcpu_op(VCPUOP_register_runstate_memory_area, 3, &area), -EINVAL, "so its runstate area can't be moved");
 	expect(vcpu_op(VCPUOP_down, 3, NULL), 0, "down");
 	delay(20 * MS);
 	expect(vcpu_op(VCPUOP_is_up, 3, NULL), 0, "is not up");
