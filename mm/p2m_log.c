@@ -56,49 +56,45 @@ bool p2m_make_dirty(struct p2m *p2m, gfn_t gfn, bool locked)
 }
 
 /*
- * Runs through the leaves of the range. PEEK and CLEAN set the bits of what is dirty, and CLEAN
- * takes the right to write. OFF gives it back.
+ * PEEK and CLEAN set the bits of what is dirty, and CLEAN takes the right to write. OFF gives it
+ * back. The range has one table of small leaves at `slot`, or a part of one larger leaf.
  */
-static void walk_leaves(struct p2m *p2m, gfn_t gfn, enum p2m_log_op op, u64 *dirty)
+static void walk_leaves(u64 *slot, unsigned level, enum p2m_log_op op, u64 *dirty)
 {
-	u64 entry, frames;
-	unsigned level;
+	for (u64 n = 0; n < (level ? 1 : P2M_LOG_FRAMES); n++) {
+		u64 entry = pt_read(&slot[n]);
 
-	for (u64 n = 0; n < P2M_LOG_FRAMES; n += frames) {
-		u64 *slot = find_ram(p2m, GFN(gfn.v + n), &entry, &level);
-
-		/* To the end of the leaf or hole, which may begin before the range. */
-		frames = BIT(level * pt_shape_x86.bits) - ((gfn.v + n) & (BIT(level * pt_shape_x86.bits) - 1));
-		frames = MIN(frames, P2M_LOG_FRAMES - n);
-		if (slot && op == P2M_LOG_OFF && !may_write(entry))
-			pt_write(slot, entry | PT_X86_WRITE);
-		if (!slot || op == P2M_LOG_OFF || !may_write(entry))
+		if (!is_ram(entry))
+			continue;
+		if (op == P2M_LOG_OFF && !may_write(entry))
+			pt_write(&slot[n], entry | PT_X86_WRITE);
+		if (op == P2M_LOG_OFF || !may_write(entry))
 			continue;
 		/* A leaf larger than the range stays as it is. */
-		if (op == P2M_LOG_CLEAN && frames == BIT(level * pt_shape_x86.bits))
-			pt_write(slot, entry & ~PT_X86_WRITE);
-		for (u64 i = n; i < n + frames; i++)
-			dirty[i / 64] |= BIT(i % 64);
+		if (op == P2M_LOG_CLEAN && level <= 1)
+			pt_write(&slot[n], entry & ~PT_X86_WRITE);
+		if (level)
+			memset(dirty, 0xff, P2M_LOG_FRAMES / 8);
+		dirty[n / 64] |= BIT(n % 64);
 	}
 }
 
-static u32 holders(const struct p2m *p2m, gfn_t gfn)
+static bool has_holders(u64 entry, unsigned level, u64 gfn)
 {
-	unsigned level;
-	u64 entry;
+	mfn_t mfn = MFN(pt_target(&pt_shape_x86, entry, level, gfn << PAGE_SHIFT) >> PAGE_SHIFT);
 
-	if (!find_ram(p2m, gfn, &entry, &level))
-		return 0;
-	return __atomic_load_n(&mfn_to_page(MFN(pt_target(&pt_shape_x86, entry, level, gfn.v << PAGE_SHIFT) >> PAGE_SHIFT))->count, __ATOMIC_SEQ_CST);
+	return __atomic_load_n(&mfn_to_page(mfn)->count, __ATOMIC_SEQ_CST) > 1;
 }
 
 u64 p2m_log_step(struct p2m *p2m, gfn_t gfn, enum p2m_log_op op, u64 dirty[P2M_LOG_FRAMES / 64])
 {
-	u64 count = 0;
+	u64 entry, count = 0, *slot;
+	unsigned level;
 
 	memset(dirty, 0, P2M_LOG_FRAMES / 8);
 	spin_lock(&p2m->lock);
-	walk_leaves(p2m, gfn, op, dirty);
+	slot = pt_find(&pt_shape_x86, p2m->root, gfn.v << PAGE_SHIFT, &entry, &level);
+	walk_leaves(slot, level, op, dirty);
 	/*
 	 * Another holder took its reference by a look-up that found the entry with the right to
 	 * write. It looks at the entry or at the generation again behind that. Either it sees the
@@ -110,8 +106,12 @@ u64 p2m_log_step(struct p2m *p2m, gfn_t gfn, enum p2m_log_op op, u64 dirty[P2M_L
 		if (!(dirty[n / 64] & BIT(n % 64)))
 			continue;
 		count++;
-		if (op == P2M_LOG_CLEAN && holders(p2m, GFN(gfn.v + n)) > 1)
+		if (op != P2M_LOG_CLEAN || !has_holders(level ? entry : slot[n], level, gfn.v + n))
+			continue;
+		if (level)
 			make_dirty_locked(p2m, GFN(gfn.v + n));
+		else
+			pt_write(&slot[n], slot[n] | PT_X86_WRITE);
 	}
 	spin_unlock(&p2m->lock);
 	return count;

@@ -18,7 +18,7 @@ enum p2m_log_op {
 	P2M_LOG_OFF,        /* all may be written again */
 };
 
-#define P2M_LOG_FRAMES 1024u    /* in one step */
+#define P2M_LOG_FRAMES 512u     /* in one step: a table of small leaves, so one walk finds all */
 
 /*
  * Does `op` for the P2M_LOG_FRAMES frames from gfn on, which is a multiple of that. `dirty` gets a

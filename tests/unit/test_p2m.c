@@ -661,12 +661,14 @@ static void model(void **state)
 
 /* ---- the dirty log ---- */
 
-static u64 dirty[P2M_LOG_FRAMES / 64];
+static u64 dirty[1024 / 64];    /* of two steps */
 
 static u64 log_step(enum p2m_log_op op)
 {
-	u64 count = p2m_log_step(&p2m, GFN(0), op, dirty);
+	u64 count = 0;
 
+	for (u64 gfn = 0; gfn < 1024; gfn += P2M_LOG_FRAMES)
+		count += p2m_log_step(&p2m, GFN(gfn), op, &dirty[gfn / 64]);
 	p2m_flush(&p2m);
 	return count;
 }
