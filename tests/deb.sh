@@ -2,23 +2,8 @@
 # What `make deb` makes: the package's contents and scripts, its man pages, and what Debian's own checker says of it.
 set -u
 cd "$(dirname "$0")/.." || exit 1
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-failed=0
-
-# check NAME COMMAND...: the command says whether it is so.
-check()
-{
-	name=$1
-	shift
-	if "$@" >"$work/why" 2>&1; then
-		echo "PASS deb/$name"
-	else
-		echo "FAIL deb/$name"
-		sed 's/^/    /' "$work/why"
-		failed=1
-	fi
-}
+checks=deb
+. tests/check.sh
 
 # named PAGE: prints the words of the standard input that the man page doesn't have in bold; fails if there are any.
 named()

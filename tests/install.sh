@@ -2,24 +2,8 @@
 # What `make install` puts where, and the GRUB menu that its script makes with GRUB's own library.
 set -u
 cd "$(dirname "$0")/.." || exit 1
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-failed=0
-
-# check NAME COMMAND...: the command says whether it is so.
-check()
-{
-	name=$1
-	shift
-	if "$@" >"$work/why" 2>&1; then
-		echo "PASS install/$name"
-	else
-		echo "FAIL install/$name"
-		sed 's/^/    /' "$work/why"
-		[ ! -s "$work/menu" ] || sed 's/^/    menu: /' "$work/menu"
-		failed=1
-	fi
-}
+checks=install
+. tests/check.sh
 lacks() { ! grep -q "$@"; }
 count() { [ "$(grep -c "$2" "$3")" = "$1" ]; }
 
