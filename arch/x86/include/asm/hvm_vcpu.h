@@ -30,7 +30,7 @@ struct hvm_vcpu {
 	u64 xcr0;                   /* (s) XCR0 of the guest */
 	u64 pat;                    /* (s) */
 	u64 tsc_aux;                /* (s) */
-	u64 dr[4];                  /* (s) while the vCPU is not loaded; hvm_get_context lacks them */
+	u64 dr[4];                  /* (s) while the vCPU is not loaded */
 	u64 tlb_gen;                /* (t) p2m generation from which this vCPU's TLB entries are */
 	u64 asid_generation;        /* (t) */
 	u32 asid_cpu;               /* (t) */
