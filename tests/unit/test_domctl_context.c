@@ -143,9 +143,13 @@ static void context_as_xl_uses_it(void **state)
 	/* Now there is a CPU record to get. */
 	assert_int_equal(get_context(0, NULL), 0);
 	assert_int_equal(op.u.hvmcontext.size, 32 + UP_BYTES + 2 * DOWN_BYTES + 8);
-	assert_int_equal(get_context(op.u.hvmcontext.size - 1, FAKE_HANDLE(0)), -ENOSPC);
-	assert_int_equal(get_context(op.u.hvmcontext.size, FAKE_HANDLE(FAKE_MEMORY - 100)), -EFAULT);
 	at = op.u.hvmcontext.size;
+	memset(fake_memory, 0x55, at);
+	for (u32 room = 1; room < at; room += 7) {
+		assert_int_equal(get_context(room, FAKE_HANDLE(0)), -ENOSPC);
+		assert_int_equal(((u8 *)fake_memory)[room], 0x55);
+	}
+	assert_int_equal(get_context(at, FAKE_HANDLE(FAKE_MEMORY - 100)), -EFAULT);
 	assert_int_equal(get_context(at, FAKE_HANDLE(0)), 0);
 	assert_int_equal(set_context(), 0);     /* what came out goes in */
 	assert_int_equal(fake_calls.context_rip, 0x1234);

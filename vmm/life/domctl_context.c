@@ -29,7 +29,7 @@ enum { RECORD_END = 0, RECORD_HEADER = 1 };
 struct stream_out {
 	struct vcpu *caller;
 	u64 gva;            /* where the stream goes; 0: only count */
-	u32 size;
+	u32 room, size;     /* bytes there, and of the stream so far */
 	u32 records, there; /* records so far, and those of earlier steps */
 };
 
@@ -45,6 +45,8 @@ static int put_record(struct stream_out *s, u16 type, u16 instance, const void *
 	s->records++;
 	if (!put)
 		return 0;
+	if (s->size > s->room)
+		return -ENOSPC;
 	if (copy_to_guest(s->caller, at, &desc, sizeof(desc)) || copy_to_guest(s->caller, at + sizeof(desc), data, length))
 		return -EFAULT;
 	return step_over() ? HC_AGAIN : 0;
@@ -86,17 +88,14 @@ static int put_stream(struct stream_out *s, struct domain *d)
 long hc_domctl_gethvmcontext(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_domctl_hvmcontext *op = arg;
-	struct stream_out count = { .caller = v };
-	struct stream_out out = { .caller = v, .gva = HANDLE(op->buffer), .there = hc->progress };
+	struct stream_out out = { .caller = v, .gva = HANDLE(op->buffer), .room = op->size, .there = hc->progress };
 	long rc;
 
 	spin_lock(&control_lock);
-	rc = domain_check_stopped(hc->target) ?: put_stream(&count, hc->target);
-	if (!rc && out.gva)
-		rc = op->size < count.size ? -ENOSPC : put_stream(&out, hc->target);
+	rc = domain_check_stopped(hc->target) ?: put_stream(&out, hc->target);
 	spin_unlock(&control_lock);
 	hc->progress = out.records;
-	op->size = count.size;
+	op->size = out.size;
 	return rc;
 }
 
