@@ -21,6 +21,7 @@ GAMES = [
     ("triple_fault", "a guest that ends by a triple fault"),
     ("big_guest", "2 GiB, made and destroyed"),
     ("many_vcpus", "128 vCPUs, made and destroyed"),
+    ("migration", "160 MiB, moved to the same machine, twice"),
     ("create_many", "%d guests made" % GUESTS),
     ("list", "xl list and vcpu-list, with these"),
     ("debug_keys", "xl debug-keys with 16 letters, with these"),
@@ -34,6 +35,7 @@ GAMES = [
 def measure(who, hv, args, out):
     """{game: [instructions, the exit that took them]}; `out` has latency.elf and small.elf."""
     add = [(os.path.join(out, name + ".elf"), "/bench/%s.elf" % name) for name in ("latency", "small")]
+    add += [(os.path.join(system.TOP, "build", *path), "/bench/" + path[1]) for path in (("dom0", "vmlinuz"), ("guest", "initrd.img"))]
     text = system.in_dom0(who, hv, args, out, "latency.sh", 1800, add, {"GUESTS": str(GUESTS)})
     found = {name: [int(ns), what] for name, ns, what in re.findall(r"^LATENCY (\w+) (\d+) (.*?)\r?$", text, re.M)}
     for line in re.findall(r"^# .*$", text, re.M):

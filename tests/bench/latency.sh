@@ -43,6 +43,15 @@ pair()  # NAME MEMORY LINE: a guest is made, and destroyed
 	xl create -q -e "/tmp/$name.cfg" && xl destroy "$name"
 }
 
+# Moves a guest of Linux to the same machine. The second time, all of its memory is in small pages.
+migrate_twice()
+{
+	sed 's,/guests/vmlinux,/bench/vmlinuz,; s,/guests/,/bench/,; /^vif/d' /etc/xen/small.cfg >/tmp/mover.cfg
+	xl create -q /tmp/mover.cfg && sleep 8 &&
+	for i in 1 2; do xl migrate -s '' small 'xl migrate-receive' || return 1; done
+	xl destroy small
+}
+
 list() { for i in 1 2 3; do xl list; xl vcpu-list; done; }
 keys() { for i in 1 2 3 4; do xl debug-keys cdmzcdmzcdmzcdmz; done; }
 balloon() { xl mem-set 0 600 && sleep 2 && xl mem-set 0 1000 && sleep 2; }
@@ -58,6 +67,7 @@ for what in tables batches balloon blocks flood grants multicall ports triple_fa
 done
 measure big_guest pair big 2048 "vcpus = 1"
 measure many_vcpus pair vcpus 64 "vcpus = 128"
+measure migration migrate_twice
 measure create_many create_many
 measure list list
 measure debug_keys keys
