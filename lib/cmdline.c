@@ -123,9 +123,11 @@ static bool read_xen(struct value *v, struct cmdline *out)
 {
 	u64 minor;
 
-	if (!take_word(v, "4.") || !take_number(v, 22, &minor) || !at_end(v) || minor < 17)
+	if (!take_word(v, "4.") || !take_number(v, 99, &minor) || !at_end(v) || minor < 17)
 		return false;
-	out->xen_minor = (u32)minor;
+	if (minor > 22)
+		printk(LOG_WARN "Option \"xen=4.%lu\": Xen 4.22's toolstack is the newest that is served, so 4.22 is reported\n", minor);
+	out->xen_minor = (u32)MIN(minor, 22u);
 	return true;
 }
 
@@ -161,11 +163,8 @@ static const struct option known[] = {
 void cmdline_print_help(void)
 {
 	printk(LOG_INFO "Options, as in: multiboot2 /boot/bothy.elf dom0_mem=1G console=com1\n");
-	for (unsigned i = 0; i < ARRAY_SIZE(known); i++) {
-		const struct option *o = &known[i];
-
+	for (const struct option *o = known; o < known + ARRAY_SIZE(known); o++)
 		printk(LOG_INFO "  %s%s%s: %s\n", o->name, o->expects ? " " : "", o->expects ? o->expects : "", o->help);
-	}
 }
 
 /*

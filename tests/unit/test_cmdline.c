@@ -65,7 +65,7 @@ static void levels_and_consoles(void **state)
 /* Debian's wrapper looks for the toolstack of this release; what is served is the same for all. */
 static void releases(void **state)
 {
-	static const char *const wrong[] = { "4", "4.", "4.16", "4.23", "4.170", "4.2", "5.17", "04.17", "4.17.0", "-4.17", "4.4294967313", "" };
+	static const char *const wrong[] = { "4", "4.", "4.16", "4.23.0", "4.170", "4.2", "5.17", "04.17", "4.17.0", "-4.17", "4.4294967313", "" };
 
 	for (u32 minor = 17; minor <= 22; minor++) {
 		char line[32];
@@ -74,6 +74,9 @@ static void releases(void **state)
 		assert_int_equal(parse(line).xen_minor, minor);
 		assert_string_equal(fake_log, "");
 	}
+	/* A later toolstack than are served: the newest that is. */
+	assert_int_equal(parse("xen=4.23").xen_minor, 22);
+	assert_logged("\"xen=4.23\": Xen 4.22's toolstack is the newest that is served, so 4.22 is reported");
 	for (unsigned i = 0; i < ARRAY_SIZE(wrong); i++) {
 		char line[64];
 
