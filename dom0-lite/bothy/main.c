@@ -238,7 +238,7 @@ int main(int argc, char **argv)
 	u32 n;
 
 	if (argc < 2)
-		return usage("which command?", "");
+		return usage("a command is missing", "");
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
 		fputs(help, stdout);
 		return END_OK;
