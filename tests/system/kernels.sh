@@ -1,4 +1,4 @@
-# For the tests of kernels and toolstacks, on the host: service domains and guests of several releases of Debian.
+# For the tests of kernels and toolstacks, on the build machine: service domains and guests of several releases of Debian.
 . tests/system/lib.sh
 PATH=$PATH:/usr/sbin:/sbin
 

@@ -1,4 +1,4 @@
-# For the tests, on the host: `dom0 SCRIPT [tools/run's options]` boots the system and runs tests/system/dom0/SCRIPT in it.
+# For the tests, on the build machine: `dom0 SCRIPT [tools/run's options]` boots the system and runs tests/system/dom0/SCRIPT in it.
 # HV, NAME and OUT come from tests/system/run.
 set -u
 result=0
