@@ -7,6 +7,7 @@
 #include "vmm/hypercall.h"
 #include <stdlib.h>
 #include <xen/domctl.h>
+#include <asm/hvm.h>
 #include <asm/hvm_flush.h>
 
 #define GFNS 5000
@@ -17,7 +18,12 @@ static struct xen_domctl op;
 static u8 memory[16384];
 static bool unwritable;
 static unsigned steps, flushes;
+static u64 cr3;
 
+static u64 get_cr(const struct vcpu *v, int which) { return which == HVM_CR3 ? cr3 : 0; }
+static const struct hvm_ops ops = { .get_cr = get_cr };
+const struct hvm_ops *hvm = &ops;
+long refuse_say(long error, const char *fmt, ...) { return error; }
 void hvm_flush_others(struct p2m *p2m, u64 gen) { flushes++; }
 bool step_over(void) { return steps && !--steps; }
 
@@ -47,6 +53,7 @@ static int set_up(void **state)
 	d->p2m.max_gfn = GFNS - 1;
 	unwritable = false;
 	steps = flushes = 0;
+	cr3 = 0x1234001;
 	memset(memory, 0x77, sizeof(memory));
 	return 0;
 }
@@ -179,10 +186,37 @@ static void rounds(void **state)
 	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, false, 0), -EINVAL);
 }
 
+/* Another process begins while one reads the log: the first gets an error, and not half of what it has to know. */
+static void a_log_has_one_reader(void **state)
+{
+	populate(3, 1);
+	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, false, 0), 0);
+	cr3 ^= 0xfff;   /* the same process on another CPU: only its identifier there is another */
+	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, true, 0), 0);
+	p2m_make_dirty(&d->p2m, GFN(3), false);
+	cr3 ^= 0x1000;
+	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, true, 0), -EINVAL);
+	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_PEEK, true, 0), -EINVAL);
+	/* As libxc does. */
+	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, false, 0), -EINVAL);
+	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_OFF, false, 0), 0);
+	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, false, 0), 0);
+	cr3 ^= 0x1000;
+	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, true, 0), -EINVAL);
+	cr3 ^= 0x1000;
+	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, true, 0), 0);
+	/* The first one ends. */
+	cr3 ^= 0x1000;
+	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_OFF, false, 0), 0);
+	cr3 ^= 0x1000;
+	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, true, 0), -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(frames_have_types, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_log_has_one_reader, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(rounds, set_up, tear_down),
 	};
 

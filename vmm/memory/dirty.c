@@ -7,6 +7,7 @@
 #include "mm/page.h"
 #include "vmm/domain.h"
 #include "vmm/domain/record.h"
+#include "vmm/domain/refuse.h"
 #include "vmm/hypercall.h"
 #include "vmm/memory/guest_access.h"
 
@@ -100,13 +101,20 @@ static long walk_log(struct vcpu *v, struct hypercall *hc, enum p2m_log_op op, u
 	return rc == HC_AGAIN && (u64)hc->progress * P2M_LOG_FRAMES >= pages ? 0 : rc;
 }
 
+/*
+ * Libxc takes a log that is on for one that was left on: it turns it off and begins anew. A
+ * migration that still used it would miss what the guest wrote before. So a log has one reader, the
+ * process that asked for it last. Its page tables tell it from others.
+ */
+static u64 process_of(struct vcpu *v) { return hvm_get_cr(v, HVM_CR3) >> PAGE_SHIFT; }
+
 static long read_log(struct vcpu *v, struct hypercall *hc, struct xen_domctl_shadow_op *op)
 {
 	struct domain *d = hc->target;
 	long rc;
 
-	if (!d->dirty.on || op->mode & ~XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL)
-		return -EINVAL;
+	if (op->mode & ~XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL || !d->dirty.on || d->dirty.user != process_of(v))
+		return refuse_say(-EINVAL, "domain %u: the dirty log is off, or another migration began since", d->domid);
 	op->pages = MIN(op->pages, d->p2m.max_gfn + 1);
 	if (op->op == XEN_DOMCTL_SHADOW_OP_CLEAN)
 		d->dirty.read = true;
@@ -130,6 +138,7 @@ long hc_domctl_shadow_op(struct vcpu *v, struct hypercall *hc, void *arg)
 		return -EINVAL;
 	switch (op->op) {
 	case XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY:
+		d->dirty.user = process_of(v);
 		if (first && d->dirty.on)
 			return -EINVAL;
 		d->dirty.on = true;
@@ -137,8 +146,7 @@ long hc_domctl_shadow_op(struct vcpu *v, struct hypercall *hc, void *arg)
 		return walk_log(v, hc, P2M_LOG_CLEAN, 0, d->p2m.max_gfn + 1);
 	case XEN_DOMCTL_SHADOW_OP_OFF:
 		rc = d->dirty.on ? walk_log(v, hc, P2M_LOG_OFF, 0, d->p2m.max_gfn + 1) : 0;
-		if (!rc)
-			d->dirty.on = false;
+		d->dirty.on = rc;
 		return rc;
 	case XEN_DOMCTL_SHADOW_OP_CLEAN:
 	case XEN_DOMCTL_SHADOW_OP_PEEK:
