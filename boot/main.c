@@ -234,6 +234,7 @@ static void init_platform(void)
 	if (why)
 		panic("this machine can't run guests: %s", why);
 	cpu_policy_init();
+	cpu_policy_level(&cpu_policy_def, options.cpuid);
 }
 
 static void ap_main_loop(void)

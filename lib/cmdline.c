@@ -45,10 +45,7 @@ static bool take_number(struct value *v, u64 max, u64 *out)
 	return v->pos > start;
 }
 
-static bool at_end(const struct value *v)
-{
-	return v->pos == v->end;
-}
+static bool at_end(const struct value *v) { return v->pos == v->end; }
 
 static bool read_dom0_mem(struct value *v, struct cmdline *out)
 {
@@ -137,17 +134,16 @@ static bool read_spec(struct value *v, struct cmdline *out)
 	return (out->no_speculation_guards || take_word(v, "yes")) && at_end(v);
 }
 
-static bool read_noreboot(struct value *v, struct cmdline *out)
+/* cpu_policy_level() reads the names, because they are in a table of the hypervisor. */
+static bool read_cpuid(struct value *v, struct cmdline *out)
 {
-	out->noreboot = true;
-	return at_end(v);
+	out->cpuid = v->pos;
+	return take_word(v, "-");
 }
 
-static bool read_help(struct value *v, struct cmdline *out)
-{
-	out->help = true;
-	return at_end(v);
-}
+/* find_option() has matched the whole word. */
+static bool read_noreboot(struct value *v, struct cmdline *out) { return out->noreboot = true; }
+static bool read_help(struct value *v, struct cmdline *out) { return out->help = true; }
 
 static const struct option known[] = {
 	{ "dom0_mem=", "a size such as 512M or 2G", "memory of the service domain (default: a quarter, from 512M to 4G)", read_dom0_mem },
@@ -156,6 +152,7 @@ static const struct option known[] = {
 	{ "loglvl=", "err, warn, info or debug", "how much is printed (default: info)", read_loglvl },
 	{ "spec=", "yes or no", "do what this CPU needs against speculation (default: yes)", read_spec },
 	{ "xen=", "a release from 4.17 to 4.22", "whose toolstack is installed: Debian selects it by this (default: 4.17)", read_xen },
+	{ "cpuid=", "features to hide, such as -avx512f,-avx2", "level guests in a pool of machines (default: all that guests may have)", read_cpuid },
 	{ "noreboot", NULL, "stop after a fatal error instead of restarting", read_noreboot },
 	{ "help", NULL, "print this table", read_help },
 };
@@ -202,7 +199,7 @@ static void parse_word(const struct value *word, struct cmdline *out)
 
 void cmdline_parse(const char *line, struct cmdline *out)
 {
-	*out = (struct cmdline){ .console = CONSOLE_COM1, .baud = 115200, .log_level = 2, .xen_minor = 17 };
+	*out = (struct cmdline){ .console = CONSOLE_COM1, .baud = 115200, .log_level = 2, .xen_minor = 17, .cpuid = "" };
 
 	while (*line) {
 		struct value word = { .pos = line };

@@ -15,6 +15,7 @@ struct cmdline {
 	u8 log_level;           /* the digit of LOG_ERR..LOG_DEBUG: print lines up to this one */
 	bool no_speculation_guards; /* no guards against speculation */
 	u32 xen_minor;          /* the release of Xen that is reported: 4 and this */
+	const char *cpuid;      /* the features to hide, with what follows them in the line; "": none */
 	bool noreboot;          /* after a panic, stop instead of restarting */
 	bool help;              /* the caller must call cmdline_print_help() */
 };

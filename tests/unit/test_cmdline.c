@@ -24,6 +24,7 @@ static void defaults(void **state)
 	assert_int_equal(c.baud, 115200);
 	assert_int_equal(c.log_level, 2);
 	assert_int_equal(c.xen_minor, 17);
+	assert_string_equal(c.cpuid, "");
 	assert_false(c.noreboot);
 	assert_false(c.no_speculation_guards);
 	assert_string_equal(fake_log, "");
@@ -31,7 +32,7 @@ static void defaults(void **state)
 
 static void every_option(void **state)
 {
-	struct cmdline c = parse("  dom0_mem=1G dom0_max_vcpus=4\tconsole=com2,9600 loglvl=debug  noreboot spec=no xen=4.20");
+	struct cmdline c = parse("  dom0_mem=1G dom0_max_vcpus=4\tconsole=com2,9600 loglvl=debug  noreboot spec=no xen=4.20 cpuid=-avx2,-rdseed help");
 
 	assert_int_equal(c.dom0_mem, GiB(1));
 	assert_int_equal(c.dom0_max_vcpus, 4);
@@ -39,6 +40,8 @@ static void every_option(void **state)
 	assert_int_equal(c.baud, 9600);
 	assert_int_equal(c.log_level, 3);
 	assert_int_equal(c.xen_minor, 20);
+	assert_string_equal(c.cpuid, "-avx2,-rdseed help");
+	assert_true(c.help);
 	assert_true(c.noreboot);
 	assert_true(c.no_speculation_guards);
 	assert_string_equal(fake_log, "");
@@ -114,7 +117,7 @@ static void malformed_values_change_nothing(void **state)
 		"dom0_mem=4194305G", "dom0_mem=18446744073709551617K", "dom0_mem=99999999999999999999999M", "dom0_max_vcpus=",
 		"dom0_max_vcpus=0", "dom0_max_vcpus=129", "dom0_max_vcpus=2x", "console=", "console=com3", "console=com1,",
 		"console=com1,0", "console=com1,100000", "console=com11", "console=none,9600", "loglvl=", "loglvl=warning", "loglvl=3",
-		"spec=", "spec=off", "spec=nothing",
+		"spec=", "spec=off", "spec=nothing", "cpuid=", "cpuid=avx2",
 	};
 	struct cmdline expected = parse("");
 

@@ -1,4 +1,4 @@
-/* units: vmm/cpu/cpu_policy.c vmm/cpu/cpu_policy_serial.c vmm/cpu/cpuid.c tests/unit/fake_domain.c tests/unit/fake_control.c */
+/* units: vmm/cpu/cpu_policy.c vmm/cpu/cpu_policy_level.c vmm/cpu/cpu_policy_serial.c vmm/cpu/cpuid.c tests/unit/fake_domain.c tests/unit/fake_control.c */
 /*
  * CPU policies: what is derived from this machine's own CPUID and from made-up ones, the shape of the serialised list, and what
  * a hostile or confused toolstack can make of a guest's policy.
@@ -8,6 +8,8 @@
 #include "vmm/cpu/cpu_policy_words.h"
 #include "vmm/vcpu.h"
 #include "vmm/versions.h"
+#include <stdio.h>
+#include <string.h>
 
 #define NO_SUB 0xffffffffu
 
@@ -131,6 +133,66 @@ static void all_policies_have_the_shape(void **state)
 	}
 	use(old_cpu, ARRAY_SIZE(old_cpu));
 	check_shape(&cpu_policy_def);
+}
+
+/* ---- the option cpuid= ---- */
+
+static void level(const char *list)
+{
+	use_everything();
+	fake_log_clear();
+	cpu_policy_level(&cpu_policy_def, list);
+	check_shape(&cpu_policy_def);
+}
+
+static void a_named_feature_is_hidden_and_nothing_else(void **state)
+{
+	struct cpu_policy expected;
+
+	level("-RdSeed,-3dnowext noreboot");
+	expected = cpu_policy_max;
+	*cpu_policy_word(&expected, WORD_7B0) &= ~(u32)BIT(FEAT_RDSEED % 32);
+	*cpu_policy_word(&expected, WORD_E1D) &= ~(u32)BIT(FEAT_3DNOWEXT % 32);
+	assert_memory_equal(&cpu_policy_def, &expected, sizeof(expected));
+	assert_string_equal(fake_log, "");
+	assert_true(cpu_policy_has(&cpu_policy_max, FEAT_RDSEED));
+	level("");
+	assert_memory_equal(&cpu_policy_def, &cpu_policy_max, sizeof(expected));
+}
+
+/* Without AVX512F a program can't use the others of its group, and may not look for it first. */
+static void what_a_feature_opens_goes_with_it(void **state)
+{
+	level("-avx512f");
+	assert_false(cpu_policy_has(&cpu_policy_def, FEAT_AVX512F) || cpu_policy_has(&cpu_policy_def, FEAT_AVX512VL));
+	assert_true(cpu_policy_has(&cpu_policy_def, FEAT_AVX2) && cpu_policy_has(&cpu_policy_def, FEAT_PKU));
+	assert_int_equal(cpu_policy_xcr0(&cpu_policy_def), 0x207);
+	level("-avx");
+	assert_false(cpu_policy_has(&cpu_policy_def, FEAT_AVX) || cpu_policy_has(&cpu_policy_def, FEAT_FMA) || cpu_policy_has(&cpu_policy_def, FEAT_AVX512F));
+	assert_int_equal(cpu_policy_xcr0(&cpu_policy_def), 0x203);
+	level("-avx2");
+	assert_true(cpu_policy_has(&cpu_policy_def, FEAT_AVX) && cpu_policy_has(&cpu_policy_def, FEAT_AVX512F));
+	level("-xsave");
+	assert_int_equal(cpu_policy_xcr0(&cpu_policy_def), 0);
+	assert_false(cpu_policy_has(&cpu_policy_def, FEAT_AVX));
+}
+
+static void what_is_no_feature_is_named(void **state)
+{
+	static const char *const wrong[] = { "-avx3", "avx2", "-", "-avx51", "-avx512ff", "-av" };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(wrong); i++) {
+		char list[64];
+
+		snprintf(list, sizeof(list), "%s,-rdseed next", wrong[i]);
+		level(list);
+		assert_non_null(strstr(fake_log, wrong[i]));
+		assert_null(strstr(fake_log, "next"));
+		assert_true(cpu_policy_has(&cpu_policy_def, FEAT_AVX2) && !cpu_policy_has(&cpu_policy_def, FEAT_RDSEED));
+	}
+	level("-rdseed,,-rdrand");
+	assert_non_null(strstr(fake_log, "\"\" is ignored"));
+	assert_false(cpu_policy_has(&cpu_policy_def, FEAT_RDRAND));
 }
 
 /* The most that libxc could ever get from us is what the size query promises. */
@@ -463,6 +525,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_policies_have_the_shape),
+		cmocka_unit_test(a_named_feature_is_hidden_and_nothing_else),
+		cmocka_unit_test(what_a_feature_opens_goes_with_it),
+		cmocka_unit_test(what_is_no_feature_is_named),
 		cmocka_unit_test(the_largest_policy_fits),
 		cmocka_unit_test(what_goes_out_comes_back),
 		cmocka_unit_test(guests_see_only_what_is_listed),

@@ -31,6 +31,12 @@ extern struct cpu_policy cpu_policy_dom0;   /* [I] with the real APIC ids */
 /* Reads the CPU and derives the five policies. Context: the boot CPU, once. */
 void cpu_policy_init(void);
 /*
+ * Hides the features named in `list` from p, such as "-avx512f,-avx2", which ends with a space or
+ * 0. Hides what needs them too, if it uses the same XSAVE state. The log names what is no feature.
+ * Context: boot.
+ */
+void cpu_policy_level(struct cpu_policy *p, const char *list);
+/*
  * Writes to *out what v's CPUID(leaf, subleaf) returns, also for Xen's leaves at 0x40000000; zeros
  * for a leaf that guests don't have. Context: v is current, since its CR4 is read.
  */

@@ -6,6 +6,12 @@ check "debian: created" xl create /etc/xen/debian.cfg
 check "debian: shell" within 90 says debian 'root@debian'
 type_line debian 'echo "be""fore" >/kept; sync; dmesg -n 1; i=0; while sleep 1; do i=$((i + 1)); echo $i >/dev/shm/count; done &'
 
+# The hypervisor's command line says what guests don't see, and names something that no CPU has.
+check "cpuid=: the log names what is no feature" sh -c 'xl dmesg | grep -q "cpuid=: \"-avx3\" is ignored"'
+check "cpuid=: this machine has what guests don't see" grep -qw rdrand /proc/cpuinfo
+type_line debian 'echo "rd""rand $(grep -cw rdrand /proc/cpuinfo), fxsr $(grep -cw fxsr /proc/cpuinfo)."'
+check "cpuid=: the guest doesn't see it, but all the rest" within 10 says debian 'rdrand 0, fxsr 2\.'
+
 # The guest is alive: its console, both its CPUs, its disk past the cache, its timers, and the network.
 turn=0
 guest=debian
