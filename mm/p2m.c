@@ -105,12 +105,8 @@ static inline struct page *get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *t
 
 		if (t == P2M_HOLE || t == P2M_MMIO)
 			return NULL;
-		/* The guest may not write there, or not yet. */
-		if (write && unlikely(!(entry & PT_X86_WRITE))) {
-			if (!p2m_make_dirty(p2m, gfn, locked))
-				return NULL;
-			continue;
-		}
+		if (write && unlikely(!(entry & PT_X86_WRITE)))
+			return p2m_get_clean_page(p2m, gfn, type, locked);
 		pg = mfn_to_page(leaf_frame(entry, level, gfn));
 		/*
 		 * The frame may have been freed since we read the entry, and may even belong to

@@ -33,14 +33,12 @@ static bool make_dirty_locked(struct p2m *p2m, gfn_t gfn)
 	return true;
 }
 
-bool p2m_make_dirty(struct p2m *p2m, gfn_t gfn, bool locked)
+bool p2m_make_dirty(struct p2m *p2m, gfn_t gfn)
 {
 	unsigned level;
 	u64 entry, *slot;
 	bool ram;
 
-	if (locked)
-		return make_dirty_locked(p2m, gfn);
 	/*
 	 * Only a domain's own vCPUs look without the lock (p2m.h). Most often one entry changes. The holder of the lock may change it at the same time. If
 	 * its store comes first, ours finds another entry. If ours comes first, ours is lost with
@@ -53,6 +51,18 @@ bool p2m_make_dirty(struct p2m *p2m, gfn_t gfn, bool locked)
 	ram = make_dirty_locked(p2m, gfn);
 	spin_unlock(&p2m->lock);
 	return ram;
+}
+
+struct page *p2m_get_clean_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *type, bool locked)
+{
+	struct page *pg;
+
+	if (locked)
+		spin_unlock(&p2m->lock);
+	pg = p2m_make_dirty(p2m, gfn) ? p2m_get_page(p2m, gfn, type, true) : NULL;
+	if (locked)
+		spin_lock(&p2m->lock);
+	return pg;
 }
 
 /*
@@ -106,12 +116,8 @@ u64 p2m_log_step(struct p2m *p2m, gfn_t gfn, enum p2m_log_op op, u64 dirty[P2M_L
 		if (!(dirty[n / 64] & BIT(n % 64)))
 			continue;
 		count++;
-		if (op != P2M_LOG_CLEAN || !has_holders(level ? entry : slot[n], level, gfn.v + n))
-			continue;
-		if (level)
+		if (op == P2M_LOG_CLEAN && has_holders(level ? entry : slot[n], level, gfn.v + n))
 			make_dirty_locked(p2m, GFN(gfn.v + n));
-		else
-			pt_write(&slot[n], slot[n] | PT_X86_WRITE);
 	}
 	spin_unlock(&p2m->lock);
 	return count;

@@ -28,8 +28,14 @@ enum p2m_log_op {
 u64 p2m_log_step(struct p2m *p2m, gfn_t gfn, enum p2m_log_op op, u64 dirty[P2M_LOG_FRAMES / 64]);
 /*
  * Lets the guest write to its RAM at gfn. If a large page can't be split, all of it becomes dirty.
- * Returns false if gfn isn't RAM. `locked`: the caller holds LOCK_P2M.
+ * Returns false if gfn isn't RAM. Locks: takes LOCK_P2M.
  */
-bool p2m_make_dirty(struct p2m *p2m, gfn_t gfn, bool locked);
+bool p2m_make_dirty(struct p2m *p2m, gfn_t gfn);
+/*
+ * The rest of p2m_get_page(..., write = true) if the guest may not write there, or not yet. `locked`:
+ * the caller holds LOCK_P2M; the lock is free meanwhile. As a function of its own it costs the
+ * look-ups of guests that aren't watched nothing.
+ */
+struct page *p2m_get_clean_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *type, bool locked);
 
 #endif

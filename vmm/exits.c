@@ -138,7 +138,7 @@ static bool resolve_fault(struct vcpu *v, const struct vm_exit *x)
 		return v->domain->privileged && map_device_memory(v, x->npf.gpa);
 	/* RAM that may not be written is watched: a migration wants to know of the first write. */
 	if (x->npf.write && type == P2M_RAM)
-		return p2m_make_dirty(&v->domain->p2m, GFN(x->npf.gpa >> PAGE_SHIFT), false);
+		return p2m_make_dirty(&v->domain->p2m, GFN(x->npf.gpa >> PAGE_SHIFT));
 	return !(x->npf.write && type == P2M_GRANT_RO) && !(x->npf.fetch && type != P2M_RAM);
 }
 

@@ -159,7 +159,7 @@ static void rounds(void **state)
 		assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, false, every), 0);
 		assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, false, every), -EINVAL);
 		memset(memory, 0x77, sizeof(memory));
-		p2m_make_dirty(&d->p2m, GFN(1500), false);
+		p2m_make_dirty(&d->p2m, GFN(1500));
 		assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_PEEK, false, every), 0);
 		assert_int_equal(op.u.shadow_op.stats.dirty_count, 1);
 		flushes = 0;
@@ -171,7 +171,7 @@ static void rounds(void **state)
 			assert_int_equal(is_dirty(i), i == 1500);
 		assert_int_equal(memory[GFNS / 8], 0x77);       /* not a byte too many */
 		/* A bitmap that can't be written loses nothing. */
-		p2m_make_dirty(&d->p2m, GFN(3), false);
+		p2m_make_dirty(&d->p2m, GFN(3));
 		unwritable = true;
 		memcpy(before, memory, sizeof(memory));
 		assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, true, every), -EFAULT);
@@ -193,7 +193,7 @@ static void a_log_has_one_reader(void **state)
 	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, false, 0), 0);
 	cr3 ^= 0xfff;   /* the same process on another CPU: only its identifier there is another */
 	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, true, 0), 0);
-	p2m_make_dirty(&d->p2m, GFN(3), false);
+	p2m_make_dirty(&d->p2m, GFN(3));
 	cr3 ^= 0x1000;
 	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, true, 0), -EINVAL);
 	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_PEEK, true, 0), -EINVAL);

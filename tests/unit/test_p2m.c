@@ -707,15 +707,12 @@ static void writes_are_logged(void **state)
 	assert_int_equal(type, P2M_RAM);
 	page_put(pg);
 	this_cpu()->guest_p2m = &p2m;
-	assert_true(p2m_make_dirty(&p2m, GFN(1023), false));
-	assert_true(p2m_make_dirty(&p2m, GFN(1023), false));
+	assert_true(p2m_make_dirty(&p2m, GFN(1023)));
+	assert_true(p2m_make_dirty(&p2m, GFN(1023)));
 	this_cpu()->guest_p2m = NULL;
-	assert_true(p2m_make_dirty(&p2m, GFN(1023), false));
-	spin_lock(&p2m.lock);
-	assert_true(p2m_make_dirty(&p2m, GFN(1023), true));
-	spin_unlock(&p2m.lock);
-	assert_false(p2m_make_dirty(&p2m, GFN(5), false));
-	assert_false(p2m_make_dirty(&p2m, GFN(6), false));
+	assert_true(p2m_make_dirty(&p2m, GFN(1023)));
+	assert_false(p2m_make_dirty(&p2m, GFN(5)));
+	assert_false(p2m_make_dirty(&p2m, GFN(6)));
 	assert_int_equal(log_step(P2M_LOG_PEEK), 2);
 	assert_int_equal(log_step(P2M_LOG_CLEAN), 2);
 	assert_true(is_dirty(3) && !is_dirty(4) && is_dirty(1023));
@@ -734,7 +731,7 @@ static void lent_frames_are_not_logged(void **state)
 {
 	assert_int_equal(p2m_map(&p2m, GFN(3), MFN(300), 0, P2M_GRANT_RO), 0);
 	assert_int_equal(log_step(P2M_LOG_CLEAN), 0);
-	assert_false(p2m_make_dirty(&p2m, GFN(3), false));
+	assert_false(p2m_make_dirty(&p2m, GFN(3)));
 	assert_null(p2m_get_page(&p2m, GFN(3), NULL, true));
 	log_step(P2M_LOG_OFF);
 	assert_int_equal(entry_of(3) & BIT(1), 0);
@@ -770,10 +767,10 @@ static void large_pages_are_split(void **state)
 	assert_int_equal(log_step(P2M_LOG_CLEAN), 1024);
 	assert_int_equal(log_step(P2M_LOG_CLEAN), 0);
 	tables = p2m.table_pages;
-	assert_true(p2m_make_dirty(&p2m, GFN(5), false));
+	assert_true(p2m_make_dirty(&p2m, GFN(5)));
 	assert_int_equal(p2m.table_pages, tables + 1);
 	p2m.mempool = 0;
-	assert_true(p2m_make_dirty(&p2m, GFN(600), false));
+	assert_true(p2m_make_dirty(&p2m, GFN(600)));
 	assert_int_equal(p2m.table_pages, tables + 1);
 	assert_int_equal(log_step(P2M_LOG_CLEAN), 513);
 	assert_true(is_dirty(5) && !is_dirty(6) && is_dirty(512) && is_dirty(1023));

@@ -112,11 +112,8 @@ long hc_vcpu_send_nmi(struct vcpu *v, struct hypercall *hc, void *arg)
 
 /* ---- timers ---- */
 
-/* `ns` is in the guest's system time. */
-static void arm_timer(struct vcpu *v, u64 ns)
+static void arm_timer(struct vcpu *v, u64 when)
 {
-	u64 when = clock_machine_time(&v->domain->clock, ns);
-
 	if (when <= time_now()) {
 		timer_cancel(&v->timer);
 		evtchn_raise_virq(v, VIRQ_TIMER);
@@ -129,12 +126,13 @@ static void arm_timer(struct vcpu *v, u64 ns)
 long hc_vcpu_set_singleshot_timer(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	const struct vcpu_set_singleshot_timer *set = arg;
+	u64 when = clock_machine_time(&v->domain->clock, set->timeout_abs_ns);
 
 	if (hc->a[1] != v->id)
 		return -EINVAL;
-	if (set->flags & VCPU_SSHOTTMR_future && clock_machine_time(&v->domain->clock, set->timeout_abs_ns) <= time_now())
+	if (set->flags & VCPU_SSHOTTMR_future && when <= time_now())
 		return -ETIME;
-	arm_timer(v, set->timeout_abs_ns);
+	arm_timer(v, when);
 	return 0;
 }
 
@@ -149,7 +147,7 @@ long hc_vcpu_stop_singleshot_timer(struct vcpu *v, struct hypercall *hc, void *a
 long hc_set_timer_op(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	if (hc->a[0])
-		arm_timer(v, hc->a[0]);
+		arm_timer(v, clock_machine_time(&v->domain->clock, hc->a[0]));
 	else
 		timer_cancel(&v->timer);
 	return 0;

@@ -91,7 +91,7 @@ static long walk_log(struct vcpu *v, struct hypercall *hc, enum p2m_log_op op, u
 			rc = -EFAULT;
 		for (u64 n = 0; rc && n < P2M_LOG_FRAMES; n++)
 			if (dirty[n / 64] & BIT(n % 64))
-				p2m_make_dirty(&d->p2m, GFN(gfn + n), false);
+				p2m_make_dirty(&d->p2m, GFN(gfn + n));
 		if (!rc && step_over())
 			rc = HC_AGAIN;
 	}
