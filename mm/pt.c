@@ -199,18 +199,16 @@ u64 pt_leaf(const struct pt_format *fmt, paddr_t pa, unsigned level, u32 flags)
 static u64 put_table(struct pt *pt, u64 *slot, unsigned level)
 {
 	const struct pt_format *fmt = pt->fmt;
-	u64 old = pt_read(slot), step = BIT(pt_shift(&fmt->shape, level - 1));
+	u64 old = pt_read(slot), step = BIT(pt_shift(&fmt->shape, level - 1)), nr = BIT(fmt->shape.bits);
 	u64 *table = new_table(pt);
 	u64 entry;
 
 	if (!table)
 		return 0;
 	if (pt_present(&fmt->shape, old)) {
-		u64 pa = pt_target(&fmt->shape, old, level, 0);
-		u64 rest = old & (flag_mask(fmt) | PT_SW_MASK);
-
-		for (unsigned i = 0; i < BIT(fmt->shape.bits); i++)
-			table[i] = fmt->leaf[level - 1] | rest | (pa + i * step);
+		entry = fmt->leaf[level - 1] | (old & (flag_mask(fmt) | PT_SW_MASK)) | pt_target(&fmt->shape, old, level, 0);
+		for (u64 i = 0; i < nr; i++, entry += step)
+			table[i] = entry;
 	}
 	entry = fmt->table[level] | virt_to_phys(table);
 	pt_write(slot, entry);
