@@ -71,8 +71,8 @@ struct domain {
 	bool runstate_update_flag;      /* [a] (s) vm_assist 5 */
 	s64 time_offset;                /* [a] (d) seconds, for the wall clock */
 	struct domain_clock clock;
-	/* The dirty log: it is on, it was read once, the count so far, and who reads it. [a] (t) vmm/memory/dirty.c */
-	struct { bool on, read; u32 count; u64 user; } dirty;
+	/* The dirty log: the migration's round, from 1 (0: it is off), the count so far, and who reads it. [a] (t) vmm/memory/dirty.c */
+	struct { u32 round, count; u64 user; } dirty;
 	u32 e820_nr;                    /* [LOCK_DOMAIN] (s) */
 	u8 e820[DOMAIN_E820_MAX * 20];  /* [LOCK_DOMAIN] (s) packed entries as given */
 	u32 end_step;                   /* [LOCK_CONTROL] (t) destruction's current step */

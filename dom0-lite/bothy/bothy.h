@@ -84,12 +84,18 @@ struct guest {
 	u32 domid, vcpus;
 	u64 run, steal, blocked;        /* ns */
 	struct record_exits exits[EXIT_REASONS];
+	struct record_log log;          /* all 0 if no vCPU has one */
 	u64 calls[RECORD_CALLS];
 };
 
 /* Sums the counters of each domain's vCPUs, sorted by domid. Returns the number of domains. */
 u32 guests_read(struct source *s, struct guest *g, u32 max);
 u64 guest_exits(const struct guest *g);
+/*
+ * Writes how far a guest's migration is, "round 3, 2295 frames dirty, 1100/s: ", or nothing if there
+ * is none. The number of frames is that of the last round, and the rate is what the guest dirtied in it.
+ */
+void guest_migration(const struct guest *g, char *out, size_t size);
 int top(struct source *s, int rounds, double seconds, bool batch, bool json);
 
 #endif

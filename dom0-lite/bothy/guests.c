@@ -1,5 +1,6 @@
 /* Adds up the counters of each domain's vCPUs. */
 #include "dom0-lite/bothy/bothy.h"
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,6 +38,8 @@ u32 guests_read(struct source *s, struct guest *g, u32 max)
 		if (c.state < ARRAY_SIZE(c.time) && now > c.since)
 			c.time[c.state] += now - c.since;
 		to->vcpus++;
+		if (c.log.round)
+			to->log = c.log;
 		to->run += c.time[RUNNING];
 		to->steal += c.time[RUNNABLE];
 		to->blocked += c.time[BLOCKED];
@@ -59,4 +62,16 @@ u64 guest_exits(const struct guest *g)
 	for (u32 i = 0; i < EXIT_REASONS; i++)
 		n += g->exits[i].count;
 	return n;
+}
+
+void guest_migration(const struct guest *g, char *out, size_t size)
+{
+	u32 round = (u32)g->log.round;
+
+	out[0] = '\0';
+	if (round == 1)
+		snprintf(out, size, "migrates: round 1; ");
+	else if (round)
+		snprintf(out, size, "migrates: round %u, %" PRIu64 " frames dirty, %.0f/s; ", round, g->log.frames,
+			 (double)g->log.frames * 1e9 / (double)MAX(g->log.ns, 1ull));
 }

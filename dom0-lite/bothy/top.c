@@ -36,13 +36,17 @@ static int busiest(const void *a, const void *b)
 	return x->run < y->run ? 1 : x->run > y->run ? -1 : (int)x->now->domid - (int)y->now->domid;
 }
 
-/* Lists a guest's exits in that time, the commonest first, in `room` characters: "hypercall 812/s (1.2 us), ..." */
+/*
+ * Says how far a guest's migration is. Then lists its exits in that time, the commonest first, in
+ * `room` characters: "hypercall 812/s (1.2 us), ..."
+ */
 static void describe_exits(const struct record_machine *m, const struct row *r, double seconds, char *out, size_t room)
 {
 	bool done[EXIT_REASONS] = { false };
-	size_t at = 0;
+	size_t at, begin;
 
-	out[0] = '\0';
+	guest_migration(r->now, out, room + 1);
+	begin = at = strlen(out);
 	for (;;) {
 		char one[64];
 		int best = -1, length;
@@ -60,7 +64,7 @@ static void describe_exits(const struct record_machine *m, const struct row *r, 
 			break;
 		done[best] = true;
 		ticks = since(r->now->exits[best].sum, r->then->exits[best].sum);
-		length = snprintf(one, sizeof(one), "%s%s %.0f/s (%.1f us)", at ? ", " : "", kind_label((u32)best), (double)most / seconds,
+		length = snprintf(one, sizeof(one), "%s%s %.0f/s (%.1f us)", at > begin ? ", " : "", kind_label((u32)best), (double)most / seconds,
 				  (double)ticks_to_ns(m, ticks) / 1000 / (double)most);
 		if (at + (size_t)length > room)
 			break;
@@ -135,8 +139,10 @@ static void print_json(const struct source *s, const struct row *r, u32 nr, doub
 	for (u32 i = 0; i < nr; i++) {
 		printf("%s\n{\"name\":", i ? "," : "");
 		json_string(stdout, guest_name(r[i].now->domid));
-		printf(",\"domid\":%u,\"vcpus\":%u,\"cpu_percent\":%.2f,\"steal_percent\":%.2f,\"exits\":{", r[i].now->domid, r[i].now->vcpus,
-		       (double)r[i].run / seconds / 1e7, (double)since(r[i].now->steal, r[i].then->steal) / seconds / 1e7);
+		printf(",\"domid\":%u,\"vcpus\":%u,\"cpu_percent\":%.2f,\"steal_percent\":%.2f,\"log\":{\"round\":%" PRIu64
+		       ",\"frames\":%" PRIu64 ",\"ns\":%" PRIu64 "},\"exits\":{", r[i].now->domid, r[i].now->vcpus,
+		       (double)r[i].run / seconds / 1e7, (double)since(r[i].now->steal, r[i].then->steal) / seconds / 1e7,
+		       r[i].now->log.round, r[i].now->log.frames, r[i].now->log.ns);
 		for (u32 k = 0, more = 0; k < EXIT_REASONS; k++) {
 			u64 n = since(r[i].now->exits[k].count, r[i].then->exits[k].count);
 

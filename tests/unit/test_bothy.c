@@ -1,6 +1,7 @@
 /* units: dom0-lite/bothy/decode.c dom0-lite/bothy/guests.c dom0-lite/bothy/ring.c dom0-lite/bothy/trace.c */
 /* The service domain's tool: names for numbers, rings that are written while they are read, and traces that other programs can read. */
 #include "tests/unit/fake.h"
+#include <xen/domctl.h>
 #include "dom0-lite/bothy/bothy.h"
 #include <signal.h>
 #include <stdlib.h>
@@ -82,6 +83,10 @@ static void fields(void **state)
 	assert_string_equal(words(RECORD_STOP, 9, 0), "why=9' ");
 	assert_string_equal(words(RECORD_SHUTDOWN, 5, 0), "reason=soft reset' ");
 	assert_string_equal(words(RECORD_RUN, 1500, 0), "waited=1500 ns' ");
+	assert_string_equal(words(RECORD_LOG, XEN_DOMCTL_SHADOW_OP_OFF, 7), "op=off' round=0 frames=7 ");
+	assert_string_equal(words(RECORD_LOG, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY | 1 << 8, 7), "op=on' round=1 frames=7 ");
+	assert_string_equal(words(RECORD_LOG, XEN_DOMCTL_SHADOW_OP_CLEAN | 3 << 8, 7), "op=clean' round=3 frames=7 ");
+	assert_string_equal(words(RECORD_LOG, XEN_DOMCTL_SHADOW_OP_PEEK | 3 << 8, 7), "op=peek' round=3 frames=7 ");
 }
 
 static void write_one(u64 *head, u32 cost)
@@ -296,10 +301,27 @@ static void traces(void **state)
 	free(text);
 }
 
+static void migrations(void **state)
+{
+	struct guest g = { 0 };
+	char text[100];
+
+	guest_migration(&g, text, sizeof(text));
+	assert_string_equal(text, "");
+	g.log = (struct record_log){ .round = 1, .frames = 40960 };
+	guest_migration(&g, text, sizeof(text));
+	assert_string_equal(text, "migrates: round 1; ");
+	g.log = (struct record_log){ .round = 3, .frames = 2295, .ns = 1850000000 };
+	guest_migration(&g, text, sizeof(text));
+	assert_string_equal(text, "migrates: round 3, 2295 frames dirty, 1241/s; ");
+	guest_migration(&g, text, 10);
+	assert_string_equal(text, "migrates:");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(names), cmocka_unit_test(fields), cmocka_unit_test(rings), cmocka_unit_test(busy_rings), cmocka_unit_test(rings_that_are_written_meanwhile),
+		cmocka_unit_test(migrations), cmocka_unit_test(names), cmocka_unit_test(fields), cmocka_unit_test(rings), cmocka_unit_test(busy_rings), cmocka_unit_test(rings_that_are_written_meanwhile),
 		cmocka_unit_test(longest_times), cmocka_unit_test(sums), cmocka_unit_test(traces),
 	};
 

@@ -4,7 +4,9 @@
 #include "tests/unit/fake.h"
 #include "mm/page.h"
 #include "vmm/domain.h"
+#include "vmm/domain/record.h"
 #include "vmm/hypercall.h"
+#include "vmm/vcpu.h"
 #include <stdlib.h>
 #include <xen/domctl.h>
 #include <asm/hvm.h>
@@ -41,6 +43,25 @@ int copy_from_guest(struct vcpu *v, void *dst, u64 gva, size_t len)
 		return -EFAULT;
 	memcpy(dst, memory + (gva - GVA), len);
 	return 0;
+}
+
+/* The last record. */
+static u64 event[2];
+static unsigned events;
+
+void record_event(enum record_kind kind, const struct domain *of, const struct vcpu *v, u64 a, u64 b)
+{
+	assert_int_equal(kind, RECORD_LOG);
+	assert_true(of == d && !v);
+	event[0] = a;
+	event[1] = b;
+	events++;
+}
+
+static void check_event(u32 what, u32 round, u64 frames)
+{
+	assert_int_equal(event[0], what | round << 8);
+	assert_int_equal(event[1], frames);
 }
 
 static u64 free_at_start;
@@ -150,6 +171,7 @@ static void rounds(void **state)
 {
 	u8 before[sizeof(memory)];
 
+	events = 0;
 	populate(3, 1);
 	populate(1500, 1);
 	populate(GFNS - 1, 1);
@@ -179,8 +201,9 @@ static void rounds(void **state)
 		assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, true, every), 0);
 		assert_true(is_dirty(3) && !is_dirty(1500));
 		assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_OFF, false, every), 0);
-		assert_false(d->dirty.on);
+		assert_int_equal(d->dirty.round, 0);
 	}
+	assert_int_equal(events, 15);
 	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_GET_ALLOCATION, false, 0), -EOPNOTSUPP);
 	d->privileged = true;
 	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, false, 0), -EINVAL);
@@ -212,12 +235,55 @@ static void a_log_has_one_reader(void **state)
 	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, true, 0), -EINVAL);
 }
 
+/* The record has an event for each round, however many steps it took, and `bothy top` finds the last one. */
+static void rounds_are_told(void **state)
+{
+	static struct record_vcpu counters;
+	static struct vcpu v = { .counters = &counters };
+	struct vcpu *vcpus[1] = { &v };
+
+	populate(3, 1);
+	populate(1500, 1);
+	events = 0;
+	fake_time = 1000;
+	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, false, 1), 0);
+	check_event(XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, 1, 2);
+	/* A domain without vCPUs has no counters. */
+	d->vcpu = vcpus;
+	d->max_vcpus = 1;
+	fake_time = 5000;
+	p2m_make_dirty(&d->p2m, GFN(3));
+	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, true, 1), 0);
+	check_event(XEN_DOMCTL_SHADOW_OP_CLEAN, 2, 1);
+	assert_int_equal(counters.log.round, 2);
+	assert_int_equal(counters.log.since, 5000);
+	fake_time = 9000;
+	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_PEEK, true, 1), 0);
+	check_event(XEN_DOMCTL_SHADOW_OP_PEEK, 2, 0);
+	assert_int_equal(counters.log.frames, 1);
+	p2m_make_dirty(&d->p2m, GFN(3));
+	p2m_make_dirty(&d->p2m, GFN(1500));
+	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, true, 0), 0);
+	check_event(XEN_DOMCTL_SHADOW_OP_CLEAN, 3, 2);
+	assert_int_equal(counters.log.frames, 2);
+	assert_int_equal(counters.log.ns, 4000);
+	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_OFF, false, 1), 0);
+	assert_int_equal(event[0], XEN_DOMCTL_SHADOW_OP_OFF);
+	assert_int_equal(counters.log.round, 0);
+	/* The toolstack says so after each save too. */
+	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_OFF, false, 0), 0);
+	assert_int_equal(events, 5);
+	d->vcpu = NULL;
+	d->max_vcpus = 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(frames_have_types, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_log_has_one_reader, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(rounds, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(rounds_are_told, set_up, tear_down),
 	};
 
 	fake_memory_init(16384);

@@ -4,10 +4,19 @@
 #include <xen/domctl.h>
 #include <xen/hvm/save.h>
 #include "sched/cap.h"
+#include "vmm/domain/record.h"
 #include "vmm/life/life.h"
 #include "vmm/toolstack/control.h"
 #include "vmm/vcpu.h"
 #include "vmm/versions.h"
+
+static unsigned resumed;      /* records of it */
+
+void record_event(enum record_kind kind, const struct domain *of, const struct vcpu *w, u64 a, u64 b)
+{
+	assert_int_equal(kind, RECORD_RESUME);
+	resumed++;
+}
 
 static struct domain *d;    /* the target; dom0 calls */
 static struct vcpu *v;      /* dom0's */
@@ -514,6 +523,7 @@ static void a_cancelled_suspension(void **state)
 	assert_true(fake_calls.registers.fpu_regs[511] == 0x77 && fake_calls.registers.flags == XEN_X86_FPU_INITIALISED);
 	assert_int_equal(fake_control(v, hc_domctl_resumedomain, d, &op), 0);
 	assert_int_equal(fake_calls.resumes, 1);
+	assert_int_equal(resumed, 1);
 }
 
 /* `xl dump-core` asks of a domain that runs: the vCPU is held until its registers are there, and no longer. */

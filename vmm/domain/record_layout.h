@@ -11,7 +11,7 @@
 #include <asm/hvm.h>
 
 #define RECORD_MAGIC        0x7968746f42ull /* "Bothy" */
-#define RECORD_VERSION      2
+#define RECORD_VERSION      3
 #define RECORD_RING         4096u           /* records in a CPU's ring, a power of two */
 #define RECORD_CALLS        128u
 #define RECORD_NO_VCPU      0xff            /* the record is about a whole domain */
@@ -92,6 +92,12 @@ struct record_vcpu {
 	u64 since, time[4];     /* time[RUNSTATE_runnable] was stolen from it */
 	/* The last element counts entries that had no exit before them, and so no cost. */
 	struct record_exits exits[EXIT_REASONS + 1];
+	/*
+	 * Its domain's dirty log, if it is the first vCPU: the round from 1 (0: the log is off),
+	 * when it began, and the frames that were dirty in the round before, which took `ns`. The
+	 * CPU that works on the log writes them.
+	 */
+	struct record_log { u64 round, since, frames, ns; } log;
 	u64 calls[RECORD_CALLS];        /* by row of hypercalls.def, from 1; 0: others */
 };
 

@@ -7,6 +7,7 @@
 #include "lib/string.h"
 #include "mm/heap.h"
 #include "vmm/domain.h"
+#include "vmm/domain/record.h"
 #include "vmm/hypercall.h"
 #include "vmm/life/life.h"
 #include "vmm/memory/guest_access.h"
@@ -33,12 +34,10 @@ static void describe_context(const struct hvm_hw_cpu *cpu, bool online, struct v
 
 	g->flags = VGCF_I387_VALID | (online ? VGCF_online : 0);
 	memcpy(&g->fpu_ctxt, cpu->fpu_regs, sizeof(g->fpu_ctxt));
-#define X(f) g->user_regs.f = cpu->f;
-	CONTEXT_REGS(X)
-#undef X
-#define X(f) g->user_regs.f = (u16)cpu->f##_sel;
-	CONTEXT_SEGMENTS(X)
-#undef X
+#define SHOW(f) g->user_regs.f = cpu->f;
+	CONTEXT_REGS(SHOW)
+#define SHOW_SEGMENT(f) g->user_regs.f = (u16)cpu->f##_sel;
+	CONTEXT_SEGMENTS(SHOW_SEGMENT)
 	g->ctrlreg[0] = cpu->cr0;
 	g->ctrlreg[2] = cpu->cr2;
 	g->ctrlreg[3] = cpu->cr3;
@@ -80,9 +79,8 @@ static long replace_registers(struct vcpu *v, struct context *c)
 	if (!(c->guest.flags & VGCF_online) != !!(v->pause_flags & VCPU_DOWN))
 		return -EOPNOTSUPP;
 	hvm_get_context(v, &c->cpu);
-#define X(f) c->cpu.f = c->guest.user_regs.f;
-	CONTEXT_REGS(X)
-#undef X
+#define TAKE(f) c->cpu.f = c->guest.user_regs.f;
+	CONTEXT_REGS(TAKE)
 	memcpy(c->cpu.fpu_regs, &c->guest.fpu_ctxt, sizeof(c->cpu.fpu_regs));
 	c->cpu.flags = c->guest.flags & VGCF_I387_VALID ? XEN_X86_FPU_INITIALISED : 0;
 	return hvm_set_registers(v, &c->cpu);
@@ -120,6 +118,7 @@ long hc_domctl_resumedomain(struct vcpu *v, struct hypercall *hc, void *arg)
 	/* The lock waits for operations that rely on the domain standing still. */
 	spin_lock(&control_lock);
 	domain_resume(hc->target);
+	record_event(RECORD_RESUME, hc->target, NULL, 0, 0);
 	spin_unlock(&control_lock);
 	return 0;
 }

@@ -3,6 +3,7 @@
  * hold something, and which the guest has written since they were sent (mm/p2m_log.c).
  */
 #include <xen/domctl.h>
+#include <asm/time.h>
 #include "mm/p2m_log.h"
 #include "mm/page.h"
 #include "vmm/domain.h"
@@ -10,6 +11,7 @@
 #include "vmm/domain/refuse.h"
 #include "vmm/hypercall.h"
 #include "vmm/memory/guest_access.h"
+#include "vmm/vcpu.h"
 
 #define TYPES_MAX 1024u         /* libxc's batch, and Xen's limit */
 #define TYPES_AT_ONCE 32u
@@ -50,13 +52,11 @@ long hc_domctl_getpageframeinfo3(struct vcpu *v, struct hypercall *hc, void *arg
 {
 	const struct xen_domctl_getpageframeinfo3 *op = arg;
 	struct domain *d = hc->target;
-	bool may_skip = d->dirty.on ? !d->dirty.read : d->shutting_down;
+	bool may_skip = d->dirty.round ? d->dirty.round == 1 : d->shutting_down;
 	u64 type[TYPES_AT_ONCE];
 
 	if (op->num > TYPES_MAX)
 		return -E2BIG;
-	if (hc->progress > op->num)
-		return -EINVAL;
 	while (hc->progress < op->num) {
 		u64 at = HANDLE(op->array) + hc->progress * sizeof(type[0]), n = MIN(op->num - hc->progress, TYPES_AT_ONCE);
 
@@ -108,19 +108,15 @@ static long walk_log(struct vcpu *v, struct hypercall *hc, enum p2m_log_op op, u
  */
 static u64 process_of(struct vcpu *v) { return hvm_get_cr(v, HVM_CR3) >> PAGE_SHIFT; }
 
-static long read_log(struct vcpu *v, struct hypercall *hc, struct xen_domctl_shadow_op *op)
+/* Tells the service domain what was done, for its record and for `bothy top`. */
+static void note(struct domain *d, enum p2m_log_op step, u32 op)
 {
-	struct domain *d = hc->target;
-	long rc;
+	struct vcpu *first = domain_vcpu(d, 0);
+	u64 now = time_now();
 
-	if (op->mode & ~XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL || !d->dirty.on || d->dirty.user != process_of(v))
-		return refuse_say(-EINVAL, "domain %u: the dirty log is off, or another migration began since", d->domid);
-	op->pages = MIN(op->pages, d->p2m.max_gfn + 1);
-	if (op->op == XEN_DOMCTL_SHADOW_OP_CLEAN)
-		d->dirty.read = true;
-	rc = walk_log(v, hc, op->op == XEN_DOMCTL_SHADOW_OP_CLEAN ? P2M_LOG_CLEAN : P2M_LOG_PEEK, HANDLE(op->dirty_bitmap), op->pages);
-	op->stats = (struct xen_domctl_shadow_op_stats){ .dirty_count = d->dirty.count };
-	return rc;
+	record_event(RECORD_LOG, d, NULL, op | d->dirty.round << 8, d->dirty.count);
+	if (first && step != P2M_LOG_PEEK)
+		first->counters->log = (struct record_log){ d->dirty.round, now, d->dirty.count, now - first->counters->log.since };
 }
 
 /*
@@ -131,7 +127,8 @@ long hc_domctl_shadow_op(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_domctl_shadow_op *op = arg;
 	struct domain *d = hc->target;
-	bool first = !hc->progress;
+	u64 bitmap = 0, pages = d->p2m.max_gfn + 1;
+	enum p2m_log_op step = P2M_LOG_CLEAN;
 	long rc;
 
 	if (d->privileged)
@@ -139,19 +136,33 @@ long hc_domctl_shadow_op(struct vcpu *v, struct hypercall *hc, void *arg)
 	switch (op->op) {
 	case XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY:
 		d->dirty.user = process_of(v);
-		if (first && d->dirty.on)
+		if (!hc->progress && d->dirty.round)
 			return -EINVAL;
-		d->dirty.on = true;
-		d->dirty.read = false;
-		return walk_log(v, hc, P2M_LOG_CLEAN, 0, d->p2m.max_gfn + 1);
+		d->dirty.round = 1;
+		break;
 	case XEN_DOMCTL_SHADOW_OP_OFF:
-		rc = d->dirty.on ? walk_log(v, hc, P2M_LOG_OFF, 0, d->p2m.max_gfn + 1) : 0;
-		d->dirty.on = rc;
-		return rc;
+		if (!hc->progress && !d->dirty.round)
+			return 0;
+		d->dirty.round = 0;
+		step = P2M_LOG_OFF;
+		break;
 	case XEN_DOMCTL_SHADOW_OP_CLEAN:
 	case XEN_DOMCTL_SHADOW_OP_PEEK:
-		return read_log(v, hc, op);
+		if (op->mode & ~XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL || !d->dirty.round || d->dirty.user != process_of(v))
+			return refuse_say(-EINVAL, "domain %u: the dirty log is off, or another migration began since", d->domid);
+		if (op->op == XEN_DOMCTL_SHADOW_OP_PEEK)
+			step = P2M_LOG_PEEK;
+		else if (!hc->progress)
+			d->dirty.round++;
+		bitmap = HANDLE(op->dirty_bitmap);
+		pages = op->pages = MIN(op->pages, pages);
+		break;
 	default:
 		return -EOPNOTSUPP;
 	}
+	rc = walk_log(v, hc, step, bitmap, pages);
+	op->stats = (struct xen_domctl_shadow_op_stats){ .dirty_count = d->dirty.count };
+	if (!rc)
+		note(d, step, op->op);
+	return rc;
 }
