@@ -98,9 +98,9 @@ def spec_no(hv, args):
     return [] if hv == "xen" or args.guards else ["--hv-args", "spec=no"]
 
 
-def run_line(hv, args, log, *more):
-    other = (["--hv", hv] if hv else []) + (["--cpu", args.cpu] if args.cpu else [])
-    return [os.path.join(TOP, "tools/run"), "--icount", "--no-data", "--net", "none", "--mem", str(MEMORY), "--log", log, *spec_no(hv, args), *other, *more]
+def run_line(hv, args, log, *more, data=False):
+    other = (["--hv", hv] if hv else []) + (["--cpu", args.cpu] if args.cpu else []) + ([] if data else ["--no-data"])
+    return [os.path.join(TOP, "tools/run"), "--icount", "--net", "none", "--mem", str(MEMORY), "--log", log, *spec_no(hv, args), *other, *more]
 
 
 def boot(who, hv, args, out):
@@ -139,17 +139,18 @@ def boot(who, hv, args, out):
 
 def build_io(out):
     path = os.path.join(out, "io")
-    subprocess.run([os.environ.get("CC", "gcc"), "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-o", path, os.path.join(HERE, "io.c")],
+    subprocess.run([os.environ.get("CC", "gcc"), "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-D__XEN_TOOLS__", "-static", "-o", path, os.path.join(HERE, "io.c")],
                    check=True)
     return path
 
 
-def in_dom0(who, hv, args, out, script, timeout, add, words):
-    """The script in the service domain, with these files and words: what it printed; each of its lines that has news goes to stderr too."""
+def in_dom0(who, hv, args, out, script, timeout, add, words, data=False):
+    """The script in the service domain, with these files and words, and with the data disk or without: what it printed. Each of its lines that
+    has news goes to stderr too."""
     log = os.path.join(out, "%s-%s.log" % (os.path.splitext(script)[0], who))
     words["CONFIG"] = 'tsc_mode = "native"' if hv == "xen" else ""
     more = [a for source, path in [*add, (os.path.join(HERE, script), "/bench/" + script)] for a in ("--add", "%s:%s" % (source, path))]
-    line = run_line(hv, args, log, *more, "--timeout", str(timeout), "--", "env", *["%s=%s" % w for w in words.items()], "bash", "/bench/" + script)
+    line = run_line(hv, args, log, *more, "--timeout", str(timeout), "--", "env", *["%s=%s" % w for w in words.items()], "bash", "/bench/" + script, data=data)
     process = subprocess.Popen(line, stdout=subprocess.PIPE, text=True, errors="replace")
     text = []
     try:
@@ -164,16 +165,22 @@ def in_dom0(who, hv, args, out, script, timeout, add, words):
     return "".join(text)
 
 
-def io(who, hv, args, out):
-    tool = build_io(out)
+def build_initrd(out, tool, script):
+    """The guests' initrd with the tool and, as the first program, the script."""
     archive = cpio.Archive()
     archive.copy("bench/io", tool)
-    with open(os.path.join(HERE, "guest.sh"), "rb") as f:
+    with open(os.path.join(HERE, script), "rb") as f:
         archive.file("bench/start", f.read(), 0o755)
     initrd = os.path.join(out, "initrd.img")
     with open(os.path.join(TOP, "build/guest/initrd.img"), "rb") as f, open(initrd, "wb") as g:
         data = f.read()
         g.write(data + bytes(-len(data) % 512) + archive.bytes())
+    return initrd
+
+
+def io(who, hv, args, out):
+    tool = build_io(out)
+    initrd = build_initrd(out, tool, "guest.sh")
     text = in_dom0(who, hv, args, out, "disk-net.sh", 1800, [(tool, "/bench/io"), (initrd, "/bench/initrd.img"),
                    (os.path.join(TOP, "build/dom0/vmlinuz"), "/bench/vmlinuz")], {})
     found = {name: int(units) / UNITS.get(name, 1) / (int(ns) / 1e9)
