@@ -20,15 +20,13 @@ static u64 *find_ram(const struct p2m *p2m, gfn_t gfn, u64 *entry, unsigned *lev
 static bool make_dirty_locked(struct p2m *p2m, gfn_t gfn)
 {
 	unsigned level, smallest = 0;
-	u64 entry, *slot = find_ram(p2m, gfn, &entry, &level), *small;
+	u64 entry, *slot = find_ram(p2m, gfn, &entry, &level);
 
 	if (!slot)
 		return false;
 	if (may_write(entry))
 		return true;
-	small = level ? p2m_slot(p2m, gfn, &smallest) : slot;
-	if (small)
-		slot = small;
+	slot = p2m_slot(p2m, gfn, &smallest) ?: slot;
 	pt_write(slot, pt_read(slot) | PT_X86_WRITE);
 	return true;
 }

@@ -7,7 +7,6 @@
 #define VMM_CPU_VLAPIC_H
 
 struct vcpu;
-struct hvm_hw_lapic_regs;
 
 /* SDM vol. 3, "ICR Operation in x2APIC Mode", 11.12.9. Bit 12, xAPIC's delivery status, is ignored. */
 #define ICR_RESERVED 0xfff32000ull
@@ -67,8 +66,8 @@ void vlapic_take_sipi(struct vcpu *v);
  * Fill the toolstack's record of v's registers, say whether such a record is valid for v, and load
  * it. Context: v doesn't run.
  */
-void vlapic_record_regs(struct vcpu *v, struct hvm_hw_lapic_regs *r);
-bool vlapic_regs_valid(const struct vcpu *v, const struct hvm_hw_lapic_regs *r);
-void vlapic_load_regs(struct vcpu *v, const struct hvm_hw_lapic_regs *r);
+u32 vlapic_record_regs(struct vcpu *v, void *record);
+bool vlapic_regs_valid(struct vcpu *v, const void *record, u32 length);
+int vlapic_load_regs(struct vcpu *v, const void *record);
 
 #endif

@@ -78,24 +78,6 @@ static bool valid_lapic(struct vcpu *v, const void *data, u32 length)
 	return (length == LAPIC_417 || length == LAPIC_418) && l->apic_base_msr == base && l->disabled <= APIC_SW_DISABLED && !l->tdt_msr;
 }
 
-static u32 fill_lapic_regs(struct vcpu *v, void *data)
-{
-	if (data)
-		vlapic_record_regs(v, data);
-	return sizeof(struct hvm_hw_lapic_regs);
-}
-
-static bool valid_lapic_regs(struct vcpu *v, const void *data, u32 length)
-{
-	return length == sizeof(struct hvm_hw_lapic_regs) && vlapic_regs_valid(v, data);
-}
-
-static int load_lapic_regs(struct vcpu *v, const void *data)
-{
-	vlapic_load_regs(v, data);
-	return 0;
-}
-
 static u32 fill_mtrr(struct vcpu *v, void *data)
 {
 	struct hvm_hw_mtrr *m = data;
@@ -194,7 +176,7 @@ static bool valid_msrs(struct vcpu *v, const void *data, u32 length)
 const struct saved_kind saved_kinds[] = {
 	{ RECORD_CPU, fill_cpu, valid_cpu, load_cpu },
 	{ RECORD_LAPIC, fill_lapic, valid_lapic, NULL },
-	{ RECORD_LAPIC_REGS, fill_lapic_regs, valid_lapic_regs, load_lapic_regs },
+	{ RECORD_LAPIC_REGS, vlapic_record_regs, vlapic_regs_valid, vlapic_load_regs },
 	{ RECORD_MTRR, fill_mtrr, valid_mtrr, load_mtrr },
 	{ RECORD_XSAVE, fill_xsave, valid_xsave, load_xsave },
 	{ RECORD_VMCE, NULL, valid_vmce, NULL },
