@@ -59,8 +59,8 @@ xl migrate -s '' mover 'xl migrate-receive' >/tmp/migrate.out 2>&1 || stop "$(tr
 end=$EPOCHREALTIME
 echo "MIGRATE whole $(((${end/./} - ${begin/./}) * 1000))"
 if [[ -n $BOTHY ]]; then
-	kill -INT $trace
-	wait $trace
+	kill -INT "$trace"
+	wait "$trace"
 	digest "$here" "$(xl domid mover)"
 fi
 xl destroy mover
