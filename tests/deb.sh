@@ -64,7 +64,7 @@ check installed ran 1 postinst configure ''
 check upgraded ran 1 postinst configure 0.1
 check abandoned ran 0 postinst abort-upgrade 0.1
 check removed ran 1 postrm remove
-check purged ran 1 postrm purge
+check purged ran 0 postrm purge
 check replaced ran 0 postrm upgrade 0.2
 check failure-is-said sh -c "PATH=$work/broken:/usr/bin:/bin sh $work/control/postinst configure '' 2>&1 | grep -q 'update-grub failed'"
 check failure-harms-not env PATH="$work/broken:/usr/bin:/bin" sh "$work/control/postinst" configure ''
