@@ -1,4 +1,4 @@
-"""A machine in QEMU with a server's disk: its first serial line as a log to be read and typed at, its second one for commands."""
+"""A machine in QEMU with a server's disk and a CD: its first serial line as a log to be read and typed at, its second one for commands."""
 import os
 import re
 import select
@@ -15,13 +15,14 @@ class Failure(Exception):
 
 
 class Machine:
-    def __init__(self, disk, log, firmware="bios", controller="nvme", memory=4096):
+    def __init__(self, disk, cd, log, firmware="bios", controller="nvme", memory=4096):
         self.console, com1 = socket.socketpair()
         self.channel, com2 = socket.socketpair()
         line = ["qemu-system-x86_64", "-accel", "tcg,thread=single", "-M", "q35", "-cpu", "EPYC,+svm,+npt", "-smp", "2", "-m", str(memory),
                 "-nodefaults", "-display", "none", "-no-reboot",
                 "-drive", "if=none,id=disk,format=qcow2,cache=unsafe,file=" + disk,
                 "-device", {"nvme": "nvme,drive=disk,serial=server,bootindex=0", "sata": "ide-hd,drive=disk,bus=ide.0,bootindex=0"}[controller],
+                "-drive", "if=none,id=cd,format=raw,readonly=on,file=" + cd, "-device", "ide-cd,drive=cd,bus=ide.1",
                 "-netdev", "user,id=net", "-device", "e1000e,netdev=net,addr=3",
                 "-chardev", "socket,id=com1,fd=%d" % com1.fileno(), "-serial", "chardev:com1",
                 "-chardev", "socket,id=com2,fd=%d" % com2.fileno(), "-serial", "chardev:com2"]

@@ -1,8 +1,8 @@
 # In bare Debian, as it was installed: the package goes in, and GRUB's menu has its entries.
-. /root/tests/lib.sh
+. /mnt/tests/lib.sh
 check "bare Debian has no failed service" services
 sed "s/^/# /" /tmp/took
-package=$(ls /srv/debs/bothy_0*.deb)
+package=$(ls /mnt/bothy_*.deb | grep -v _99.1_)
 check "apt installs the package" apt-get -y install "$package"
 check "the package is whole" dpkg -V bothy
 check "GRUB's menu has the entry" menu "^menuentry 'Debian GNU/Linux, with Bothy'"
@@ -19,7 +19,7 @@ for name in web mail; do
 	cat >/etc/xen/$name.cfg <<-END2
 	name    = "$name"
 	type    = "pvh"
-	memory  = 128
+	memory  = 96
 	kernel  = "/srv/guests/vmlinux"
 	ramdisk = "/srv/guests/initrd.img"
 	cmdline = "root=/dev/xvda console=hvc0 quiet cryptomgr.notests norandmaps"

@@ -1,13 +1,15 @@
-# For the tests, in the server.
+# For the tests, in the server: from a CD on /mnt.
 export PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C
 
-# check NAME COMMAND...: one line with the result; what the command said only if it failed.
+# check NAME COMMAND...: one line with the result, and one with its time if that was long; what the command said only if it failed.
 check()
 {
-	what=$1
+	what=$1 begun=$(cut -d. -f1 /proc/uptime)
 	shift
 	if "$@" >/tmp/check.out 2>&1; then
 		echo "ok $what"
+		took=$(($(cut -d. -f1 /proc/uptime) - begun))
+		[ $took -lt 5 ] || echo "# after $took s"
 	else
 		echo "not ok $what"
 		tail -n 12 /tmp/check.out | sed 's/^/# /'
@@ -35,6 +37,12 @@ services()
 	[ ! -s /tmp/failed ] || { systemctl status --no-pager -n 5 $(cut -d' ' -f1 /tmp/failed); return 1; }
 }
 menu() { grep -q "$@" /boot/grub/grub.cfg; }
+not() { ! "$@"; }
 entries() { [ "$(grep -c "^[[:space:]]*menuentry '.*with Bothy" /boot/grub/grub.cfg)" = "$1" ]; }
+# What the packages and `make install` put into place is gone, and nobody else's.
+nothing_left() { not ls -d /boot/bothy.elf /etc/grub.d/20_linux_bothy /usr/sbin/bothy /usr/lib/bothy /usr/share/doc/bothy /usr/lib/systemd/system/xendomains.service.d; }
 # said GUEST TEXT: the guest's console has it.
 said() { grep -aq -- "$2" "/var/log/xen/console/guest-$1.log"; }
+# The network of the bridge, such as "192.168.77.".
+bridge_network() { ip -4 -o addr show xenbr0 | sed -n 's/.* inet \([0-9]*\.[0-9]*\.[0-9]*\.\).*/\1/p'; }
+both_guests() { xl list; [ "$(xl list | grep -cE '^(web|mail) ')" = 2 ]; }
