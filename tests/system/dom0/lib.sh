@@ -63,15 +63,17 @@ unexpected_warnings()
 		^cpu [0-9]+ spinlock event irq      # Linux says so on every Xen, once for each CPU
 		^Grant table initialized            # likewise
 		^ *[[:punct:]][0-9]+$               # the CPUs' numbers as they start, each a line of its own
-		^hpet_acpi_add: no address or irqs  # the machine names an HPET, whose table the service domain doesn't get: it would wait for its interrupts
+		^hpet_acpi_(add|probe): no address or irqs # the machine names an HPET, whose table the service domain doesn't get: it would wait for its interrupts
 		^ACPI: No IOAPIC entries present    # libxl's tables for PVH: such guests have no I/O APIC,
 		^ACPI: setting ELCR to 0200         # so Linux takes its ACPI for wired to a PIC, which isn't there either
-		^ACPI: OSL: SCI .* not registered   # likewise
+		^ACPI: (OSL: )?SCI .* not registered # nor does Linux use a PIC in a PVH guest: the interrupt has no place
 		^PCI: Fatal: No config space access # and they have no PCI
 		^PCI: System does not support PCI   # likewise
+		^xen-backend console-[0-9-]+: xenbus: device forcefully removed # from Linux 7 on: libxl takes xenconsoled's device away without closing it
 		^ata[0-9.]+: LPM support broken     # the emulator's CD drive, from Linux 6.12 on
 		^hrtimer: interrupt took            # a slow emulator
-		^clocksource: .*(read-back|watchdog|skew|cs_|wd_) # likewise
+		^clocksource: .*(read-back|[Ww]atchdog|skew|cs_|wd_|interval:) # likewise
+		^xenbus_probe_frontend: Waiting for devices # likewise: its back ends take more than five seconds
 		soft lockup|rcu: INFO|blocked for more # likewise; dom0() in tests/system/lib.sh shows them
 	END
 	)"
