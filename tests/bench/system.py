@@ -156,7 +156,7 @@ def in_dom0(who, hv, args, out, script, timeout, add, words, data=False):
     try:
         for text_line in process.stdout:
             text.append(text_line)
-            if re.match(r"CREATED|IO (?!warm)|STOP", text_line):
+            if re.match(r"CREATED|IO (?!warm)|STOP|MIGRATE", text_line):
                 print("    " + text_line.rstrip(), file=sys.stderr, flush=True)
     finally:
         if process.poll() is None and sys.exc_info()[0]:
