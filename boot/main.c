@@ -143,10 +143,7 @@ static void *take_ram(u64 size)
 	return memset(phys_to_virt(at), 0, size);
 }
 
-static void *take_page(void)
-{
-	return take_ram(PAGE_SIZE);
-}
+static void *take_page(void) { return take_ram(PAGE_SIZE); }
 
 /*
  * 2 MiB of the frame table describe 512 MiB. All parts without RAM share one read-only page of

@@ -6,15 +6,9 @@
 
 #define BITMAP_WORDS(bits) (((bits) + 63) / 64)
 
-static inline void bitmap_set(u64 *map, size_t bit)
-{
-	map[bit / 64] |= BIT(bit % 64);
-}
+static inline void bitmap_set(u64 *map, size_t bit) { map[bit / 64] |= BIT(bit % 64); }
 
-static inline void bitmap_clear(u64 *map, size_t bit)
-{
-	map[bit / 64] &= ~BIT(bit % 64);
-}
+static inline void bitmap_clear(u64 *map, size_t bit) { map[bit / 64] &= ~BIT(bit % 64); }
 
 /* Returns the first set bit at or after `from`, or `bits` if there is none. */
 static inline size_t bitmap_find_next(const u64 *map, size_t bits, size_t from)

@@ -7,15 +7,9 @@ struct list {
 	struct list *next, *prev;
 };
 
-static inline void list_init(struct list *l)
-{
-	l->next = l->prev = l;
-}
+static inline void list_init(struct list *l) { l->next = l->prev = l; }
 
-static inline bool list_empty(const struct list *l)
-{
-	return l->next == l;
-}
+static inline bool list_empty(const struct list *l) { return l->next == l; }
 
 /* Adds the entry at the front of the list. */
 static inline void list_add(struct list *head, struct list *entry)

@@ -191,10 +191,7 @@ void hvm_vcpu_load(struct vcpu *v)
  * QEMU's SVM executes the guest's XSETBV although it is intercepted. So the CPU's own value is the
  * true one.
  */
-void hvm_sync_xcr0(struct vcpu *v)
-{
-	v->hvm.xcr0 = this_cpu()->xcr0 = xgetbv();
-}
+void hvm_sync_xcr0(struct vcpu *v) { v->hvm.xcr0 = this_cpu()->xcr0 = xgetbv(); }
 
 void hvm_vcpu_save(struct vcpu *v)
 {

@@ -284,10 +284,7 @@ long hc_memory_claim_pages(struct vcpu *v, struct hypercall *hc, void *arg)
 /* ---- questions of the toolstack and of guests ---- */
 
 /* Bounds a count so that, as a result, it can't be mistaken for an error. */
-static long bounded_count(u64 n)
-{
-	return (long)MIN(n, (u64)INT64_MAX);
-}
+static long bounded_count(u64 n) { return (long)MIN(n, (u64)INT64_MAX); }
 
 long hc_memory_maximum_ram_page(struct vcpu *v, struct hypercall *hc, void *arg)
 {

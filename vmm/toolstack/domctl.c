@@ -2,7 +2,6 @@
  * domctl: a domain's life, its limits and its settings. The vCPUs' part is in domctl_vcpu.c, their
  * state in vmm/life/domctl_context.c.
  */
-#include <asm/time.h>
 #include "lib/string.h"
 #include "sched/timer.h"
 #include "vmm/domain.h"
