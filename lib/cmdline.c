@@ -16,6 +16,9 @@ struct option {
 	const char *expects;    /* the value, in words; NULL if there is none */
 	const char *help;
 	bool (*read)(struct value *v, struct cmdline *out);     /* false: malformed */
+	/* without `read`: the number of the value's word goes to this byte; without a value 1 does */
+	size_t field;
+	const char *words[5];
 };
 
 static bool take_word(struct value *v, const char *word)
@@ -103,19 +106,6 @@ static bool read_console(struct value *v, struct cmdline *out)
 	return true;
 }
 
-static bool read_loglvl(struct value *v, struct cmdline *out)
-{
-	static const char *const name[] = { "err", "warn", "info", "debug" };
-
-	for (u8 level = 0; level < ARRAY_SIZE(name); level++) {
-		if (take_word(v, name[level])) {
-			out->log_level = level;
-			return at_end(v);
-		}
-	}
-	return false;
-}
-
 static bool read_xen(struct value *v, struct cmdline *out)
 {
 	u64 minor;
@@ -128,12 +118,6 @@ static bool read_xen(struct value *v, struct cmdline *out)
 	return true;
 }
 
-static bool read_spec(struct value *v, struct cmdline *out)
-{
-	out->no_speculation_guards = take_word(v, "no");
-	return (out->no_speculation_guards || take_word(v, "yes")) && at_end(v);
-}
-
 /* cpu_policy_level() reads the names, because they are in a table of the hypervisor. */
 static bool read_cpuid(struct value *v, struct cmdline *out)
 {
@@ -141,20 +125,19 @@ static bool read_cpuid(struct value *v, struct cmdline *out)
 	return take_word(v, "-");
 }
 
-/* find_option() has matched the whole word. */
-static bool read_noreboot(struct value *v, struct cmdline *out) { return out->noreboot = true; }
-static bool read_help(struct value *v, struct cmdline *out) { return out->help = true; }
+#define BY(fn)         fn, 0, { NULL }
+#define TO(field, ...) NULL, offsetof(struct cmdline, field), { __VA_ARGS__ }
 
 static const struct option known[] = {
-	{ "dom0_mem=", "a size such as 512M or 2G", "memory of the service domain (default: a quarter, from 512M to 4G)", read_dom0_mem },
-	{ "dom0_max_vcpus=", "a number from 1 to 128", "virtual CPUs of the service domain (default: one per CPU)", read_dom0_max_vcpus },
-	{ "console=", "com1, com2, com1,BAUD or none", "serial line of the log (default: com1,115200)", read_console },
-	{ "loglvl=", "err, warn, info or debug", "how much is printed (default: info)", read_loglvl },
-	{ "spec=", "yes or no", "do what this CPU needs against speculation (default: yes)", read_spec },
-	{ "xen=", "a release from 4.17 to 4.22", "whose toolstack is installed: Debian selects it by this (default: 4.17)", read_xen },
-	{ "cpuid=", "features to hide, such as -avx512f,-avx2", "level guests in a pool of machines (default: all that guests may have)", read_cpuid },
-	{ "noreboot", NULL, "stop after a fatal error instead of restarting", read_noreboot },
-	{ "help", NULL, "print this table", read_help },
+	{ "dom0_mem=", "a size such as 512M or 2G", "memory of the service domain (default: a quarter, from 512M to 4G)", BY(read_dom0_mem) },
+	{ "dom0_max_vcpus=", "a number from 1 to 128", "virtual CPUs of the service domain (default: one per CPU)", BY(read_dom0_max_vcpus) },
+	{ "console=", "com1, com2, com1,BAUD or none", "serial line of the log (default: com1,115200)", BY(read_console) },
+	{ "loglvl=", "err, warn, info or debug", "how much is printed (default: info)", TO(log_level, "err", "warn", "info", "debug") },
+	{ "spec=", "yes or no", "do what this CPU needs against speculation (default: yes)", TO(no_speculation_guards, "yes", "no") },
+	{ "xen=", "a release from 4.17 to 4.22", "whose toolstack is installed: Debian selects it by this (default: 4.17)", BY(read_xen) },
+	{ "cpuid=", "features to hide, such as -avx512f,-avx2", "level guests in a pool of machines (default: all that guests may have)", BY(read_cpuid) },
+	{ "noreboot", NULL, "stop after a fatal error instead of restarting", TO(noreboot, "") },
+	{ "help", NULL, "print this table", TO(help, "") },
 };
 
 void cmdline_print_help(void)
@@ -179,6 +162,17 @@ static const struct option *find_option(const struct value *word)
 	return NULL;
 }
 
+static bool read_word(const struct option *o, struct value *v, struct cmdline *out)
+{
+	for (u8 n = 0; o->words[n]; n++) {
+		if (take_word(v, o->words[n]) && at_end(v)) {
+			((u8 *)out)[o->field] = (u8)(o->expects ? n : 1);
+			return true;
+		}
+	}
+	return false;
+}
+
 static void parse_word(const struct value *word, struct cmdline *out)
 {
 	const struct option *o = find_option(word);
@@ -191,7 +185,7 @@ static void parse_word(const struct value *word, struct cmdline *out)
 		return;
 	}
 	v.pos += strlen(o->name);
-	if (o->read(&v, &changed))
+	if (o->read ? o->read(&v, &changed) : read_word(o, &v, &changed))
 		*out = changed;
 	else
 		printk(LOG_WARN "Option \"%.*s\" is ignored: %s has to be %s\n", len, word->pos, o->name, o->expects);
