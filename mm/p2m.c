@@ -6,6 +6,7 @@
  */
 #include "mm/p2m.h"
 #include "mm/p2m_log.h"
+#include "mm/p2m_mirror.h"
 #include "mm/page.h"
 #include "mm/pt.h"
 #include <asm/hvm_flush.h>
@@ -36,7 +37,7 @@ static bool holds_reference(enum p2m_type type)
 
 static struct pt tables_of(struct p2m *p2m)
 {
-	return (struct pt){ p2m->root, p2m_format, page_alloc_zeroed, &p2m->table_pages };
+	return (struct pt){ p2m->root, p2m_format, page_alloc_zeroed, &p2m->table_pages, NULL };
 }
 
 int p2m_init(struct p2m *p2m)
@@ -215,6 +216,8 @@ static void put_frames(mfn_t mfn, u64 frames)
 
 void p2m_retire(struct p2m *p2m, struct p2m_retired *r)
 {
+	/* Also if nothing is retired: some IOMMUs remember that there was no entry. */
+	mirror_flush(p2m);
 	if (!r->flush)
 		return;
 	r->flush = false;
@@ -305,7 +308,7 @@ static int replace_entries(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order
 	u64 done = 0, frames = BIT(order);
 	u64 *slot = p2m_slot(p2m, gfn, &level);
 
-	if (!slot)
+	if (!slot || mirror_open(p2m, gfn, order, type))
 		return -ENOMEM;
 	if (BIT(level * pt_shape_x86.bits) == frames)
 		retire_entry(r, *slot, level);
@@ -323,6 +326,7 @@ static int replace_entries(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order
 		/* Needs no memory: the first slot's tables are there. */
 		slot = p2m_slot(p2m, GFN(gfn.v + done), &level);
 	}
+	mirror_set(p2m, gfn, mfn, order, type);
 	p2m->max_gfn = MAX(p2m->max_gfn, gfn.v + frames - 1);
 	return 0;
 }
@@ -333,16 +337,16 @@ int p2m_enter(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_ty
 	 * Entries in the range can fill *r only half as often as we try. If this is not enough,
 	 * someone keeps adding entries.
 	 */
-	u64 tries = 2 * (BIT(order) / ARRAY_SIZE(r->run)) + 2;
-	int rc = gfn.v >= P2M_MAX_GFN || ((gfn.v | mfn.v) & (BIT(order) - 1)) ? -EINVAL : -EAGAIN;
+	u64 tries = 0;
+	int rc = gfn.v >= P2M_MAX_GFN || ((gfn.v | mfn.v) & (BIT(order) - 1)) ? -EINVAL : 0;
 
-	while (rc == -EAGAIN && tries-- > 0) {
+	if (!rc) do {
 		if (is_full(r))
 			p2m_retire(p2m, r);
 		spin_lock(&p2m->lock);
 		rc = p2m->closed ? -ESRCH : replace_entries(p2m, gfn, mfn, order, type, r);
 		spin_unlock(&p2m->lock);
-	}
+	} while (rc == -EAGAIN && tries++ <= 2 * (BIT(order) / ARRAY_SIZE(r->run)));
 	if (rc && holds_reference(type))
 		put_frames(mfn, BIT(order));
 	return rc;
@@ -360,7 +364,7 @@ int p2m_clear(struct p2m *p2m, gfn_t gfn, unsigned order, struct p2m_retired *r)
 	/* A large page goes in small pages: it has too many references for one time. */
 	split = level && TYPE(entry) != P2M_HOLE;
 	level = 0;
-	if (!split || p2m_slot(p2m, gfn, &level))
+	if ((!split || p2m_slot(p2m, gfn, &level)) && !mirror_open(p2m, gfn, order, P2M_HOLE))
 		rc = clear_range(p2m, gfn, BIT(order), r) ? 0 : -EAGAIN;
 	spin_unlock(&p2m->lock);
 	return rc;
@@ -397,9 +401,11 @@ int p2m_take(struct p2m *p2m, gfn_t gfn, mfn_t expect, struct p2m_retired *r)
 			goto unlock;
 		entry = *slot;
 	}
+	rc = mirror_open(p2m, gfn, 0, P2M_HOLE);
+	if (rc)
+		goto unlock;
 	pt_write(slot, 0);
 	retire_entry(r, entry, level);
-	rc = 0;
 unlock:
 	spin_unlock(&p2m->lock);
 	return rc;

@@ -15,6 +15,7 @@
 #include <asm/spinlock.h>
 
 struct page;
+struct p2m_mirror;
 struct pt_format;
 
 enum p2m_type {
@@ -43,6 +44,8 @@ struct p2m_part { mfn_t mfn; gfn_t gfn; unsigned order; u64 cleared; };
 struct p2m {
 	spinlock_t lock;    /* (t) LOCK_P2M: all changes */
 	mfn_t root;         /* [I] (d) top table of the nested page table */
+	/* [I] (t) what devices see of the domain; or NULL, and then it has none, or they see all */
+	const struct p2m_mirror *mirror;
 	/*
 	 * [a] (t) raised by each change that takes rights away, after the entry and before the
 	 * reference is dropped

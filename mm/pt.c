@@ -175,6 +175,7 @@ static u64 flag_bits(const struct pt_format *fmt, u32 flags)
 {
 	u64 bits = 0;
 
+#pragma GCC unroll 3
 	for (unsigned i = 0; i < PT_FLAGS; i++)
 		bits |= flags & (1u << i) ? fmt->flag[i].on : fmt->flag[i].off;
 	return bits;
@@ -210,8 +211,10 @@ static u64 put_table(struct pt *pt, u64 *slot, unsigned level)
 		for (u64 i = 0; i < nr; i++, entry += step)
 			table[i] = entry;
 	}
+	if (pt->written)
+		pt->written(table, PAGE_SIZE);
 	entry = fmt->table[level] | virt_to_phys(table);
-	pt_write(slot, entry);
+	pt_put(pt, slot, entry);
 	return entry;
 }
 
@@ -277,7 +280,7 @@ int pt_map(struct pt *pt, u64 addr, paddr_t pa, u64 size, u32 flags, u32 sizes)
 
 		if (!slot)
 			return -ENOMEM;
-		pt_write(slot, pt_leaf(pt->fmt, pa, level, flags));
+		pt_put(pt, slot, pt_leaf(pt->fmt, pa, level, flags));
 		addr += page;
 		pa += page;
 		size -= page;

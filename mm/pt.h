@@ -70,6 +70,10 @@ struct pt {
 	const struct pt_format *fmt;
 	void *(*alloc)(void);   /* a zeroed page by its address in the direct map, or NULL */
 	u64 *tables;            /* counts the pages taken, the root included; may be NULL */
+	/*
+	 * Called after each store to a table, for walkers that don't see the CPU's caches; or NULL.
+	 */
+	void (*written)(const void *at, size_t bytes);
 };
 
 /* Acquire: a walk that sees a new table sees its entries too. */
@@ -79,6 +83,14 @@ static inline u64 pt_read(const u64 *slot) { return __atomic_load_n(slot, __ATOM
  * entries.
  */
 static inline void pt_write(u64 *slot, u64 entry) { __atomic_store_n(slot, entry, __ATOMIC_RELEASE); }
+
+/* Writes an entry of *pt, and calls `written`. */
+static inline void pt_put(const struct pt *pt, u64 *slot, u64 entry)
+{
+	pt_write(slot, entry);
+	if (pt->written)
+		pt->written(slot, sizeof(entry));
+}
 
 static inline unsigned pt_shift(const struct pt_shape *s, unsigned level) { return PAGE_SHIFT + s->bits * level; }
 static inline bool pt_present(const struct pt_shape *s, u64 entry) { return entry & s->present; }

@@ -677,7 +677,7 @@ static bool is_dirty(u64 gfn) { return dirty[gfn / 64] >> (gfn % 64) & 1; }
 
 static u64 entry_of(u64 gfn)
 {
-	struct pt pt = { p2m.root, p2m_format, NULL, NULL };
+	struct pt pt = { .root = p2m.root, .fmt = p2m_format };
 	u64 entry;
 
 	pt_lookup(&pt, gfn << PAGE_SHIFT, &entry);
