@@ -11,6 +11,7 @@
 #include "boot/multiboot2.h"
 #include "drivers/acpi.h"
 #include "drivers/console.h"
+#include "drivers/iommu/iommu.h"
 #include "drivers/power.h"
 #include "drivers/uart.h"
 #include "lib/cmdline.h"
@@ -274,6 +275,7 @@ static void console_tick(void *arg)
 {
 	u64 again = console_send();
 
+	iommu_report();
 	if (console_poll())
 		evtchn_raise_global_virq(dom0, VIRQ_CONSOLE);
 	timer_set(&console_timer, 0, time_now() + (again ? MIN(MAX(again, CONSOLE_SEND_NS), CONSOLE_TICK_NS) : CONSOLE_TICK_NS));
@@ -330,6 +332,7 @@ static void __noreturn boot_rest(void)
 	if (timer_reserve(1))
 		panic("no memory for a timer");
 	timer_init(&console_timer, console_tick, NULL);
+	dom0_config.iommu = iommu_init(&acpi_tables, options.iommu, dom0_reserve);
 	build_dom0();
 	console_queue();            /* the log no longer waits for the serial line */
 	console_tick(NULL);

@@ -323,6 +323,7 @@ void outb(u16 port, u8 v)
 }
 
 u32 inl(u16 port) { return ~0u; }
+void outl(u16 port, u32 v) { }
 
 struct cpuid_regs cpuid(u32 leaf, u32 sub) { return machine_cpuid(leaf, sub); }
 

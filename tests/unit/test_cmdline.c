@@ -2,6 +2,7 @@
 /* The command line: what each option does, and that a wrong one costs a line in the log and nothing else. */
 #include "tests/unit/fake.h"
 #include "lib/cmdline.h"
+#include "drivers/iommu/iommu.h"
 #include "vmm/versions.h"
 #include <stdio.h>
 
@@ -58,6 +59,9 @@ static void sizes(void **state)
 static void levels_and_consoles(void **state)
 {
 	assert_int_equal(parse("loglvl=err").log_level, 0);
+	assert_int_equal(parse("").iommu, IOMMU_ON);
+	assert_int_equal(parse("iommu=no").iommu, IOMMU_OFF);
+	assert_int_equal(parse("iommu=verbose iommu=strict").iommu, IOMMU_STRICT);
 	assert_int_equal(parse("loglvl=warn").log_level, 1);
 	assert_int_equal(parse("loglvl=info").log_level, 2);
 	assert_int_equal(parse("console=none").console, CONSOLE_NONE);
@@ -98,7 +102,7 @@ static void the_last_one_counts(void **state)
 
 static void unknown_options_are_named(void **state)
 {
-	static const char *const unknown[] = { "iommu=on", "dom0mem=1G", "noreboots", "help=1", "dom0_mem", "=", "-", "NOREBOOT" };
+	static const char *const unknown[] = { "numa=on", "dom0mem=1G", "noreboots", "help=1", "dom0_mem", "=", "-", "NOREBOOT" };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(unknown); i++) {
 		char line[64];
@@ -116,7 +120,7 @@ static void malformed_values_change_nothing(void **state)
 		"dom0_mem=", "dom0_mem=G", "dom0_mem=1", "dom0_mem=1T", "dom0_mem=1GG", "dom0_mem=0M", "dom0_mem=-1G", "dom0_mem=1.5G",
 		"dom0_mem=4194305G", "dom0_mem=18446744073709551617K", "dom0_mem=99999999999999999999999M", "dom0_max_vcpus=",
 		"dom0_max_vcpus=0", "dom0_max_vcpus=129", "dom0_max_vcpus=2x", "console=", "console=com3", "console=com1,",
-		"console=com1,0", "console=com1,100000", "console=com11", "console=none,9600", "loglvl=", "loglvl=warning", "loglvl=3",
+		"console=com1,0", "console=com1,100000", "console=com11", "console=none,9600", "loglvl=", "loglvl=warning", "loglvl=3", "iommu=", "iommu=on", "iommu=no,strict", "iommu=strictly",
 		"spec=", "spec=off", "spec=nothing", "cpuid=", "cpuid=avx2",
 	};
 	struct cmdline expected = parse("");

@@ -620,6 +620,13 @@ static void an_unknown_exit_is_an_undefined_instruction(void **s)
 
 /* ---- ports ---- */
 
+/* The IOMMU's part: a function of PCI is hidden, or none is. */
+static bool hides;
+static u32 selected;
+bool iommu_hides_functions(void) { return hides; }
+void iommu_select_config(u32 address) { selected = address; }
+u32 iommu_selected_config(void) { return selected; }
+
 static u64 in(u16 port, u8 size)
 {
 	gv.hvm.regs.rax = 0x1122334455667788ull;
@@ -726,6 +733,26 @@ static void a_console_that_is_behind(void **state)
 	console_behind = false;
 }
 
+/* PCI's address port: the service domain's accesses of four bytes go to the filter, nobody else's do. */
+static void the_address_port(void **state)
+{
+	struct vcpu *const both[] = { &hv, &gv };
+
+	for (unsigned i = 0; i < 2; i++) {
+		selected = 0x80001234;
+		x = (struct vm_exit){ .len = 1, .io = { .port = 0xcf8, .size = 4, .in = true } };
+		handle(both[i], EXIT_IO);
+		assert_int_equal(both[i]->hvm.regs.rax, i ? 0xffffffff : 0x80001234);
+		both[i]->hvm.regs.rax = 0x80005678;
+		x = (struct vm_exit){ .len = 1, .io = { .port = 0xcf8, .size = 2 } };
+		handle(both[i], EXIT_IO);
+		assert_int_equal(selected, 0x80001234);
+		x.io.size = 4;
+		handle(both[i], EXIT_IO);
+		assert_int_equal(selected, i ? 0x80001234 : 0x80005678);
+	}
+}
+
 static void the_service_domain_has_all_but_a_few(void **state)
 {
 	unsigned closed = 0;
@@ -740,6 +767,11 @@ static void the_service_domain_has_all_but_a_few(void **state)
 	assert_false(dom0_port_open(0x21) || dom0_port_open(0xa0) || dom0_port_open(0x43) || dom0_port_open(0xe9));
 	assert_false(dom0_port_open(0x3f8) || dom0_port_open(0x3ff));
 	assert_true(dom0_port_open(0x3f7) && dom0_port_open(0x400) && dom0_port_open(0x61));
+	assert_true(dom0_port_open(0xcf8));
+	hides = true;
+	assert_false(dom0_port_open(0xcf8));
+	assert_true(dom0_port_open(0xcf9) && dom0_port_open(0xcfc));
+	hides = false;
 }
 
 /* ---- devices' interrupts ---- */
@@ -790,6 +822,7 @@ int main(void)
 		TEST(a_refused_state_is_no_end),
 		TEST(an_unknown_exit_is_an_undefined_instruction),
 		TEST(a_guest_has_no_ports),
+		TEST(the_address_port),
 		TEST(strings_go_in_steps),
 		TEST(strings_of_user_mode_move_nothing),
 		TEST(a_console_that_is_behind),

@@ -6,7 +6,9 @@
 #include <asm/hvm.h>
 #include <asm/hvm_vcpu.h>
 #include "vmm/device/io_port.h"
+#include "drivers/iommu/iommu.h"
 #include "lib/string.h"
+#include "vmm/domain.h"
 #include "vmm/domain/guest_log.h"
 #include "vmm/memory/guest_access.h"
 #include "vmm/vcpu.h"
@@ -84,11 +86,13 @@ void io_exit(struct vcpu *v, const struct vm_exit *x)
 		else if (x->io.size == 2)
 			memcpy(&r->rax, &value, 2);
 		else
-			r->rax = value;
+			r->rax = likely(x->io.port != PORT_CONFIG) || !v->domain->privileged ? value : iommu_selected_config();
 	} else if (x->io.port == PORT_DEBUG) {
 		if (!guest_log_ready(v))
 			return;
 		guest_log_char(v->domain, (char)r->rax);
+	} else if (x->io.port == PORT_CONFIG && x->io.size == 4 && v->domain->privileged) {
+		iommu_select_config((u32)r->rax);
 	}
 	hvm_complete(v, &v->hvm.regs, x->len);
 }

@@ -3,6 +3,7 @@
 #define VMM_DEVICE_IO_PORT_H
 
 #define PORT_DEBUG 0xe9         /* bytes for the log */
+#define PORT_CONFIG 0xcf8       /* PCI's address port; ring 0's if it hides a function */
 
 struct vcpu;
 struct vm_exit;

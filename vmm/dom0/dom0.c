@@ -215,8 +215,6 @@ static void build_start_info(const struct dom0_config *c)
 	len = snprintf(base + BLOCK_CMDLINE, CMDLINE_MAX, "%s%s", c->cmdline, c->iommu ? "" : " swiotlb=force");
 	if (len >= CMDLINE_MAX)
 		panic("the service domain's command line is longer than %d characters", CMDLINE_MAX - 1);
-	if (!c->iommu)
-		printk(LOG_INFO "no IOMMU in use: \"swiotlb=force\" added to the service domain's command line\n");
 	build_acpi(c);
 }
 
@@ -324,6 +322,7 @@ void dom0_build(const struct dom0_config *c)
 		panic("the service domain's kernel can't be used: %s", why);
 	if (hvm_make_maps(dom0_port_open) || domain_create(0, c->vcpus, EVTCHN_MAX_PORTS - 1, -1, -1, &dom0))
 		panic("no memory for the service domain");
+	dom0->p2m.mirror = c->iommu;
 	if (compressed) {
 		layout.kernel = bz.start;
 		layout.unpacked_end = ROUND_UP(bz.start + bz.unpacked_size, PAGE_SIZE);

@@ -5,6 +5,7 @@
 #include "mm/memory_map.h"
 
 struct acpi;
+struct p2m_mirror;
 
 struct dom0_config {
 	struct range_set ram;           /* its memory, identity-mapped; nothing else uses it */
@@ -14,7 +15,7 @@ struct dom0_config {
 	paddr_t initrd;                 /* address from the boot loader; may be within `ram` */
 	u64 initrd_size;                /* 0: none */
 	const char *cmdline;
-	bool iommu;                     /* DMA is translated: no need for swiotlb=force */
+	const struct p2m_mirror *iommu; /* what devices see; NULL: all memory, so swiotlb=force */
 	const struct acpi *acpi;
 };
 

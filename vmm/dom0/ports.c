@@ -4,6 +4,7 @@
  */
 #include "vmm/dom0/ports.h"
 #include "vmm/device/io_port.h"
+#include "drivers/iommu/iommu.h"
 
 /*
  * The 8259s and the 8254 are closed, so that Linux doesn't find them (abi.md H.1). PORT_DEBUG is
@@ -11,7 +12,7 @@
  */
 static const struct { u16 first, last; } closed[] = { { 0x20, 0x21 }, { 0x40, 0x43 }, { 0xa0, 0xa1 }, { PORT_DEBUG, PORT_DEBUG } };
 static u16 uart;
-static struct { paddr_t start, end; } reserved[16];     /* [I] the hypervisor's registers */
+static struct { paddr_t start, end; } reserved[64];     /* [I] the hypervisor's registers */
 static unsigned nr_reserved;                            /* [I] entries in use */
 
 void dom0_hide_uart(u16 base) { uart = base; }
@@ -21,7 +22,7 @@ bool dom0_port_open(u16 port)
 	for (unsigned i = 0; i < ARRAY_SIZE(closed); i++)
 		if (port >= closed[i].first && port <= closed[i].last)
 			return false;
-	return !uart || port < uart || port > uart + 7;
+	return (!uart || port < uart || port > uart + 7) && (port != PORT_CONFIG || !iommu_hides_functions());
 }
 
 void dom0_reserve(paddr_t start, u64 size)

@@ -6,6 +6,8 @@
 #define inb         machine_inb
 #define outb        machine_outb
 #define inl         machine_inl
+#define outl        machine_outl
+#define clflush     machine_clflush
 #define rdtsc       machine_rdtsc
 #define rdtsc_low   machine_rdtsc_low
 #define rdmsr       machine_rdmsr
@@ -33,6 +35,8 @@
 #undef inb
 #undef outb
 #undef inl
+#undef outl
+#undef clflush
 #undef rdtsc
 #undef rdtsc_low
 #undef rdmsr
@@ -63,6 +67,8 @@ struct cpuid_regs cpuid(u32 leaf, u32 sub);
 u8 inb(u16 port);
 void outb(u16 port, u8 v);
 u32 inl(u16 port);
+void outl(u16 port, u32 v);
+void clflush(const void *at);
 u64 rdtsc(void);        /* the host's, if the test has none of its own */
 static inline u32 rdtsc_low(void) { return (u32)rdtsc(); }
 

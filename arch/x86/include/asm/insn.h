@@ -75,6 +75,11 @@ static inline u32 inl(u16 port)
 	return v;
 }
 
+static inline void outl(u16 port, u32 v) { __asm__ volatile("outl %0, %1" :: "a"(v), "Nd"(port)); }
+
+/* Writes the cache line with this byte back to memory. */
+static inline void clflush(const void *at) { __asm__ volatile("clflush %0" :: "m"(*(const char *)at) : "memory"); }
+
 #define CR_ACCESSORS(n) \
 	static inline u64 read_cr##n(void) { u64 v; __asm__ volatile("mov %%cr" #n ", %0" : "=r"(v)); return v; } \
 	static inline void write_cr##n(u64 v) { __asm__ volatile("mov %0, %%cr" #n :: "r"(v) : "memory"); }

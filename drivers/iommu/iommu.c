@@ -1,0 +1,342 @@
+/*
+ * Which memory devices reach. One I/O table follows the service domain's p2m: its RAM and what is
+ * granted to it, and nothing else that the p2m has. An entry leaves the I/O table before it leaves
+ * the p2m, and every unit has forgotten it before its frame can become free.
+ */
+#include <asm/cpu.h>
+#include <asm/insn.h>
+#include <asm/paging.h>
+#include <asm/spinlock.h>
+#include <asm/time.h>
+#include "drivers/acpi.h"
+#include "drivers/iommu/iommu.h"
+#include "drivers/iommu/unit.h"
+#include "lib/config.h"
+#include "lib/string.h"
+#include "mm/memory_map.h"
+#include "mm/p2m_mirror.h"
+#include "mm/page.h"
+
+#define LINES_PER_SECOND 10u
+#define FAULTS_AT_ONCE   64u    /* bounds one report's time; the units drop what comes meanwhile */
+
+static const struct iommu_ops *ops;
+static struct iommu_found found;
+static struct iommu_limits all;
+static u64 tables;              /* [LOCK_P2M] pages of the table */
+static struct pt io;            /* what devices see; changes: [LOCK_P2M] of the service domain */
+
+/* The frames that the units have to forget; more than fit: everything. */
+static struct {
+	spinlock_t lock;
+	unsigned nr;
+	u64 gfn[8];
+} stale = { .lock = SPINLOCK(LOCK_IOMMU) };
+
+/* ---- the mirror ---- */
+
+static bool for_devices(enum p2m_type type) { return type == P2M_RAM || type == P2M_GRANT_RW || type == P2M_GRANT_RO; }
+
+static void forget_later(u64 gfn, bool only_one)
+{
+	spin_lock(&stale.lock);
+	if (only_one && stale.nr < ARRAY_SIZE(stale.gfn))
+		stale.gfn[stale.nr++] = gfn;
+	else
+		stale.nr = ARRAY_SIZE(stale.gfn) + 1;
+	spin_unlock(&stale.lock);
+}
+
+/* A range that firmware reserves for devices stays as it is, whatever the service domain maps there. */
+static bool overlaps_reserved(u64 gfn, u64 frames)
+{
+	for (unsigned i = 0; i < found.nr_reserved; i++)
+		if (gfn < found.reserved[i].end >> PAGE_SHIFT && found.reserved[i].start >> PAGE_SHIFT < gfn + frames)
+			return true;
+	return false;
+}
+
+static unsigned level_of(unsigned order)
+{
+	unsigned level = order / io.fmt->shape.bits;
+
+	while (!(all.sizes & BIT(level)))
+		level--;
+	return level;
+}
+
+static int open_frames(gfn_t gfn, unsigned order, enum p2m_type type)
+{
+	const struct pt_shape *s = &io.fmt->shape;
+	u64 frames = BIT(order), before = tables, step;
+
+	if (gfn.v + frames > pt_end(s) >> PAGE_SHIFT || overlaps_reserved(gfn.v, frames))
+		return for_devices(type) ? -EINVAL : 0;
+	for (u64 at = gfn.v; at < gfn.v + frames; at += step) {
+		unsigned level, want = level_of(order);
+		u64 entry, *slot = pt_find(s, io.root, at << PAGE_SHIFT, &entry, &level);
+
+		if (level > want && (pt_present(s, entry) || for_devices(type))) {
+			level = want;
+			slot = pt_slot(&io, at << PAGE_SHIFT, &level);
+			if (!slot)
+				return -ENOMEM;
+		}
+		/* The rest of the slot, which a hole may have begun before. */
+		step = BIT(level * s->bits) - (at & (BIT(level * s->bits) - 1));
+		if (!pt_present(s, entry))
+			continue;
+		pt_put(&io, slot, 0);
+		/* A unit may also remember the large leaf that has just been split. */
+		forget_later(at, !level && tables == before);
+	}
+	return 0;
+}
+
+/* In debug builds, looks at each entry on the way to an address. */
+static void audit(u64 addr)
+{
+	const struct pt_shape *s = &io.fmt->shape;
+	u64 table = io.root.v << PAGE_SHIFT;
+
+	for (unsigned level = s->levels; level-- > 0; ) {
+		u64 entry = *pt_index(s, table, addr, level);
+		const char *broken = ops->check_entry(&io, entry, level);
+
+		if (broken)
+			panic("an entry of the I/O table breaks a rule: %s (%lx, level %u)", broken, entry, level);
+		if (!pt_is_table(s, entry, level))
+			return;
+		table = entry & s->addr;
+	}
+}
+
+static void set_frames(gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type)
+{
+	u64 addr = gfn.v << PAGE_SHIFT;
+
+	if (!for_devices(type))
+		return;
+	/* The tables are there: open_frames has made them. */
+	if (pt_map(&io, addr, mfn.v << PAGE_SHIFT, PAGE_SIZE << order, type == P2M_GRANT_RO ? 0 : PT_WRITE, all.sizes))
+		BUG();
+	if (all.forgets_nothing)
+		forget_later(gfn.v, !order);
+	if (DEBUG_BUILD)
+		audit(addr);
+}
+
+/* LOCK_IOMMU is held until the units have answered, so a CPU that finds nothing stale can go on. */
+static void forget_stale(void)
+{
+	spin_lock(&stale.lock);
+	if (stale.nr) {
+		u64 since = time_now();
+
+		for (unsigned i = 0; i < found.nr_units; i++)
+			ops->begin_flush(&found.unit[i], stale.gfn, stale.nr > ARRAY_SIZE(stale.gfn) ? 0 : stale.nr);
+		for (unsigned i = 0; i < found.nr_units; i++)
+			while (!ops->end_flush(&found.unit[i]))
+				if (time_now() - since > NS_PER_S)
+					panic("the IOMMU at %lx no longer answers", found.unit[i].base);
+		stale.nr = 0;
+	}
+	spin_unlock(&stale.lock);
+}
+
+static const struct p2m_mirror mirror = { .open = open_frames, .set = set_frames, .flush = forget_stale };
+
+/* ---- what firmware says ---- */
+
+void iommu_malformed(struct iommu_found *f, const struct acpi_header *table, const void *at)
+{
+	printk(LOG_WARN "ACPI: the %.4s table is read up to byte %zu, where it is malformed\n",
+	       table->signature, (size_t)((const u8 *)at - (const u8 *)table));
+	f->wrong++;
+}
+
+struct iommu_unit *iommu_add_unit(struct iommu_found *f, paddr_t base)
+{
+	const char *why = f->nr_units == ARRAY_SIZE(f->unit) ? "there are too many" :
+			  !base || base & ~PAGE_MASK || base >= BIT(46) ? "no registers can be there" :
+			  memory_map_has_ram(base, PAGE_SIZE) ? "this is RAM" : NULL;
+
+	for (unsigned i = 0; i < f->nr_units; i++)
+		if (f->unit[i].base == base)
+			return NULL;    /* listed twice */
+	if (why) {
+		printk(LOG_WARN "IOMMU at %lx left out: %s\n", base, why);
+		f->wrong++;
+		return NULL;
+	}
+	f->unit[f->nr_units].base = base;
+	return &f->unit[f->nr_units++];
+}
+
+void iommu_add_reserved(struct iommu_found *f, paddr_t start, paddr_t end)
+{
+	paddr_t from = start & PAGE_MASK, to = ROUND_UP(end, PAGE_SIZE);
+	const char *why = f->nr_reserved == ARRAY_SIZE(f->reserved) ? "there are too many" :
+			  start >= end || to <= from || to >= BIT(46) || to - from > GiB(4) ? "no memory can be there" :
+			  memory_map_has_ram(from, to - from) ? "it is RAM" : NULL;
+
+	if (why) {
+		printk(LOG_WARN "memory that firmware reserves for devices, from %lx to %lx, left out: %s\n", start, end, why);
+		return;
+	}
+	f->reserved[f->nr_reserved].start = from;
+	f->reserved[f->nr_reserved++].end = to;
+}
+
+/* ---- start ---- */
+
+void iommu_write_back(const void *at, size_t bytes)
+{
+	for (u64 line = (u64)at & ~63ull; line < (u64)at + bytes; line += 64)
+		clflush((const void *)line);
+	/* Also keeps the next write to a unit's register behind. */
+	smp_mb();
+}
+
+bool iommu_wait32(const volatile u32 *reg, u32 mask, u32 value)
+{
+	u64 since = time_now();
+
+	while ((*reg & mask) != value)
+		if (time_now() - since > NS_PER_S)
+			return false;
+	return true;
+}
+
+static const char *find_units(const struct acpi *acpi)
+{
+	static const struct iommu_ops *const vendors[] = { &vtd_ops, &amdvi_ops };
+	const struct acpi_header *table = NULL;
+	const char *why;
+
+	memset(&found, 0, sizeof(found));
+	all = (struct iommu_limits){ .levels = ~0u, .sizes = PT_4K | PT_2M | PT_1G, .coherent = true };
+	for (unsigned i = 0; i < ARRAY_SIZE(vendors) && !table; i++) {
+		ops = vendors[i];
+		table = acpi_find(acpi, ops->signature);
+	}
+	if (!table)
+		return "firmware lists no IOMMU";
+	ops->parse(table, &found);
+	for (unsigned i = 0; i < found.nr_units; i++) {
+		struct iommu_unit *u = &found.unit[i];
+
+		u->size = ops->registers;
+		u->regs = map_device(u->base, u->size);
+		why = ops->probe(u, &all);
+		if (why) {
+			printk(LOG_WARN "IOMMU at %lx: %s\n", u->base, why);
+			found.nr_units = i;
+			return "not every IOMMU can be used";
+		}
+	}
+	/* The devices of a unit that isn't known would reach everything. */
+	return !found.nr_units ? "no IOMMU is left" : found.wrong ? "firmware's list of IOMMUs can't be trusted" : NULL;
+}
+
+static const char *make_table(void)
+{
+	const struct pt_format *format = ops->format(&all);
+
+	if (!format)
+		return "the IOMMUs have no size of table in common";
+	if (pt_init(&io, format, page_alloc_zeroed, &tables))
+		return "no memory";
+	if (!all.coherent) {
+		io.written = iommu_write_back;
+		iommu_write_back(mfn_to_virt(io.root), PAGE_SIZE);
+	}
+	for (unsigned i = 0; i < found.nr_reserved; i++)
+		if (pt_map(&io, found.reserved[i].start, found.reserved[i].start, found.reserved[i].end - found.reserved[i].start, PT_WRITE, all.sizes))
+			return "the ranges that firmware reserves for devices can't be mapped";
+	return ops->give_table(&io) ? NULL : "no memory";
+}
+
+static const char *start_units(void)
+{
+	for (unsigned i = 0; i < found.nr_units; i++) {
+		struct iommu_unit *u = &found.unit[i];
+		struct page *queue = page_alloc(1);
+		const char *why = queue ? NULL : "no memory";
+
+		if (queue) {
+			u->queue = memset(page_to_virt(queue), 0, 2 * PAGE_SIZE);
+			why = ops->start(u);
+		}
+		if (why) {
+			printk(LOG_WARN "IOMMU at %lx: %s\n", u->base, why);
+			return "not every IOMMU can be started";
+		}
+	}
+	return NULL;
+}
+
+static void tell(bool verbose)
+{
+	printk(LOG_INFO "DMA is remapped by %s (units: %u), with tables of %u levels%s\n", ops->name, found.nr_units,
+	       io.fmt->shape.levels, all.coherent ? "" : ", written back from the caches");
+	for (unsigned i = 0; verbose && i < found.nr_units; i++)
+		printk(LOG_INFO "IOMMU at %lx, PCI segment %u: features %lx %lx\n", found.unit[i].base, found.unit[i].segment,
+		       found.unit[i].features[0], found.unit[i].features[1]);
+	for (unsigned i = 0; verbose && i < found.nr_reserved; i++)
+		printk(LOG_INFO "reserved for devices: %lx to %lx\n", found.reserved[i].start, found.reserved[i].end);
+}
+
+const struct p2m_mirror *iommu_init(const struct acpi *acpi, enum iommu_option option, void (*reserve)(paddr_t start, u64 size))
+{
+	const char *why = find_units(acpi);
+
+	if (!why && option == IOMMU_OFF)
+		why = "iommu=no";
+	if (!why)
+		why = make_table() ?: start_units();
+	if (!why) {
+		for (unsigned i = 0; i < found.nr_units; i++)
+			reserve(found.unit[i].base, found.unit[i].size);
+		iommu_reserve_functions(acpi, reserve);
+		tell(option != IOMMU_ON);
+		return &mirror;
+	}
+	if (option == IOMMU_STRICT)
+		panic("DMA isn't remapped, although the option iommu=strict asks for it: %s", why);
+	/* Firmware may have left one on; then its table would block the service domain. */
+	for (unsigned i = 0; i < found.nr_units; i++)
+		ops->stop(&found.unit[i]);
+	found.nr_units = 0;
+	printk(LOG_INFO "DMA isn't remapped (%s): devices of the service domain reach all memory, and \"swiotlb=force\" is added to its command line\n", why);
+	return NULL;
+}
+
+/* ---- blocked accesses ---- */
+
+void iommu_report(void)
+{
+	static u64 second;
+	static unsigned lines, dropped;
+	struct iommu_fault f;
+	unsigned left = FAULTS_AT_ONCE;
+
+	if (!found.nr_units)
+		return;
+	if (second != time_now() / NS_PER_S) {
+		second = time_now() / NS_PER_S;
+		if (dropped)
+			printk(LOG_WARN "%u more accesses by devices were blocked\n", dropped);
+		lines = dropped = 0;
+	}
+	for (unsigned i = 0; i < found.nr_units; i++)
+		while (left && ops->next_fault(&found.unit[i], &f)) {
+			left--;
+			if (lines++ >= LINES_PER_SECOND)
+				dropped++;
+			else
+				printk(LOG_WARN "device %04x:%02x:%02x.%u of d0 %s %lx: blocked, %s (code %u)%s\n", found.unit[i].segment,
+				       f.source >> 8, f.source >> 3 & 31, f.source & 7, f.write ? "writes" : "reads", f.addr, f.why,
+				       f.code, f.lost ? "; reports were lost" : "");
+		}
+}
