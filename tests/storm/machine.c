@@ -342,7 +342,7 @@ static bool may_fail;
 u32 storm_births(mfn_t mfn) { return __atomic_load_n(&births[mfn.v], __ATOMIC_ACQUIRE); }
 void storm_let_fail(bool on) { may_fail = on; }
 
-static bool fails(void)
+bool storm_fails(void)
 {
 	return may_fail && storm_options.scarce && storm_random() % 16 == 0;
 }
@@ -357,13 +357,14 @@ void *__wrap_kzalloc(size_t size);
 void __real_page_release(struct page *pg, u32 before);
 void __wrap_page_release(struct page *pg, u32 before);
 
-struct page *__wrap_page_alloc(unsigned order) { return fails() ? NULL : __real_page_alloc(order); }
-void *__wrap_page_alloc_zeroed(void) { return fails() ? NULL : __real_page_alloc_zeroed(); }
-void *__wrap_kzalloc(size_t size) { return fails() ? NULL : __real_kzalloc(size); }
+struct page *__wrap_page_alloc(unsigned order) { return storm_fails() ? NULL : __real_page_alloc(order); }
+void *__wrap_page_alloc_zeroed(void) { return storm_fails() ? NULL : __real_page_alloc_zeroed(); }
+void *__wrap_kzalloc(size_t size) { return storm_fails() ? NULL : __real_kzalloc(size); }
 
 void __wrap_page_release(struct page *pg, u32 before)
 {
 	__atomic_add_fetch(&births[page_to_mfn(pg).v], 1, __ATOMIC_RELEASE);
+	storm_mirror_check(page_to_mfn(pg));
 	__real_page_release(pg, before);
 }
 

@@ -69,6 +69,8 @@ static void end_dom0(void)
 {
 	struct domain *held = domain_get(0), *d;
 
+	dom0->p2m.mirror = NULL;
+	storm_mirror_forget();
 	end_domain(dom0);
 	while (domain_reap())
 		;

@@ -42,6 +42,13 @@ void storm_join_cpus(void);
 /* How often each frame was freed: a translation made before is wrong after. */
 u32 storm_births(mfn_t mfn);
 void storm_let_fail(bool on);           /* may allocations fail? */
+bool storm_fails(void);                 /* does this one? */
+
+/* ---- what devices see (mirror.c) ---- */
+
+extern const struct p2m_mirror storm_mirror;    /* of the service domain's p2m */
+void storm_mirror_check(mfn_t mfn);     /* for a frame that becomes free: no device may see it */
+void storm_mirror_forget(void);         /* the service domain ends, and its devices with it */
 
 /* ---- vCPUs (vendor.c) ---- */
 

@@ -310,6 +310,7 @@ void storm_build_dom0(void)
 	memset(toolstack, 0, sizeof(toolstack));
 	if (domain_create(0, STORM_CPUS, 1023, 4, 64, &dom0))
 		storm_mistake("no service domain");
+	dom0->p2m.mirror = &storm_mirror;
 	dom0->tot_pages = dom0->max_pages = DOM0_BLOCKS << DOM0_ORDER;
 	for (unsigned i = 0; i < DOM0_BLOCKS; i++)
 		give_ram(&tools_ram[i]);
