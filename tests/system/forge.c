@@ -4,6 +4,13 @@
  *
  *   forge messages MODE   one burst to all CPUs: every vector but 128, with this delivery mode (0 to 7)
  *   forge touch ADDRESS   the CPU reads and writes a word there; status 3 if it faults
+ *
+ * And what it may do to memory. Addresses are the machine's; a word has eight bytes:
+ *
+ *   forge own                          the device copies a word in the service domain's memory: status 0 if it arrives
+ *   forge find FROM STEP COUNT WORD    prints the first of these addresses with this word, by the device's reads; status 1 if there is none
+ *   forge write ADDRESS WORD           the device writes the word there
+ *   forge grant DOMID REF [ro]         maps the granted page; the device reads it, writes to it, and tries again when it is no longer mapped
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -12,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -146,6 +154,137 @@ static void touch(uint64_t address)
 	*p = 0;
 }
 
+/* ---- memory ---- */
+
+enum { BUFFER_WORDS = 500 };
+static uint64_t *own;   /* a page of the service domain's, for the device to copy to */
+
+static uint64_t *new_page(void)
+{
+	uint64_t *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE | MAP_LOCKED, -1, 0);
+
+	if (page == MAP_FAILED)
+		fail("memory");
+	return page;
+}
+
+static void device_writes(uint64_t address, uint64_t word)
+{
+	*own = word;
+	copy(address_of(own), EDU_BUFFER, 8, FROM_MEMORY);
+	copy(EDU_BUFFER, address, 8, TO_MEMORY);
+}
+
+/* A blocked read leaves the device's buffer as it is, or gives zeros: so the buffer holds something else before. */
+static uint64_t device_reads(uint64_t address)
+{
+	*own = 0x5a5a5a5a5a5a5a5a;
+	copy(address_of(own), EDU_BUFFER, 8, FROM_MEMORY);
+	copy(address, EDU_BUFFER, 8, FROM_MEMORY);
+	copy(EDU_BUFFER, address_of(own), 8, TO_MEMORY);
+	return *own;
+}
+
+static int copy_own(void)
+{
+	volatile uint64_t *other = new_page();
+
+	*other = 1;
+	device_writes(address_of((void *)other), 0x1122334455667788);
+	printf("%lx\n", (unsigned long)*other);
+	return *other != 0x1122334455667788;
+}
+
+/* A DMA takes the device a tenth of a second, so a whole buffer is looked at together. */
+static int find(uint64_t from, uint64_t by, unsigned count, uint64_t word)
+{
+	for (unsigned at = 0; at < count; at += BUFFER_WORDS) {
+		unsigned nr = count - at < BUFFER_WORDS ? count - at : BUFFER_WORDS;
+
+		memset(own, 0, 4096);
+		copy(address_of(own), EDU_BUFFER, nr * 8, FROM_MEMORY);
+		for (unsigned i = 0; i < nr; i++)
+			copy(from + (at + i) * by, EDU_BUFFER + i * 8, 8, FROM_MEMORY);
+		copy(EDU_BUFFER, address_of(own), nr * 8, TO_MEMORY);
+		for (unsigned i = 0; i < nr; i++)
+			if (own[i] == word) {
+				printf("%lx\n", (unsigned long)(from + (at + i) * by));
+				return 0;
+			}
+	}
+	return 1;
+}
+
+/* /dev/xen/gntdev, from Linux's xen/gntdev.h. */
+struct map_grant { uint32_t count, pad; uint64_t index; uint32_t domid, ref; };
+struct unmap_grant { uint64_t index; uint32_t count, pad; };
+#define MAP_GRANT   _IOC(_IOC_NONE, 'G', 0, sizeof(struct map_grant))
+#define UNMAP_GRANT _IOC(_IOC_NONE, 'G', 1, sizeof(struct unmap_grant))
+
+/* The word that is tried is at the page's end. It isn't 0, because a blocked read may give the device zeros. */
+enum { LAST = 511 };
+static const uint64_t first_word = 0x1122334455667788, second_word = 0x8877665544332211;
+
+static volatile uint64_t *map_grant(int fd, struct map_grant *map, int protection)
+{
+	volatile uint64_t *page;
+
+	if (ioctl(fd, MAP_GRANT, map))
+		fail("gntdev");
+	page = mmap(NULL, 4096, protection, MAP_SHARED, fd, (off_t)map->index);
+	if (page == MAP_FAILED)
+		fail("mmap of the grant");
+	return page;
+}
+
+static void unmap_grant(int fd, const struct map_grant *map, volatile uint64_t *page)
+{
+	struct unmap_grant unmap = { .index = map->index, .count = 1 };
+
+	munmap((void *)page, 4096);
+	if (ioctl(fd, UNMAP_GRANT, &unmap))
+		fail("unmap");
+}
+
+static int try_grant(uint32_t domid, uint32_t ref, int writable)
+{
+	struct map_grant map = { .count = 1, .domid = domid, .ref = ref };
+	int fd = open("/dev/xen/gntdev", O_RDWR);
+	volatile uint64_t *page;
+	uint64_t address;
+
+	if (fd < 0)
+		fail("gntdev");
+	page = map_grant(fd, &map, PROT_READ | PROT_WRITE);
+	page[LAST] = first_word;
+	unmap_grant(fd, &map, page);
+	page = map_grant(fd, &map, writable ? PROT_READ | PROT_WRITE : PROT_READ);
+	address = address_of((void *)page) + LAST * 8;
+	printf("read %s\n", device_reads(address) == first_word ? "arrives" : "blocked");
+	device_writes(address, second_word);
+	printf("write %s\n", page[LAST] == second_word ? "arrives" : page[LAST] == first_word ? "blocked" : "wrong");
+	unmap_grant(fd, &map, page);
+	printf("after %s\n", device_reads(address) == (writable ? second_word : first_word) ? "arrives" : "blocked");
+	return 0;
+}
+
+static int use_memory(int argc, char **argv)
+{
+	find_device();
+	own = new_page();
+	if (argc == 2 && !strcmp(argv[1], "own"))
+		return copy_own();
+	if (argc == 6 && !strcmp(argv[1], "find"))
+		return find(strtoull(argv[2], NULL, 0), strtoull(argv[3], NULL, 0), (unsigned)strtoul(argv[4], NULL, 0), strtoull(argv[5], NULL, 0));
+	if (argc == 4 && !strcmp(argv[1], "write")) {
+		device_writes(strtoull(argv[2], NULL, 0), strtoull(argv[3], NULL, 0));
+		return 0;
+	}
+	if (argc >= 4 && !strcmp(argv[1], "grant"))
+		return try_grant((uint32_t)strtoul(argv[2], NULL, 0), (uint32_t)strtoul(argv[3], NULL, 0), argc == 4);
+	return 2;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 3 && !strcmp(argv[1], "touch")) {
@@ -154,7 +293,7 @@ int main(int argc, char **argv)
 		find_device();
 		send_all_vectors((unsigned)strtoul(argv[2], NULL, 0));
 	} else {
-		return 2;
+		return use_memory(argc, argv);
 	}
 	return 0;
 }
