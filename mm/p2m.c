@@ -327,7 +327,7 @@ static int replace_entries(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned order
 		slot = p2m_slot(p2m, GFN(gfn.v + done), &level);
 	}
 	mirror_set(p2m, gfn, mfn, order, type);
-	p2m->max_gfn = MAX(p2m->max_gfn, gfn.v + frames - 1);
+	__atomic_store_n(&p2m->max_gfn, MAX(p2m->max_gfn, gfn.v + frames - 1), __ATOMIC_RELAXED);
 	return 0;
 }
 

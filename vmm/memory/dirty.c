@@ -127,7 +127,7 @@ long hc_domctl_shadow_op(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_domctl_shadow_op *op = arg;
 	struct domain *d = hc->target;
-	u64 bitmap = 0, pages = d->p2m.max_gfn + 1;
+	u64 bitmap = 0, pages = __atomic_load_n(&d->p2m.max_gfn, __ATOMIC_RELAXED) + 1;
 	enum p2m_log_op step = P2M_LOG_CLEAN;
 	long rc;
 
