@@ -104,7 +104,7 @@ static long walk_log(struct vcpu *v, struct hypercall *hc, enum p2m_log_op op, u
 /*
  * Libxc takes a log that is on for one that was left on: it turns it off and begins anew. A
  * migration that still used it would miss what the guest wrote before. So a log has one reader, the
- * process that asked for it last. Its page tables tell it from others.
+ * process that turned it on. Its page tables tell it from others.
  */
 static u64 process_of(struct vcpu *v) { return hvm_get_cr(v, HVM_CR3) >> PAGE_SHIFT; }
 
@@ -135,9 +135,9 @@ long hc_domctl_shadow_op(struct vcpu *v, struct hypercall *hc, void *arg)
 		return -EINVAL;
 	switch (op->op) {
 	case XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY:
-		d->dirty.user = process_of(v);
 		if (!hc->progress && d->dirty.round)
 			return -EINVAL;
+		d->dirty.user = process_of(v);
 		d->dirty.round = 1;
 		break;
 	case XEN_DOMCTL_SHADOW_OP_OFF:
