@@ -1,5 +1,5 @@
 # What a device can do that the service domain's root makes read and write any memory. Without an IOMMU all of it succeeds, which shows that the attacks work.
-# With one the same attacks fail, on the addresses that the run without one has found (/tests/found-*), and devices still reach what they must.
+# With one the same attacks fail, on the addresses that the run without one has found (/tests/found), and devices still reach what they must.
 . /tests/lib.sh
 
 forge() { timeout 300 /tests/forge "$@"; }
