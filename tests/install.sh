@@ -62,6 +62,8 @@ check options-run menu GRUB_CMDLINE_BOTHY='dom0_mem=512M console=none' GRUB_CMDL
 check options-syntax grub-script-check "$work/menu"
 check options grep -q '^.multiboot2	/boot/bothy.elf dom0_mem=512M console=none$' "$work/menu"
 check options-linux grep -q 'ro console=tty0 net.ifnames=0 quiet$' "$work/menu"
+check whole-name-runs menu GRUB_DISTRIBUTOR="Debian GNU/Linux"
+check whole-name grep -q "^menuentry 'Debian GNU/Linux, with Bothy' " "$work/menu"
 check flat-runs menu GRUB_DISABLE_SUBMENU=y GRUB_CMDLINE_LINUX='dyndbg=\"file /etc/* +p\"'
 check flat-syntax grub-script-check "$work/menu"
 check flat lacks submenu "$work/menu"
