@@ -1,6 +1,24 @@
 # An operator's comforts: what xl and its relatives say and do around the guests.
 . /tests/lib.sh
+
+# xenstored asks from Xen 4.21 on which domains have changed. Debian's listens for VIRQ_DOM_EXC, and doesn't ask.
+states() { /tests/domain-state "$@" | tr '\n' ' ' >/tmp/states; grep -qxE "$states_are " /tmp/states || { cat /tmp/states; false; }; }
+states_are='0 1 3 [1-9a-f][0-9a-f]* ENOENT'
+on_bothy && check "get_domain_state: the service domain is there" states
 check "a guest with disk and network" xl create -q /etc/xen/debian.cfg
+if on_bothy; then
+	states_are='1 1 0 [1-9a-f][0-9a-f]* ENOENT'
+	check "get_domain_state: the guest has come" states
+	guest=$(cut -d ' ' -f 1-4 /tmp/states)
+	states_are=ENOENT
+	check "get_domain_state: each change is told once" states
+	states_are=$guest
+	check "get_domain_state: the guest, by its number" states 1
+	states_are=ESRCH
+	check "get_domain_state: there is no domain 2" states 2
+	states_are=EACCES
+	check "get_domain_state: no other interface version" states 1 0x17
+fi
 
 # The service domain's own CPUs go and come back.
 cpus() { [ "$(nproc)" = "$1" ]; }
@@ -45,4 +63,10 @@ check "xl list -l: the service domain" own
 check "xenstored updates itself" xenstore-control live-update /usr/lib/xen-*/bin/xenstored
 check "xenstored: the guest is still there" exists debian
 check "xenstored: a guest's watch still fires" xl shutdown -w debian
+if on_bothy; then
+	check "the guest is gone" within 30 not exists debian
+	# xenstored listens anew since its update, so the service domain has changed for it too.
+	states_are='(0 1 3 [1-9a-f][0-9a-f]* )?1 0 0 0 ENOENT'
+	check "get_domain_state: the guest has gone" within 10 states
+fi
 exit 0
