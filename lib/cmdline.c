@@ -135,6 +135,7 @@ static const struct option known[] = {
 	{ "loglvl=", "err, warn, info or debug", "how much is printed (default: info)", TO(log_level, "err", "warn", "info", "debug") },
 	{ "spec=", "yes or no", "do what this CPU needs against speculation (default: yes)", TO(no_speculation_guards, "yes", "no") },
 	{ "iommu=", "yes, no, verbose or strict", "let devices reach only the service domain's memory; strict: don't boot without that (default: yes)", TO(iommu, "yes", "no", "verbose", "strict") },
+	{ "seal=", "ask, all, no or soft", "seal guests with seclabel=\"sealed\", or all, or none; soft: also without an IOMMU (default: ask)", TO(seal, "ask", "all", "no", "soft") },
 	{ "xen=", "a release from 4.17 to 4.22", "whose toolstack is installed: Debian selects it by this (default: 4.17)", BY(read_xen) },
 	{ "cpuid=", "features to hide, such as -avx512f,-avx2", "level guests in a pool of machines (default: all that guests may have)", BY(read_cpuid) },
 	{ "noreboot", NULL, "stop after a fatal error instead of restarting", TO(noreboot, "") },

@@ -12,9 +12,11 @@
 #include <asm/spinlock.h>
 #include "mm/p2m.h"
 #include "sched/sched_types.h"
+#include "vmm/life/seal.h"
 #include "vmm/share/tables.h"
 
 struct cpu_policy;
+struct hypercall;
 struct vcpu;
 
 #define MAX_VCPUS 128
@@ -73,6 +75,7 @@ struct domain {
 	struct domain_clock clock;
 	/* The dirty log: the migration's round, from 1 (0: it is off), the count so far, and who reads it. [a] (t) vmm/memory/dirty.c */
 	struct { u32 round, count; u64 user; } dirty;
+	struct seal seal;               /* (d) its label; the rest is made anew */
 	u32 e820_nr;                    /* [LOCK_DOMAIN] (s) */
 	u8 e820[DOMAIN_E820_MAX * 20];  /* [LOCK_DOMAIN] (s) packed entries as given */
 	u32 end_step;                   /* [LOCK_CONTROL] (t) destruction's current step */
@@ -111,11 +114,13 @@ struct domain *domain_get(u16 domid);
 /* Returns the domain that v means by `domid`, as domain_get does; DOMID_SELF is v's own domain. */
 struct domain *domain_resolve(struct vcpu *v, u16 domid);
 /*
- * Looks up the domain that v means by `domid`, by the rule of most operations: a guest may name
- * itself, the service domain any domain. Returns 0 and the domain in *out, with a reference.
- * Errors: -ESRCH if it doesn't exist, -EPERM if v may not name it. Locks: takes LOCK_DOMAINS.
+ * Looks up the domain that v's call hc means by `domid`, by the rule of most operations: a guest may
+ * name itself, the service domain any domain. A sealed domain may be named by others only where the
+ * call's row says so, and the log tells of a refusal. Returns 0 and the domain in *out, with a
+ * reference. Errors: -ESRCH if it doesn't exist, -EPERM if v may not name it. Locks: takes
+ * LOCK_DOMAINS, and then as refuse().
  */
-int domain_get_permitted(struct vcpu *v, u16 domid, struct domain **out);
+int domain_get_permitted(struct vcpu *v, const struct hypercall *hc, u16 domid, struct domain **out);
 /*
  * Returns the domain with the lowest id >= domid, with a reference, or NULL. Locks: takes
  * LOCK_DOMAINS.

@@ -222,7 +222,7 @@ static __noinline void exit_odd(struct vcpu *v, const struct vm_exit *x, bool re
 	bool tell;
 
 	spin_lock(&d->lock);
-	tell = guest_log_allows(d);
+	tell = guest_log_allows(d) && !vcpu_wants(v, VCPU_SEALED);
 	spin_unlock(&d->lock);
 	if (tell && refused)
 		hvm->check(v, print_broken_rule);

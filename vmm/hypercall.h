@@ -47,6 +47,8 @@ typedef long hypercall_fn(struct vcpu *v, struct hypercall *hc, void *arg);
  */
 enum hypercall_dir { HC_NONE, HC_IN, HC_OUT, HC_INOUT, HC_ARRAY };
 enum hypercall_who { HC_ANY, HC_PRIV };
+/* Whether a call may be for another domain that is sealed: vmm/domain/permitted.c. */
+enum hypercall_target { HC_OPEN, HC_SEALED };
 
 struct hypercall_row {
 	u8 nr, dir, who;
@@ -83,7 +85,7 @@ enum { MSR_HYPERCALL_PAGE = 0x40000000 };
 int hypercall_page_write(struct vcpu *v, u64 val);
 
 /* Declares every handler that the table names. */
-#define HC(num, sub, name, type, dir, who, fn) hypercall_fn fn;
+#define HC(num, sub, name, type, dir, who, target, fn) hypercall_fn fn;
 #include "vmm/hypercall/hypercalls.def"
 #undef HC
 

@@ -69,6 +69,8 @@ static __noinline void attend(struct vcpu *v)
 	 */
 	if (vcpu_take(v, VCPU_BUS_LOCK))
 		hc_sched_yield(v, NULL, NULL);
+	if (vcpu_wants(v, VCPU_SEALED))
+		record_sealed_exit(this_cpu());
 }
 
 /*
@@ -123,6 +125,7 @@ static void switch_to(struct percpu *p, struct vcpu *next, u64 now)
 
 	if (p->current)
 		take_off(p, p->current, now);
+	record_choose(p, next);
 	p->current = NULL;
 	/* Its p2m's tables may be freed once it is off this CPU. */
 	__atomic_store_n(&p->guest_p2m, NULL, __ATOMIC_RELAXED);
@@ -149,6 +152,7 @@ static void schedule(struct percpu *p)
 
 	/* Cleared first: a request that comes from now on is seen in the next round. */
 	__atomic_store_n(&p->look_around, 0, __ATOMIC_SEQ_CST);
+	seal_seen(p);
 	more = domain_reap();
 	now = time_now();
 	timer_run(p->cpu, now);

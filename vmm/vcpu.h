@@ -48,6 +48,7 @@ enum {
 	VCPU_SIPI     = 4,      /* a start-up IPI waits */
 	VCPU_POLLS    = 8,      /* it is in SCHEDOP_poll, or comes from there */
 	VCPU_BUS_LOCK = 16,     /* its last exit was for a locked bus */
+	VCPU_SEALED   = 32,     /* its domain is sealed: its exits are hidden */
 };
 
 /*

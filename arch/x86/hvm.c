@@ -409,6 +409,8 @@ void hvm_dump(const struct vcpu *v)
 	const struct hvm_segment *cs;
 	struct hvm_state s;
 
+	if (vcpu_wants(v, VCPU_SEALED))
+		return;
 	hvm->get_state(v, &s);
 	cs = &s.seg[HVM_SEG_CS];
 	printk(LOG_ERR "  rip %lx rsp %lx rflags %lx rax %lx rbx %lx rcx %lx rdx %lx\n", r->rip, r->rsp, r->rflags,

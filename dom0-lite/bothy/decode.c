@@ -18,7 +18,7 @@ static const struct { const char *label, *fields; } kinds[RECORD_KINDS] = {
 
 /* "__HYPERVISOR_memory_op" and "populate_physmap". A call without sub-operations has one name, twice. */
 static const struct { const char *number, *name; } rows[] = {
-#define HC(number, sub, name, type, direction, who, handler) { #number, #name },
+#define HC(number, sub, name, type, direction, who, target, handler) { #number, #name },
 #include "vmm/hypercall/hypercalls.def"
 #undef HC
 };

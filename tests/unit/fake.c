@@ -12,6 +12,8 @@
 u8 fake_arena[FAKE_ARENA_SIZE] __aligned(MiB(2));
 
 struct page;
+struct domain;
+struct cpuid_regs;
 extern struct page *frame_table WEAK;
 extern u64 max_mfn WEAK;
 
@@ -169,6 +171,28 @@ WEAK bool step_over(void)
 	static unsigned asked;
 
 	return fake_steps && ++asked % fake_steps == 0;
+}
+
+/* No domain is sealed, and no call refused, unless a test brings the units that do. */
+bool seal_closed(const struct domain *d);
+WEAK bool seal_closed(const struct domain *d) { return false; }
+void seal_cpuid(const struct domain *d, u32 index, struct cpuid_regs *out);
+WEAK void seal_cpuid(const struct domain *d, u32 index, struct cpuid_regs *out) { }
+void seal_seen(struct percpu *p);
+WEAK void seal_seen(struct percpu *p) { }
+long seal_choose(u32 sid);
+WEAK long seal_choose(u32 sid) { return 0; }
+long seal_step(struct domain *d);
+WEAK long seal_step(struct domain *d) { return 0; }
+long refuse_say(long error, const char *fmt, ...);
+WEAK long refuse_say(long error, const char *fmt, ...) { return error; }
+void record_sealed_exit(struct percpu *p);
+WEAK void record_sealed_exit(struct percpu *p) { }
+void record_choose(struct percpu *p, const struct vcpu *v);
+WEAK void record_choose(struct percpu *p, const struct vcpu *v)
+{
+	p->exit_ring = p->records;
+	p->exit_head = p->counters;
 }
 
 WEAK void cpu_kick(unsigned cpu) { percpu[cpu].look_around = 1; }

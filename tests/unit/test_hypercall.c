@@ -19,7 +19,7 @@
 
 /* Every handler is this one, but for those that the units have. */
 long any_handler(struct vcpu *v, struct hypercall *hc, void *arg);
-#define HC(num, sub, name, type, dir, who, fn) __asm__(".weak " #fn "\n.set " #fn ", any_handler\n");
+#define HC(num, sub, name, type, dir, who, target, fn) __asm__(".weak " #fn "\n.set " #fn ", any_handler\n");
 #include "vmm/hypercall/hypercalls.def"
 #include "vmm/vcpu.h"
 #undef HC
@@ -40,7 +40,8 @@ static const struct hypercall_row *row_now;
 
 static bool is_control(unsigned nr)
 {
-	return nr == __HYPERVISOR_domctl || nr == __HYPERVISOR_sysctl || nr == __HYPERVISOR_platform_op || nr == __HYPERVISOR_mca;
+	return nr == __HYPERVISOR_domctl || nr == __HYPERVISOR_sysctl || nr == __HYPERVISOR_platform_op || nr == __HYPERVISOR_mca ||
+	       nr == __HYPERVISOR_xsm_op;
 }
 
 __attribute__((used)) long any_handler(struct vcpu *v, struct hypercall *hc, void *arg)
@@ -101,7 +102,7 @@ static struct hypercall registers(const struct hypercall_row *row)
 		hc.a[0] = FAKE_GVA;
 		head[0] = row->cmd;
 		head[1] = row->nr == __HYPERVISOR_domctl ? (row->cmd == XEN_DOMCTL_get_domain_state ? 0 : 0x18) : row->nr == __HYPERVISOR_sysctl ? 0x16 :
-			  row->nr == __HYPERVISOR_mca ? 0x1ecc003 : 0x3000001;
+			  row->nr == __HYPERVISOR_mca ? 0x1ecc003 : row->nr == __HYPERVISOR_xsm_op ? 1 : 0x3000001;
 		if (row->nr == __HYPERVISOR_domctl)
 			*(u16 *)&head[2] = 1;
 	}
@@ -213,6 +214,38 @@ static void a_guest_names_only_itself(void **state)
 	((u16 *)fake_memory)[4] = DOMID_SELF;
 	assert_int_equal(hypercall_do(guest->vcpu[0], row->nr, &hc), 0);
 	writable(row)->who = HC_PRIV;
+}
+
+/* Each name here is a decision: it neither shows nor changes a sealed domain's memory, registers or interrupts. */
+static const char *const sealed_too[] = {
+	"current_reservation", "maximum_reservation", "set_pod_target", "get_pod_target", "status", "query_size", "get_version",
+	"remote_shutdown", "get_param", "destroydomain", "pausedomain", "unpausedomain", "getdomaininfo", "setvcpuaffinity", "getvcpuaffinity",
+	"max_mem", "getvcpuinfo", "domctl_scheduler", "get_address_size", "gettscinfo", "setnodeaffinity", "getnodeaffinity",
+	"get_paging_mempool", "set_paging_mempool", "get_domain_state",
+};
+
+static void a_sealed_domain_may_be_named_by_listed_calls_only(void **state)
+{
+	guest->seal.state = SEAL_DONE;
+	for (unsigned i = 0; i < hypercall_nr_rows; i++) {
+		struct hypercall hc = { .row = i + 1 };
+		struct domain *found;
+		bool listed = false;
+
+		for (unsigned n = 0; n < ARRAY_SIZE(sealed_too); n++)
+			listed = listed || !__builtin_strcmp(sealed_too[n], hypercall_rows[i].name);
+		assert_int_equal(domain_get_permitted(host->vcpu[0], &hc, 1, &found), listed ? 0 : -EPERM);
+		if (listed)
+			domain_put(guest);
+		assert_int_equal(domain_get_permitted(guest->vcpu[0], &hc, DOMID_SELF, &found), 0);
+		domain_put(guest);
+	}
+	/* By the dispatcher too, before the handler. */
+	assert_int_equal(call(host, find(__HYPERVISOR_domctl, XEN_DOMCTL_gethvmcontext)), -EPERM);
+	assert_int_equal(seen.calls, 0);
+	assert_logged("gethvmcontext for d1: it is sealed");
+	assert_int_equal(call(host, find(__HYPERVISOR_domctl, XEN_DOMCTL_pausedomain)), 0);
+	assert_int_equal(seen.calls, 1);
 }
 
 static void arguments_go_in_and_out_once(void **state)
@@ -631,6 +664,7 @@ int main(void)
 		TEST(only_the_service_domain_has_all),
 		TEST(the_table_decides),
 		TEST(a_guest_names_only_itself),
+		TEST(a_sealed_domain_may_be_named_by_listed_calls_only),
 		TEST(arguments_go_in_and_out_once),
 		TEST(pointers_into_nothing_are_faults),
 		TEST(unknown_numbers_are_enosys),

@@ -172,12 +172,12 @@ static long call(hypercall_fn *fn, unsigned who, unsigned cmd, const void *arg, 
 	}
 }
 
-static long reservation(hypercall_fn *fn, unsigned who, u16 domid, u64 *gfn, u64 n, unsigned order, unsigned flags)
+static long reservation(unsigned op, unsigned who, u16 domid, u64 *gfn, u64 n, unsigned order, unsigned flags)
 {
 	struct xen_memory_reservation r = { .nr_extents = n, .extent_order = order, .mem_flags = flags, .domid = domid };
 
 	r.extent_start.p = gfn;
-	return call(fn, who, 6, &r, sizeof(r));
+	return call(hc_memory_reservation, who, op, &r, sizeof(r));
 }
 
 static long populate(unsigned who, u16 domid, u64 gfn, u64 n, unsigned order)
@@ -187,7 +187,7 @@ static long populate(unsigned who, u16 domid, u64 gfn, u64 n, unsigned order)
 	assert_true(n <= ARRAY_SIZE(gfns));
 	for (u64 i = 0; i < n; i++)
 		gfns[i] = gfn + (i << order);
-	return reservation(hc_memory_populate_physmap, who, domid, gfns, n, order, 0);
+	return reservation(XENMEM_populate_physmap, who, domid, gfns, n, order, 0);
 }
 
 static long add(unsigned who, u16 domid, unsigned space, u64 idx, u64 gpfn)
@@ -239,18 +239,18 @@ static void counts_and_zeroes(void **state)
 			assert_int_equal(((u64 *)page_to_virt(page_at(GUEST, gfn)))[w], 0);
 	assert_int_equal(page_at(GUEST, 700)->owner, GUEST);
 	/* Stops at the first that can't be. */
-	assert_int_equal(reservation(hc_memory_populate_physmap, DOM0, GUEST, mixed, 4, 0, 0), 2);
+	assert_int_equal(reservation(XENMEM_populate_physmap, DOM0, GUEST, mixed, 4, 0, 0), 2);
 	assert_int_equal(type_at(GUEST, 7), P2M_HOLE);
 	assert_int_equal(populate(DOM0, GUEST, 2049, 1, 9), 0);
 	assert_int_equal(populate(DOM0, GUEST, 0, 1, 18), 0);
-	assert_int_equal(reservation(hc_memory_populate_physmap, DOM0, GUEST, mixed, 4, ~0u, 0), 0);
+	assert_int_equal(reservation(XENMEM_populate_physmap, DOM0, GUEST, mixed, 4, ~0u, 0), 0);
 	assert_int_equal(populate(DOM0, GUEST, 0, 0, 0), 0);
 	/* What was there is freed. */
 	assert_int_equal(populate(GUEST, DOMID_SELF, 100, 50, 0), 50);
 	assert_int_equal(domains[GUEST].tot_pages, 50 + 1024 + 2);
 	/* Faults: nothing done is an error, something done is a count. */
-	assert_int_equal(reservation(hc_memory_populate_physmap, DOM0, GUEST, NULL, 3, 0, 0), -EFAULT);
-	assert_int_equal(reservation(hc_memory_populate_physmap, DOM0, GUEST, mixed, ~0ull, 0, 0), -EINVAL);
+	assert_int_equal(reservation(XENMEM_populate_physmap, DOM0, GUEST, NULL, 3, 0, 0), -EFAULT);
+	assert_int_equal(reservation(XENMEM_populate_physmap, DOM0, GUEST, mixed, ~0ull, 0, 0), -EINVAL);
 }
 
 static void long_calls(void **state)
@@ -263,7 +263,7 @@ static void long_calls(void **state)
 	assert_int_equal(steps, 1);
 	for (u64 i = 0; i < 2000; i++)
 		gfns[i] = 1999 - i;
-	assert_int_equal(reservation(hc_memory_decrease_reservation, GUEST, DOMID_SELF, gfns, 2000, 0, 0), 2000);
+	assert_int_equal(reservation(XENMEM_decrease_reservation, GUEST, DOMID_SELF, gfns, 2000, 0, 0), 2000);
 	assert_int_equal(steps, 4);
 	assert_int_equal(domains[GUEST].tot_pages, 20 * 512);
 	/* A start beyond the end, as only a hostile caller has it. */
@@ -271,12 +271,12 @@ static void long_calls(void **state)
 	struct hypercall hc = { .a = { 6 | 4 << 7 } };
 
 	r.extent_start.p = gfns;
-	assert_int_equal(hc_memory_populate_physmap(&vcpus[GUEST], &hc, &r), -EINVAL);
+	assert_int_equal(hc_memory_reservation(&vcpus[GUEST], &hc, &r), -EINVAL);
 	/* Nor is there an extent to go on with behind the last: it was tried again without end. */
 	hc.a[0] = 6 | 7 << 6;
-	assert_int_equal(hc_memory_populate_physmap(&vcpus[GUEST], &hc, &r), -EINVAL);
+	assert_int_equal(hc_memory_reservation(&vcpus[GUEST], &hc, &r), -EINVAL);
 	hc.a[0] = 6 | 6 << 6;
-	assert_int_equal(hc_memory_populate_physmap(&vcpus[GUEST], &hc, &r), 3);
+	assert_int_equal(hc_memory_reservation(&vcpus[GUEST], &hc, &r), 3);
 }
 
 /*
@@ -299,13 +299,13 @@ static void blocks_in_parts(void **state)
 	for (u64 gfn = 512; gfn < 1536; gfn++)
 		for (unsigned w = 0; w < 512; w++)
 			assert_int_equal(((u64 *)page_to_virt(page_at(GUEST, gfn)))[w], 0);
-	assert_int_equal(reservation(hc_memory_decrease_reservation, GUEST, DOMID_SELF, &big, 1, 9, 0), 1);
+	assert_int_equal(reservation(XENMEM_decrease_reservation, GUEST, DOMID_SELF, &big, 1, 9, 0), 1);
 	assert_int_equal(steps, 512 / 16);
 	assert_int_equal(domains[GUEST].tot_pages, 512);
-	assert_int_equal(reservation(hc_memory_decrease_reservation, GUEST, DOMID_SELF, &second, 1, 9, 0), 1);
+	assert_int_equal(reservation(XENMEM_decrease_reservation, GUEST, DOMID_SELF, &second, 1, 9, 0), 1);
 	/* One that nobody finishes: it is on the account, a second finds no room, the same goes on. */
 	r.extent_start.p = &big;
-	assert_int_equal(hc_memory_populate_physmap(&vcpus[DOM0], &hc, &r), HC_AGAIN);
+	assert_int_equal(hc_memory_reservation(&vcpus[DOM0], &hc, &r), HC_AGAIN);
 	assert_int_equal(type_at(GUEST, 512), P2M_HOLE);
 	assert_int_equal(domains[GUEST].tot_pages, 512);
 	assert_int_equal(populate(DOM0, GUEST, 1024, 1, 9), 0);
@@ -316,10 +316,10 @@ static void blocks_in_parts(void **state)
 	/* Where a caller says it was means nothing: not one frame that isn't cleared comes in. */
 	hc.a[0] = XENMEM_populate_physmap;
 	r.extent_start.p = &second;
-	assert_int_equal(hc_memory_populate_physmap(&vcpus[DOM0], &hc, &r), HC_AGAIN);
+	assert_int_equal(hc_memory_reservation(&vcpus[DOM0], &hc, &r), HC_AGAIN);
 	memset(page_to_virt(mfn_to_page(domains[GUEST].p2m.part.mfn) + 500), 0xee, PAGE_SIZE);
 	hc.a[0] = XENMEM_populate_physmap | 1 << 6;
-	while (hc_memory_populate_physmap(&vcpus[DOM0], &hc, &r) == HC_AGAIN)
+	while (hc_memory_reservation(&vcpus[DOM0], &hc, &r) == HC_AGAIN)
 		;
 	assert_int_equal(*(u64 *)page_to_virt(page_at(GUEST, 1024 + 500)), 0);
 	fake_steps = 0;
@@ -362,7 +362,7 @@ static void a_block_that_is_begun_ends_with_its_domain(void **state)
 
 	r.extent_start.p = &big;
 	fake_steps = 1;
-	assert_int_equal(hc_memory_populate_physmap(&vcpus[DOM0], &hc, &r), HC_AGAIN);
+	assert_int_equal(hc_memory_reservation(&vcpus[DOM0], &hc, &r), HC_AGAIN);
 	fake_steps = 0;
 	assert_int_equal(domains[GUEST].tot_pages, 512);
 	for (u64 next = 0; !p2m_relinquish(&domains[GUEST].p2m, &next, 100); )
@@ -408,8 +408,8 @@ static void limits(void **state)
 	assert_int_equal(populate(DOM0, GUEST, 10, 4, 0), 3);
 	assert_int_equal(populate(GUEST, DOMID_SELF, 20, 1, 0), 0);
 	/* Populate-on-demand goes past the limit, but not for the guest itself. */
-	assert_int_equal(reservation(hc_memory_populate_physmap, GUEST, DOMID_SELF, gfn + 3, 1, 0, XENMEMF_populate_on_demand), 0);
-	assert_int_equal(reservation(hc_memory_populate_physmap, DOM0, GUEST, gfn + 3, 1, 0, XENMEMF_populate_on_demand), 1);
+	assert_int_equal(reservation(XENMEM_populate_physmap, GUEST, DOMID_SELF, gfn + 3, 1, 0, XENMEMF_populate_on_demand), 0);
+	assert_int_equal(reservation(XENMEM_populate_physmap, DOM0, GUEST, gfn + 3, 1, 0, XENMEMF_populate_on_demand), 1);
 	assert_int_equal(domains[GUEST].tot_pages, 4);
 	/* No memory at all: nothing is charged. */
 	domains[GUEST].max_pages = ~0ull >> 1;
@@ -424,14 +424,14 @@ static long on_demand(u64 gfn, u64 n, unsigned order)
 
 	for (u64 i = 0; i < n; i++)
 		gfns[i] = gfn + (i << order);
-	return reservation(hc_memory_populate_physmap, DOM0, GUEST, gfns, n, order, XENMEMF_populate_on_demand);
+	return reservation(XENMEM_populate_physmap, DOM0, GUEST, gfns, n, order, XENMEMF_populate_on_demand);
 }
 
 static void set_target(u64 pages)
 {
 	struct xen_pod_target t = { .domid = GUEST, .target_pages = pages };
 
-	assert_int_equal(call(hc_memory_set_pod_target, DOM0, 16, &t, sizeof(t)), 0);
+	assert_int_equal(call(hc_memory_pod_target, DOM0, 16, &t, sizeof(t)), 0);
 }
 
 /*
@@ -457,11 +457,11 @@ static void more_than_memory(void **state)
 	/* The balloon gives up; so much can't come back. */
 	for (u64 i = 0; i < all - target; i++)
 		gfns[i] = i;
-	assert_int_equal(reservation(hc_memory_decrease_reservation, GUEST, DOMID_SELF, gfns, all - target, 0, 0), all - target);
+	assert_int_equal(reservation(XENMEM_decrease_reservation, GUEST, DOMID_SELF, gfns, all - target, 0, 0), all - target);
 	assert_int_equal(domains[GUEST].tot_pages, target + slack);
 	assert_int_equal(domains[GUEST].beyond, 0);
 	assert_int_equal(populate(GUEST, DOMID_SELF, 0, 1, 0), 0);
-	assert_int_equal(reservation(hc_memory_decrease_reservation, GUEST, DOMID_SELF, (u64[]){ 2048, 2049 }, 2, 0, 0), 2);
+	assert_int_equal(reservation(XENMEM_decrease_reservation, GUEST, DOMID_SELF, (u64[]){ 2048, 2049 }, 2, 0, 0), 2);
 	assert_int_equal(populate(GUEST, DOMID_SELF, 0, 3, 0), 2);
 	/* A call that fails takes back what it had added. */
 	assert_int_equal(on_demand(BIT(36), 1, 0), 0);
@@ -500,7 +500,7 @@ static void dying(void **state)
 	domains[GUEST].dying = 2;
 	before = page_free_count();
 	assert_int_equal(populate(DOM0, GUEST, 10, 1, 0), 0);
-	assert_int_equal(reservation(hc_memory_populate_physmap, DOM0, GUEST, &gfn, 1, 0, XENMEMF_populate_on_demand), 0);
+	assert_int_equal(reservation(XENMEM_populate_physmap, DOM0, GUEST, &gfn, 1, 0, XENMEMF_populate_on_demand), 0);
 	assert_int_equal(page_free_count(), before);
 	assert_int_equal(domains[GUEST].tot_pages, 0);
 }
@@ -514,19 +514,19 @@ static void permissions(void **state)
 	assert_int_equal(populate(GUEST, OTHER, 1, 1, 0), -EPERM);
 	assert_int_equal(populate(GUEST, GUEST, 1, 1, 0), 1);
 	assert_int_equal(populate(DOM0, 99, 1, 1, 0), -ESRCH);
-	assert_int_equal(reservation(hc_memory_decrease_reservation, GUEST, OTHER, &gfn, 1, 0, 0), -EPERM);
+	assert_int_equal(reservation(XENMEM_decrease_reservation, GUEST, OTHER, &gfn, 1, 0, 0), -EPERM);
 	assert_int_equal(add(GUEST, OTHER, XENMAPSPACE_shared_info, 0, 1), -EPERM);
 	assert_int_equal(call(hc_memory_remove_from_physmap, GUEST, 15, &r, sizeof(r)), -EPERM);
-	assert_int_equal(call(hc_memory_current_reservation, GUEST, 3, &m, sizeof(m)), -EPERM);
-	assert_int_equal(call(hc_memory_maximum_reservation, GUEST, 4, &m, sizeof(m)), -EPERM);
-	assert_int_equal(call(hc_memory_maximum_gpfn, GUEST, 14, &m, sizeof(m)), -EPERM);
+	assert_int_equal(call(hc_memory_domain_field, GUEST, 3, &m, sizeof(m)), -EPERM);
+	assert_int_equal(call(hc_memory_domain_field, GUEST, 4, &m, sizeof(m)), -EPERM);
+	assert_int_equal(call(hc_memory_domain_field, GUEST, 14, &m, sizeof(m)), -EPERM);
 	m.domid = DOMID_SELF;
-	assert_int_equal(call(hc_memory_current_reservation, GUEST, 3, &m, sizeof(m)), 1);
-	assert_int_equal(call(hc_memory_maximum_gpfn, GUEST, 14, &m, sizeof(m)), 1);
+	assert_int_equal(call(hc_memory_domain_field, GUEST, 3, &m, sizeof(m)), 1);
+	assert_int_equal(call(hc_memory_domain_field, GUEST, 14, &m, sizeof(m)), 1);
 	domains[GUEST].max_pages = ~0ull;
-	assert_true(call(hc_memory_maximum_reservation, GUEST, 4, &m, sizeof(m)) > 0);
+	assert_true(call(hc_memory_domain_field, GUEST, 4, &m, sizeof(m)) > 0);
 	domains[GUEST].max_pages = 100;
-	assert_int_equal(call(hc_memory_maximum_reservation, GUEST, 4, &m, sizeof(m)), 100);
+	assert_int_equal(call(hc_memory_domain_field, GUEST, 4, &m, sizeof(m)), 100);
 	assert_int_equal(call(hc_memory_maximum_ram_page, GUEST, 2, &m, sizeof(m)), max_mfn - 1);
 }
 
@@ -539,21 +539,21 @@ static void decrease(void **state)
 	/* A frame that someone else still has mapped lives on, and is accounted for. */
 	lent = page_at(GUEST, 11);
 	assert_true(page_get(lent));
-	assert_int_equal(reservation(hc_memory_decrease_reservation, GUEST, DOMID_SELF, gfn, 4, 0, 0), 2);
+	assert_int_equal(reservation(XENMEM_decrease_reservation, GUEST, DOMID_SELF, gfn, 4, 0, 0), 2);
 	assert_int_equal(domains[GUEST].tot_pages, 1);
 	page_put(lent);
 	assert_int_equal(domains[GUEST].tot_pages, 0);
 	/* An extent begins at a multiple of its size. */
 	assert_int_equal(populate(DOM0, GUEST, 10, 4, 0), 4);
-	assert_int_equal(reservation(hc_memory_decrease_reservation, GUEST, DOMID_SELF, gfn + 1, 1, 1, 0), 0);
+	assert_int_equal(reservation(XENMEM_decrease_reservation, GUEST, DOMID_SELF, gfn + 1, 1, 1, 0), 0);
 	assert_int_equal(type_at(GUEST, 11), P2M_RAM);
-	assert_int_equal(reservation(hc_memory_decrease_reservation, GUEST, DOMID_SELF, gfn, 4, 0, 0), 4);
+	assert_int_equal(reservation(XENMEM_decrease_reservation, GUEST, DOMID_SELF, gfn, 4, 0, 0), 4);
 	/* Only RAM of its own. */
 	assert_int_equal(add(GUEST, DOMID_SELF, XENMAPSPACE_shared_info, 0, 10), 0);
-	assert_int_equal(reservation(hc_memory_decrease_reservation, GUEST, DOMID_SELF, gfn, 1, 0, 0), 0);
+	assert_int_equal(reservation(XENMEM_decrease_reservation, GUEST, DOMID_SELF, gfn, 1, 0, 0), 0);
 	assert_int_equal(type_at(GUEST, 10), P2M_SHARED);
 	assert_int_equal(populate(DOM0, GUEST, 512, 1, 9), 1);
-	assert_int_equal(reservation(hc_memory_decrease_reservation, GUEST, DOMID_SELF, &big, 1, 9, 0), 1);
+	assert_int_equal(reservation(XENMEM_decrease_reservation, GUEST, DOMID_SELF, &big, 1, 9, 0), 1);
 	assert_int_equal(domains[GUEST].tot_pages, 0);
 }
 
@@ -563,31 +563,31 @@ static void identity(void **state)
 	u64 gfn[2] = { page_to_mfn(pg).v, 0 }, past = max_mfn;
 
 	page_put(pg);
-	assert_int_equal(reservation(hc_memory_populate_physmap, DOM0, DOMID_SELF, gfn, 1, 0, 0), 1);
+	assert_int_equal(reservation(XENMEM_populate_physmap, DOM0, DOMID_SELF, gfn, 1, 0, 0), 1);
 	assert_int_equal(page_to_mfn(page_at(DOM0, gfn[0])).v, gfn[0]);
 	/* It may be the last frame of all. */
-	assert_int_equal(reservation(hc_memory_decrease_reservation, DOM0, DOMID_SELF, gfn, 1, 0, 0), 1);
+	assert_int_equal(reservation(XENMEM_decrease_reservation, DOM0, DOMID_SELF, gfn, 1, 0, 0), 1);
 	max_mfn = gfn[0] + 1;
-	assert_int_equal(reservation(hc_memory_populate_physmap, DOM0, DOMID_SELF, gfn, 1, 0, 0), 1);
+	assert_int_equal(reservation(XENMEM_populate_physmap, DOM0, DOMID_SELF, gfn, 1, 0, 0), 1);
 	max_mfn = past;
 	/* In use, which is said once however often the balloon asks; not RAM, beyond RAM. */
 	fake_log_clear();
-	assert_int_equal(reservation(hc_memory_populate_physmap, DOM0, DOMID_SELF, gfn, 1, 0, 0), 0);
+	assert_int_equal(reservation(XENMEM_populate_physmap, DOM0, DOMID_SELF, gfn, 1, 0, 0), 0);
 	assert_logged("for the service domain's balloon");
 	fake_log_clear();
-	assert_int_equal(reservation(hc_memory_populate_physmap, DOM0, DOMID_SELF, gfn, 1, 0, 0), 0);
+	assert_int_equal(reservation(XENMEM_populate_physmap, DOM0, DOMID_SELF, gfn, 1, 0, 0), 0);
 	assert_not_logged("refused");
-	assert_int_equal(reservation(hc_memory_populate_physmap, DOM0, DOMID_SELF, gfn + 1, 1, 0, 0), 0);
-	assert_int_equal(reservation(hc_memory_populate_physmap, DOM0, DOMID_SELF, &past, 1, 0, 0), 0);
+	assert_int_equal(reservation(XENMEM_populate_physmap, DOM0, DOMID_SELF, gfn + 1, 1, 0, 0), 0);
+	assert_int_equal(reservation(XENMEM_populate_physmap, DOM0, DOMID_SELF, &past, 1, 0, 0), 0);
 	assert_int_equal(domains[DOM0].tot_pages, 1);
 	assert_int_equal(add(DOM0, DOMID_SELF, XENMAPSPACE_gmfn, gfn[0], 5), -EPERM);
-	assert_int_equal(reservation(hc_memory_decrease_reservation, DOM0, DOMID_SELF, gfn, 1, 0, 0), 1);
+	assert_int_equal(reservation(XENMEM_decrease_reservation, DOM0, DOMID_SELF, gfn, 1, 0, 0), 1);
 	assert_int_equal(domains[DOM0].tot_pages, 0);
 	/* Its own limit holds whatever it asks for. */
 	domains[DOM0].max_pages = 0;
-	assert_int_equal(reservation(hc_memory_populate_physmap, DOM0, DOMID_SELF, gfn, 1, 0, XENMEMF_populate_on_demand), 0);
+	assert_int_equal(reservation(XENMEM_populate_physmap, DOM0, DOMID_SELF, gfn, 1, 0, XENMEMF_populate_on_demand), 0);
 	domains[DOM0].max_pages = 1;
-	assert_int_equal(reservation(hc_memory_populate_physmap, DOM0, DOMID_SELF, gfn, 1, 0, 0), 1);
+	assert_int_equal(reservation(XENMEM_populate_physmap, DOM0, DOMID_SELF, gfn, 1, 0, 0), 1);
 }
 
 /* --- add_to_physmap and what goes with it ------------------------------------------------------------------------------------- */
@@ -668,7 +668,7 @@ static void foreign(void **state)
 	assert_ptr_equal(page_at(DOM0, BIT(24) + 2), page_at(GUEST, 12));
 	assert_int_equal(page_at(GUEST, 12)->count, 2);
 	/* The frame outlives its place in the guest. */
-	assert_int_equal(reservation(hc_memory_decrease_reservation, DOM0, GUEST, &ram, 1, 0, 0), 1);
+	assert_int_equal(reservation(XENMEM_decrease_reservation, DOM0, GUEST, &ram, 1, 0, 0), 1);
 	assert_int_equal(domains[GUEST].tot_pages, 5);
 	r.gpfn = BIT(24) + 2;
 	assert_int_equal(call(hc_memory_remove_from_physmap, DOM0, 15, &r, sizeof(r)), 0);
@@ -817,10 +817,11 @@ static void claims_and_targets(void **state)
 	assert_int_equal(call(hc_memory_claim_pages, DOM0, 24, &c, sizeof(c)), -ENOMEM);
 	c.extent_order = 1;
 	assert_int_equal(call(hc_memory_claim_pages, DOM0, 24, &c, sizeof(c)), -EINVAL);
-	assert_int_equal(hc_memory_set_pod_target(&vcpus[DOM0], &hc, &t), 0);
+	assert_int_equal(hc_memory_pod_target(&vcpus[DOM0], &hc, &t), 0);
 	assert_int_equal(t.tot_pages, 7);
 	assert_true(t.pod_entries == 0 && t.pod_cache_pages == 0);
-	assert_int_equal(hc_memory_get_pod_target(&vcpus[DOM0], &hc, &t), 0);
+	hc.a[0] = XENMEM_get_pod_target;
+	assert_int_equal(hc_memory_pod_target(&vcpus[DOM0], &hc, &t), 0);
 }
 
 int main(void)

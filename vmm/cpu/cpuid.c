@@ -158,4 +158,6 @@ void cpu_policy_cpuid(const struct vcpu *v, u32 leaf, u32 subleaf, struct cpuid_
 		extended_leaf(v, p, leaf - CPUID_EXTD, subleaf, out);
 	else if (leaf - XEN_CPUID_FIRST_LEAF < 0x100)
 		xen_leaf(v, p, leaf - XEN_CPUID_FIRST_LEAF, subleaf, out);
+	else
+		seal_cpuid(v->domain, leaf - SEAL_LEAF, out);
 }

@@ -65,6 +65,7 @@ void record_init_cpu(void)
 	p->records = page_to_virt(ring);
 	memset(p->records, 0, RING_FRAMES * PAGE_SIZE);
 	p->counters = &cpus[p->cpu];
+	record_choose(p, NULL);
 	record_irqs_off(p);
 	__atomic_add_fetch(&machine->cpus, 1, __ATOMIC_SEQ_CST);
 }
@@ -176,12 +177,14 @@ void record_vcpu_free(struct record_vcpu *c)
 void record_event(enum record_kind kind, const struct domain *d, const struct vcpu *v, u64 a, u64 b)
 {
 	struct percpu *p = this_cpu();
-	struct record *r = record_next(p);
+	struct record *r = &p->records[p->counters->head % RECORD_RING];
 
 	*r = (struct record){
 		.tsc = rdtsc(), .domid = d->domid, .vcpu = v ? (u8)v->id : RECORD_NO_VCPU, .x = { .reason = kind, .word = { a, b } },
 	};
-	record_done(p);
+	/* As in record_done(). */
+	barrier();
+	p->counters->head++;
 }
 
 static void dump_one(const struct record *r)

@@ -24,10 +24,10 @@ struct record_vcpu *record_vcpu_alloc(u64 who);
 void record_vcpu_free(struct record_vcpu *c);
 
 /*
- * record_next() returns the place of this CPU's next record; record_done() says that it is
- * written. No other record may be written between the two, because it would go to the same place.
+ * record_next() returns the place of this CPU's next exit; record_done() says that it is written.
+ * No other record may be written between the two, because it would go to the same place.
  */
-static inline struct record *record_next(const struct percpu *p) { return &p->records[p->counters->head % RECORD_RING]; }
+static inline struct record *record_next(const struct percpu *p) { return &p->exit_ring[p->exit_head->head % RECORD_RING]; }
 
 static inline void record_done(struct percpu *p)
 {
@@ -36,7 +36,7 @@ static inline void record_done(struct percpu *p)
 	 * order.
 	 */
 	barrier();
-	p->counters->head++;
+	p->exit_head->head++;
 }
 
 /* Notes p->last_exit as the start of the longest time without interrupts. Context: CPU p itself. */
@@ -85,6 +85,18 @@ void record_leave(struct percpu *p);
 void record_irqs_off(struct percpu *p);
 /* Forgets the longest times of all CPUs. Context: any. */
 void record_longest_reset(void);
+
+/*
+ * Chooses where the exits of v, which comes onto CPU p (NULL: none does), are written. The record
+ * must not have the registers and addresses that an exit of a sealed vCPU tells of. Context: CPU p
+ * itself.
+ */
+void record_choose(struct percpu *p, const struct vcpu *v);
+/*
+ * Enters the last exit of a sealed vCPU in the record: only whose it was, when, why, and its cost.
+ * Context: CPU p itself, after the exit was handled.
+ */
+void record_sealed_exit(struct percpu *p);
 
 /* Logs the last records of each CPU. Context: a panic. */
 void record_dump(void);

@@ -93,11 +93,11 @@ static long set_param(struct domain *d, u32 index, u64 value, u8 need)
 }
 
 /* Sets or gets a parameter of the domain that p names. */
-static long use_param(struct vcpu *v, struct xen_hvm_param *p, bool set)
+static long use_param(struct vcpu *v, struct hypercall *hc, struct xen_hvm_param *p, bool set)
 {
 	u32 index = (u32)array_index_nospec(p->index, HVM_NR_PARAMS);
 	struct domain *d;
-	long rc = p->index < HVM_NR_PARAMS ? domain_get_permitted(v, p->domid, &d) : -EINVAL;
+	long rc = p->index < HVM_NR_PARAMS ? domain_get_permitted(v, hc, p->domid, &d) : -EINVAL;
 
 	if (rc)
 		return rc;
@@ -111,5 +111,5 @@ static long use_param(struct vcpu *v, struct xen_hvm_param *p, bool set)
 	return rc;
 }
 
-long hc_hvm_set_param(struct vcpu *v, struct hypercall *hc, void *arg) { return use_param(v, arg, true); }
-long hc_hvm_get_param(struct vcpu *v, struct hypercall *hc, void *arg) { return use_param(v, arg, false); }
+long hc_hvm_set_param(struct vcpu *v, struct hypercall *hc, void *arg) { return use_param(v, hc, arg, true); }
+long hc_hvm_get_param(struct vcpu *v, struct hypercall *hc, void *arg) { return use_param(v, hc, arg, false); }

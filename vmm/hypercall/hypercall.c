@@ -14,6 +14,7 @@
 #include <xen/sysctl.h>
 #include <xen/domctl.h>
 #include <xen/arch-x86/xen-mca.h>
+#include <xen/xsm/flask_op.h>
 #include "lib/string.h"
 #include "vmm/domain.h"
 #include "vmm/domain/refuse.h"
@@ -35,9 +36,10 @@ _Static_assert(sizeof(struct xen_mc) <= HC_ARG_MAX && offsetof(struct xen_domctl
 #define sysctl(member)      __typeof__((struct xen_sysctl){ 0 }.u.member)
 #define platform_op(member) __typeof__((struct xen_platform_op){ 0 }.u.member)
 #define mca(member)         __typeof__((struct xen_mc){ 0 }.u.member)
+#define xsm(member)         __typeof__((struct xen_flask_op){ 0 }.u.member)
 
 const struct hypercall_row hypercall_rows[] = {
-#define HC(num, sub, label, type, d, w, f) \
+#define HC(num, sub, label, type, d, w, target, f) \
 	{ .nr = (num), .cmd = (sub), .size = ARG_SIZE(type), .dir = (d), .who = (w), .name = #label, .fn = (f) },
 #include "vmm/hypercall/hypercalls.def"
 #undef HC
@@ -76,6 +78,7 @@ static const struct { u8 form, arg; u16 size; u64 cmd; } forms[NR_HYPERCALLS] = 
 	[__HYPERVISOR_sysctl]           = CONTROL(struct xen_sysctl),
 	[__HYPERVISOR_mca]              = CONTROL(struct xen_mc),
 	[__HYPERVISOR_domctl]           = CONTROL(struct xen_domctl),
+	[__HYPERVISOR_xsm_op]           = CONTROL(struct xen_flask_op),
 };
 
 /* Row + 1 of each sub-operation, 0 for none. */
@@ -168,7 +171,7 @@ static long find_target(struct vcpu *v, struct hypercall *hc, u32 cmd)
 
 	if (cmd == XEN_DOMCTL_createdomain || cmd == XEN_DOMCTL_getdomaininfo || cmd == XEN_DOMCTL_get_domain_state)
 		return 0;
-	rc = domain_get_permitted(v, hc->head->domain, &hc->target);
+	rc = domain_get_permitted(v, hc, hc->head->domain, &hc->target);
 	if (rc || !__atomic_load_n(&hc->target->dying, __ATOMIC_RELAXED) || cmd == XEN_DOMCTL_destroydomain)
 		return rc;
 	domain_put(hc->target);
@@ -176,7 +179,7 @@ static long find_target(struct vcpu *v, struct hypercall *hc, u32 cmd)
 }
 
 /*
- * domctl, sysctl, platform_op and mca: the sub-operation is known only when the structure has been
+ * domctl, sysctl, platform_op, mca and xsm_op: the sub-operation is known only when the structure has been
  * copied in. A call that goes on keeps its progress in the upper half of the hypercall's number,
  * which is 0 in a first call. No other register is certain to be 0 then, and the structure belongs
  * to the caller.
@@ -317,7 +320,8 @@ static long call_entry(struct vcpu *v, u64 at)
 	hc.op = __HYPERVISOR_multicall;
 	ret = e.op == __HYPERVISOR_multicall ? -EINVAL : hypercall_do(v, e.op, &hc);
 	hypercall_note(v, &x, &hc, ret);
-	record_event(RECORD_CALL, v->domain, v, x.word[0], x.word[1]);
+	if (!vcpu_wants(v, VCPU_SEALED))
+		record_event(RECORD_CALL, v->domain, v, x.word[0], x.word[1]);
 	if (ret == HC_AGAIN) {
 		memcpy(e.args, hc.a, sizeof(hc.a));
 		e.op = number_again(e.op, &hc);

@@ -156,7 +156,8 @@ void domain_crash(struct domain *d, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	printk(LOG_ERR "d%u ended: %s\n", d->domid, text);
+	/* A reason tells of addresses and registers. */
+	printk(LOG_ERR "d%u ended: %s\n", d->domid, seal_closed(d) ? "it crashed (it is sealed: the log says no more)" : text);
 	domain_shutdown(d, SHUTDOWN_crash);
 }
 

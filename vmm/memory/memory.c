@@ -235,31 +235,25 @@ static enum extent_result decrease_extent(struct domain *d, u64 gfn, unsigned or
 	return EXTENT_DONE;
 }
 
-static long change_reservation(struct vcpu *v, struct hypercall *hc, const struct xen_memory_reservation *op, extent_fn *fn)
+/* The sub-operation without the bits that say how far it has come. */
+static u64 memory_op(const struct hypercall *hc) { return hc->a[0] & (BIT(MEMORY_START_SHIFT) - 1); }
+
+long hc_memory_reservation(struct vcpu *v, struct hypercall *hc, void *arg)
 {
+	const struct xen_memory_reservation *op = arg;
 	struct reservation r;
 	struct domain *d;
-	long rc = domain_get_permitted(v, op->domid, &d);
+	long rc = domain_get_permitted(v, hc, op->domid, &d);
 
 	if (rc)
 		return rc;
 	/* A guest's own request is never on demand. */
 	r.on_demand = (op->mem_flags & XENMEMF_populate_on_demand) && d != v->domain;
 	p2m_nothing_retired(&r.retired);
-	rc = each_extent(v, hc, op, d, fn, &r);
+	rc = each_extent(v, hc, op, d, memory_op(hc) == XENMEM_populate_physmap ? populate_extent : decrease_extent, &r);
 	p2m_retire(&d->p2m, &r.retired);
 	domain_put(d);
 	return rc;
-}
-
-long hc_memory_populate_physmap(struct vcpu *v, struct hypercall *hc, void *arg)
-{
-	return change_reservation(v, hc, arg, populate_extent);
-}
-
-long hc_memory_decrease_reservation(struct vcpu *v, struct hypercall *hc, void *arg)
-{
-	return change_reservation(v, hc, arg, decrease_extent);
 }
 
 /* Claims are not kept: the answer says whether the domain could grow to that size now. */
@@ -272,7 +266,7 @@ long hc_memory_claim_pages(struct vcpu *v, struct hypercall *hc, void *arg)
 
 	if (r->extent_order || r->mem_flags || r->extent_start.p)
 		return -EINVAL;
-	rc = domain_get_permitted(v, r->domid, &d);
+	rc = domain_get_permitted(v, hc, r->domid, &d);
 	if (rc)
 		return rc;
 	tot = __atomic_load_n(&d->tot_pages, __ATOMIC_RELAXED);
@@ -291,66 +285,41 @@ long hc_memory_maximum_ram_page(struct vcpu *v, struct hypercall *hc, void *arg)
 	return bounded_count(max_mfn - 1);
 }
 
-/* Reads one of the target's u64 fields, `offset` bytes into struct domain. */
-static long domain_field(struct vcpu *v, const struct xen_memory_domain *m, size_t offset)
+/* Reads one of the target's u64 fields: what it has, what it may have, or its highest frame. */
+long hc_memory_domain_field(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct domain *d;
-	long rc = domain_get_permitted(v, m->domid, &d);
+	long rc = domain_get_permitted(v, hc, ((struct xen_memory_domain *)arg)->domid, &d);
+	u64 op = memory_op(hc);
 
 	if (rc)
 		return rc;
-	rc = bounded_count(__atomic_load_n((u64 *)((u8 *)d + offset), __ATOMIC_RELAXED));
+	rc = bounded_count(__atomic_load_n(op == XENMEM_current_reservation ? &d->tot_pages :
+					   op == XENMEM_maximum_reservation ? &d->max_pages : &d->p2m.max_gfn, __ATOMIC_RELAXED));
 	domain_put(d);
 	return rc;
 }
 
-long hc_memory_current_reservation(struct vcpu *v, struct hypercall *hc, void *arg)
-{
-	return domain_field(v, arg, offsetof(struct domain, tot_pages));
-}
-
-long hc_memory_maximum_reservation(struct vcpu *v, struct hypercall *hc, void *arg)
-{
-	return domain_field(v, arg, offsetof(struct domain, max_pages));
-}
-
-long hc_memory_maximum_gpfn(struct vcpu *v, struct hypercall *hc, void *arg)
-{
-	return domain_field(v, arg, offsetof(struct domain, p2m.max_gfn));
-}
-
 /*
  * There is no populate-on-demand cache. All memory is populated, and the guest's balloon brings it
- * down to a lower target.
+ * down to a lower target. Before the toolstack populates a guest, it says how much of that memory
+ * the guest may keep (see charge_frames).
  */
-static long pod_target(struct vcpu *v, struct xen_pod_target *t, bool set)
+long hc_memory_pod_target(struct vcpu *v, struct hypercall *hc, void *arg)
 {
+	struct xen_pod_target *t = arg;
 	struct domain *d;
-	long rc = domain_get_permitted(v, t->domid, &d);
+	long rc = domain_get_permitted(v, hc, t->domid, &d);
 
 	if (rc)
 		return rc;
-	if (set)
+	if (memory_op(hc) == XENMEM_set_pod_target)
 		__atomic_store_n(&d->pod_target, t->target_pages, __ATOMIC_RELAXED);
 	t->tot_pages = __atomic_load_n(&d->tot_pages, __ATOMIC_RELAXED);
 	t->pod_cache_pages = 0;
 	t->pod_entries = 0;
 	domain_put(d);
 	return 0;
-}
-
-long hc_memory_get_pod_target(struct vcpu *v, struct hypercall *hc, void *arg)
-{
-	return pod_target(v, arg, false);
-}
-
-/*
- * Before the toolstack populates a guest, it says how much of that memory the guest may keep (see
- * charge_frames).
- */
-long hc_memory_set_pod_target(struct vcpu *v, struct hypercall *hc, void *arg)
-{
-	return pod_target(v, arg, true);
 }
 
 /* ---- the memory map that the toolstack leaves for the guest ---- */
@@ -367,7 +336,7 @@ long hc_memory_set_memory_map(struct vcpu *v, struct hypercall *hc, void *arg)
 
 	if (nr > DOMAIN_E820_MAX)
 		return -EINVAL;
-	rc = domain_get_permitted(v, m->domid, &d);
+	rc = domain_get_permitted(v, hc, m->domid, &d);
 	if (rc)
 		return rc;
 	entries = kzalloc(sizeof(d->e820));

@@ -93,7 +93,7 @@ long hc_memory_add_to_physmap(struct vcpu *v, struct hypercall *hc, void *arg)
 	struct xen_add_to_physmap *a = arg;
 	struct p2m_retired r;
 	struct domain *d;
-	long rc = domain_get_permitted(v, a->domid, &d);
+	long rc = domain_get_permitted(v, hc, a->domid, &d);
 
 	if (rc)
 		return rc;
@@ -147,12 +147,11 @@ static long add_batch(struct vcpu *v, struct hypercall *hc, const struct xen_add
  * Finds the domain whose frames gmfn_foreign means. The caller drops the reference in *other, also
  * after an error. Only the service domain sees other domains' memory.
  */
-static long foreign_target(struct vcpu *v, const struct domain *d, u16 domid, struct domain **other)
+static long foreign_target(struct vcpu *v, struct hypercall *hc, const struct domain *d, u16 domid, struct domain **other)
 {
-	if (!v->domain->privileged)
-		return -EPERM;
-	*other = domain_resolve(v, domid);
-	return !*other ? -ESRCH : *other == d ? -EINVAL : 0;
+	long rc = v->domain->privileged ? domain_get_permitted(v, hc, domid, other) : -EPERM;
+
+	return rc ?: *other == d ? -EINVAL : 0;
 }
 
 long hc_memory_add_to_physmap_batch(struct vcpu *v, struct hypercall *hc, void *arg)
@@ -160,12 +159,12 @@ long hc_memory_add_to_physmap_batch(struct vcpu *v, struct hypercall *hc, void *
 	struct xen_add_to_physmap_batch *b = arg;
 	struct domain *other = NULL;
 	struct domain *d;
-	long rc = domain_get_permitted(v, b->domid, &d);
+	long rc = domain_get_permitted(v, hc, b->domid, &d);
 
 	if (rc)
 		return rc;
 	if (b->space == XENMAPSPACE_gmfn_foreign)
-		rc = foreign_target(v, d, b->u.foreign_domid, &other);
+		rc = foreign_target(v, hc, d, b->u.foreign_domid, &other);
 	if (!rc)
 		rc = add_batch(v, hc, b, d, other);
 	if (other)
@@ -178,7 +177,7 @@ long hc_memory_remove_from_physmap(struct vcpu *v, struct hypercall *hc, void *a
 {
 	struct xen_remove_from_physmap *r = arg;
 	struct domain *d;
-	long rc = domain_get_permitted(v, r->domid, &d);
+	long rc = domain_get_permitted(v, hc, r->domid, &d);
 
 	if (rc)
 		return rc;
@@ -272,7 +271,7 @@ long hc_memory_acquire_resource(struct vcpu *v, struct hypercall *hc, void *arg)
 		return -EOPNOTSUPP;
 	if (r->id != XENMEM_resource_grant_table_id_shared)
 		return -EINVAL;
-	rc = domain_get_permitted(v, r->domid, &d);
+	rc = domain_get_permitted(v, hc, r->domid, &d);
 	if (rc)
 		return rc;
 	rc = d == v->domain ? -EPERM : acquire_frames(v, d, r);

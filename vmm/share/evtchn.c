@@ -54,11 +54,11 @@ static long open_port(struct domain *d, enum evtchn_state state, u32 id, u32 *op
 	return -ENOSPC;
 }
 
-long hc_evtchn_alloc_unbound(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+long hc_evtchn_alloc_unbound(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	evtchn_alloc_unbound_t *op = arg;
 	struct domain *d;
-	long err = domain_get_permitted(v, op->dom, &d);
+	long err = domain_get_permitted(v, hc, op->dom, &d);
 
 	if (err)
 		return err;
@@ -298,10 +298,10 @@ long hc_evtchn_close(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 	return close_port(v->domain, ((evtchn_close_t *)arg)->port);
 }
 
-long hc_evtchn_reset(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+long hc_evtchn_reset(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct domain *d;
-	long err = domain_get_permitted(v, ((evtchn_reset_t *)arg)->dom, &d);
+	long err = domain_get_permitted(v, hc, ((evtchn_reset_t *)arg)->dom, &d);
 
 	if (err)
 		return err;
@@ -343,11 +343,11 @@ static void describe_port(const struct evtchn *e, evtchn_status_t *op)
 	}
 }
 
-long hc_evtchn_status(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+long hc_evtchn_status(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	evtchn_status_t *op = arg;
 	struct domain *d;
-	long err = domain_get_permitted(v, op->dom, &d);
+	long err = domain_get_permitted(v, hc, op->dom, &d);
 
 	if (err)
 		return err;

@@ -261,11 +261,11 @@ int grant_map_frame(struct domain *d, u32 idx, u64 gfn, struct p2m_retired *r)
 
 /* ---- what a domain may ask about a table ---- */
 
-long hc_grant_query_size(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+long hc_grant_query_size(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	gnttab_query_size_t *op = arg;
 	struct domain *d;
-	int err = domain_get_permitted(v, op->dom, &d);
+	int err = domain_get_permitted(v, hc, op->dom, &d);
 
 	if (err) {
 		op->status = err == -EPERM ? GNTST_permission_denied : GNTST_bad_domain;
@@ -288,11 +288,11 @@ long hc_grant_set_version(struct vcpu *v __unused, struct hypercall *hc __unused
 	return op->version == 2 ? -ENOSYS : op->version == 1 ? 0 : -EINVAL;
 }
 
-long hc_grant_get_version(struct vcpu *v, struct hypercall *hc __unused, void *arg)
+long hc_grant_get_version(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	gnttab_get_version_t *op = arg;
 	struct domain *d;
-	int err = domain_get_permitted(v, op->dom, &d);
+	int err = domain_get_permitted(v, hc, op->dom, &d);
 
 	if (err)
 		return err;

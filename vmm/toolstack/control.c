@@ -61,6 +61,7 @@ void domain_describe(struct domain *d, struct xen_domctl_getdomaininfo *info)
 		.flags = XEN_DOMINF_hvm_guest | XEN_DOMINF_hap,
 		.tot_pages = __atomic_load_n(&d->tot_pages, __ATOMIC_RELAXED),
 		.max_pages = __atomic_load_n(&d->max_pages, __ATOMIC_RELAXED),
+		.ssidref = __atomic_load_n(&d->seal.state, __ATOMIC_RELAXED) ? SEAL_SID : SEAL_SID_OPEN,
 		.shared_info_frame = ~0ull,
 		.max_vcpu_id = XEN_INVALID_MAX_VCPU_ID,
 		.gpaddr_bits = 48,

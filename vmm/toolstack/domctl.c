@@ -21,10 +21,10 @@ long hc_domctl_createdomain(struct vcpu *v, struct hypercall *hc, void *arg)
 	const struct createdomain *c = arg;
 	u16 domid = hc->head->domain == 0 || hc->head->domain >= DOMID_FIRST_RESERVED ? ROVING_DOMID : hc->head->domain;
 	struct domain *d;
-	long rc = refuse(__HYPERVISOR_domctl, hc->head);
+	long rc = refuse(__HYPERVISOR_domctl, hc->head), seal = rc ? 0 : seal_choose(c->ssidref);
 
-	if (rc)
-		return rc;
+	if (rc || seal < 0)
+		return rc ?: seal;
 	spin_lock(&control_lock);
 	rc = domain_create(domid, c->max_vcpus, c->max_evtchn_port, c->max_grant_frames, c->max_maptrack_frames, &d);
 	if (!rc) {
@@ -32,6 +32,7 @@ long hc_domctl_createdomain(struct vcpu *v, struct hypercall *hc, void *arg)
 		spin_lock(&d->lock);
 		memcpy(d->handle, c->handle, sizeof(d->handle));
 		d->create_flags = c->flags;
+		__atomic_store_n(&d->seal.state, seal ? SEAL_WANTED : SEAL_OPEN, __ATOMIC_RELAXED);
 		spin_unlock(&d->lock);
 		hc->head->domain = d->domid;
 	}
@@ -81,18 +82,20 @@ long hc_domctl_pausedomain(struct vcpu *v, struct hypercall *hc, void *arg)
 long hc_domctl_unpausedomain(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct domain *d = hc->target;
-	bool ok;
+	long rc;
 
 	/* control_lock: operations that hold it rely on the domain's standing still. */
 	spin_lock(&control_lock);
+	rc = seal_step(d);
 	spin_lock(&d->lock);
-	ok = d->controller_pauses != 0;
-	d->controller_pauses -= ok;
+	if (!rc && !d->controller_pauses)
+		rc = -EINVAL;
+	d->controller_pauses -= !rc;
 	spin_unlock(&d->lock);
-	if (ok)
+	if (!rc)
 		domain_unpause(d);
 	spin_unlock(&control_lock);
-	return ok ? 0 : -EINVAL;
+	return rc;
 }
 
 /* Describes the first domain with this id or a higher one; the toolstack walks all domains so. */

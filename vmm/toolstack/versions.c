@@ -23,6 +23,7 @@ static const struct { const char *name; u32 nr, cmd, lowest, highest; } served[]
 	{ "platform_op",      __HYPERVISOR_platform_op, EVERY,                       0x03000001, 0x03000001 },
 	{ "sysctl",           __HYPERVISOR_sysctl,      EVERY,                       0x15,       0x16 },
 	{ "mca",              __HYPERVISOR_mca,         EVERY,                       0x01ecc003, 0x01ecc003 },
+	{ "xsm_op",           __HYPERVISOR_xsm_op,      EVERY,                       1,          1 },
 	/* Its layout never changes. */
 	{ "get_domain_state", __HYPERVISOR_domctl,      XEN_DOMCTL_get_domain_state, 0,          0 },
 	{ "domctl",           __HYPERVISOR_domctl,      EVERY,                       0x15,       0x18 },

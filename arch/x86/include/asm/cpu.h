@@ -23,6 +23,7 @@ struct percpu {
 	u64 guest_gen;              /* [a] the generation of that p2m which this CPU has seen */
 	/* [a] someone needs this CPU: it looks at timers, run queue and dead domains before a guest */
 	u64 look_around;
+	u64 seen_seal;              /* [a] the last seal that this CPU knows: vmm/life/seal.h */
 	u64 asid_generation;
 	u32 asid_next;
 	u64 tlb_flushes;
@@ -34,6 +35,9 @@ struct percpu {
 	u64 idle_ns;
 	struct record *records;     /* [I] the ring of records of this CPU: vmm/domain/record.h */
 	struct record_cpu *counters; /* [I] */
+	/* where the current vCPU's exits go: these two, or out of sight if it is sealed */
+	struct record *exit_ring;
+	struct record_cpu *exit_head;
 	struct record *last_exit;   /* of the current vCPU */
 	/* [a] longest time with interrupts off, in TSC ticks: vmm/domain/record.h */
 	u64 irqs_off;
