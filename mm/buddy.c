@@ -40,7 +40,7 @@ static struct part {
 } common = { .list = { [0 ... NR_ORDERS - 1] = NO_FRAME } }, home = { .list = { [0 ... NR_ORDERS - 1] = NO_FRAME } };
 static u64 home_end;        /* [I] frames below are home */
 static u64 pages_free;      /* written under LOCK_PAGE, read without */
-static void (*release_fn)(u16 owner);  /* [I] */
+static void (*release_fn)(struct page *pg);  /* [I] */
 
 typedef u32 __attribute__((may_alias)) kind_t;
 #define KIND(owner, state, order) ((u32)(owner) | (u32)(state) << 16 | (u32)(order) << 24)
@@ -329,13 +329,13 @@ void page_release(struct page *pg, u32 before)
 	BUG_ON(before == 0);
 	BUG_ON(pg->state != PAGE_DOMAIN && pg->state != PAGE_HEAP);
 	if (pg->state == PAGE_DOMAIN && release_fn)
-		release_fn(pg->owner);
+		release_fn(pg);
 	order = pg->state == PAGE_HEAP ? pg->order : 0;
 	if (DEBUG_BUILD)
 		memset(page_to_virt(pg), JUNK, PAGE_SIZE << order);
 	free_block(page_to_mfn(pg).v, order);
 }
 
-void page_set_release(void (*fn)(u16 owner)) { release_fn = fn; }
+void page_set_release(void (*fn)(struct page *pg)) { release_fn = fn; }
 
 u64 page_free_count(void) { return __atomic_load_n(&pages_free, __ATOMIC_RELAXED); }

@@ -111,11 +111,11 @@ static inline void page_put(struct page *pg)
 		page_release(pg, before);
 }
 /*
- * Sets the release function: fn(owner) is called once for each PAGE_DOMAIN frame that is freed, for
- * the accounting of the domain layer. Locks: fn takes none, because the caller of page_put may hold
+ * Sets the release function: fn(pg) is called once for each PAGE_DOMAIN frame that is freed, just
+ * before, for the accounting of the domain layer. Locks: fn takes none, because the caller of page_put may hold
  * any below LOCK_PAGE.
  */
-void page_set_release(void (*fn)(u16 owner));
+void page_set_release(void (*fn)(struct page *pg));
 
 /* Returns the number of frames that are free now. */
 u64 page_free_count(void);

@@ -10,11 +10,11 @@
 
 static unsigned released[4];    /* per owner */
 
-static void count_release(u16 owner)
+static void count_release(struct page *pg)
 {
-	assert_in_range(owner, 1, 3);
+	assert_in_range(pg->owner, 1, 3);
 	assert_int_equal(fake_locks_held(), 0);
-	released[owner]++;
+	released[pg->owner]++;
 }
 
 static u64 usable(void)

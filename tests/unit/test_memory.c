@@ -58,10 +58,10 @@ void domain_uncharge(struct domain *d, u64 n)
 }
 
 /* The real one takes locks that come before all others. */
-static void released(u16 owner)
+static void released(struct page *pg)
 {
 	assert_int_equal(fake_locks_held(), 0);
-	domain_uncharge(&domains[owner], 1);
+	domain_uncharge(&domains[pg->owner], 1);
 }
 
 /* Guest pointers are the test's own; the first page faults. */

@@ -32,9 +32,9 @@ void hvm_flush_others(struct p2m *p, u64 gen)
 }
 
 /* The layer above takes its own locks, which come before the p2m's. */
-static void released(u16 owner)
+static void released(struct page *pg)
 {
-	assert_int_equal(owner, OWNER);
+	assert_int_equal(pg->owner, OWNER);
 	assert_int_equal(fake_locks_held(), 0);
 }
 

@@ -123,8 +123,18 @@ void domain_uncharge(struct domain *d, u64 n)
 		want_reap();
 }
 
-/* The owner is still in the table, because the frame is charged to it until now. */
-static void frame_released(u16 owner) { domain_uncharge(table[owner], 1); }
+/*
+ * The owner is still in the table, because the frame is charged to it until now. No one shall find
+ * a sealed domain's data in a free frame.
+ */
+static void frame_released(struct page *pg)
+{
+	struct domain *d = table[pg->owner];
+
+	if (unlikely(__atomic_load_n(&d->seal.state, __ATOMIC_RELAXED)))
+		clear_page(page_to_virt(pg));
+	domain_uncharge(d, 1);
+}
 
 /*
  * Takes one destroyed domain out of the table, after others have given back the last of its
