@@ -45,6 +45,7 @@ static void boot(void)
 	/* This thread is none of them, but what it does is recorded too. */
 	record_init_cpu();
 	hypercall_init();
+	seal_tells = SEAL_TELLS_DMA;
 	/* Room for timers stays, once there is some. */
 	if (timer_reserve(256))
 		storm_mistake("no room for timers");

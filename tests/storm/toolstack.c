@@ -71,6 +71,7 @@ static void create(struct vcpu *v, struct vm_exit *x)
 		.max_grant_frames = 4, .max_maptrack_frames = 8, .grant_opts = 1, .arch.emulation_flags = XEN_X86_EMU_LAPIC,
 	};
 	op.u.createdomain.handle[0] = vcpu_dice(v, 4) == 0;      /* a hostile one */
+	op.u.createdomain.ssidref = vcpu_dice(v, 3) ? SEAL_SID_OPEN : SEAL_SID;
 	tools_domctl(v, x, &op);
 }
 
@@ -229,6 +230,9 @@ static bool build(struct vcpu *v, struct vm_exit *x)
 		THEN();
 		tools_plain_domctl(v, x, XEN_DOMCTL_unpausedomain, t->domid);
 		THEN();
+		/* Nobody else knows the domain, so nobody has a part of it: it can be sealed. */
+		if (rc)
+			storm_mistake("domain %u can't run: %ld", t->domid, rc);
 		publish(t, 0, t->domid);
 	}
 	END(CHOOSING);
