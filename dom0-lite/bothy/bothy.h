@@ -96,6 +96,8 @@ u64 guest_exits(const struct guest *g);
  * is none. The number of frames is that of the last round, and the rate is what the guest dirtied in it.
  */
 void guest_migration(const struct guest *g, char *out, size_t size);
+/* Prints what the hypervisor tells this guest. Returns END_OK if it is sealed, and DMA can't reach it. */
+int attest(void);
 int top(struct source *s, int rounds, double seconds, bool batch, bool json);
 
 #endif

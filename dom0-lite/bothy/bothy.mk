@@ -6,11 +6,17 @@ CLI_CFLAGS  := -std=gnu11 -O2 -g -D_FORTIFY_SOURCE=2 -Wall -Wextra -Werror -Wstr
 	-ffile-prefix-map=$(CURDIR)=. -D__XEN_TOOLS__ -I. -Iarch/x86/include -idirafter /usr/include -include lib/base.h
 CLI_LIBS    := -lxenforeignmemory -lxencall -lxenstore -lncursesw -ltinfo
 
+# One command of it for guests, without libraries.
+ATTEST      := build/dom0/bothy-attest
 # For tools/run.
 SENT        := build/dom0/serial-sent
 
 .PHONY: cli
-cli: $(CLI) $(SENT)
+cli: $(CLI) $(SENT) $(ATTEST)
+
+$(ATTEST): dom0-lite/bothy-attest.c dom0-lite/bothy/attest.c dom0-lite/bothy/bothy.h vmm/life/seal.h
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CLI_CFLAGS) -static -o $@ $(filter %.c,$^)
 
 $(SENT): dom0-lite/serial-sent.c
 	@mkdir -p $(@D)
