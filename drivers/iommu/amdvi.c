@@ -100,46 +100,14 @@ enum { WAIT = 1, FORGET_DEVICE = 2, FORGET_PAGES = 3, FORGET_ALL = 8 };
 /* FORGET_PAGES with the range of all addresses, and the tables' entries too. */
 #define EVERY_PAGE    (0x7ffffffffffff000ull | BIT(0) | BIT(1))
 
-static void ring(struct iommu_unit *u, u64 lo, u64 hi)
+static void amdvi_forget(struct iommu_unit *u, u64 gfn)
 {
-	u64 *slot = (u64 *)(u->queue + u->tail);
-
-	slot[0] = lo;
-	slot[1] = hi;
-	if (DEBUG_BUILD)
-		BUG_ON(amdvi_check_command(slot));
-	u->tail = (u->tail + 16) % PAGE_SIZE;
+	iommu_command(u, CODE(FORGET_PAGES) | (u64)IOMMU_DOMAIN << 32, gfn == IOMMU_ALL_PAGES ? EVERY_PAGE : gfn << PAGE_SHIFT);
 }
 
-static u64 *end_of(const struct iommu_unit *u) { return (u64 *)(u->queue + PAGE_SIZE); }
-
-/* Asks for the word that end_flush waits for, and starts the work. */
-static void ring_wait(struct iommu_unit *u)
+static void amdvi_wait(struct iommu_unit *u, paddr_t at, u32 value)
 {
-	ring(u, CODE(WAIT) | WAIT_STORES | WAIT_FLUSHES | virt_to_phys(end_of(u)), ++u->waits);
-	/* The commands are in memory before the unit hears of them. */
-	smp_mb();
-	*iommu_reg64(u, COMMAND_TAIL) = u->tail;
-}
-
-static void amdvi_begin_flush(struct iommu_unit *u, const u64 *gfn, unsigned nr)
-{
-	u64 pages = CODE(FORGET_PAGES) | (u64)IOMMU_DOMAIN << 32;
-
-	if (!nr)
-		ring(u, pages, EVERY_PAGE);
-	for (unsigned i = 0; i < nr; i++)
-		ring(u, pages, gfn[i] << PAGE_SHIFT);
-	ring_wait(u);
-}
-
-/* Acquire: the unit wrote the word behind everything that it did before. */
-static bool amdvi_end_flush(const struct iommu_unit *u) { return __atomic_load_n(end_of(u), __ATOMIC_ACQUIRE) == u->waits; }
-
-static bool wait_for_commands(struct iommu_unit *u)
-{
-	ring_wait(u);
-	return iommu_wait32((u32 *)end_of(u), ~0u, u->waits);
+	iommu_command(u, CODE(WAIT) | WAIT_STORES | WAIT_FLUSHES | at, value);
 }
 
 /* ---- start and stop ---- */
@@ -150,12 +118,12 @@ static bool forget_devices(struct iommu_unit *u)
 	enum { AT_ONCE = 128 };
 
 	for (u32 id = 0; id < ENTRIES; id++) {
-		ring(u, CODE(FORGET_DEVICE) | id, 0);
-		if (id % AT_ONCE == AT_ONCE - 1 && !wait_for_commands(u))
+		iommu_command(u, CODE(FORGET_DEVICE) | id, 0);
+		if (id % AT_ONCE == AT_ONCE - 1 && !iommu_obeys(u))
 			return false;
 	}
-	ring(u, CODE(FORGET_PAGES) | (u64)IOMMU_DOMAIN << 32, EVERY_PAGE);
-	return wait_for_commands(u);
+	amdvi_forget(u, IOMMU_ALL_PAGES);
+	return iommu_obeys(u);
 }
 
 static void amdvi_stop(struct iommu_unit *u) { *iommu_reg64(u, CONTROL) = 0; }
@@ -177,8 +145,8 @@ static const char *amdvi_start(struct iommu_unit *u)
 	iommu_hide_function(u);
 	*iommu_reg64(u, CONTROL) = TRANSLATE | LOG_EVENTS | COHERENT | USE_COMMANDS | BOARD(u->features[1]);
 	if (u->features[0] & HAS_FORGET_ALL) {
-		ring(u, CODE(FORGET_ALL), 0);
-		return wait_for_commands(u) ? NULL : "it doesn't answer";
+		iommu_command(u, CODE(FORGET_ALL), 0);
+		return iommu_obeys(u) ? NULL : "it doesn't answer";
 	}
 	return forget_devices(u) ? NULL : "it doesn't answer";
 }
@@ -218,8 +186,8 @@ static bool amdvi_next_fault(struct iommu_unit *u, struct iommu_fault *f)
 }
 
 const struct iommu_ops amdvi_ops = {
-	.name = "AMD-Vi", .signature = "IVRS", .registers = REGISTERS,
+	.name = "AMD-Vi", .signature = "IVRS", .registers = REGISTERS, .commands_end = COMMAND_TAIL,
 	.parse = ivrs_parse, .probe = amdvi_probe, .format = amdvi_format, .give_table = amdvi_give_table, .start = amdvi_start,
-	.stop = amdvi_stop, .begin_flush = amdvi_begin_flush, .end_flush = amdvi_end_flush, .next_fault = amdvi_next_fault,
-	.check_entry = amdvi_check_entry,
+	.stop = amdvi_stop, .forget = amdvi_forget, .wait = amdvi_wait, .next_fault = amdvi_next_fault,
+	.check_entry = amdvi_check_entry, .check_command = amdvi_check_command,
 };

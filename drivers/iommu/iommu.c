@@ -126,6 +126,50 @@ static void set_frames(gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type)
 		audit(addr);
 }
 
+/* ---- the units' queues of commands ---- */
+
+void iommu_command(struct iommu_unit *u, u64 lo, u64 hi)
+{
+	u64 *slot = (u64 *)(u->queue + u->tail);
+
+	slot[0] = lo;
+	slot[1] = hi;
+	if (DEBUG_BUILD)
+		BUG_ON(ops->check_command(slot));
+	if (!all.coherent)
+		iommu_write_back(slot, 16);
+	u->tail = (u->tail + 16) % PAGE_SIZE;
+}
+
+static u32 *end_word(const struct iommu_unit *u) { return (u32 *)(u->queue + PAGE_SIZE); }
+
+static void begin_commands(struct iommu_unit *u)
+{
+	ops->wait(u, virt_to_phys(end_word(u)), ++u->waits);
+	/* The commands are in memory before the unit hears of them. */
+	smp_mb();
+	*iommu_reg64(u, ops->commands_end) = u->tail;
+}
+
+/* Acquire: the unit wrote the word behind everything that it did before. */
+static bool have_ended(const struct iommu_unit *u) { return __atomic_load_n(end_word(u), __ATOMIC_ACQUIRE) == u->waits; }
+
+bool iommu_obeys(struct iommu_unit *u)
+{
+	begin_commands(u);
+	return iommu_wait32(end_word(u), ~0u, u->waits);
+}
+
+static void begin_flush(struct iommu_unit *u)
+{
+	if (all.forgets_only_all || stale.nr > ARRAY_SIZE(stale.gfn))
+		ops->forget(u, IOMMU_ALL_PAGES);
+	else
+		for (unsigned i = 0; i < stale.nr; i++)
+			ops->forget(u, stale.gfn[i]);
+	begin_commands(u);
+}
+
 /* LOCK_IOMMU is held until the units have answered, so a CPU that finds nothing stale can go on. */
 static void forget_stale(void)
 {
@@ -134,9 +178,9 @@ static void forget_stale(void)
 		u64 since = time_now();
 
 		for (unsigned i = 0; i < found.nr_units; i++)
-			ops->begin_flush(&found.unit[i], stale.gfn, stale.nr > ARRAY_SIZE(stale.gfn) ? 0 : stale.nr);
+			begin_flush(&found.unit[i]);
 		for (unsigned i = 0; i < found.nr_units; i++)
-			while (!ops->end_flush(&found.unit[i]))
+			while (!have_ended(&found.unit[i]))
 				if (time_now() - since > NS_PER_S)
 					panic("the IOMMU at %lx no longer answers", found.unit[i].base);
 		stale.nr = 0;

@@ -26,7 +26,7 @@ struct iommu_unit {
 	u16 capability;         /* AMD-Vi: its capability block there */
 	u8 *queue;              /* a page of commands, and behind it the word that tells of their end */
 	u32 tail;               /* the next command's place in it, in bytes */
-	u32 waits;              /* the number of ends asked for */
+	u32 waits;              /* the number of ends asked for, and what the word becomes with the last one */
 	u8 *events;             /* AMD-Vi: a page for reports of blocked accesses */
 };
 
@@ -46,6 +46,7 @@ struct iommu_limits {
 	u32 sizes;              /* PT_4K and larger leaves */
 	bool coherent;          /* they see the CPUs' caches when they read tables */
 	bool forgets_nothing;   /* one remembers entries that were empty */
+	bool forgets_only_all;  /* one can't forget a single page */
 };
 
 struct iommu_fault {
@@ -65,17 +66,19 @@ struct iommu_fault {
 	X(bool, give_table, (const struct pt *table))   /* to all devices, before `start`; false: no memory */ \
 	X(const char *, start, (struct iommu_unit *u))  /* translates from now on; NULL, or what went wrong */ \
 	X(void, stop, (struct iommu_unit *u))           /* as if there were none; also if firmware started it */ \
-	/* forgets the translations of these pages, or all if nr is 0; `end_flush` waits for it */ \
-	X(void, begin_flush, (struct iommu_unit *u, const u64 *gfn, unsigned nr)) \
-	X(bool, end_flush, (const struct iommu_unit *u))        /* true if it has ended */ \
+	X(void, forget, (struct iommu_unit *u, u64 gfn))        /* the command for this page's translation, or for all */ \
+	X(void, wait, (struct iommu_unit *u, paddr_t at, u32 value))    /* the command that stores this when those before have ended */ \
 	X(bool, next_fault, (struct iommu_unit *u, struct iommu_fault *f))     /* takes a report */ \
-	/* NULL, or the manual's rule that an entry of the tables breaks: debug builds */ \
-	X(const char *, check_entry, (const struct pt *table, u64 entry, unsigned level))
+	/* NULL, or the manual's rule that an entry of the tables or a command breaks: debug builds */ \
+	X(const char *, check_entry, (const struct pt *table, u64 entry, unsigned level)) \
+	X(const char *, check_command, (const u64 command[2]))
+#define IOMMU_ALL_PAGES (~0ull)
 
 struct iommu_ops {
 	const char *name;
 	char signature[5];      /* of the table in ACPI */
 	u32 registers;          /* bytes of a unit's registers that `probe` needs */
+	u32 commands_end;       /* the register that says where in the queue commands end */
 #define X(ret, op, args) ret (*op) args;
 	IOMMU_OPS(X)
 #undef X
@@ -104,6 +107,10 @@ void iommu_reserve_functions(const struct acpi *acpi, void (*reserve)(paddr_t st
 u32 iommu_read_config(u16 function, u16 at);
 void iommu_write_config(u16 function, u16 at, u32 value);
 
+/* Adds a command to the unit's queue, which has room for 255. */
+void iommu_command(struct iommu_unit *u, u64 lo, u64 hi);
+/* Tells the unit of its new commands. Returns true when it has obeyed them, false after a second. */
+bool iommu_obeys(struct iommu_unit *u);
 /* Writes cache lines back to memory, for units that don't see caches. */
 void iommu_write_back(const void *at, size_t bytes);
 /* Waits up to a second until (*reg & mask) == value. Returns true if it is. */

@@ -71,6 +71,7 @@ static const char *vtd_probe(struct iommu_unit *u, struct iommu_limits *all)
 	all->sizes &= PT_4K | (cap & CAP_2M ? PT_2M : 0) | ((cap & CAP_2M_AND_1G) == CAP_2M_AND_1G ? PT_1G : 0);
 	all->coherent &= (ecap & ECAP_COHERENT) != 0;
 	all->forgets_nothing |= (cap & (CAP_CACHING | CAP_BUFFER)) != 0;
+	all->forgets_only_all |= !(cap & CAP_PAGES);
 	return NULL;
 }
 
@@ -121,55 +122,27 @@ enum { FORGET_CONTEXT = 1, FORGET_PAGES = 2, WAIT = 5 };
 #define WAIT_WRITES   BIT(5)
 #define DRAIN_SHIFT   6
 
-static void push(struct iommu_unit *u, u64 lo, u64 hi)
-{
-	u64 *slot = (u64 *)(u->queue + u->tail);
+#define FORGET(u, range) (FORGET_PAGES | (range) | CAP_DRAINS((u)->features[0]) << DRAIN_SHIFT)
 
-	slot[0] = lo;
-	slot[1] = hi;
-	if (DEBUG_BUILD)
-		BUG_ON(vtd_check_command(slot));
-	if (!(u->features[1] & ECAP_COHERENT))
-		iommu_write_back(slot, 16);
-	u->tail = (u->tail + 16) % PAGE_SIZE;
+static void vtd_forget(struct iommu_unit *u, u64 gfn)
+{
+	u64 domain = (u64)IOMMU_DOMAIN << 16;
+
+	if (gfn == IOMMU_ALL_PAGES)
+		iommu_command(u, FORGET(u, ALL_OF_DOMAIN) | domain, 0);
+	else
+		iommu_command(u, FORGET(u, ONE_PAGE) | domain, gfn << PAGE_SHIFT);
 }
 
-static u32 *answer_of(const struct iommu_unit *u) { return (u32 *)(u->queue + PAGE_SIZE); }
-
-/* Asks for the word that end_flush waits for, and starts the work. */
-static void push_wait(struct iommu_unit *u)
+/* The commands before are obeyed behind what is still in the unit's buffer. */
+static void vtd_wait(struct iommu_unit *u, paddr_t at, u32 value)
 {
-	push(u, WAIT | WAIT_WRITES | (u64)++u->waits << 32, virt_to_phys(answer_of(u)));
-	/* The commands are in memory before the unit hears of them. */
-	smp_mb();
-	*iommu_reg64(u, QUEUE_TAIL) = u->tail;
-}
-
-static void vtd_begin_flush(struct iommu_unit *u, const u64 *gfn, unsigned nr)
-{
-	u64 pages = FORGET_PAGES | CAP_DRAINS(u->features[0]) << DRAIN_SHIFT | (u64)IOMMU_DOMAIN << 16;
-
 	if (u->features[0] & CAP_BUFFER)
 		command(u, WRITE_BUFFER, true);
-	if (!nr || !(u->features[0] & CAP_PAGES))
-		push(u, pages | ALL_OF_DOMAIN, 0);
-	else
-		for (unsigned i = 0; i < nr; i++)
-			push(u, pages | ONE_PAGE, gfn[i] << PAGE_SHIFT);
-	push_wait(u);
+	iommu_command(u, WAIT | WAIT_WRITES | (u64)value << 32, at);
 }
-
-/* Acquire: the unit wrote the word behind everything that it did before. */
-static bool vtd_end_flush(const struct iommu_unit *u) { return __atomic_load_n(answer_of(u), __ATOMIC_ACQUIRE) == u->waits; }
 
 /* ---- start and stop ---- */
-
-static void forget_everything(struct iommu_unit *u)
-{
-	push(u, FORGET_CONTEXT | ALL_OF_UNIT, 0);
-	push(u, FORGET_PAGES | ALL_OF_UNIT | CAP_DRAINS(u->features[0]) << DRAIN_SHIFT, 0);
-	push_wait(u);
-}
 
 static void clear_fault(const struct iommu_unit *u, u32 n)
 {
@@ -196,8 +169,9 @@ static const char *vtd_start(struct iommu_unit *u)
 	*iommu_reg64(u, QUEUE) = virt_to_phys(u->queue);
 	if (!command(u, USE_QUEUE, true))
 		return "it doesn't use its queue";
-	forget_everything(u);
-	if (!iommu_wait32(answer_of(u), ~0u, u->waits))
+	iommu_command(u, FORGET_CONTEXT | ALL_OF_UNIT, 0);
+	iommu_command(u, FORGET(u, ALL_OF_UNIT), 0);
+	if (!iommu_obeys(u))
 		return "it doesn't answer";
 	for (u32 n = 0; n < CAP_NR_FAULTS(u->features[0]); n++)
 		clear_fault(u, n);
@@ -251,8 +225,8 @@ static bool vtd_next_fault(struct iommu_unit *u, struct iommu_fault *f)
 }
 
 const struct iommu_ops vtd_ops = {
-	.name = "VT-d", .signature = "DMAR", .registers = PAGE_SIZE,
+	.name = "VT-d", .signature = "DMAR", .registers = PAGE_SIZE, .commands_end = QUEUE_TAIL,
 	.parse = dmar_parse, .probe = vtd_probe, .format = vtd_format, .give_table = vtd_give_table, .start = vtd_start,
-	.stop = vtd_stop, .begin_flush = vtd_begin_flush, .end_flush = vtd_end_flush, .next_fault = vtd_next_fault,
-	.check_entry = vtd_check_entry,
+	.stop = vtd_stop, .forget = vtd_forget, .wait = vtd_wait, .next_fault = vtd_next_fault,
+	.check_entry = vtd_check_entry, .check_command = vtd_check_command,
 };
