@@ -1,5 +1,5 @@
 # For the tests, on the build machine: `dom0 SCRIPT [tools/run's options]` boots the system and runs tests/system/dom0/SCRIPT in it.
-# HV, NAME and OUT come from tests/system/run.
+# HV, IOMMU, NAME and OUT come from tests/system/run.
 set -u
 result=0
 
@@ -31,13 +31,13 @@ expect()
 }
 
 # The system with tools/run's options. A run without a command knows no limit: what ends it is only meant for one that hangs.
-run() { timeout 1800 tools/run --hv "$HV" --log "$OUT/$NAME.log" --timeout 300 "$@"; }
+run() { timeout 1800 tools/run --hv "$HV" --iommu "$IOMMU" --log "$OUT/$NAME.log" --timeout 300 "$@"; }
 
 dom0()
 {
 	local script=$1 status
 	shift
-	tools/run --hv "$HV" --log "$OUT/$NAME.log" --timeout 900 --add tests/system/dom0/lib.sh:/tests/lib.sh \
+	tools/run --hv "$HV" --iommu "$IOMMU" --log "$OUT/$NAME.log" --timeout 900 --add tests/system/dom0/lib.sh:/tests/lib.sh \
 		--add "tests/system/dom0/$script:/tests/$script" "$@" -- env ROUNDS="$ROUNDS" sh "/tests/$script"
 	status=$?
 	if [ $status != 0 ]; then
