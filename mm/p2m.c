@@ -88,13 +88,7 @@ static inline bool lock_unless_own(struct p2m *p2m)
 	return true;
 }
 
-static inline void unlock_if(struct p2m *p2m, bool locked)
-{
-	if (locked)
-		spin_unlock(&p2m->lock);
-}
-
-static inline struct page *get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *type, bool write, bool locked)
+static inline struct page *get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *type, bool write, bool *locked)
 {
 	for (;;) {
 		u64 entry;
@@ -106,8 +100,11 @@ static inline struct page *get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *t
 
 		if (t == P2M_HOLE || t == P2M_MMIO)
 			return NULL;
-		if (write && unlikely(!(entry & PT_X86_WRITE)))
-			return p2m_get_clean_page(p2m, gfn, type, locked);
+		if (write && unlikely(!(entry & PT_X86_WRITE))) {
+			if (!p2m_make_dirty_locked(p2m, gfn, locked))
+				return NULL;
+			continue;
+		}
 		pg = mfn_to_page(leaf_frame(entry, level, gfn));
 		/*
 		 * The frame may have been freed since we read the entry, and may even belong to
@@ -122,7 +119,7 @@ static inline struct page *get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *t
 				*type = t;
 			return held ? pg : NULL;
 		}
-		/* Only without the lock: this may free the frame. */
+		/* Frees it only without the lock: with it, an entry still holds it. */
 		if (held)
 			page_put(pg);
 		cpu_relax();
@@ -132,9 +129,10 @@ static inline struct page *get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *t
 struct page *p2m_get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *type, bool write)
 {
 	bool locked = lock_unless_own(p2m);
-	struct page *pg = get_page(p2m, gfn, type, write, locked);
+	struct page *pg = get_page(p2m, gfn, type, write, &locked);
 
-	unlock_if(p2m, locked);
+	if (locked)
+		spin_unlock(&p2m->lock);
 	return pg;
 }
 
@@ -186,7 +184,8 @@ enum p2m_type p2m_lookup(struct p2m *p2m, gfn_t gfn, mfn_t *mfn)
 	u64 entry;
 
 	find_leaf(p2m, gfn, &entry, &level);
-	unlock_if(p2m, locked);
+	if (locked)
+		spin_unlock(&p2m->lock);
 	if (mfn)
 		*mfn = TYPE(entry) == P2M_HOLE ? INVALID_MFN : leaf_frame(entry, level, gfn);
 	return TYPE(entry);

@@ -51,16 +51,12 @@ bool p2m_make_dirty(struct p2m *p2m, gfn_t gfn)
 	return ram;
 }
 
-struct page *p2m_get_clean_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *type, bool locked)
+bool p2m_make_dirty_locked(struct p2m *p2m, gfn_t gfn, bool *locked)
 {
-	struct page *pg;
-
-	if (locked)
-		spin_unlock(&p2m->lock);
-	pg = p2m_make_dirty(p2m, gfn) ? p2m_get_page(p2m, gfn, type, true) : NULL;
-	if (locked)
+	if (!*locked)
 		spin_lock(&p2m->lock);
-	return pg;
+	*locked = true;
+	return make_dirty_locked(p2m, gfn);
 }
 
 /*

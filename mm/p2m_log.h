@@ -32,10 +32,9 @@ u64 p2m_log_step(struct p2m *p2m, gfn_t gfn, enum p2m_log_op op, u64 dirty[P2M_L
  */
 bool p2m_make_dirty(struct p2m *p2m, gfn_t gfn);
 /*
- * The rest of p2m_get_page(..., write = true) if the guest may not write there, or not yet. `locked`:
- * the caller holds LOCK_P2M; the lock is free meanwhile. As a function of its own it costs the
- * look-ups of guests that aren't watched nothing.
+ * As p2m_make_dirty(), but leaves with LOCK_P2M, so that nobody makes the page clean again. *locked
+ * says if the caller had the lock, and becomes true.
  */
-struct page *p2m_get_clean_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *type, bool locked);
+bool p2m_make_dirty_locked(struct p2m *p2m, gfn_t gfn, bool *locked);
 
 #endif
