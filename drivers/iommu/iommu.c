@@ -65,30 +65,51 @@ static unsigned level_of(unsigned order)
 	return level;
 }
 
+static u64 behind(u64 gfn, unsigned level)
+{
+	u64 frames = BIT(level * io.fmt->shape.bits);
+
+	return (gfn & ~(frames - 1)) + frames;
+}
+
+/* Makes the tables for slots of at most this level, also for holes. Devices see the same in them. */
+static bool make_slots(u64 gfn, u64 end, unsigned most, bool also_holes)
+{
+	const struct pt_shape *s = &io.fmt->shape;
+	unsigned level;
+	u64 entry;
+
+	for (; gfn < end; gfn = behind(gfn, level)) {
+		pt_find(s, io.root, gfn << PAGE_SHIFT, &entry, &level);
+		if (level <= most || !(also_holes || pt_present(s, entry)))
+			continue;
+		level = most;
+		if (!pt_slot(&io, gfn << PAGE_SHIFT, &level))
+			return false;
+		/* A unit may remember the large leaf that has just been split. */
+		if (pt_present(s, entry))
+			forget_later(gfn, false);
+	}
+	return true;
+}
+
+/* All memory is taken before the first slot is emptied: without it devices see what they saw. */
 static int open_frames(gfn_t gfn, unsigned order, enum p2m_type type)
 {
 	const struct pt_shape *s = &io.fmt->shape;
-	u64 frames = BIT(order), before = tables, step;
+	u64 entry, *slot, end = gfn.v + BIT(order);
+	unsigned level;
 
-	if (gfn.v + frames > pt_end(s) >> PAGE_SHIFT || overlaps_reserved(gfn.v, frames))
+	if (end > pt_end(s) >> PAGE_SHIFT || overlaps_reserved(gfn.v, end - gfn.v))
 		return for_devices(type) ? -EINVAL : 0;
-	for (u64 at = gfn.v; at < gfn.v + frames; at += step) {
-		unsigned level, want = level_of(order);
-		u64 entry, *slot = pt_find(s, io.root, at << PAGE_SHIFT, &entry, &level);
-
-		if (level > want && (pt_present(s, entry) || for_devices(type))) {
-			level = want;
-			slot = pt_slot(&io, at << PAGE_SHIFT, &level);
-			if (!slot)
-				return -ENOMEM;
-		}
-		/* The rest of the slot, which a hole may have begun before. */
-		step = BIT(level * s->bits) - (at & (BIT(level * s->bits) - 1));
+	if (!make_slots(gfn.v, end, level_of(order), for_devices(type)))
+		return -ENOMEM;
+	for (u64 at = gfn.v; at < end; at = behind(at, level)) {
+		slot = pt_find(s, io.root, at << PAGE_SHIFT, &entry, &level);
 		if (!pt_present(s, entry))
 			continue;
 		pt_put(&io, slot, 0);
-		/* A unit may also remember the large leaf that has just been split. */
-		forget_later(at, !level && tables == before);
+		forget_later(at, !level);
 	}
 	return 0;
 }

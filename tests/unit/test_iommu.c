@@ -69,7 +69,7 @@ static void reserve(paddr_t start, u64 size)
 static u64 cached[GFNS];
 static unsigned flushes, flushed_pages, started, stopped, faults_left;
 static unsigned fail_probe, fail_start;         /* the number of the unit, from 1 */
-static bool deaf, caches_nothing, lost;
+static bool deaf, caches_nothing, lost, only_small;
 
 #define RW 3ull
 static const struct pt_format format = {
@@ -82,7 +82,7 @@ static const char *fake_probe(struct iommu_unit *u, struct iommu_limits *all)
 	static unsigned nr;
 
 	all->coherent = false;
-	all->sizes &= PT_4K | PT_2M;
+	all->sizes &= only_small ? PT_4K : PT_4K | PT_2M;
 	all->forgets_nothing = caches_nothing;
 	return fail_probe == nr++ % UNITS + 1 ? "it is broken" : NULL;
 }
@@ -501,6 +501,25 @@ static void no_memory(void **state)
 	page_put(pg);
 }
 
+/* Tables for some of the entries only: then none of the old ones has gone. */
+static void no_memory_for_all(void **state)
+{
+	struct page *taken[16384];
+	unsigned nr = 0;
+
+	assert_int_equal(p2m_map(&p2m, GFN(0), MFN(2048), 10, P2M_GRANT_RW), 0);
+	while ((taken[nr] = page_alloc(0)))
+		nr++;
+	page_free(taken[--nr], 0);
+	assert_int_equal(p2m_map(&p2m, GFN(0), MFN(4096), 11, P2M_GRANT_RO), -ENOMEM);
+	assert_same();
+	assert_int_equal(look(1023), 3071ull << PAGE_SHIFT | READS | WRITES);
+	while (nr)
+		page_free(taken[--nr], 0);
+	assert_int_equal(p2m_map(&p2m, GFN(0), MFN(4096), 11, P2M_GRANT_RO), 0);
+	assert_same();
+}
+
 /* Reserved ranges stay, and devices' addresses end where the table ends. */
 static void limits(void **state)
 {
@@ -700,6 +719,7 @@ int main(void)
 		cmocka_unit_test(few_lines), cmocka_unit_test(hidden_functions),
 	};
 	const struct CMUnitTest holes[] = { cmocka_unit_test_setup_teardown(remembers_holes, start, end) };
+	const struct CMUnitTest small[] = { cmocka_unit_test_setup_teardown(no_memory_for_all, start, end) };
 	int failed;
 
 	fake_memory_init(16384);
@@ -708,6 +728,9 @@ int main(void)
 	p2m_init_holes();
 	printf("seed %lu\n", fake_random_seed());
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	only_small = true;
+	failed += cmocka_run_group_tests(small, NULL, NULL);
+	only_small = false;
 	caches_nothing = true;
 	return failed + cmocka_run_group_tests(holes, NULL, NULL);
 }
