@@ -515,6 +515,9 @@ static void xens_own_leaves(void **state)
 	assert_int_equal(ask(0x40000003, 0).c, 2400000);
 	assert_int_equal(ask(0x40000003, 2).a, 2400000);
 	assert_int_equal(ask(0x40000004, 0).a, 0x18);
+	d->p2m.mirror = (const void *)d;
+	assert_int_equal(ask(0x40000004, 0).a, 0x1c);   /* devices see what is granted */
+	d->p2m.mirror = NULL;
 	assert_int_equal(ask(0x40000004, 0).b, 2);
 	assert_int_equal(ask(0x40000004, 0).c, 3);
 	assert_int_equal(ask(0x40000004, 1).a, 0);

@@ -140,7 +140,7 @@ static void xen_leaf(const struct vcpu *v, const struct cpu_policy *p, u32 index
 	case 4:
 		if (subleaf)
 			break;
-		out->a = XEN_HVM_CPUID_VCPU_ID_PRESENT | XEN_HVM_CPUID_DOMID_PRESENT;
+		out->a = XEN_HVM_CPUID_VCPU_ID_PRESENT | XEN_HVM_CPUID_DOMID_PRESENT | (v->domain->p2m.mirror ? XEN_HVM_CPUID_IOMMU_MAPPINGS : 0);
 		out->b = v->id;
 		out->c = v->domain->domid;
 		break;
