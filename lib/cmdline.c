@@ -85,16 +85,10 @@ static bool read_dom0_max_vcpus(struct value *v, struct cmdline *out)
 
 static bool read_console(struct value *v, struct cmdline *out)
 {
-	enum console_port port;
+	enum console_port port = take_word(v, "com1") ? CONSOLE_COM1 : take_word(v, "com2") ? CONSOLE_COM2 : CONSOLE_NONE;
 	u64 baud = out->baud;
 
-	if (take_word(v, "none"))
-		port = CONSOLE_NONE;
-	else if (take_word(v, "com1"))
-		port = CONSOLE_COM1;
-	else if (take_word(v, "com2"))
-		port = CONSOLE_COM2;
-	else
+	if (port == CONSOLE_NONE && !take_word(v, "none"))
 		return false;
 	if (port != CONSOLE_NONE && take_word(v, ",") && !take_number(v, 115200, &baud))
 		return false;
@@ -135,6 +129,7 @@ static const struct option known[] = {
 	{ "loglvl=", "err, warn, info or debug", "how much is printed (default: info)", TO(log_level, "err", "warn", "info", "debug") },
 	{ "spec=", "yes or no", "do what this CPU needs against speculation (default: yes)", TO(no_speculation_guards, "yes", "no") },
 	{ "iommu=", "yes, no, verbose or strict", "let devices reach only the service domain's memory; strict: don't boot without that (default: yes)", TO(iommu, "yes", "no", "verbose", "strict") },
+	{ "intremap=", "yes or no", "AMD: devices send ordinary interrupts only, no NMI, INIT or ExtINT (default: no)", TO(filter_interrupts, "no", "yes") },
 	{ "seal=", "ask, all, no or soft", "seal guests with seclabel=\"sealed\", or all, or none; soft: also without an IOMMU (default: ask)", TO(seal, "ask", "all", "no", "soft") },
 	{ "xen=", "a release from 4.17 to 4.22", "whose toolstack is installed: Debian selects it by this (default: 4.17)", BY(read_xen) },
 	{ "cpuid=", "features to hide, such as -avx512f,-avx2", "level guests in a pool of machines (default: all that guests may have)", BY(read_cpuid) },

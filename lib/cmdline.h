@@ -17,6 +17,7 @@ struct cmdline {
 	u32 xen_minor;          /* the release of Xen that is reported: 4 and this */
 	const char *cpuid;      /* the features to hide, with what follows them in the line; "": none */
 	u8 iommu;               /* enum iommu_option of drivers/iommu/iommu.h */
+	bool filter_interrupts; /* IOMMUs let devices send ordinary interrupts only */
 	u8 seal;                /* enum seal_option of vmm/life/seal.h */
 	bool noreboot;          /* after a panic, stop instead of restarting */
 	bool help;              /* the caller must call cmdline_print_help() */

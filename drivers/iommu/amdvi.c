@@ -47,6 +47,8 @@ static const struct pt_format pt_amdvi = {
  */
 #define ENTRIES      65536u
 #define DEVICE_VALID (BIT(0) | BIT(1))
+/* Fixed and arbitrated interrupts are forwarded. The bits that let NMI, INIT and ExtINT pass are 0. */
+#define ORDINARY_INTERRUPTS (BIT(0) | 1ull << 60)
 static u64 (*devices)[4];
 enum { DEVICES_ORDER = 9 };
 _Static_assert(ENTRIES * sizeof(*devices) == PAGE_SIZE << DEVICES_ORDER, "the size of the device table");
@@ -74,7 +76,7 @@ static const char *amdvi_probe(struct iommu_unit *u, struct iommu_limits *all)
 
 static const struct pt_format *amdvi_format(const struct iommu_limits *all) { return &pt_amdvi; }
 
-static bool amdvi_give_table(const struct pt *table)
+static bool amdvi_give_table(const struct pt *table, bool filter_interrupts)
 {
 	struct page *pg = page_alloc(DEVICES_ORDER);
 
@@ -84,7 +86,8 @@ static bool amdvi_give_table(const struct pt *table)
 	for (unsigned i = 0; i < ENTRIES; i++) {
 		devices[i][0] = DEVICE_VALID | AMDVI_NEXT(table->fmt->shape.levels) | table->root.v << PAGE_SHIFT | AMDVI_R | AMDVI_W;
 		devices[i][1] = IOMMU_DOMAIN;
-		devices[i][2] = devices[i][3] = 0;      /* interrupts pass */
+		devices[i][2] = filter_interrupts ? ORDINARY_INTERRUPTS : 0;      /* 0: all pass */
+		devices[i][3] = 0;
 	}
 	if (DEBUG_BUILD)
 		BUG_ON(amdvi_check_device(devices[ENTRIES - 1]));

@@ -100,7 +100,7 @@ const char *amdvi_check_device(const u64 d[4])
 		return "guest translation isn't used";
 	if (d[1] & BIT(32))
 		return "device TLBs aren't used";
-	return d[2] || d[3] ? "interrupts aren't remapped" : NULL;
+	return d[3] || (d[2] && d[2] != (BIT(60) | BIT(0))) ? "all interrupts pass, or only fixed and arbitrated ones" : NULL;
 }
 
 /* AMD specification, "Commands", 2.4. */

@@ -273,14 +273,14 @@ bool iommu_wait32(const volatile u32 *reg, u32 mask, u32 value)
 	return true;
 }
 
-static const char *find_units(const struct acpi *acpi)
+static const char *find_units(const struct acpi *acpi, bool filter_interrupts)
 {
 	static const struct iommu_ops *const vendors[] = { &vtd_ops, &amdvi_ops };
 	const struct acpi_header *table = NULL;
 	const char *why;
 
 	memset(&found, 0, sizeof(found));
-	all = (struct iommu_limits){ .levels = ~0u, .sizes = PT_4K | PT_2M | PT_1G, .coherent = true };
+	all = (struct iommu_limits){ .levels = ~0u, .sizes = PT_4K | PT_2M | PT_1G, .coherent = true, .filters_interrupts = filter_interrupts };
 	for (unsigned i = 0; i < ARRAY_SIZE(vendors) && !table; i++) {
 		ops = vendors[i];
 		table = acpi_find(acpi, ops->signature);
@@ -319,7 +319,7 @@ static const char *make_table(void)
 	for (unsigned i = 0; i < found.nr_reserved; i++)
 		if (pt_map(&io, found.reserved[i].start, found.reserved[i].start, found.reserved[i].end - found.reserved[i].start, PT_WRITE, all.sizes))
 			return "the ranges that firmware reserves for devices can't be mapped";
-	return ops->give_table(&io) ? NULL : "no memory";
+	return ops->give_table(&io, all.filters_interrupts) ? NULL : "no memory";
 }
 
 static const char *start_units(void)
@@ -352,9 +352,10 @@ static void tell(bool verbose)
 		printk(LOG_INFO "reserved for devices: %lx to %lx\n", found.reserved[i].start, found.reserved[i].end);
 }
 
-const struct p2m_mirror *iommu_init(const struct acpi *acpi, enum iommu_option option, void (*reserve)(paddr_t start, u64 size))
+const struct p2m_mirror *iommu_init(const struct acpi *acpi, enum iommu_option option, bool filter_interrupts,
+				    void (*reserve)(paddr_t start, u64 size))
 {
-	const char *why = find_units(acpi);
+	const char *why = find_units(acpi, filter_interrupts);
 
 	if (!why && option == IOMMU_OFF)
 		why = "iommu=no";
@@ -365,6 +366,9 @@ const struct p2m_mirror *iommu_init(const struct acpi *acpi, enum iommu_option o
 			reserve(found.unit[i].base, found.unit[i].size);
 		iommu_reserve_functions(acpi, reserve);
 		tell(option != IOMMU_ON);
+		if (filter_interrupts)
+			printk(LOG_INFO "intremap=yes: %s\n", all.filters_interrupts ? "devices' NMI, INIT and ExtINT are blocked" :
+			       "not with VT-d, so devices send all kinds of interrupts");
 		return &mirror;
 	}
 	if (option == IOMMU_STRICT)

@@ -15,10 +15,12 @@ enum iommu_option { IOMMU_ON, IOMMU_OFF, IOMMU_VERBOSE, IOMMU_STRICT };
 /*
  * Starts every IOMMU of the machine with an empty table, which blocks all DMA. Calls `reserve` for
  * each range of registers. Returns the mirror for the service domain's p2m; NULL if DMA isn't
- * remapped, and the log says why. Panics instead if `option` is IOMMU_STRICT. Context: boot CPU,
- * once, with interrupts off and the allocator up.
+ * remapped, and the log says why. Panics instead if `option` is IOMMU_STRICT. With
+ * `filter_interrupts`, units that can block devices' NMI, INIT and ExtINT messages. Context: boot
+ * CPU, once, with interrupts off and the allocator up.
  */
-const struct p2m_mirror *iommu_init(const struct acpi *acpi, enum iommu_option option, void (*reserve)(paddr_t start, u64 size));
+const struct p2m_mirror *iommu_init(const struct acpi *acpi, enum iommu_option option, bool filter_interrupts,
+				    void (*reserve)(paddr_t start, u64 size));
 /*
  * Logs the accesses that were blocked since the last call, at most some lines a second. Context:
  * one CPU, from time to time.

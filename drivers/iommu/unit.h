@@ -47,6 +47,7 @@ struct iommu_limits {
 	bool coherent;          /* they see the CPUs' caches when they read tables */
 	bool forgets_nothing;   /* one remembers entries that were empty */
 	bool forgets_only_all;  /* one can't forget a single page */
+	bool filters_interrupts; /* they can block all but fixed and arbitrated ones, and shall */
 };
 
 struct iommu_fault {
@@ -63,7 +64,8 @@ struct iommu_fault {
 	X(void, parse, (const struct acpi_header *table, struct iommu_found *found)) \
 	X(const char *, probe, (struct iommu_unit *u, struct iommu_limits *all))        /* NULL, or what it lacks; narrows *all */ \
 	X(const struct pt_format *, format, (const struct iommu_limits *all))           /* of tables for all units, or NULL */ \
-	X(bool, give_table, (const struct pt *table))   /* to all devices, before `start`; false: no memory */ \
+	/* to all devices, before `start`; may be told to let only ordinary interrupts pass; false: no memory */ \
+	X(bool, give_table, (const struct pt *table, bool filter_interrupts)) \
 	X(const char *, start, (struct iommu_unit *u))  /* translates from now on; NULL, or what went wrong */ \
 	X(void, stop, (struct iommu_unit *u))           /* as if there were none; also if firmware started it */ \
 	X(void, forget, (struct iommu_unit *u, u64 gfn))        /* the command for this page's translation, or for all */ \

@@ -72,6 +72,8 @@ static const char *vtd_probe(struct iommu_unit *u, struct iommu_limits *all)
 	all->coherent &= (ecap & ECAP_COHERENT) != 0;
 	all->forgets_nothing |= (cap & (CAP_CACHING | CAP_BUFFER)) != 0;
 	all->forgets_only_all |= !(cap & CAP_PAGES);
+	/* It remaps all interrupts or none, and Linux would have to know how. */
+	all->filters_interrupts = false;
 	return NULL;
 }
 
@@ -81,7 +83,7 @@ static const struct pt_format *vtd_format(const struct iommu_limits *all)
 }
 
 /* All buses have one context table, and all its entries are equal. */
-static bool vtd_give_table(const struct pt *table)
+static bool vtd_give_table(const struct pt *table, bool filter_interrupts)
 {
 	unsigned levels = table->fmt->shape.levels;
 

@@ -62,6 +62,9 @@ static void levels_and_consoles(void **state)
 	assert_int_equal(parse("").iommu, IOMMU_ON);
 	assert_int_equal(parse("iommu=no").iommu, IOMMU_OFF);
 	assert_int_equal(parse("iommu=verbose iommu=strict").iommu, IOMMU_STRICT);
+	assert_false(parse("").filter_interrupts);
+	assert_true(parse("intremap=yes").filter_interrupts);
+	assert_false(parse("intremap=yes intremap=no").filter_interrupts);
 	assert_int_equal(parse("loglvl=warn").log_level, 1);
 	assert_int_equal(parse("loglvl=info").log_level, 2);
 	assert_int_equal(parse("console=none").console, CONSOLE_NONE);

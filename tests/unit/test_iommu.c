@@ -88,7 +88,7 @@ static const char *fake_probe(struct iommu_unit *u, struct iommu_limits *all)
 }
 
 static const struct pt_format *fake_format(const struct iommu_limits *all) { return &format; }
-static bool fake_give(const struct pt *table)
+static bool fake_give(const struct pt *table, bool filter_interrupts)
 {
 	given = table;
 	root_frame = table->root.v;
@@ -286,18 +286,18 @@ static void not_in_use(void **state)
 	free(dmar);
 	dmar = NULL;
 	fake_log_clear();
-	assert_null(iommu_init(NULL, IOMMU_ON, reserve));
+	assert_null(iommu_init(NULL, IOMMU_ON, false, reserve));
 	assert_logged("DMA isn't remapped (firmware lists no IOMMU)");
-	expect_panic(iommu_init(NULL, IOMMU_STRICT, reserve));
+	expect_panic(iommu_init(NULL, IOMMU_STRICT, false, reserve));
 
 	begin(UNITS);
-	assert_null(iommu_init(NULL, IOMMU_OFF, reserve));
+	assert_null(iommu_init(NULL, IOMMU_OFF, false, reserve));
 	assert_logged("iommu=no");
 	assert_int_equal(stopped, UNITS);
 	assert_int_equal(nr_kept, 0);
 
 	begin(0);
-	assert_null(iommu_init(NULL, IOMMU_ON, reserve));
+	assert_null(iommu_init(NULL, IOMMU_ON, false, reserve));
 	assert_logged("no IOMMU is left");
 
 	begin(1);
@@ -306,7 +306,7 @@ static void not_in_use(void **state)
 	put_drhd(0xfed90000);
 	put_drhd(0);
 	dmar = table("DMAR");
-	assert_null(iommu_init(NULL, IOMMU_ON, reserve));
+	assert_null(iommu_init(NULL, IOMMU_ON, false, reserve));
 	assert_logged("can't be trusted");
 }
 
@@ -315,7 +315,7 @@ static void all_or_none(void **state)
 {
 	begin(UNITS);
 	fail_start = 2;
-	assert_null(iommu_init(NULL, IOMMU_ON, reserve));
+	assert_null(iommu_init(NULL, IOMMU_ON, false, reserve));
 	assert_int_equal(stopped, 2);
 	assert_logged("it doesn't start");
 	assert_logged("not every IOMMU can be started");
@@ -323,7 +323,7 @@ static void all_or_none(void **state)
 	iommu_report();
 	begin(UNITS);
 	fail_start = 1;
-	expect_panic(iommu_init(NULL, IOMMU_STRICT, reserve));
+	expect_panic(iommu_init(NULL, IOMMU_STRICT, false, reserve));
 }
 
 /* ---- the mirror ---- */
@@ -386,7 +386,7 @@ static struct page *ram(unsigned order)
 static int start(void **state)
 {
 	begin(UNITS);
-	mirror = iommu_init(NULL, IOMMU_VERBOSE, reserve);
+	mirror = iommu_init(NULL, IOMMU_VERBOSE, false, reserve);
 	assert_non_null(mirror);
 	assert_int_equal(started, UNITS);
 	assert_int_equal(nr_kept, UNITS);
@@ -679,6 +679,12 @@ static void rules(void **state)
 	assert_null(vtd_check_context(root, context, 3));
 	assert_non_null(vtd_check_context(root, context, 4));
 	assert_null(amdvi_check_device(device));
+	for (unsigned bit = 0; bit < 64; bit++) {
+		u64 filtering[4] = { device[0], 1, BIT(0) | BIT(60) }, bad[4] = { device[0], 1, filtering[2] ^ BIT(bit) };
+
+		assert_null(amdvi_check_device(filtering));
+		assert_non_null(amdvi_check_device(bad));
+	}
 	for (unsigned bit = 1; bit < 12; bit++) {
 		u64 bad[2] = { root[0] | BIT(bit) }, worse[2] = { context[0] | BIT(bit), context[1] };
 

@@ -297,7 +297,7 @@ static void work(void)
 
 	memset(cached, 0xff, sizeof(cached));
 	p2m_init(&p2m);
-	p2m.mirror = iommu_init(NULL, IOMMU_STRICT, reserve);
+	p2m.mirror = iommu_init(NULL, IOMMU_STRICT, false, reserve);
 	assert_non_null(p2m.mirror);
 	p2m.identity = true;
 	assert_same();
@@ -385,31 +385,31 @@ static void vtd_left_on(void **state)
 	R32(0x64) = BIT(31);
 	R32(0x1c) = BIT(31) | BIT(30);
 	forgot_context = forgot_all = waited = 1;       /* by firmware */
-	assert_non_null(iommu_init(NULL, IOMMU_ON, reserve));
+	assert_non_null(iommu_init(NULL, IOMMU_ON, false, reserve));
 	assert_int_equal(forgot_context, 2);
 	assert_int_equal(R32(0x64), 0);
 	assert_true(R32(0x1c) & BIT(31));
 	/* And is off if it isn't used. */
 	begin_vtd(CAP(4), 3);
 	R32(0x1c) = BIT(31) | BIT(30);
-	assert_null(iommu_init(NULL, IOMMU_OFF, reserve));
+	assert_null(iommu_init(NULL, IOMMU_OFF, false, reserve));
 	assert_false(R32(0x1c) & BIT(31));
 }
 
 static void vtd_lacks(void **state)
 {
 	begin_vtd(~0ull, 3);
-	assert_null(iommu_init(NULL, IOMMU_ON, reserve));
+	assert_null(iommu_init(NULL, IOMMU_ON, false, reserve));
 	assert_logged("read as ones");
 	begin_vtd(CAP(4), 1);
-	assert_null(iommu_init(NULL, IOMMU_ON, reserve));
+	assert_null(iommu_init(NULL, IOMMU_ON, false, reserve));
 	assert_logged("no queue of invalidations");
 	begin_vtd(CAP(8), 3);
-	assert_null(iommu_init(NULL, IOMMU_ON, reserve));
+	assert_null(iommu_init(NULL, IOMMU_ON, false, reserve));
 	assert_logged("no size of table in common");
 	begin_vtd(CAP(4), 3);
 	dead = true;
-	assert_null(iommu_init(NULL, IOMMU_ON, reserve));
+	assert_null(iommu_init(NULL, IOMMU_ON, false, reserve));
 	dead = false;
 	assert_logged("not every IOMMU can be started");
 }
@@ -417,7 +417,7 @@ static void vtd_lacks(void **state)
 static void vtd_reports(void **state)
 {
 	begin_vtd(CAP(4), 3);
-	assert_non_null(iommu_init(NULL, IOMMU_ON, reserve));
+	assert_non_null(iommu_init(NULL, IOMMU_ON, false, reserve));
 	fake_time += 10 * NS_PER_S;
 	iommu_report();
 	fake_log_clear();
@@ -484,13 +484,44 @@ static void amd_forgets_one_by_one(void **state)
 	assert_true(waited > 300);
 }
 
+/* If a device's message with this delivery mode comes through: 2.2.2.1. */
+static bool passes(u16 source, unsigned mode)
+{
+	static const u8 pass_bit[] = { [4] = 58, [5] = 56, [7] = 57 };
+	u64 entry = mem((R64(0) & 0xffffffffff000) + source * 32ull + 16);
+
+	if (!(entry & 1))
+		return true;
+	return mode <= 1 ? (entry >> 60 & 3) == 1 : entry & BIT(pass_bit[mode]);
+}
+
+static void amd_interrupts(void **state)
+{
+	for (unsigned filter = 0; filter < 2; filter++) {
+		begin_amd(BIT(6), 0);
+		assert_non_null(iommu_init(NULL, IOMMU_STRICT, filter, reserve));
+		for (unsigned i = 0; i < 200; i++) {
+			u16 source = (u16)fake_random();
+
+			assert_true(passes(source, 0) && passes(source, 1));
+			assert_int_equal(passes(source, 4), !filter);
+			assert_int_equal(passes(source, 5), !filter);
+			assert_int_equal(passes(source, 7), !filter);
+		}
+	}
+	assert_logged("NMI, INIT and ExtINT are blocked");
+	begin_vtd(CAP(4), 3);
+	assert_non_null(iommu_init(NULL, IOMMU_STRICT, true, reserve));
+	assert_logged("not with VT-d");
+}
+
 static void amd_reports(void **state)
 {
 	struct iommu_unit u = { .regs = (volatile u8 *)regs };
 	struct iommu_fault f;
 
 	begin_amd(BIT(6), 0);
-	assert_non_null(iommu_init(NULL, IOMMU_ON, reserve));
+	assert_non_null(iommu_init(NULL, IOMMU_ON, false, reserve));
 	step = NULL;
 	R64(0x2020) = 0;
 	u.events = phys_to_virt(R64(0x10) & 0xffffffffff000);
@@ -520,7 +551,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(vtd_3_levels), cmocka_unit_test(vtd_4_levels), cmocka_unit_test(vtd_buffer), cmocka_unit_test(vtd_left_on), cmocka_unit_test(vtd_lacks),
-		cmocka_unit_test(vtd_reports), cmocka_unit_test(amd_forgets_all), cmocka_unit_test(amd_forgets_one_by_one), cmocka_unit_test(amd_reports),
+		cmocka_unit_test(vtd_reports), cmocka_unit_test(amd_forgets_all), cmocka_unit_test(amd_forgets_one_by_one), cmocka_unit_test(amd_interrupts), cmocka_unit_test(amd_reports),
 	};
 
 	fake_memory_init(16384);
