@@ -33,6 +33,8 @@ static struct {
 	u64 gfn[8];
 } stale = { .lock = SPINLOCK(LOCK_IOMMU) };
 
+static u64 *opened;             /* [LOCK_P2M] the slot of the page that was opened last, or NULL */
+
 /* ---- the mirror ---- */
 
 static bool for_devices(enum p2m_type type) { return type == P2M_RAM || type == P2M_GRANT_RW || type == P2M_GRANT_RO; }
@@ -93,23 +95,35 @@ static bool make_slots(u64 gfn, u64 end, unsigned most, bool also_holes)
 	return true;
 }
 
+static void empty_slot(u64 gfn, u64 *slot, unsigned level)
+{
+	if (!pt_present(&io.fmt->shape, pt_read(slot)))
+		return;
+	pt_put(&io, slot, 0);
+	forget_later(gfn, !level);
+}
+
 /* All memory is taken before the first slot is emptied: without it devices see what they saw. */
 static int open_frames(gfn_t gfn, unsigned order, enum p2m_type type)
 {
 	const struct pt_shape *s = &io.fmt->shape;
 	u64 entry, *slot, end = gfn.v + BIT(order);
-	unsigned level;
+	unsigned level, want = level_of(order);
 
 	if (end > pt_end(s) >> PAGE_SHIFT || overlaps_reserved(gfn.v, end - gfn.v))
 		return for_devices(type) ? -EINVAL : 0;
-	if (!make_slots(gfn.v, end, level_of(order), for_devices(type)))
+	/* A single small page is the usual case: its slot is found once. */
+	slot = pt_find(s, io.root, gfn.v << PAGE_SHIFT, &entry, &level);
+	opened = level == want && !order ? slot : NULL;
+	if (opened) {
+		empty_slot(gfn.v, slot, level);
+		return 0;
+	}
+	if (!make_slots(gfn.v, end, want, for_devices(type)))
 		return -ENOMEM;
 	for (u64 at = gfn.v; at < end; at = behind(at, level)) {
 		slot = pt_find(s, io.root, at << PAGE_SHIFT, &entry, &level);
-		if (!pt_present(s, entry))
-			continue;
-		pt_put(&io, slot, 0);
-		forget_later(at, !level);
+		empty_slot(at, slot, level);
 	}
 	return 0;
 }
@@ -134,12 +148,15 @@ static void audit(u64 addr)
 
 static void set_frames(gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type)
 {
-	u64 addr = gfn.v << PAGE_SHIFT;
+	u64 addr = gfn.v << PAGE_SHIFT, pa = mfn.v << PAGE_SHIFT;
+	u32 flags = type == P2M_GRANT_RO ? 0 : PT_WRITE;
 
 	if (!for_devices(type))
 		return;
 	/* The tables are there: open_frames has made them. */
-	if (pt_map(&io, addr, mfn.v << PAGE_SHIFT, PAGE_SIZE << order, type == P2M_GRANT_RO ? 0 : PT_WRITE, all.sizes))
+	if (opened)
+		pt_put(&io, opened, pt_leaf(io.fmt, pa, 0, flags));
+	else if (pt_map(&io, addr, pa, PAGE_SIZE << order, flags, all.sizes))
 		BUG();
 	if (all.forgets_nothing)
 		forget_later(gfn.v, !order);
@@ -175,10 +192,16 @@ static void begin_commands(struct iommu_unit *u)
 /* Acquire: the unit wrote the word behind everything that it did before. */
 static bool have_ended(const struct iommu_unit *u) { return __atomic_load_n(end_word(u), __ATOMIC_ACQUIRE) == u->waits; }
 
+/* The clock is read only if the unit takes its time. */
+static bool ends(const struct iommu_unit *u)
+{
+	return have_ended(u) || (iommu_wait32(end_word(u), ~0u, u->waits) && have_ended(u));
+}
+
 bool iommu_obeys(struct iommu_unit *u)
 {
 	begin_commands(u);
-	return iommu_wait32(end_word(u), ~0u, u->waits);
+	return ends(u);
 }
 
 static void begin_flush(struct iommu_unit *u)
@@ -196,14 +219,11 @@ static void forget_stale(void)
 {
 	spin_lock(&stale.lock);
 	if (stale.nr) {
-		u64 since = time_now();
-
 		for (unsigned i = 0; i < found.nr_units; i++)
 			begin_flush(&found.unit[i]);
 		for (unsigned i = 0; i < found.nr_units; i++)
-			while (!have_ended(&found.unit[i]))
-				if (time_now() - since > NS_PER_S)
-					panic("the IOMMU at %lx no longer answers", found.unit[i].base);
+			if (!ends(&found.unit[i]))
+				panic("the IOMMU at %lx no longer answers", found.unit[i].base);
 		stale.nr = 0;
 	}
 	spin_unlock(&stale.lock);

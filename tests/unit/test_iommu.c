@@ -104,12 +104,11 @@ static void fake_forget(struct iommu_unit *u, u64 gfn)
 		cached[gfn] = 0;
 	flushed_pages += gfn != IOMMU_ALL_PAGES;
 }
+u64 time_now(void) { return fake_time += deaf ? NS_PER_S / 2 : 0; }
 static void fake_wait(struct iommu_unit *u, paddr_t at, u32 value)
 {
 	flushes++;
-	if (deaf)
-		fake_time += 2 * NS_PER_S;
-	else
+	if (!deaf)
 		*(u32 *)phys_to_virt(at) = value;
 }
 static const char *fake_check(const u64 command[2]) { return NULL; }
