@@ -7,6 +7,8 @@ import subprocess
 import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+# The emulator takes longer over AVX than over what programs use without it.
+CPU = "EPYC,+svm,+npt,-avx,-avx2,-fma,-f16c"
 OVMF = "/usr/share/ovmf/OVMF.fd"
 
 
@@ -15,17 +17,20 @@ class Failure(Exception):
 
 
 class Machine:
-    def __init__(self, disk, cd, log, firmware="bios", controller="nvme", memory=4096):
+    """It is on from the start. `kernel` is QEMU's options for a Linux that firmware and GRUB don't start."""
+
+    def __init__(self, disk, cd, log, firmware="bios", controller="nvme", kernel=()):
         self.console, com1 = socket.socketpair()
         self.channel, com2 = socket.socketpair()
-        line = ["qemu-system-x86_64", "-accel", "tcg,thread=single", "-M", "q35", "-cpu", "EPYC,+svm,+npt", "-smp", "2", "-m", str(memory),
+        line = ["qemu-system-x86_64", "-accel", "tcg,thread=single", "-M", "q35", "-cpu", CPU, "-smp", "2", "-m", "4096",
                 "-nodefaults", "-display", "none", "-no-reboot",
                 "-drive", "if=none,id=disk,format=qcow2,cache=unsafe,file=" + disk,
-                "-device", {"nvme": "nvme,drive=disk,serial=server,bootindex=0", "sata": "ide-hd,drive=disk,bus=ide.0,bootindex=0"}[controller],
+                "-device", {"nvme": "nvme,drive=disk,serial=server,bootindex=1", "sata": "ide-hd,drive=disk,bus=ide.0,bootindex=1"}[controller],
                 "-drive", "if=none,id=cd,format=raw,readonly=on,file=" + cd, "-device", "ide-cd,drive=cd,bus=ide.1",
                 "-netdev", "user,id=net", "-device", "e1000e,netdev=net,addr=3",
                 "-chardev", "socket,id=com1,fd=%d" % com1.fileno(), "-serial", "chardev:com1",
                 "-chardev", "socket,id=com2,fd=%d" % com2.fileno(), "-serial", "chardev:com2"]
+        line += kernel
         if firmware == "uefi":
             line += ["-bios", OVMF]
         self.errors = open(log + ".qemu", "wb")
@@ -33,6 +38,7 @@ class Machine:
         com1.close()
         com2.close()
         self.log = open(log, "ab")
+        self.begun = time.monotonic()
         self.seen, self.answers = b"", b""
 
     def spent(self):
@@ -44,6 +50,12 @@ class Machine:
             return 0
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def keep(self, data):
+        """Write what the first line has said into the log, each line with the time of its begin."""
+        stamp = b"\n[%6.1f] " % (time.monotonic() - self.begun)
+        self.log.write(data.replace(b"\n", stamp))
+        self.log.flush()
+
     def pump(self, seconds=0.5):
         """Take what the two lines have. False when the machine is off and nothing is left to read."""
         got = False
@@ -54,8 +66,7 @@ class Machine:
                 data = b""
             got = got or bool(data)
             if line is self.console:
-                self.log.write(data)
-                self.log.flush()
+                self.keep(data)
                 self.seen += data
             else:
                 self.answers += data
