@@ -1,7 +1,9 @@
 # In bare Debian, as it was installed: the package goes in, and GRUB's menu has its entries.
 . /mnt/tests/lib.sh
-check "bare Debian has no failed service" services
-sed "s/^/# /" /tmp/took
+if [ -d /run/systemd/system ]; then
+	check "bare Debian has no failed service" services
+	sed "s/^/# /" /tmp/took
+fi
 package=$(ls /mnt/bothy_*.deb | grep -v _99.1_)
 check "apt installs the package" apt-get -y install "$package"
 check "the package is whole" dpkg -V bothy
@@ -13,6 +15,8 @@ check "the tool says where it is" sh -c 'bothy list 2>&1 | grep -q "not the serv
 check "a volume group" sh -c 'pvcreate -qq -y /dev/disk/by-partlabel/lvm && vgcreate -qq guests /dev/disk/by-partlabel/lvm'
 check "a volume for a guest" sh -c 'lvcreate -qq -y -L 24M -n web guests && dd if=/srv/guests/disk.img of=/dev/guests/web bs=1M'
 cp /srv/guests/disk.img /srv/guests/mail.img
+# As this Linux has them: they save an emulator's time.
+fast="cryptomgr.notests norandmaps mitigations=off init_on_alloc=0"
 for name in web mail; do
 	target=/dev/guests/web
 	[ $name = web ] || target=/srv/guests/mail.img
@@ -22,7 +26,7 @@ for name in web mail; do
 	memory  = 96
 	kernel  = "/srv/guests/vmlinux"
 	ramdisk = "/srv/guests/initrd.img"
-	cmdline = "root=/dev/xvda console=hvc0 quiet cryptomgr.notests norandmaps"
+	cmdline = "root=/dev/xvda console=hvc0 quiet $fast"
 	disk    = [ "format=raw, vdev=xvda, access=rw, target=$target" ]
 	vif     = [ "bridge=xenbr0" ]
 	END2

@@ -3,4 +3,4 @@
 check "apt purges the package" apt-get -y purge bothy
 check "nothing of it is left" nothing_left
 check "its entries are gone from GRUB's menu" entries 0
-check "the guests didn't notice" both_guests
+check "these guests didn't notice: $guests" all_guests
