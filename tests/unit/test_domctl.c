@@ -258,6 +258,60 @@ static void pauses_are_counted(void **state)
 	assert_int_equal(dom0->pause_count, 0);
 }
 
+/* A label decides as a domain is made; its first unpause seals it, in steps, or leaves it as it is. */
+static long choice, sealing;
+static u32 chosen_sid;
+
+long seal_choose(u32 sid)
+{
+	chosen_sid = sid;
+	return choice;
+}
+
+long seal_step(struct domain *to) { return sealing; }
+
+static void a_label_is_kept_or_refused(void **state)
+{
+	op.cmd = XEN_DOMCTL_createdomain;
+	for (choice = 1; choice >= -1; choice--) {
+		struct domain *new;
+
+		op.domain = 6;
+		CREATE = as_xl();
+		CREATE.ssidref = 77;
+		assert_int_equal(fake_control(v, hc_domctl_createdomain, NULL, &op), choice < 0 ? -1 : 0);
+		assert_int_equal(chosen_sid, 77);
+		new = domain_get(6);
+		assert_int_equal(!new, choice < 0);
+		if (new) {
+			assert_int_equal(new->seal.state, choice ? SEAL_WANTED : SEAL_OPEN);
+			domain_put(new);
+			fake_domain_free(new);
+		}
+	}
+	choice = 0;
+	/* What is refused anyhow isn't asked for. */
+	CREATE = as_xl();
+	CREATE.flags = 0;
+	CREATE.ssidref = 78;
+	assert_int_equal(fake_control(v, hc_domctl_createdomain, NULL, &op), -EOPNOTSUPP);
+	assert_int_equal(chosen_sid, 77);
+}
+
+static void what_can_t_be_sealed_stays_paused(void **state)
+{
+	u32 pauses = d->pause_count;
+
+	sealing = HC_AGAIN;
+	assert_int_equal(fake_control(v, hc_domctl_unpausedomain, d, &op), HC_AGAIN);
+	sealing = -EBUSY;
+	assert_int_equal(fake_control(v, hc_domctl_unpausedomain, d, &op), -EBUSY);
+	assert_int_equal(d->pause_count, pauses);
+	sealing = 0;
+	assert_int_equal(fake_control(v, hc_domctl_unpausedomain, d, &op), 0);
+	assert_int_equal(d->pause_count, pauses - 1);
+}
+
 static void info_finds_the_next_domain(void **state)
 {
 	struct xen_domctl_getdomaininfo *info = &op.u.getdomaininfo;
@@ -613,6 +667,8 @@ int main(void)
 		TEST(changes_of_domains),
 		TEST(destroy_comes_back_until_done),
 		TEST(pauses_are_counted),
+		TEST(a_label_is_kept_or_refused),
+		TEST(what_can_t_be_sealed_stays_paused),
 		TEST(info_finds_the_next_domain),
 		TEST(affinity_as_xl_sets_it),
 		TEST(affinity_refuses),
