@@ -35,6 +35,16 @@ static struct {
 
 static u64 *opened;             /* [LOCK_P2M] the slot of the page that was opened last, or NULL */
 
+/*
+ * [LOCK_P2M] The table of small pages that was used last, because grants lie side by side. It has no
+ * reserved page. Such a table is never replaced, nor freed.
+ */
+#define SMALL_PAGES (PAGE_SIZE / sizeof(u64))
+static struct {
+	u64 index;
+	u64 *table;
+} near;
+
 /* ---- the mirror ---- */
 
 static bool for_devices(enum p2m_type type) { return type == P2M_RAM || type == P2M_GRANT_RW || type == P2M_GRANT_RO; }
@@ -42,10 +52,12 @@ static bool for_devices(enum p2m_type type) { return type == P2M_RAM || type == 
 static void forget_later(u64 gfn, bool only_one)
 {
 	spin_lock(&stale.lock);
-	if (only_one && stale.nr < ARRAY_SIZE(stale.gfn))
-		stale.gfn[stale.nr++] = gfn;
-	else
-		stale.nr = ARRAY_SIZE(stale.gfn) + 1;
+	if (only_one && stale.nr < ARRAY_SIZE(stale.gfn)) {
+		stale.gfn[stale.nr] = gfn;
+		__atomic_store_n(&stale.nr, stale.nr + 1, __ATOMIC_RELAXED);
+	} else {
+		__atomic_store_n(&stale.nr, (unsigned)ARRAY_SIZE(stale.gfn) + 1, __ATOMIC_RELAXED);
+	}
 	spin_unlock(&stale.lock);
 }
 
@@ -104,27 +116,35 @@ static void empty_slot(u64 gfn, u64 *slot, unsigned level)
 }
 
 /* All memory is taken before the first slot is emptied: without it devices see what they saw. */
-static int open_frames(gfn_t gfn, unsigned order, enum p2m_type type)
+static __noinline int open_slots(gfn_t gfn, unsigned order, enum p2m_type type)
 {
 	const struct pt_shape *s = &io.fmt->shape;
 	u64 entry, *slot, end = gfn.v + BIT(order);
-	unsigned level, want = level_of(order);
+	unsigned level;
 
 	if (end > pt_end(s) >> PAGE_SHIFT || overlaps_reserved(gfn.v, end - gfn.v))
 		return for_devices(type) ? -EINVAL : 0;
-	/* A single small page is the usual case: its slot is found once. */
-	slot = pt_find(s, io.root, gfn.v << PAGE_SHIFT, &entry, &level);
-	opened = level == want && !order ? slot : NULL;
-	if (opened) {
-		empty_slot(gfn.v, slot, level);
-		return 0;
-	}
-	if (!make_slots(gfn.v, end, want, for_devices(type)))
+	if (!make_slots(gfn.v, end, level_of(order), for_devices(type)))
 		return -ENOMEM;
 	for (u64 at = gfn.v; at < end; at = behind(at, level)) {
 		slot = pt_find(s, io.root, at << PAGE_SHIFT, &entry, &level);
 		empty_slot(at, slot, level);
+		if (!level && !overlaps_reserved(ROUND_DOWN(at, SMALL_PAGES), SMALL_PAGES)) {
+			near.index = at / SMALL_PAGES;
+			near.table = slot - at % SMALL_PAGES;
+		}
 	}
+	return 0;
+}
+
+static int open_frames(gfn_t gfn, unsigned order, enum p2m_type type)
+{
+	bool is_near = !order && near.table && gfn.v / SMALL_PAGES == near.index;
+
+	opened = is_near ? near.table + gfn.v % SMALL_PAGES : NULL;
+	if (!is_near)
+		return open_slots(gfn, order, type);
+	empty_slot(gfn.v, opened, 0);
 	return 0;
 }
 
@@ -214,9 +234,14 @@ static void begin_flush(struct iommu_unit *u)
 	begin_commands(u);
 }
 
-/* LOCK_IOMMU is held until the units have answered, so a CPU that finds nothing stale can go on. */
+/*
+ * The number falls to 0 only when the units have answered, so a CPU that finds nothing stale can go
+ * on. Acquire, and release below: what it does then comes behind the answer.
+ */
 static void forget_stale(void)
 {
+	if (!__atomic_load_n(&stale.nr, __ATOMIC_ACQUIRE))
+		return;
 	spin_lock(&stale.lock);
 	if (stale.nr) {
 		for (unsigned i = 0; i < found.nr_units; i++)
@@ -224,7 +249,7 @@ static void forget_stale(void)
 		for (unsigned i = 0; i < found.nr_units; i++)
 			if (!ends(&found.unit[i]))
 				panic("the IOMMU at %lx no longer answers", found.unit[i].base);
-		stale.nr = 0;
+		__atomic_store_n(&stale.nr, 0, __ATOMIC_RELEASE);
 	}
 	spin_unlock(&stale.lock);
 }
@@ -330,6 +355,7 @@ static const char *make_table(void)
 
 	if (!format)
 		return "the IOMMUs have no size of table in common";
+	near.table = NULL;
 	if (pt_init(&io, format, page_alloc_zeroed, &tables))
 		return "no memory";
 	if (!all.coherent) {

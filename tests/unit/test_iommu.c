@@ -531,6 +531,11 @@ static void limits(void **state)
 	assert_int_equal(p2m_remove(&p2m, GFN(RESERVED_GFN), INVALID_MFN), 0);
 	assert_int_equal(look(RESERVED_GFN), pa | READS | WRITES);
 	assert_int_equal(look(RESERVED_GFN + 4), 0);
+	/* Also when the page beside them has just been used. */
+	assert_int_equal(p2m_map(&p2m, GFN(RESERVED_GFN + 4), MFN(300), 0, P2M_GRANT_RW), 0);
+	assert_int_equal(p2m_map(&p2m, GFN(RESERVED_GFN + 3), MFN(300), 0, P2M_GRANT_RW), -ENOMEM);
+	assert_int_equal(look(RESERVED_GFN + 3), (pa + 3 * PAGE_SIZE) | READS | WRITES);
+	assert_int_equal(p2m_remove(&p2m, GFN(RESERVED_GFN + 4), INVALID_MFN), 0);
 	assert_int_equal(p2m_map(&p2m, GFN(beyond), MFN(1), 0, P2M_MMIO), 0);
 	assert_int_equal(p2m_map(&p2m, GFN(beyond), MFN(1), 0, P2M_GRANT_RW), -ENOMEM);
 	assert_int_equal(p2m_remove(&p2m, GFN(beyond), INVALID_MFN), 0);
