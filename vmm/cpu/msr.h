@@ -29,6 +29,6 @@ u64 *mtrr_slot(struct hvm_hw_mtrr *m, u32 msr);
 /* True if the MTRR with number msr may hold val. */
 bool mtrr_allows(u32 msr, u64 val);
 /* True if each MTRR of m may hold its value. */
-bool mtrrs_valid(struct hvm_hw_mtrr *m);
+bool mtrrs_valid(const struct hvm_hw_mtrr *m);
 
 #endif

@@ -52,11 +52,11 @@ bool mtrr_allows(u32 msr, u64 val)
 	return r && !(val & r->reserved[i]) && hvm_valid_types(val, r->types[i], 6);
 }
 
-bool mtrrs_valid(struct hvm_hw_mtrr *m)
+bool mtrrs_valid(const struct hvm_hw_mtrr *m)
 {
 	for (u32 i = 0; i < ARRAY_SIZE(rows); i++)
 		for (u32 msr = rows[i].msr; msr < rows[i].msr + rows[i].nr; msr++)
-			if (!mtrr_allows(msr, *mtrr_slot(m, msr)))
+			if (!mtrr_allows(msr, *mtrr_slot((struct hvm_hw_mtrr *)(uintptr_t)m, msr)))
 				return false;
 	return true;
 }

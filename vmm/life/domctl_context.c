@@ -58,12 +58,12 @@ static int put_vcpus(struct stream_out *s, struct domain *d, void *scratch)
 	struct vcpu *v;
 	int rc = 0;
 
-	for (const struct saved_kind *k = saved_kinds; k->type; k++)
+	for (u16 type = 0; type < SAVED_KINDS; type++)
 		for_each_vcpu(v, d) {
-			u32 length = rc || !k->fill ? 0 : k->fill(v, put_wanted(s) ? scratch : NULL);
+			u32 length = rc || !saved_kinds[type].fill ? 0 : saved_kinds[type].fill(v, put_wanted(s) ? scratch : NULL);
 
 			if (length)
-				rc = put_record(s, k->type, (u16)v->id, scratch, length);
+				rc = put_record(s, type, (u16)v->id, scratch, length);
 		}
 	return rc;
 }
@@ -135,7 +135,7 @@ static int next_record(struct stream_in *s, struct domain *d)
 	type = s->desc.typecode;
 	if (first ? type != RECORD_HEADER : type != RECORD_END && !domain_vcpu(d, s->desc.instance))
 		return -EINVAL;
-	s->kind = first ? NULL : saved_kind((u16)type);
+	s->kind = first || type >= SAVED_KINDS || !saved_kinds[type].valid ? NULL : &saved_kinds[type];
 	if (!s->kind && !first && type != RECORD_END)
 		return -EOPNOTSUPP;
 	length = s->desc.length;

@@ -4,7 +4,6 @@
 
 struct domain;
 struct vcpu;
-struct cpu_policy;
 
 /* The largest record: a page of XSAVE states and what stands before them. */
 #define SAVED_MAX 4120u
@@ -16,15 +15,13 @@ struct cpu_policy;
  * Without it the record changes nothing here. Context: v's domain is stopped.
  */
 struct saved_kind {
-	u16 type;
 	u32 (*fill)(struct vcpu *v, void *data);
 	bool (*valid)(struct vcpu *v, const void *data, u32 length);
 	int (*load)(struct vcpu *v, const void *data);
 };
-/* In the order in which they are saved; ends with type 0. */
-extern const struct saved_kind saved_kinds[];
-/* Returns the kind of this type, or NULL. */
-const struct saved_kind *saved_kind(u16 type);
+/* By their types, and so in the order in which they are saved. A kind without `valid` is none. */
+#define SAVED_KINDS 21u
+extern const struct saved_kind saved_kinds[SAVED_KINDS];
 
 /* Returns v's TSC as the guest reads it, or would have read it when it was suspended. */
 u64 save_guest_tsc(const struct vcpu *v);

@@ -13,11 +13,6 @@
 #include "vmm/domain.h"
 #include "vmm/vcpu.h"
 
-enum {
-	RECORD_CPU = 2, RECORD_LAPIC = 5, RECORD_LAPIC_REGS = 6, RECORD_MTRR = 14, RECORD_XSAVE = 16, RECORD_VMCE = 18, RECORD_TSC_ADJUST = 19,
-	RECORD_MSR = 20,
-};
-
 /* From Xen 4.18 on the APIC's record ends with errors that wait for a write to ESR. Here none do. */
 struct lapic_record { u64 apic_base_msr; u32 disabled, timer_divisor; u64 tdt_msr; };
 enum { LAPIC_417 = sizeof(struct lapic_record), LAPIC_418 = LAPIC_417 + 8 };
@@ -92,12 +87,9 @@ static u32 fill_mtrr(struct vcpu *v, void *data)
 
 static bool valid_mtrr(struct vcpu *v, const void *data, u32 length)
 {
-	struct hvm_hw_mtrr m;
+	const struct hvm_hw_mtrr *m = data;
 
-	if (length != sizeof(m))
-		return false;
-	m = *(const struct hvm_hw_mtrr *)data;
-	return hvm_valid_pat(m.msr_pat_cr) && mtrrs_valid(&m);
+	return length == sizeof(*m) && hvm_valid_pat(m->msr_pat_cr) && mtrrs_valid(m);
 }
 
 static int load_mtrr(struct vcpu *v, const void *data)
@@ -151,11 +143,7 @@ static int load_xsave(struct vcpu *v, const void *data)
 
 /* Xen writes these two always. Here guests have no such banks, and no offset of their own. */
 static bool valid_vmce(struct vcpu *v, const void *data, u32 length) { return length == sizeof(struct hvm_vmce_vcpu); }
-
-static bool valid_tsc_adjust(struct vcpu *v, const void *data, u32 length)
-{
-	return length == sizeof(struct hvm_tsc_adjust) && !((const struct hvm_tsc_adjust *)data)->tsc_adjust;
-}
+static bool valid_tsc_adjust(struct vcpu *v, const void *data, u32 length) { return length == sizeof(u64) && !*(const u64 *)data; }
 
 /* Guests have none of the MSRs that stand there, so only what they would read can be loaded. */
 static bool valid_msrs(struct vcpu *v, const void *data, u32 length)
@@ -173,23 +161,13 @@ static bool valid_msrs(struct vcpu *v, const void *data, u32 length)
 	return true;
 }
 
-const struct saved_kind saved_kinds[] = {
-	{ RECORD_CPU, fill_cpu, valid_cpu, load_cpu },
-	{ RECORD_LAPIC, fill_lapic, valid_lapic, NULL },
-	{ RECORD_LAPIC_REGS, vlapic_record_regs, vlapic_regs_valid, vlapic_load_regs },
-	{ RECORD_MTRR, fill_mtrr, valid_mtrr, load_mtrr },
-	{ RECORD_XSAVE, fill_xsave, valid_xsave, load_xsave },
-	{ RECORD_VMCE, NULL, valid_vmce, NULL },
-	{ RECORD_TSC_ADJUST, NULL, valid_tsc_adjust, NULL },
-	{ RECORD_MSR, NULL, valid_msrs, NULL },
-	{ 0, NULL, NULL, NULL }
+const struct saved_kind saved_kinds[SAVED_KINDS] = {
+	[2] = { fill_cpu, valid_cpu, load_cpu },
+	[5] = { fill_lapic, valid_lapic, NULL },
+	[6] = { vlapic_record_regs, vlapic_regs_valid, vlapic_load_regs },
+	[14] = { fill_mtrr, valid_mtrr, load_mtrr },
+	[16] = { fill_xsave, valid_xsave, load_xsave },
+	[18] = { NULL, valid_vmce, NULL },
+	[19] = { NULL, valid_tsc_adjust, NULL },
+	[20] = { NULL, valid_msrs, NULL },
 };
-
-const struct saved_kind *saved_kind(u16 type)
-{
-	const struct saved_kind *k = saved_kinds;
-
-	while (k->type && k->type != type)
-		k++;
-	return k->type ? k : NULL;
-}

@@ -20,37 +20,34 @@ _Static_assert(ARRAY_SIZE(places) == WORD_ARCH_CAPS_LO, "each word that CPUID sh
 /* Libxl sets it in every policy, to describe a topology. */
 #define HTT BIT(28)
 
-static long lacks(u32 leaf, u32 subleaf, u32 *err_leaf, u32 *err_subleaf)
-{
-	*err_leaf = leaf;
-	*err_subleaf = subleaf;
-	return -EINVAL;
-}
-
-static long compare_policies(const struct cpu_policy *asked, const struct cpu_policy *got, u32 *err_leaf, u32 *err_subleaf)
+/* *leaf and *subleaf say what was compared last, or in the end nothing. */
+static long compare_policies(const struct cpu_policy *asked, const struct cpu_policy *got, u32 *leaf, u32 *subleaf)
 {
 	const struct cpuid_regs *a = asked->basic, *g = got->basic;
-	u64 states = cpu_policy_xcr0(asked);
 	u32 was[POLICY_FEATURE_WORDS], is[POLICY_FEATURE_WORDS];
 
+	*leaf = *subleaf = 0;
 	if (a->b != g->b || a->c != g->c || a->d != g->d)
-		return refuse_say(lacks(0, 0, err_leaf, err_subleaf), "restore: the guest's CPU is of another vendor");
+		return refuse_say(-EINVAL, "restore: the guest's CPU is of another vendor");
 	cpu_policy_featureset(asked, was);
 	cpu_policy_featureset(got, is);
 	for (u32 w = 0; w < ARRAY_SIZE(places); w++) {
 		u32 lost = was[w] & ~is[w] & ~(w == WORD_1D ? (u32)HTT : 0);
 
+		*leaf = places[w].leaf;
+		*subleaf = places[w].subleaf;
 		if (lost)
-			return refuse_say(lacks(places[w].leaf, places[w].subleaf, err_leaf, err_subleaf),
-					  "restore: the guest uses what this CPU lacks, CPUID leaf %x subleaf %u E%cX bits %08x",
-					  places[w].leaf, places[w].subleaf, places[w].reg - 'a' + 'A', lost);
+			return refuse_say(-EINVAL, "restore: the guest uses what this CPU lacks, CPUID leaf %x subleaf %u E%cX bits %08x",
+					  *leaf, *subleaf, places[w].reg - 'a' + 'A', lost);
 	}
-	for (u64 rest = states & ~3ull; rest; rest &= rest - 1) {
-		u32 i = lowest_bit(rest);
+	*leaf = 0xd;
+	for (u64 rest = cpu_policy_xcr0(asked) & ~3ull; rest; rest &= rest - 1) {
+		u32 i = *subleaf = lowest_bit(rest);
 
 		if (i >= ARRAY_SIZE(asked->xstate) || asked->xstate[i].a != got->xstate[i].a || asked->xstate[i].b != got->xstate[i].b)
-			return refuse_say(lacks(0xd, i, err_leaf, err_subleaf), "restore: this CPU keeps state %u of XSAVE at another place", i);
+			return refuse_say(-EINVAL, "restore: this CPU keeps state %u of XSAVE at another place", i);
 	}
+	*leaf = *subleaf = ~0u;
 	return 0;
 }
 
