@@ -1,6 +1,7 @@
 /* The dirty log: see p2m_log.h. */
 #include "mm/p2m_log.h"
 #include <asm/cpu.h>
+#include "lib/bits.h"
 #include "lib/string.h"
 #include "mm/page.h"
 #include "mm/pt.h"
@@ -59,60 +60,113 @@ bool p2m_make_dirty_locked(struct p2m *p2m, gfn_t gfn, bool *locked)
 	return make_dirty_locked(p2m, gfn);
 }
 
+#define WORDS_AT_ONCE 16u
+
+/* Returns the bits that any of so many words has. */
+static inline u64 any_of(const u64 *word)
+{
+	u64 any = 0;
+
+#pragma GCC unroll 16
+	for (unsigned i = 0; i < WORDS_AT_ONCE; i++)
+		any |= word[i];
+	return any;
+}
+
 /*
  * PEEK and CLEAN set the bits of what is dirty, and CLEAN takes the right to write. OFF gives it
- * back. The range has one table of small leaves at `slot`, or a part of one larger leaf.
+ * back. The range has one table of small leaves at `slot`, or a part of one larger leaf. Returns
+ * true if a bit is set.
  */
-static void walk_leaves(u64 *slot, unsigned level, enum p2m_log_op op, u64 *dirty)
+static bool walk_leaves(u64 *slot, unsigned level, enum p2m_log_op op, u64 *dirty)
 {
+	const u64 wanted = PT_SW(P2M_RAM) | (op == P2M_LOG_OFF ? 0 : PT_X86_WRITE);
+	bool any = false;
+
 	for (u64 n = 0; n < (level ? 1 : P2M_LOG_FRAMES); n++) {
 		u64 entry = pt_read(&slot[n]);
 
-		if (!is_ram(entry))
+		/* Most frames are clean. */
+		if (!level && n % WORDS_AT_ONCE == 0 && op != P2M_LOG_OFF && !(any_of(&slot[n]) & PT_X86_WRITE))
+			n += WORDS_AT_ONCE - 1;
+		if ((entry & (PT_SW_MASK | PT_X86_WRITE)) != wanted)
 			continue;
-		if (op == P2M_LOG_OFF && !may_write(entry))
-			pt_write(&slot[n], entry | PT_X86_WRITE);
-		if (op == P2M_LOG_OFF || !may_write(entry))
-			continue;
-		/* A leaf larger than the range stays as it is. */
-		if (op == P2M_LOG_CLEAN && level <= 1)
-			pt_write(&slot[n], entry & ~PT_X86_WRITE);
-		if (level)
-			memset(dirty, 0xff, P2M_LOG_FRAMES / 8);
-		dirty[n / 64] |= BIT(n % 64);
+		/* Cleaning leaves a leaf that is larger than the range as it is. */
+		if (op == P2M_LOG_OFF || (op == P2M_LOG_CLEAN && level <= 1))
+			pt_write(&slot[n], entry ^ PT_X86_WRITE);
+		any = op != P2M_LOG_OFF;
+		dirty[n / 64] |= (u64)any << (n % 64);
 	}
+	if (any && level)
+		memset(dirty, 0xff, P2M_LOG_FRAMES / 8);
+	return any;
 }
 
-static bool has_holders(u64 entry, unsigned level, u64 gfn)
+static void *frame_at(u64 entry, unsigned level, u64 gfn)
 {
-	mfn_t mfn = MFN(pt_target(&pt_shape_x86, entry, level, gfn << PAGE_SHIFT) >> PAGE_SHIFT);
+	return phys_to_virt(pt_target(&pt_shape_x86, entry, level, gfn << PAGE_SHIFT));
+}
 
-	return __atomic_load_n(&mfn_to_page(mfn)->count, __ATOMIC_SEQ_CST) > 1;
+static bool has_holders(const void *frame)
+{
+	return __atomic_load_n(&mfn_to_page(virt_to_mfn(frame))->count, __ATOMIC_SEQ_CST) > 1;
 }
 
 u64 p2m_log_step(struct p2m *p2m, gfn_t gfn, enum p2m_log_op op, u64 dirty[P2M_LOG_FRAMES / 64])
 {
 	u64 entry, count = 0, *slot;
 	unsigned level;
+	bool any;
 
 	memset(dirty, 0, P2M_LOG_FRAMES / 8);
 	spin_lock(&p2m->lock);
 	slot = pt_find(&pt_shape_x86, p2m->root, gfn.v << PAGE_SHIFT, &entry, &level);
-	walk_leaves(slot, level, op, dirty);
+	any = walk_leaves(slot, level, op, dirty);
 	/*
 	 * Another holder took its reference by a look-up that found the entry with the right to
 	 * write. It looks at the entry or at the generation again behind that. Either it sees the
 	 * change, or we see its reference.
 	 */
-	if (op == P2M_LOG_CLEAN)
+	if (any && op == P2M_LOG_CLEAN)
 		__atomic_add_fetch(&p2m->tlb_gen, 1, __ATOMIC_SEQ_CST);
-	for (u64 n = 0; n < P2M_LOG_FRAMES; n++) {
-		if (!(dirty[n / 64] & BIT(n % 64)))
-			continue;
-		count++;
-		if (op == P2M_LOG_CLEAN && has_holders(level ? entry : slot[n], level, gfn.v + n))
-			make_dirty_locked(p2m, GFN(gfn.v + n));
-	}
+	for (u64 i = 0; any && i < P2M_LOG_FRAMES; i += 64)
+		for (u64 left = dirty[i / 64]; left; left &= left - 1, count++) {
+			u64 n = i + lowest_bit(left);
+
+			if (op == P2M_LOG_CLEAN && has_holders(frame_at(level ? entry : slot[n], level, gfn.v + n)))
+				make_dirty_locked(p2m, GFN(gfn.v + n));
+		}
 	spin_unlock(&p2m->lock);
 	return count;
+}
+
+static bool is_zero(const u64 *frame)
+{
+	for (u64 n = 0; n < PAGE_SIZE / 8; n += WORDS_AT_ONCE)
+		if (any_of(&frame[n]))
+			return false;
+	return true;
+}
+
+void p2m_log_look(struct p2m *p2m, u64 *gfns, u64 n, const u64 *words, bool may_skip)
+{
+	u64 entry = 0, found = ~0ull, *table = NULL;
+	unsigned level = 1, shift = 0;
+
+	spin_lock(&p2m->lock);
+	for (u64 i = 0; i < n; i++) {
+		u64 gfn = gfns[i];
+
+		/* One walk finds a table of small leaves, or a larger leaf or hole. */
+		if (gfn < P2M_MAX_GFN && (gfn ^ found) >> shift) {
+			table = pt_find(&pt_shape_x86, p2m->root, gfn << PAGE_SHIFT, &entry, &level) - gfn % P2M_LOG_FRAMES;
+			shift = MAX(level, 1u) * pt_shape_x86.bits;
+			found = gfn;
+		}
+		if (!level)
+			entry = pt_read(&table[gfn % P2M_LOG_FRAMES]);
+		gfns[i] = words[gfn >= P2M_MAX_GFN || !is_ram(entry) ? P2M_LOG_NOTHING :
+				may_skip && is_zero(frame_at(entry, level, gfn)) ? P2M_LOG_ZEROS : P2M_LOG_BYTES];
+	}
+	spin_unlock(&p2m->lock);
 }

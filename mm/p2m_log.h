@@ -26,6 +26,13 @@ enum p2m_log_op {
  * calls p2m_flush() before anybody reads the frames. Locks: takes LOCK_P2M.
  */
 u64 p2m_log_step(struct p2m *p2m, gfn_t gfn, enum p2m_log_op op, u64 dirty[P2M_LOG_FRAMES / 64]);
+/* What of a frame has to be sent. Only the domain's own RAM is. */
+enum p2m_log_kind { P2M_LOG_NOTHING, P2M_LOG_ZEROS, P2M_LOG_BYTES };
+/*
+ * Replaces each of the n frame numbers in gfns[] by the word for its enum p2m_log_kind. Looks for
+ * zeros only if `may_skip`. Frames that stand in their order cost least. Locks: takes LOCK_P2M.
+ */
+void p2m_log_look(struct p2m *p2m, u64 *gfns, u64 n, const u64 *words, bool may_skip);
 /*
  * Lets the guest write to its RAM at gfn. If a large page can't be split, all of it becomes dirty.
  * Returns false if gfn isn't RAM. Locks: takes LOCK_P2M.

@@ -122,6 +122,8 @@ static long shadow(u32 what, bool bitmap, unsigned every)
 	return call(hc_domctl_shadow_op, &op.u.shadow_op, every);
 }
 
+static void make_dirty(u64 gfn) { assert_true(p2m_make_dirty(&d->p2m, GFN(gfn))); }
+
 static bool is_dirty(u64 gfn) { return memory[gfn / 8] >> (gfn % 8) & 1; }
 
 static long types(u64 num, unsigned every)
@@ -138,10 +140,16 @@ static void check_types(u64 zeros)
 	for (u64 i = 0; i < 200; i++)
 		t[i] = i;
 	t[200] = ~0ull;
-	assert_int_equal(types(201, 1), 0);
+	t[201] = BIT(36) + 3;    /* not frame 3 */
+	t[202] = 3;
+	t[203] = BIT(18) + 3;
+	assert_int_equal(types(204, 1), 0);
 	for (u64 i = 0; i < 200; i++)
 		assert_int_equal(t[i], i == 3 ? XEN_DOMCTL_PFINFO_NOTAB : i == 4 || i == 199 ? zeros : XEN_DOMCTL_PFINFO_XTAB);
 	assert_int_equal(t[200], XEN_DOMCTL_PFINFO_XTAB);
+	assert_int_equal(t[201], XEN_DOMCTL_PFINFO_XTAB);
+	assert_int_equal(t[202], XEN_DOMCTL_PFINFO_NOTAB);
+	assert_int_equal(t[203], XEN_DOMCTL_PFINFO_XTAB);
 }
 
 /* Zeros are left out while the other side is sure to have zeros there. */
@@ -181,7 +189,7 @@ static void rounds(void **state)
 		assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, false, every), 0);
 		assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, false, every), -EINVAL);
 		memset(memory, 0x77, sizeof(memory));
-		p2m_make_dirty(&d->p2m, GFN(1500));
+		make_dirty(1500);
 		assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_PEEK, false, every), 0);
 		assert_int_equal(op.u.shadow_op.stats.dirty_count, 1);
 		flushes = 0;
@@ -192,14 +200,14 @@ static void rounds(void **state)
 		for (u64 i = 0; i < GFNS; i++)
 			assert_int_equal(is_dirty(i), i == 1500);
 		assert_int_equal(memory[GFNS / 8], 0x77);       /* not a byte too many */
-		/* A bitmap that can't be written loses nothing. */
-		p2m_make_dirty(&d->p2m, GFN(3));
+		/* A bitmap that can't be written loses nothing: the frames of that part are dirty again. */
+		make_dirty(3);
 		unwritable = true;
 		memcpy(before, memory, sizeof(memory));
 		assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, true, every), -EFAULT);
 		unwritable = false;
 		assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, true, every), 0);
-		assert_true(is_dirty(3) && !is_dirty(1500));
+		assert_true(is_dirty(3) && !is_dirty(GFNS - 1));
 		assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_OFF, false, every), 0);
 		assert_int_equal(d->dirty.round, 0);
 	}
@@ -216,7 +224,7 @@ static void a_log_has_one_reader(void **state)
 	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, false, 0), 0);
 	cr3 ^= 0xfff;   /* the same process on another CPU: only its identifier there is another */
 	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, true, 0), 0);
-	p2m_make_dirty(&d->p2m, GFN(3));
+	make_dirty(3);
 	cr3 ^= 0x1000;
 	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, true, 0), -EINVAL);
 	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_PEEK, true, 0), -EINVAL);
@@ -252,7 +260,7 @@ static void rounds_are_told(void **state)
 	d->vcpu = vcpus;
 	d->max_vcpus = 1;
 	fake_time = 5000;
-	p2m_make_dirty(&d->p2m, GFN(3));
+	make_dirty(3);
 	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, true, 1), 0);
 	check_event(XEN_DOMCTL_SHADOW_OP_CLEAN, 2, 1);
 	assert_int_equal(counters.log.round, 2);
@@ -261,8 +269,8 @@ static void rounds_are_told(void **state)
 	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_PEEK, true, 1), 0);
 	check_event(XEN_DOMCTL_SHADOW_OP_PEEK, 2, 0);
 	assert_int_equal(counters.log.frames, 1);
-	p2m_make_dirty(&d->p2m, GFN(3));
-	p2m_make_dirty(&d->p2m, GFN(1500));
+	make_dirty(3);
+	make_dirty(1500);
 	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, true, 0), 0);
 	check_event(XEN_DOMCTL_SHADOW_OP_CLEAN, 3, 2);
 	assert_int_equal(counters.log.frames, 2);

@@ -14,34 +14,14 @@
 #include "vmm/vcpu.h"
 
 #define TYPES_MAX 1024u         /* libxc's batch, and Xen's limit */
-#define TYPES_AT_ONCE 32u
-
-static bool is_zero(const struct page *pg)
-{
-	const u64 *word = page_to_virt(pg), *end = word + PAGE_SIZE / 8;
-
-	for (; word < end; word += 4)
-		if (word[0] | word[1] | word[2] | word[3])
-			return false;
-	return true;
-}
+#define TYPES_AT_ONCE 64u
+#define RANGES_AT_ONCE 8u       /* whose bits are copied together */
 
 /*
- * Returns the type of gfn for the toolstack: RAM, RAM without data, or nothing to send. The guest
- * maps shared_info, grant frames and frames of others anew when it goes on.
+ * The toolstack's words for enum p2m_log_kind. The guest maps shared_info, grant frames and frames
+ * of others anew when it goes on.
  */
-static u64 type_of(struct domain *d, u64 gfn, bool may_skip)
-{
-	enum p2m_type type;
-	struct page *pg = p2m_get_page(&d->p2m, GFN(gfn), &type, false);
-	bool skip;
-
-	if (!pg)
-		return XEN_DOMCTL_PFINFO_XTAB;
-	skip = type == P2M_RAM && may_skip && is_zero(pg);
-	page_put(pg);
-	return type != P2M_RAM ? XEN_DOMCTL_PFINFO_XTAB : skip ? XEN_DOMCTL_PFINFO_XALLOC : XEN_DOMCTL_PFINFO_NOTAB;
-}
+static const u64 types[] = { XEN_DOMCTL_PFINFO_XTAB, XEN_DOMCTL_PFINFO_XALLOC, XEN_DOMCTL_PFINFO_NOTAB };
 
 /*
  * New frames are zero on the other side, so a frame of zeros needs no data as long as none was sent
@@ -62,8 +42,7 @@ long hc_domctl_getpageframeinfo3(struct vcpu *v, struct hypercall *hc, void *arg
 
 		if (copy_from_guest(v, type, at, n * sizeof(type[0])))
 			return -EFAULT;
-		for (u64 i = 0; i < n; i++)
-			type[i] = type_of(d, type[i], may_skip);
+		p2m_log_look(&d->p2m, type, n, types, may_skip);
 		if (copy_to_guest(v, at, type, n * sizeof(type[0])))
 			return -EFAULT;
 		hc->progress += (u32)n;
@@ -75,30 +54,34 @@ long hc_domctl_getpageframeinfo3(struct vcpu *v, struct hypercall *hc, void *arg
 
 /*
  * Does `op` for the next frames below `pages`. Returns 0 at the end, or HC_AGAIN. Errors: -EFAULT if
- * `bitmap` can't be written; what was to stand there is dirty again.
+ * `bitmap` can't be written; all of the frames that were to stand there are dirty again.
  */
 static long walk_log(struct vcpu *v, struct hypercall *hc, enum p2m_log_op op, u64 bitmap, u64 pages)
 {
 	struct domain *d = hc->target;
-	u64 dirty[P2M_LOG_FRAMES / 64], gfn;
+	u64 dirty[RANGES_AT_ONCE][P2M_LOG_FRAMES / 64], first, gfn = (u64)hc->progress * P2M_LOG_FRAMES;
+	bool over = false;
 	long rc = 0;
 
 	if (!hc->progress)
 		d->dirty.count = 0;
-	for (; !rc && (gfn = (u64)hc->progress * P2M_LOG_FRAMES) < pages; hc->progress++) {
-		d->dirty.count += (u32)p2m_log_step(&d->p2m, GFN(gfn), op, dirty);
-		if (bitmap && copy_to_guest(v, bitmap + gfn / 8, dirty, MIN(sizeof(dirty), (pages - gfn + 7) / 8)))
-			rc = -EFAULT;
-		for (u64 n = 0; rc && n < P2M_LOG_FRAMES; n++)
-			if (dirty[n / 64] & BIT(n % 64))
-				p2m_make_dirty(&d->p2m, GFN(gfn + n));
-		if (!rc && step_over())
-			rc = HC_AGAIN;
+	while (!rc && !over && gfn < pages) {
+		u64 n = 0;
+
+		for (first = gfn; n < RANGES_AT_ONCE && gfn < pages && !over; n++, gfn += P2M_LOG_FRAMES) {
+			d->dirty.count += (u32)p2m_log_step(&d->p2m, GFN(gfn), op, dirty[n]);
+			over = step_over();
+		}
+		if (!bitmap || !copy_to_guest(v, bitmap + first / 8, dirty, MIN(n * sizeof(dirty[0]), (pages - first + 7) / 8)))
+			continue;
+		for (rc = -EFAULT; first < gfn; first += P2M_LOG_FRAMES)
+			p2m_log_step(&d->p2m, GFN(first), P2M_LOG_OFF, dirty[0]);
 	}
+	hc->progress = (u32)(gfn / P2M_LOG_FRAMES);
 	/* The toolstack reads the frames next: no CPU may write to them without a fault then. */
 	if (op == P2M_LOG_CLEAN)
 		p2m_flush(&d->p2m);
-	return rc == HC_AGAIN && (u64)hc->progress * P2M_LOG_FRAMES >= pages ? 0 : rc;
+	return rc ? rc : gfn < pages ? HC_AGAIN : 0;
 }
 
 /*
