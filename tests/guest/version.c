@@ -64,7 +64,7 @@ static void pointers(void)
 /* All numbers, all low sub-operations that are not in the public interface for guests. */
 static void absent(void)
 {
-	static const u8 present[] = { 7, 12, 13, 15, 17, 18, 20, 21, 24, 29, 32, 33, 34, 35, 36, 48 };
+	static const u8 present[] = { 7, 12, 13, 15, 17, 18, 20, 21, 24, 27, 29, 32, 33, 34, 35, 36, 48 };
 	static const u64 huge[] = { 64, 65, 127, 128, 255, 256, 1000, 0x7fffffff, 0x80000000, 0xffffffff, 1ull << 32, (1ull << 32) + 17, ~0ull };
 	u64 wrong = 0, bad = 0;
 
@@ -84,7 +84,7 @@ static void absent(void)
 	for (size_t i = 0; i < ARRAY_SIZE(present); i++) {
 		u64 nr = present[i];
 
-		if (nr == 7 || nr == 13 || nr == 15 || nr >= 35)
+		if (nr == 7 || nr == 13 || nr == 15 || nr == 27 || nr >= 35)
 			continue;
 		for (unsigned bit = 7; bit < 64; bit++)
 			if (nr != 12 && hypercall(nr, BIT(bit) | 63, (u64)buf, 1, 0, 0) != -ENOSYS)
@@ -98,18 +98,18 @@ static void absent(void)
 /* What only the service domain may do. */
 static void forbidden(void)
 {
-	static const u8 control[] = { 7, 35, 36 };
+	static const u8 control[] = { 7, 27, 35, 36 };
 	u64 bad = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(control); i++)
 		for (u32 cmd = 0; cmd < 90; cmd++) {
 			memset(buf, 0, 256);
 			*(u32 *)buf = cmd;
-			*(u32 *)(buf + 4) = control[i] == 7 ? 0x03000001 : 0x15;
+			*(u32 *)(buf + 4) = control[i] == 7 ? 0x03000001 : control[i] == 27 ? 1 : 0x15;
 			if (hypercall(control[i], (u64)buf, 0, 0, 0, 0) != -EPERM)
 				bad |= BIT(i);
 		}
-	expect((long)bad, 0, "domctl, sysctl and platform_op are EPERM");
+	expect((long)bad, 0, "domctl, sysctl, platform_op and xsm_op are EPERM");
 	expect(hypercall(36, (u64)UNMAPPED, 0, 0, 0, 0), -EPERM, "domctl from nowhere");
 	expect(hc2(__HYPERVISOR_memory_op, XENMEM_set_memory_map, buf), -EPERM, "set_memory_map");
 	expect(hc2(__HYPERVISOR_memory_op, XENMEM_acquire_resource, buf), -EPERM, "acquire_resource");
