@@ -88,7 +88,7 @@ static inline bool lock_unless_own(struct p2m *p2m)
 	return true;
 }
 
-static inline struct page *get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *type, bool write, bool *locked)
+static inline struct page *get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *type, bool write, bool locked)
 {
 	for (;;) {
 		u64 entry;
@@ -100,11 +100,10 @@ static inline struct page *get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *t
 
 		if (t == P2M_HOLE || t == P2M_MMIO)
 			return NULL;
-		if (write && unlikely(!(entry & PT_X86_WRITE))) {
-			if (!p2m_make_dirty_locked(p2m, gfn, locked))
-				return NULL;
-			continue;
-		}
+		if (type)
+			*type = t;
+		if (write && unlikely(!(entry & PT_X86_WRITE)))
+			return p2m_get_clean_page(p2m, gfn, locked);
 		pg = mfn_to_page(leaf_frame(entry, level, gfn));
 		/*
 		 * The frame may have been freed since we read the entry, and may even belong to
@@ -114,11 +113,8 @@ static inline struct page *get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *t
 		 * isn't counted: the record's, seen by the service domain.
 		 */
 		held = page_get(pg);
-		if (likely(pt_read(slot) == entry)) {
-			if (type)
-				*type = t;
+		if (likely(pt_read(slot) == entry))
 			return held ? pg : NULL;
-		}
 		/* Frees it only without the lock: with it, an entry still holds it. */
 		if (held)
 			page_put(pg);
@@ -129,7 +125,7 @@ static inline struct page *get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *t
 struct page *p2m_get_page(struct p2m *p2m, gfn_t gfn, enum p2m_type *type, bool write)
 {
 	bool locked = lock_unless_own(p2m);
-	struct page *pg = get_page(p2m, gfn, type, write, &locked);
+	struct page *pg = get_page(p2m, gfn, type, write, locked);
 
 	if (locked)
 		spin_unlock(&p2m->lock);

@@ -9,6 +9,11 @@
 static bool is_ram(u64 entry) { return (entry & PT_SW_MASK) == PT_SW(P2M_RAM); }
 static bool may_write(u64 entry) { return entry & PT_X86_WRITE; }
 
+static void *frame_at(u64 entry, unsigned level, u64 gfn)
+{
+	return phys_to_virt(pt_target(&pt_shape_x86, entry, level, gfn << PAGE_SHIFT));
+}
+
 /* Finds the leaf of gfn. Returns its slot, or NULL if it isn't RAM. */
 static u64 *find_ram(const struct p2m *p2m, gfn_t gfn, u64 *entry, unsigned *level)
 {
@@ -17,7 +22,7 @@ static u64 *find_ram(const struct p2m *p2m, gfn_t gfn, u64 *entry, unsigned *lev
 	return is_ram(*entry) ? slot : NULL;
 }
 
-/* Splits a large page down to the frame, or lets the guest write to all of it. Locks: LOCK_P2M. */
+/* Locks: LOCK_P2M is held. */
 static bool make_dirty_locked(struct p2m *p2m, gfn_t gfn)
 {
 	unsigned level, smallest = 0;
@@ -27,6 +32,7 @@ static bool make_dirty_locked(struct p2m *p2m, gfn_t gfn)
 		return false;
 	if (may_write(entry))
 		return true;
+	/* Splits a large page down to the frame, or lets the guest write to all of it. */
 	slot = p2m_slot(p2m, gfn, &smallest) ?: slot;
 	pt_write(slot, pt_read(slot) | PT_X86_WRITE);
 	return true;
@@ -39,9 +45,9 @@ bool p2m_make_dirty(struct p2m *p2m, gfn_t gfn)
 	bool ram;
 
 	/*
-	 * Only a domain's own vCPUs look without the lock (p2m.h). Most often one entry changes. The holder of the lock may change it at the same time. If
-	 * its store comes first, ours finds another entry. If ours comes first, ours is lost with
-	 * the old entry.
+	 * Only a domain's own vCPUs look without the lock (p2m.h). Most often one entry changes.
+	 * The holder of the lock may change it at the same time. If its store comes first, ours
+	 * finds another entry. If ours comes first, ours is lost with the old entry.
 	 */
 	slot = this_cpu()->guest_p2m == p2m ? find_ram(p2m, gfn, &entry, &level) : NULL;
 	if (slot && (may_write(entry) || (!level && __atomic_compare_exchange_n(slot, &entry, entry | PT_X86_WRITE, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))))
@@ -52,12 +58,21 @@ bool p2m_make_dirty(struct p2m *p2m, gfn_t gfn)
 	return ram;
 }
 
-bool p2m_make_dirty_locked(struct p2m *p2m, gfn_t gfn, bool *locked)
+struct page *p2m_get_clean_page(struct p2m *p2m, gfn_t gfn, bool locked)
 {
-	if (!*locked)
+	struct page *pg = NULL;
+	unsigned level;
+	u64 entry;
+
+	if (!locked)
 		spin_lock(&p2m->lock);
-	*locked = true;
-	return make_dirty_locked(p2m, gfn);
+	/* As long as we hold the lock, the entry holds the frame, and nobody cleans it. */
+	if (make_dirty_locked(p2m, gfn) && find_ram(p2m, gfn, &entry, &level))
+		pg = mfn_to_page(virt_to_mfn(frame_at(entry, level, gfn.v)));
+	BUG_ON(pg && !page_get(pg));
+	if (!locked)
+		spin_unlock(&p2m->lock);
+	return pg;
 }
 
 #define WORDS_AT_ONCE 16u
@@ -100,11 +115,6 @@ static bool walk_leaves(u64 *slot, unsigned level, enum p2m_log_op op, u64 *dirt
 	if (any && level)
 		memset(dirty, 0xff, P2M_LOG_FRAMES / 8);
 	return any;
-}
-
-static void *frame_at(u64 entry, unsigned level, u64 gfn)
-{
-	return phys_to_virt(pt_target(&pt_shape_x86, entry, level, gfn << PAGE_SHIFT));
 }
 
 static bool has_holders(const void *frame)

@@ -39,9 +39,10 @@ void p2m_log_look(struct p2m *p2m, u64 *gfns, u64 n, const u64 *words, bool may_
  */
 bool p2m_make_dirty(struct p2m *p2m, gfn_t gfn);
 /*
- * As p2m_make_dirty(), but leaves with LOCK_P2M, so that nobody makes the page clean again. *locked
- * says if the caller had the lock, and becomes true.
+ * p2m_get_page() for writing calls this if the page at gfn is clean: it becomes dirty first. A function
+ * of its own, so that the look-ups of guests that aren't watched cost no more. Returns the page with
+ * a reference, or NULL if gfn isn't RAM. Locks: LOCK_P2M is held if `locked`, else this takes it.
  */
-bool p2m_make_dirty_locked(struct p2m *p2m, gfn_t gfn, bool *locked);
+struct page *p2m_get_clean_page(struct p2m *p2m, gfn_t gfn, bool locked);
 
 #endif

@@ -29,7 +29,7 @@
 
 /* Shared by all extents of a call. */
 struct reservation {
-	bool on_demand;
+	bool populate, on_demand;
 	struct p2m_retired retired;     /* the entries replaced, for one flush */
 };
 
@@ -39,13 +39,14 @@ struct reservation {
  */
 enum extent_result { EXTENT_FAILED, EXTENT_BEGUN, EXTENT_DONE };
 typedef enum extent_result extent_fn(struct domain *d, u64 gfn, unsigned order, bool begun, struct reservation *r);
+static extent_fn populate_extent, decrease_extent;
 
 /*
- * Calls fn for the extents, from the one at which the last step stopped: hc->a[0] >> 7; bit 6 says
+ * Does the extents, from the one at which the last step stopped: hc->a[0] >> 7; bit 6 says
  * that it was begun. Returns HC_AGAIN if there are more. Else it returns the extents done since the
  * very first step, because the guest sees only the last step's result.
  */
-static long each_extent(struct vcpu *v, struct hypercall *hc, const struct xen_memory_reservation *r, struct domain *d, extent_fn *fn,
+static long each_extent(struct vcpu *v, struct hypercall *hc, const struct xen_memory_reservation *r, struct domain *d,
 			struct reservation *data)
 {
 	u64 done = memory_start(hc) / 2, stop, gfn[CHUNK];
@@ -65,7 +66,7 @@ static long each_extent(struct vcpu *v, struct hypercall *hc, const struct xen_m
 			enum extent_result result = EXTENT_FAILED;
 
 			if (gfn[i] < P2M_MAX_GFN && !(gfn[i] & (BIT(r->extent_order) - 1)))
-				result = fn(d, gfn[i], r->extent_order, begun, data);
+				result = (data->populate ? populate_extent : decrease_extent)(d, gfn[i], r->extent_order, begun, data);
 			if (result == EXTENT_FAILED)
 				return (long)done;
 			begun = result == EXTENT_BEGUN;
@@ -248,9 +249,10 @@ long hc_memory_reservation(struct vcpu *v, struct hypercall *hc, void *arg)
 	if (rc)
 		return rc;
 	/* A guest's own request is never on demand. */
+	r.populate = memory_op(hc) == XENMEM_populate_physmap;
 	r.on_demand = (op->mem_flags & XENMEMF_populate_on_demand) && d != v->domain;
 	p2m_nothing_retired(&r.retired);
-	rc = each_extent(v, hc, op, d, memory_op(hc) == XENMEM_populate_physmap ? populate_extent : decrease_extent, &r);
+	rc = each_extent(v, hc, op, d, &r);
 	p2m_retire(&d->p2m, &r.retired);
 	domain_put(d);
 	return rc;
