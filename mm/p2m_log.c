@@ -9,9 +9,9 @@
 static bool is_ram(u64 entry) { return (entry & PT_SW_MASK) == PT_SW(P2M_RAM); }
 static bool may_write(u64 entry) { return entry & PT_X86_WRITE; }
 
-static void *frame_at(u64 entry, unsigned level, u64 gfn)
+static struct page *page_at(u64 entry, unsigned level, u64 gfn)
 {
-	return phys_to_virt(pt_target(&pt_shape_x86, entry, level, gfn << PAGE_SHIFT));
+	return mfn_to_page(MFN(pt_target(&pt_shape_x86, entry, level, gfn << PAGE_SHIFT) >> PAGE_SHIFT));
 }
 
 /* Finds the leaf of gfn. Returns its slot, or NULL if it isn't RAM. */
@@ -68,8 +68,10 @@ struct page *p2m_get_clean_page(struct p2m *p2m, gfn_t gfn, bool locked)
 		spin_lock(&p2m->lock);
 	/* As long as we hold the lock, the entry holds the frame, and nobody cleans it. */
 	if (make_dirty_locked(p2m, gfn) && find_ram(p2m, gfn, &entry, &level))
-		pg = mfn_to_page(virt_to_mfn(frame_at(entry, level, gfn.v)));
-	BUG_ON(pg && !page_get(pg));
+		pg = page_at(entry, level, gfn.v);
+	/* No more references than a count can hold. */
+	if (pg && !page_get(pg))
+		pg = NULL;
 	if (!locked)
 		spin_unlock(&p2m->lock);
 	return pg;
@@ -117,11 +119,6 @@ static bool walk_leaves(u64 *slot, unsigned level, enum p2m_log_op op, u64 *dirt
 	return any;
 }
 
-static bool has_holders(const void *frame)
-{
-	return __atomic_load_n(&mfn_to_page(virt_to_mfn(frame))->count, __ATOMIC_SEQ_CST) > 1;
-}
-
 u64 p2m_log_step(struct p2m *p2m, gfn_t gfn, enum p2m_log_op op, u64 dirty[P2M_LOG_FRAMES / 64])
 {
 	u64 entry, count = 0, *slot;
@@ -142,15 +139,16 @@ u64 p2m_log_step(struct p2m *p2m, gfn_t gfn, enum p2m_log_op op, u64 dirty[P2M_L
 	for (u64 i = 0; any && i < P2M_LOG_FRAMES; i += 64)
 		for (u64 left = dirty[i / 64]; left; left &= left - 1, count++) {
 			u64 n = i + lowest_bit(left);
+			const struct page *pg = page_at(level ? entry : slot[n], level, gfn.v + n);
 
-			if (op == P2M_LOG_CLEAN && has_holders(frame_at(level ? entry : slot[n], level, gfn.v + n)))
+			if (op == P2M_LOG_CLEAN && __atomic_load_n(&pg->count, __ATOMIC_SEQ_CST) > 1)
 				make_dirty_locked(p2m, GFN(gfn.v + n));
 		}
 	spin_unlock(&p2m->lock);
 	return count;
 }
 
-static bool is_zero(const u64 *frame)
+bool p2m_log_is_zero(const u64 *frame)
 {
 	for (u64 n = 0; n < PAGE_SIZE / 8; n += WORDS_AT_ONCE)
 		if (any_of(&frame[n]))
@@ -176,7 +174,7 @@ void p2m_log_look(struct p2m *p2m, u64 *gfns, u64 n, const u64 *words, bool may_
 		if (!level)
 			entry = pt_read(&table[gfn % P2M_LOG_FRAMES]);
 		gfns[i] = words[gfn >= P2M_MAX_GFN || !is_ram(entry) ? P2M_LOG_NOTHING :
-				may_skip && is_zero(frame_at(entry, level, gfn)) ? P2M_LOG_ZEROS : P2M_LOG_BYTES];
+				may_skip && p2m_log_is_zero(page_to_virt(page_at(entry, level, gfn))) ? P2M_LOG_ZEROS : P2M_LOG_BYTES];
 	}
 	spin_unlock(&p2m->lock);
 }

@@ -26,6 +26,8 @@ enum p2m_log_op {
  * calls p2m_flush() before anybody reads the frames. Locks: takes LOCK_P2M.
  */
 u64 p2m_log_step(struct p2m *p2m, gfn_t gfn, enum p2m_log_op op, u64 dirty[P2M_LOG_FRAMES / 64]);
+/* Returns true if all of a frame's bytes are 0. */
+bool p2m_log_is_zero(const u64 *frame);
 /* What of a frame has to be sent. Only the domain's own RAM is. */
 enum p2m_log_kind { P2M_LOG_NOTHING, P2M_LOG_ZEROS, P2M_LOG_BYTES };
 /*
@@ -39,9 +41,9 @@ void p2m_log_look(struct p2m *p2m, u64 *gfns, u64 n, const u64 *words, bool may_
  */
 bool p2m_make_dirty(struct p2m *p2m, gfn_t gfn);
 /*
- * p2m_get_page() for writing calls this if the page at gfn is clean: it becomes dirty first. A function
- * of its own, so that the look-ups of guests that aren't watched cost no more. Returns the page with
- * a reference, or NULL if gfn isn't RAM. Locks: LOCK_P2M is held if `locked`, else this takes it.
+ * p2m_get_page() for writing calls this if the page at gfn is clean: it becomes dirty first. A
+ * function of its own, so that the look-ups of guests that aren't watched cost no more. Returns the
+ * page with a reference, or NULL if gfn isn't RAM or no reference can be had. Locks: LOCK_P2M is held if `locked`, else this takes it.
  */
 struct page *p2m_get_clean_page(struct p2m *p2m, gfn_t gfn, bool locked);
 

@@ -112,8 +112,8 @@ static inline void page_put(struct page *pg)
 }
 /*
  * Sets the release function: fn(pg) is called once for each PAGE_DOMAIN frame that is freed, just
- * before, for the accounting of the domain layer. Locks: fn takes none, because the caller of page_put may hold
- * any below LOCK_PAGE.
+ * before, for the accounting of the domain layer. Locks: fn takes none, because the caller of
+ * page_put may hold any below LOCK_PAGE.
  */
 void page_set_release(void (*fn)(struct page *pg));
 

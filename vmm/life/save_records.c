@@ -162,12 +162,12 @@ static bool valid_msrs(struct vcpu *v, const void *data, u32 length)
 }
 
 const struct saved_kind saved_kinds[SAVED_KINDS] = {
-	[2] = { fill_cpu, valid_cpu, load_cpu },
-	[5] = { fill_lapic, valid_lapic, NULL },
-	[6] = { vlapic_record_regs, vlapic_regs_valid, vlapic_load_regs },
-	[14] = { fill_mtrr, valid_mtrr, load_mtrr },
-	[16] = { fill_xsave, valid_xsave, load_xsave },
-	[18] = { NULL, valid_vmce, NULL },
-	[19] = { NULL, valid_tsc_adjust, NULL },
-	[20] = { NULL, valid_msrs, NULL },
+	[HVM_SAVE_CODE(CPU)] = { fill_cpu, valid_cpu, load_cpu },
+	[HVM_SAVE_CODE(LAPIC)] = { fill_lapic, valid_lapic, NULL },
+	[HVM_SAVE_CODE(LAPIC_REGS)] = { vlapic_record_regs, vlapic_regs_valid, vlapic_load_regs },
+	[HVM_SAVE_CODE(MTRR)] = { fill_mtrr, valid_mtrr, load_mtrr },
+	[CPU_XSAVE_CODE] = { fill_xsave, valid_xsave, load_xsave },
+	[HVM_SAVE_CODE(VMCE_VCPU)] = { NULL, valid_vmce, NULL },
+	[HVM_SAVE_CODE(TSC_ADJUST)] = { NULL, valid_tsc_adjust, NULL },
+	[CPU_MSR_CODE] = { NULL, valid_msrs, NULL },
 };

@@ -7,6 +7,7 @@
 #include <xen/grant_table.h>
 #include <asm/hvm.h>
 #include "lib/string.h"
+#include "mm/p2m_log.h"
 #include "mm/page.h"
 #include "mm/pt.h"
 #include "vmm/domain.h"
@@ -102,15 +103,6 @@ static const char *find_holder(const struct domain *d)
 
 /* ---- what it is ---- */
 
-static bool is_zero(const u64 *page)
-{
-	unsigned i = 0;
-
-	while (i < PAGE_SIZE / sizeof(*page) && !page[i])
-		i++;
-	return i == PAGE_SIZE / sizeof(*page);
-}
-
 /*
  * Takes the frame at s->next into the digest, with its place. Goes on behind it, or behind the hole
  * there. Returns what keeps d from being sealed, or NULL.
@@ -118,18 +110,19 @@ static bool is_zero(const u64 *page)
 static const char *measure_frame(struct domain *d)
 {
 	u64 entry, gfn = d->seal.next, shared = is_shared(d, gfn) ? BIT(63) : 0;
-	enum p2m_type type = p2m_lookup(&d->p2m, GFN(gfn), NULL);
-	struct page *pg;
 	unsigned level;
+	struct page *pg;
+	mfn_t mfn;
+	enum p2m_type type = p2m_lookup(&d->p2m, GFN(gfn), &mfn);
 
 	pt_find(&pt_shape_x86, d->p2m.root, gfn << PAGE_SHIFT, &entry, &level);
 	d->seal.next = 1 + (pt_present(&pt_shape_x86, entry) ? gfn : MIN(gfn | (BIT(9 * level) - 1), d->p2m.max_gfn));
 	if (type != P2M_RAM)
 		return type == P2M_HOLE ? NULL : "a page of it isn't its own";
-	pg = mfn_to_page(MFN(pt_target(&pt_shape_x86, entry, level, gfn << PAGE_SHIFT) >> PAGE_SHIFT));
+	pg = mfn_to_page(mfn);
 	if (!shared && !is_ours(pg))
 		return "a page of it is mapped elsewhere";
-	if (!shared && is_zero(page_to_virt(pg)))
+	if (!shared && p2m_log_is_zero(page_to_virt(pg)))
 		return NULL;
 	gfn |= shared;
 	sha256_add(&d->seal.sum, &gfn, sizeof(gfn));
