@@ -716,6 +716,13 @@ static void writes_are_logged(void **state)
 	assert_int_equal(log_step(P2M_LOG_PEEK), 2);
 	assert_int_equal(log_step(P2M_LOG_CLEAN), 2);
 	assert_true(is_dirty(3) && !is_dirty(4) && is_dirty(1023));
+	/* A clean page with as many references as its count can hold can't be had, and nothing breaks. */
+	pg = p2m_get_page(&p2m, GFN(4), &type, false);
+	page_put(pg);
+	pg->count = UINT32_MAX;
+	assert_null(p2m_get_page(&p2m, GFN(4), &type, true));
+	pg->count = 1;
+	assert_int_equal(log_step(P2M_LOG_CLEAN), 1);
 	/* New frames are dirty, and frames that went are not. */
 	assert_int_equal(map_ram(7, 0), 0);
 	assert_int_equal(p2m_remove(&p2m, GFN(3), INVALID_MFN), 0);
