@@ -114,6 +114,12 @@ check saves-none "$dest/usr/lib/bothy/drop-unfinished-saves" "$work/xendomains"
 check saves-by-xendomains grep -qx "ExecStopPost=-/usr/lib/bothy/drop-unfinished-saves" \
 	"$dest/usr/lib/systemd/system/xendomains.service.d/bothy.conf"
 
+# The images' script for a CPU that the toolstack gives: the kernel takes it a moment after it has reported it.
+mkdir "$work/online"
+{ sleep 0.5; rmdir "$work/online"; } &
+check cpu-refused-at-first env ACTION=add SUBSYSTEM=cpu DEVPATH="/..$work" sh dom0-lite/root/etc/bothy/hotplug
+check cpu-is-taken grep -qx 1 "$work/online"
+
 check removes make -s uninstall DESTDIR="$dest"
 check removed test ! -e "$dest/boot/bothy.elf" -a ! -e "$dest/etc/grub.d/20_linux_bothy"
 check removed-all test ! -e "$dest/usr/lib/bothy" -a ! -e "$dest/usr/lib/systemd/system/xendomains.service.d"
