@@ -36,8 +36,8 @@ struct control_head { u32 cmd, version; u16 domain; };
 /*
  * Carries out one row's operation for v. `arg` is the row's structure, or NULL for HC_NONE. The
  * dispatcher has copied it in (HC_OUT: zeroed it), and copies it out if the result is >= 0.
- * Returns the result, a negative error, or HC_AGAIN. Context: v is the current vCPU; no lock is
- * held.
+ * Returns the result, a negative error, or HC_AGAIN. Context: v is the current vCPU. Locks: of an
+ * HC_ALONE row control_lock is held, else none.
  */
 typedef long hypercall_fn(struct vcpu *v, struct hypercall *hc, void *arg);
 
@@ -46,7 +46,7 @@ typedef long hypercall_fn(struct vcpu *v, struct hypercall *hc, void *arg);
  * many elements of the guest's array at a time as fit in HC_ARG_MAX.
  */
 enum hypercall_dir { HC_NONE, HC_IN, HC_OUT, HC_INOUT, HC_ARRAY };
-enum hypercall_who { HC_ANY, HC_PRIV };
+enum hypercall_who { HC_ANY, HC_PRIV, HC_ALONE };
 /* Whether a call may be for another domain that is sealed: vmm/domain/permitted.c. */
 enum hypercall_target { HC_OPEN, HC_SEALED };
 

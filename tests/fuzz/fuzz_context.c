@@ -40,7 +40,6 @@ void spin_unlock(spinlock_t *l) { }
 struct time_scale time_scale = { .tsc_khz = 1000000 };
 void *kzalloc(size_t size) { return calloc(1, size); }
 void kfree(void *p) { free(p); }
-spinlock_t control_lock = SPINLOCK(LOCK_CONTROL);
 long domain_check_stopped(struct domain *d) { return 0; }
 bool step_over(void) { return true; }
 long refuse_say(long error, const char *fmt, ...) { return error; }

@@ -22,9 +22,14 @@ extern unsigned fake_alloc_fails;
 /* Allocations that were not freed. */
 extern int fake_allocs;
 
-/* A call of fn by v on `target` with the structure *op, or its continuation if it answered HC_AGAIN before; checks that no lock stays held. */
-#define fake_control(v, fn, target, op) fake_control_at(v, fn, target, op, &(op)->u)
-long fake_control_at(struct vcpu *v, hypercall_fn *fn, struct domain *target, void *head, void *arg);
+/*
+ * A call of fn by v on `target` with the structure *op, or its continuation if it answered HC_AGAIN before. Holds control_lock if fn's row says
+ * so, and checks that no other lock stays held.
+ */
+#define fake_control(v, fn, target, op) fake_control_at(v, fn, fake_alone(#fn), target, op, &(op)->u)
+long fake_control_at(struct vcpu *v, hypercall_fn *fn, bool alone, struct domain *target, void *head, void *arg);
+/* Returns true if a row of hypercalls.def with this handler is HC_ALONE. */
+bool fake_alone(const char *handler);
 
 /* What the fakes were asked. */
 extern struct fake_calls {

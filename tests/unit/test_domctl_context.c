@@ -14,9 +14,6 @@ struct cpuid_regs cpuid(u32 leaf, u32 sub) { return machine_cpuid(leaf, sub); }
 u8 inb(u16 port) { return 0xff; }
 void outb(u16 port, u8 v) { }
 
-/* Refusals are told while dom0->lock alone is held. */
-bool guest_log_allows(struct domain *asker) { assert_int_equal(fake_locks_held(), 1); return true; }
-
 u64 hvm_xcr0_mask = XCR0_X87 | XCR0_SSE | XCR0_AVX;
 
 static struct domain *d;    /* the target; dom0 calls */

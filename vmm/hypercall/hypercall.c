@@ -19,6 +19,7 @@
 #include "vmm/domain.h"
 #include "vmm/domain/refuse.h"
 #include "vmm/hypercall/dispatch.h"
+#include "vmm/life/life.h"
 #include "vmm/memory/guest_access.h"
 #include "vmm/versions.h"
 
@@ -208,7 +209,11 @@ static __noinline long call_control(struct vcpu *v, u64 nr, struct hypercall *hc
 	if (row->dir == HC_OUT)
 		memset(arg, 0, row->size);
 	lacks = versions_widen(nr, hc->head, arg);
+	if (row->who == HC_ALONE)
+		spin_lock(&control_lock);
 	ret = row->fn(v, hc, row->dir == HC_NONE ? NULL : arg);
+	if (row->who == HC_ALONE)
+		spin_unlock(&control_lock);
 	versions_narrow(nr, hc->head, arg);
 	if (hc->target)
 		domain_put(hc->target);

@@ -89,11 +89,8 @@ long hc_domctl_gethvmcontext(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_domctl_hvmcontext *op = arg;
 	struct stream_out out = { .caller = v, .gva = HANDLE(op->buffer), .room = op->size, .there = hc->progress };
-	long rc;
+	long rc = domain_check_stopped(hc->target) ?: put_stream(&out, hc->target);
 
-	spin_lock(&control_lock);
-	rc = domain_check_stopped(hc->target) ?: put_stream(&out, hc->target);
-	spin_unlock(&control_lock);
 	hc->progress = out.records;
 	op->size = out.size;
 	return rc;
@@ -210,9 +207,7 @@ long hc_domctl_sethvmcontext(struct vcpu *v, struct hypercall *hc, void *arg)
 	if (!s)
 		return -ENOMEM;
 	*s = (struct stream_in){ .caller = v, .gva = HANDLE(op->buffer), .size = op->size };
-	spin_lock(&control_lock);
 	rc = domain_check_stopped(hc->target) ?: set_some(s, hc->target, &hc->progress);
-	spin_unlock(&control_lock);
 	if (s->at && (rc == -EINVAL || rc == -EOPNOTSUPP))
 		rc = refuse_say(rc, "restore: record %u of d%uv%u is malformed, or no CPU can have this state", s->desc.typecode, hc->target->domid,
 				s->desc.instance);

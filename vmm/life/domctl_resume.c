@@ -90,7 +90,6 @@ long hc_domctl_vcpucontext(struct vcpu *caller, struct hypercall *hc, void *arg)
 {
 	const struct xen_domctl_vcpucontext *vc = arg;
 	struct vcpu *v = domain_vcpu(hc->target, vc->vcpu);
-	bool set = hc->head->cmd == XEN_DOMCTL_setvcpucontext;
 	struct context *c;
 	long rc;
 
@@ -100,14 +99,10 @@ long hc_domctl_vcpucontext(struct vcpu *caller, struct hypercall *hc, void *arg)
 	c = kzalloc(sizeof(*c));
 	if (!c)
 		return -ENOMEM;
-	rc = set ? copy_from_guest(caller, &c->guest, HANDLE(vc->ctxt), sizeof(c->guest)) : 0;
-	if (!rc) {
-		spin_lock(&control_lock);
-		rc = set ? replace_registers(v, c) : view_context(v, c);
-		spin_unlock(&control_lock);
-	}
-	if (!rc && !set)
-		rc = copy_to_guest(caller, HANDLE(vc->ctxt), &c->guest, sizeof(c->guest));
+	if (hc->head->cmd == XEN_DOMCTL_setvcpucontext)
+		rc = copy_from_guest(caller, &c->guest, HANDLE(vc->ctxt), sizeof(c->guest)) ?: replace_registers(v, c);
+	else
+		rc = view_context(v, c) ?: copy_to_guest(caller, HANDLE(vc->ctxt), &c->guest, sizeof(c->guest));
 	kfree(c);
 	return rc;
 }
@@ -115,10 +110,7 @@ long hc_domctl_vcpucontext(struct vcpu *caller, struct hypercall *hc, void *arg)
 /* The toolstack calls this after a save or a migration that failed, and after a checkpoint. */
 long hc_domctl_resumedomain(struct vcpu *v, struct hypercall *hc, void *arg)
 {
-	/* The lock waits for operations that rely on the domain standing still. */
-	spin_lock(&control_lock);
 	domain_resume(hc->target);
 	record_event(RECORD_RESUME, hc->target, NULL, 0, 0);
-	spin_unlock(&control_lock);
 	return 0;
 }

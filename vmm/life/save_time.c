@@ -47,7 +47,6 @@ long hc_domctl_settscinfo(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	const struct xen_domctl_tsc_info *op = arg;
 	u32 khz = time_scale.tsc_khz, more = MAX(op->gtsc_khz, khz), less = MIN(op->gtsc_khz, khz);
-	struct domain_clock *c = &hc->target->clock;
 
 	if (op->tsc_mode == TSC_ALWAYS_EMULATE)
 		return refuse(__HYPERVISOR_domctl, hc->head);
@@ -57,10 +56,8 @@ long hc_domctl_settscinfo(struct vcpu *v, struct hypercall *hc, void *arg)
 		return 0;
 	if ((more - less) * 1000000ull > PER_MILLION * khz)
 		return refuse_say(-EINVAL, "restore: the guest's TSC runs at %u kHz and this machine's at %u kHz, which is too different", op->gtsc_khz, khz);
-	spin_lock(&control_lock);
-	c->tsc_khz = op->gtsc_khz;
-	c->restored_ns = op->elapsed_nsec;
-	spin_unlock(&control_lock);
+	hc->target->clock.tsc_khz = op->gtsc_khz;
+	hc->target->clock.restored_ns = op->elapsed_nsec;
 	return 0;
 }
 

@@ -25,7 +25,6 @@ long hc_domctl_createdomain(struct vcpu *v, struct hypercall *hc, void *arg)
 
 	if (rc || seal < 0)
 		return rc ?: seal;
-	spin_lock(&control_lock);
 	rc = domain_create(domid, c->max_vcpus, c->max_evtchn_port, c->max_grant_frames, c->max_maptrack_frames, &d);
 	if (!rc) {
 		/* The domain is in the table, so other CPUs may look at it. */
@@ -36,7 +35,6 @@ long hc_domctl_createdomain(struct vcpu *v, struct hypercall *hc, void *arg)
 		spin_unlock(&d->lock);
 		hc->head->domain = d->domid;
 	}
-	spin_unlock(&control_lock);
 	return rc;
 }
 
@@ -82,11 +80,8 @@ long hc_domctl_pausedomain(struct vcpu *v, struct hypercall *hc, void *arg)
 long hc_domctl_unpausedomain(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct domain *d = hc->target;
-	long rc;
+	long rc = seal_step(d);
 
-	/* control_lock: operations that hold it rely on the domain's standing still. */
-	spin_lock(&control_lock);
-	rc = seal_step(d);
 	spin_lock(&d->lock);
 	if (!rc && !d->controller_pauses)
 		rc = -EINVAL;
@@ -94,7 +89,6 @@ long hc_domctl_unpausedomain(struct vcpu *v, struct hypercall *hc, void *arg)
 	spin_unlock(&d->lock);
 	if (!rc)
 		domain_unpause(d);
-	spin_unlock(&control_lock);
 	return rc;
 }
 
@@ -160,14 +154,8 @@ static long create_vcpus(struct domain *d)
 long hc_domctl_max_vcpus(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	const struct xen_domctl_max_vcpus *op = arg;
-	long rc;
 
-	if (op->max != hc->target->max_vcpus)
-		return -EINVAL;
-	spin_lock(&control_lock);
-	rc = create_vcpus(hc->target);
-	spin_unlock(&control_lock);
-	return rc;
+	return op->max == hc->target->max_vcpus ? create_vcpus(hc->target) : -EINVAL;
 }
 
 long hc_domctl_settimeoffset(struct vcpu *v, struct hypercall *hc, void *arg)

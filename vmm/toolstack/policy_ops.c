@@ -106,10 +106,8 @@ static bool has_run(const struct domain *d)
 /* A guest that has run has read its CPUID and relies on it, so the policy can't change then. */
 static long install_policy(struct domain *d, const struct cpu_policy *p)
 {
-	long rc;
+	long rc = domain_check_stopped(d);
 
-	spin_lock(&control_lock);
-	rc = domain_check_stopped(d);
 	if (!rc && has_run(d))
 		rc = -EEXIST;
 	if (!rc) {
@@ -117,7 +115,6 @@ static long install_policy(struct domain *d, const struct cpu_policy *p)
 		*d->policy = *p;
 		spin_unlock(&d->lock);
 	}
-	spin_unlock(&control_lock);
 	return rc;
 }
 
