@@ -1,5 +1,4 @@
 /* Handles the exits of guests. The vendor has said what happened; the policy is here. */
-#include <xen/sched.h>
 #include <asm/hvm.h>
 #include <asm/hvm_vcpu.h>
 #include <asm/insn.h>

@@ -2,7 +2,6 @@
  * Code that both vendors share: the choice of one, FPU state, the states a vCPU can be set to, and
  * flushes of other CPUs' TLBs.
  */
-#include <xen/xen.h>
 #include <xen/hvm/save.h>
 #include <asm/cpu.h>
 #include <asm/entry_check.h>

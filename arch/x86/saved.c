@@ -3,7 +3,6 @@
  * states. The records come from the toolstack. So they are checked as VM entry, XSETBV and XRSTOR
  * would, because a fault of these would be ours.
  */
-#include <xen/xen.h>
 #include <xen/hvm/save.h>
 #include <asm/hvm.h>
 #include <asm/hvm_saved.h>

@@ -2,10 +2,8 @@
  * AMD-Vi: registers, the device table, the ring of commands, the ring of events. Numbers of
  * sections: AMD I/O Virtualization Technology Specification, named in docs/references.md.
  */
-#include <asm/cpu.h>
 #include "drivers/iommu/unit.h"
 #include "lib/config.h"
-#include "lib/string.h"
 #include "mm/page.h"
 
 /* Registers, 3.4. */

@@ -2,11 +2,9 @@
  * Intel's VT-d: registers, the root and context tables, the queue of invalidations, fault reports.
  * The titles in this file are those of Intel's VT-d specification, named in docs/references.md.
  */
-#include <asm/cpu.h>
 #include <asm/paging.h>
 #include "drivers/iommu/unit.h"
 #include "lib/config.h"
-#include "lib/string.h"
 #include "mm/page.h"
 
 /* "Register Descriptions" */

@@ -3,7 +3,6 @@
  * x2APIC's form. A record is checked as WRMSR would.
  */
 #include "vmm/cpu/vlapic.h"
-#include <xen/xen.h>
 #include <xen/hvm/save.h>
 #include "lib/string.h"
 #include "vmm/vcpu.h"

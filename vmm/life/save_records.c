@@ -3,7 +3,6 @@
  * back, or others, so each is checked as if the guest had set its contents by itself.
  */
 #include "vmm/life/save.h"
-#include <xen/xen.h>
 #include <xen/hvm/save.h>
 #include <asm/hvm.h>
 #include <asm/hvm_saved.h>

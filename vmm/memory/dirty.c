@@ -5,7 +5,6 @@
 #include <xen/domctl.h>
 #include <asm/time.h>
 #include "mm/p2m_log.h"
-#include "mm/page.h"
 #include "vmm/domain.h"
 #include "vmm/domain/record.h"
 #include "vmm/domain/refuse.h"

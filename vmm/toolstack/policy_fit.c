@@ -4,7 +4,6 @@
  * at the source, and the log names the leaf of CPUID and the bits.
  */
 #include "vmm/toolstack/policy_fit.h"
-#include <xen/xen.h>
 #include "lib/bits.h"
 #include "vmm/cpu/cpu_policy_words.h"
 #include "vmm/domain/refuse.h"
