@@ -66,12 +66,12 @@ struct page *p2m_get_clean_page(struct p2m *p2m, gfn_t gfn, bool locked)
 
 	if (!locked)
 		spin_lock(&p2m->lock);
-	/* As long as we hold the lock, the entry holds the frame, and nobody cleans it. */
-	if (make_dirty_locked(p2m, gfn) && find_ram(p2m, gfn, &entry, &level))
+	/*
+	 * As long as we hold the lock, the entry holds the frame, and nobody cleans it. But its count
+	 * may be full.
+	 */
+	if (make_dirty_locked(p2m, gfn) && find_ram(p2m, gfn, &entry, &level) && page_get(page_at(entry, level, gfn.v)))
 		pg = page_at(entry, level, gfn.v);
-	/* No more references than a count can hold. */
-	if (pg && !page_get(pg))
-		pg = NULL;
 	if (!locked)
 		spin_unlock(&p2m->lock);
 	return pg;
