@@ -5,8 +5,8 @@
 #include "vmm/domain/record_layout.h"
 #include <stdio.h>
 
-/* Exit statuses. */
-enum { END_OK, END_FAILED, END_USAGE, END_NO_GUEST };
+/* Exit statuses. Only `bothy seal` knows the last one: the guest isn't the expected one. */
+enum { END_OK, END_FAILED, END_USAGE, END_NO_GUEST, END_DIFFERS };
 
 /* ---- source.c: the hypervisor's pages ---- */
 

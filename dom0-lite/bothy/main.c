@@ -1,5 +1,6 @@
 /* bothy: shows from the service domain what the hypervisor does, and for how long. */
 #include "dom0-lite/bothy/bothy.h"
+#include "dom0-lite/bothy/expect/expect.h"
 #include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -23,6 +24,8 @@ static const char help[] =
 	"                       --reset: starts that measurement anew\n"
 	"  attest               in a guest: whether it is sealed, and its digest; status 0 if it is and devices can't reach it.\n"
 	"                       build/dom0/bothy-attest is this command as a program that needs no library\n"
+	"  seal   --expect CONFIG   on any machine: the digest that a sealed guest has, computed from the files that it is made of.\n"
+	"                       With --digest D it compares. build/dom0/bothy-seal is this command as a program that needs no library\n"
 	"\n"
 	"G is a guest's name or number. Exit status: 0, 1 if something failed, 2 for wrong usage, 3 if no such guest exists.\n";
 
@@ -245,9 +248,11 @@ int main(int argc, char **argv)
 		fputs(help, stdout);
 		return END_OK;
 	}
-	/* In a guest there is no record to open. */
+	/* In a guest, and on a machine without Bothy, there is no record to open. */
 	if (!strcmp(argv[1], "attest"))
 		return argc > 2 ? usage("wrong arguments for ", argv[1]) : attest();
+	if (!strcmp(argv[1], "seal"))
+		return seal(argc - 1, argv + 1);
 	for (n = 0; n < ARRAY_SIZE(commands) && strcmp(argv[1], commands[n].name); n++)
 		;
 	if (n == ARRAY_SIZE(commands))
