@@ -17,24 +17,25 @@ class Failure(Exception):
 
 
 class Machine:
-    """It is on from the start. `kernel` is QEMU's options for a Linux that firmware and GRUB don't start."""
+    """It is on from the start. `kernel` is QEMU's options for a Linux that firmware and GRUB don't start. `cd` may be None.
+    `card` is added to the network card's options, `more` to QEMU's. QEMU keeps the files `fds` open."""
 
-    def __init__(self, disk, cd, log, firmware="bios", controller="nvme", kernel=()):
+    def __init__(self, disk, cd, log, firmware="bios", controller="nvme", kernel=(), memory=4096, network="user,id=net", card="", more=(), fds=()):
         self.console, com1 = socket.socketpair()
         self.channel, com2 = socket.socketpair()
-        line = ["qemu-system-x86_64", "-accel", "tcg,thread=single", "-M", "q35", "-cpu", CPU, "-smp", "2", "-m", "4096",
+        line = ["qemu-system-x86_64", "-accel", "tcg,thread=single", "-M", "q35", "-cpu", CPU, "-smp", "2", "-m", str(memory),
                 "-nodefaults", "-display", "none", "-no-reboot",
                 "-drive", "if=none,id=disk,format=qcow2,cache=unsafe,file=" + disk,
                 "-device", {"nvme": "nvme,drive=disk,serial=server,bootindex=1", "sata": "ide-hd,drive=disk,bus=ide.0,bootindex=1"}[controller],
-                "-drive", "if=none,id=cd,format=raw,readonly=on,file=" + cd, "-device", "ide-cd,drive=cd,bus=ide.1",
-                "-netdev", "user,id=net", "-device", "e1000e,netdev=net,addr=3",
+                "-netdev", network, "-device", "e1000e,netdev=net,addr=3" + card,
                 "-chardev", "socket,id=com1,fd=%d" % com1.fileno(), "-serial", "chardev:com1",
-                "-chardev", "socket,id=com2,fd=%d" % com2.fileno(), "-serial", "chardev:com2"]
-        line += kernel
+                "-chardev", "socket,id=com2,fd=%d" % com2.fileno(), "-serial", "chardev:com2", *kernel, *more]
+        if cd:
+            line += ["-drive", "if=none,id=cd,format=raw,readonly=on,file=" + cd, "-device", "ide-cd,drive=cd,bus=ide.1"]
         if firmware == "uefi":
             line += ["-bios", OVMF]
         self.errors = open(log + ".qemu", "wb")
-        self.process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stderr=self.errors, pass_fds=[com1.fileno(), com2.fileno()])
+        self.process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stderr=self.errors, pass_fds=[com1.fileno(), com2.fileno(), *fds])
         com1.close()
         com2.close()
         self.log = open(log, "ab")
