@@ -134,6 +134,7 @@ static void context_as_xl_uses_it(void **state)
 	assert_int_equal(set_context(), 0);
 	assert_int_equal(fake_calls.contexts_set, 1);
 	assert_int_equal(fake_calls.context_rip, 0x1000850);
+	assert_int_equal(d->shared->evtchn_mask[0], 0);
 	assert_int_equal(d->vcpu[0]->pause_flags, 0);
 	assert_int_equal(d->vcpu[1]->pause_flags, VCPU_DOWN);
 	assert_true(d->vcpu[1]->wait_for_sipi && !d->vcpu[0]->wait_for_sipi);
@@ -165,6 +166,9 @@ static void lapics_of_both_lengths(void **state)
 		record(0, 0, 0, NULL);
 		assert_int_equal(set_context(), length == 24 || length == 32 ? 0 : -EINVAL);
 	}
+	/* A guest that goes on takes all its ports for masked. */
+	for (u32 i = 0; i < ARRAY_SIZE(d->shared->evtchn_mask); i++)
+		assert_int_equal(d->shared->evtchn_mask[i], ~0ull);
 	for (unsigned bad = 0; bad < 6; bad++) {
 		r = good;
 		r.base = bad == 1 ? 0xfee00900 : bad == 2 ? 0xfee00c00 : bad == 3 ? 0xfed00d00 : r.base;

@@ -7,6 +7,7 @@
 #include <asm/hvm.h>
 #include <asm/hvm_saved.h>
 #include <asm/insn.h>
+#include "lib/string.h"
 #include "vmm/cpu/cpu_policy.h"
 #include "vmm/cpu/msr.h"
 #include "vmm/domain.h"
@@ -70,6 +71,16 @@ static bool valid_lapic(struct vcpu *v, const void *data, u32 length)
 
 	msr_read(v, MSR_APIC_BASE, &base);
 	return (length == LAPIC_417 || length == LAPIC_418) && l->apic_base_msr == base && l->disabled <= APIC_SW_DISABLED && !l->tdt_msr;
+}
+
+/*
+ * Only a guest that ran before has this record. Its kernel takes all ports of its new shared_info
+ * for masked, and unmasks those that it wants. Linux never wants the one of its spin locks.
+ */
+static int load_lapic(struct vcpu *v, const void *data)
+{
+	memset(v->domain->shared->evtchn_mask, 0xff, sizeof(v->domain->shared->evtchn_mask));
+	return 0;
 }
 
 static u32 fill_mtrr(struct vcpu *v, void *data)
@@ -162,7 +173,7 @@ static bool valid_msrs(struct vcpu *v, const void *data, u32 length)
 
 const struct saved_kind saved_kinds[SAVED_KINDS] = {
 	[HVM_SAVE_CODE(CPU)] = { fill_cpu, valid_cpu, load_cpu },
-	[HVM_SAVE_CODE(LAPIC)] = { fill_lapic, valid_lapic, NULL },
+	[HVM_SAVE_CODE(LAPIC)] = { fill_lapic, valid_lapic, load_lapic },
 	[HVM_SAVE_CODE(LAPIC_REGS)] = { vlapic_record_regs, vlapic_regs_valid, vlapic_load_regs },
 	[HVM_SAVE_CODE(MTRR)] = { fill_mtrr, valid_mtrr, load_mtrr },
 	[CPU_XSAVE_CODE] = { fill_xsave, valid_xsave, load_xsave },
