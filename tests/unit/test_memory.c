@@ -331,7 +331,9 @@ static void blocks_in_parts(void **state)
  */
 static void a_block_replaces_in_parts(void **state)
 {
-	assert_int_equal(populate(DOM0, GUEST, 512, 512, 0), 512);
+	/* Not in one list, which would become a block. */
+	assert_int_equal(populate(DOM0, GUEST, 513, 511, 0), 511);
+	assert_int_equal(populate(DOM0, GUEST, 512, 1, 0), 1);
 	fake_steps = 1;
 	assert_int_equal(populate(DOM0, GUEST, 512, 1, 9), 1);
 	fake_steps = 0;
@@ -351,6 +353,61 @@ static void a_block_replaces_in_parts(void **state)
 	domains[GUEST].p2m.mempool = 0;
 	assert_int_equal(populate(DOM0, GUEST, 1 << 20, 1, 9), 0);
 	assert_int_equal(domains[GUEST].tot_pages, 1024);
+}
+
+static bool is_block(u64 gfn)
+{
+	bool block = page_to_mfn(page_at(GUEST, gfn)).v % 512 == 0;
+
+	for (u64 i = 0; i < 512; i++)
+		block &= page_at(GUEST, gfn + i) == page_at(GUEST, gfn) + i;
+	return block;
+}
+
+/* Libxc restores frame by frame: a guest had no large pages any more. */
+static void lists_become_blocks(void **state)
+{
+	static u64 gfns[1024];
+	u64 tables = domains[GUEST].p2m.table_pages;
+	struct xen_memory_reservation r = { .nr_extents = 1024, .domid = GUEST };
+	struct hypercall hc = { .a = { XENMEM_populate_physmap } };
+
+	assert_int_equal(populate(DOM0, GUEST, 512, 1536, 0), 1536);
+	assert_int_equal(domains[GUEST].tot_pages, 1536);
+	assert_true(is_block(512) && is_block(1024) && is_block(1536));
+	assert_int_equal(domains[GUEST].p2m.table_pages, tables + 2);   /* and none for small pages */
+	/* In the midst of a list, in short steps, and with a rest. */
+	fake_steps = 1;
+	assert_int_equal(populate(DOM0, GUEST, 4096 - 3, 3 + 512 + 7, 0), 3 + 512 + 7);
+	fake_steps = 0;
+	assert_int_equal(domains[GUEST].tot_pages, 1536 + 522);
+	assert_true(is_block(4096));
+	for (u64 i = 0; i < 512 * 512; i++)
+		assert_int_equal(((u64 *)page_to_virt(page_at(GUEST, 4096)))[i], 0);
+	/* A list that isn't that of one page: 511 frames, or two that changed places. */
+	assert_int_equal(populate(DOM0, GUEST, 8192, 511, 0), 511);
+	for (u64 i = 0; i < 1024; i++)
+		gfns[i] = 10240 + (i == 500 ? 501 : i == 501 ? 500 : i);
+	assert_int_equal(reservation(hc_memory_populate_physmap, DOM0, GUEST, gfns, 1024, 0, 0), 1024);
+	assert_false(is_block(10240));
+	assert_true(is_block(10240 + 512));
+	/* Where the account ends, small ones go on. */
+	domains[GUEST].max_pages = domains[GUEST].tot_pages + 40;
+	assert_int_equal(populate(DOM0, GUEST, 16384, 512, 0), 40);
+	domains[GUEST].max_pages = 100000;
+	/* The list changes between two steps: what was begun waits, and small frames come. */
+	for (u64 i = 0; i < 1024; i++)
+		gfns[i] = 20480 + i;
+	r.extent_start.p = gfns;
+	fake_steps = 1;
+	assert_int_equal(hc_memory_populate_physmap(&vcpus[DOM0], &hc, &r), HC_AGAIN);
+	gfns[511] = 1;
+	while (hc_memory_populate_physmap(&vcpus[DOM0], &hc, &r) == HC_AGAIN)
+		;
+	fake_steps = 0;
+	assert_int_equal(type_at(GUEST, 20480 + 510), P2M_RAM);
+	assert_int_equal(type_at(GUEST, 20480 + 511), P2M_HOLE);
+	assert_false(is_block(20480 + 512));    /* the place for a block is taken */
 }
 
 /* The end of a domain takes the block that is still kept for it. */
@@ -831,6 +888,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(long_calls, setup, teardown),
 		cmocka_unit_test_setup_teardown(blocks_in_parts, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_block_replaces_in_parts, setup, teardown),
+		cmocka_unit_test_setup_teardown(lists_become_blocks, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_block_that_is_begun_ends_with_its_domain, setup, teardown),
 		cmocka_unit_test_setup_teardown(few_flushes, setup, teardown),
 		cmocka_unit_test_setup_teardown(limits, setup, teardown),

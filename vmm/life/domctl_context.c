@@ -146,24 +146,20 @@ static int next_record(struct stream_in *s, struct domain *d)
 	return !s->kind || s->kind->valid(domain_vcpu(d, s->desc.instance), s->data, length) ? 0 : -EINVAL;
 }
 
-static void all_down(struct domain *d)
-{
-	struct vcpu *v;
-
-	for_each_vcpu(v, d) {
-		__atomic_or_fetch(&v->pause_flags, VCPU_DOWN, __ATOMIC_SEQ_CST);
-		v->wait_for_sipi = true;
-	}
-}
-
 /*
  * Loads one record. The header takes all vCPUs down. A CPU record brings its vCPU up again with
  * that state; vCPUs without one wait for a SIPI. The domain is paused, so nothing runs yet.
  */
 static int load_record(struct domain *d, const struct stream_in *s)
 {
-	if (s->desc.typecode == RECORD_HEADER)
-		all_down(d);
+	struct vcpu *v;
+
+	if (s->desc.typecode == RECORD_HEADER) {
+		for_each_vcpu(v, d) {
+			__atomic_or_fetch(&v->pause_flags, VCPU_DOWN, __ATOMIC_SEQ_CST);
+			v->wait_for_sipi = true;
+		}
+	}
 	return s->kind && s->kind->load ? s->kind->load(domain_vcpu(d, s->desc.instance), s->data) : 0;
 }
 

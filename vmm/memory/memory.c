@@ -18,6 +18,7 @@
 
 /* Larger extents are refused; the toolstack then falls back to smaller ones. */
 #define EXTENT_ORDER_MAX 9
+#define LARGE BIT(EXTENT_ORDER_MAX)
 /* Extents in one step, or fewer if they take long. */
 #define STEP_EXTENTS 512
 /* Frames that memory on demand leaves free. */
@@ -30,6 +31,7 @@
 /* Shared by all extents of a call. */
 struct reservation {
 	bool populate, on_demand;
+	bool may_join;                  /* many small extents to a large one */
 	struct p2m_retired retired;     /* the entries replaced, for one flush */
 };
 
@@ -40,6 +42,23 @@ struct reservation {
 enum extent_result { EXTENT_FAILED, EXTENT_BEGUN, EXTENT_DONE };
 typedef enum extent_result extent_fn(struct domain *d, u64 gfn, unsigned order, bool begun, struct reservation *r);
 static extent_fn populate_extent, decrease_extent;
+
+/*
+ * Libxc restores a guest frame by frame. If its list has all frames of a large page in their order,
+ * these become one extent, so that the guest has its large pages again.
+ */
+static bool fills_large_page(struct vcpu *v, const struct xen_memory_reservation *r, u64 at, u64 first)
+{
+	u64 gfn[CHUNK];
+
+	if (r->extent_order || first % LARGE || r->nr_extents - at < LARGE)
+		return false;
+	for (u64 n = 0; n < LARGE; n++)
+		if ((n % CHUNK == 0 && copy_from_guest(v, gfn, HANDLE(r->extent_start) + (at + n) * sizeof(*gfn), sizeof(gfn))) ||
+		    gfn[n % CHUNK] != first + n)
+			return false;
+	return true;
+}
 
 /*
  * Does the extents, from the one at which the last step stopped: hc->a[0] >> 7; bit 6 says
@@ -62,15 +81,21 @@ static long each_extent(struct vcpu *v, struct hypercall *hc, const struct xen_m
 
 		if (copy_from_guest(v, gfn, HANDLE(r->extent_start) + done * sizeof(*gfn), n * sizeof(*gfn)))
 			return done ? (long)done : -EFAULT;
-		for (u64 i = 0; i < n && !over; i++) {
-			enum extent_result result = EXTENT_FAILED;
+		for (u64 i = 0, frames; i < n && !over; i += frames) {
+			enum extent_result result;
 
-			if (gfn[i] < P2M_MAX_GFN && !(gfn[i] & (BIT(r->extent_order) - 1)))
+			if (gfn[i] >= P2M_MAX_GFN || gfn[i] & (BIT(r->extent_order) - 1))
+				return (long)done;
+			frames = data->may_join && fills_large_page(v, r, done, gfn[i]) ? LARGE : 1;
+			result = frames > 1 ? populate_extent(d, gfn[i], EXTENT_ORDER_MAX, begun, data) : EXTENT_FAILED;
+			if (result == EXTENT_FAILED) {
+				frames = 1;
 				result = (data->populate ? populate_extent : decrease_extent)(d, gfn[i], r->extent_order, begun, data);
+			}
 			if (result == EXTENT_FAILED)
 				return (long)done;
 			begun = result == EXTENT_BEGUN;
-			done += !begun;
+			done += begun ? 0 : frames;
 			over = begun || step_over();
 		}
 	}
@@ -215,8 +240,6 @@ static enum extent_result populate_extent(struct domain *d, u64 gfn, unsigned or
 static enum extent_result decrease_extent(struct domain *d, u64 gfn, unsigned order, bool begun,
 					  struct reservation *r)
 {
-	unsigned taken = 0;
-
 	for (u64 i = 0; i < BIT(order); i++) {
 		mfn_t mfn;
 		enum p2m_type type = p2m_lookup(&d->p2m, GFN(gfn + i), &mfn);
@@ -224,14 +247,11 @@ static enum extent_result decrease_extent(struct domain *d, u64 gfn, unsigned or
 		/* An earlier step has taken it. */
 		if (begun && type == P2M_HOLE)
 			continue;
-		if (taken == AT_ONCE) {
-			if (step_over())
-				return EXTENT_BEGUN;
-			taken = 0;
-		}
-		taken++;
 		if (type != P2M_RAM || p2m_take(&d->p2m, GFN(gfn + i), mfn, &r->retired))
 			return EXTENT_FAILED;
+		/* Behind a frame that was taken: so each step takes one at least. */
+		if ((i + 1) % AT_ONCE == 0 && i + 1 < BIT(order) && step_over())
+			return EXTENT_BEGUN;
 	}
 	return EXTENT_DONE;
 }
@@ -250,6 +270,7 @@ long hc_memory_reservation(struct vcpu *v, struct hypercall *hc, void *arg)
 		return rc;
 	/* A guest's own request is never on demand. */
 	r.populate = memory_op(hc) == XENMEM_populate_physmap;
+	r.may_join = r.populate && !d->p2m.identity;
 	r.on_demand = (op->mem_flags & XENMEMF_populate_on_demand) && d != v->domain;
 	p2m_nothing_retired(&r.retired);
 	rc = each_extent(v, hc, op, d, &r);
