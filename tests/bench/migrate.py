@@ -17,6 +17,7 @@ def rows():
     return [
         ("fault_4k", "first write to a clean frame of 4 KiB, the median", 300, "{:,.0f}"),
         ("fault_2m", "first write into a clean page of 2 MiB, the median", 4000, "{:,.0f}"),
+        ("again", "pages of 2 MiB that it writes to as it moves again", None, "{:,.0f}"),
         ("faults", "such writes of a migration", None, "{:,.0f}"),
         ("share", "their part of the migration, %", 1, "{:,.2f}"),
         ("whole", "migration of 160 MiB, 8 MiB rewritten, millions", 2000, "{:,.0f}"),
@@ -47,6 +48,7 @@ def digest(text):
     """The figures in what migrate.sh printed."""
     said = {name: float(value) for name, value in re.findall(r"^MIGRATE (\w+) ([0-9.]+)\r?$", text, re.M)}
     faults = {int(cost): int(times) for cost, times in re.findall(r"^FAULT (\d+) (\d+)\r?$", text, re.M)}
+    again = sum(int(times) for cost, times in re.findall(r"^AGAIN (\d+) (\d+)\r?$", text, re.M) if int(cost) >= SPLIT)
     rounds = [int(frames) for frames in re.findall(r"^ROUND (\d+)\r?$", text, re.M)]
     found = {name: said[name] for name in said if name.startswith(("types_", "clean"))}
     if "file" in said:
@@ -55,6 +57,8 @@ def digest(text):
         found["whole"] = said["whole"] / 1e6
     if not faults or len(rounds) < 2 or "loaded" not in said:
         return found
+    # Without any, the figure is missing: a move cost the guest its large pages.
+    found["again"] = again or None
     found["lost"] = said["lost"]
     found["faults"] = sum(faults.values())
     found["share"] = 100 * sum((cost + EXIT) * times for cost, times in faults.items()) / said["whole"]
