@@ -73,7 +73,7 @@ struct domain {
 	bool runstate_update_flag;      /* [a] (s) vm_assist 5 */
 	s64 time_offset;                /* [a] (d) seconds, for the wall clock */
 	struct domain_clock clock;
-	/* The dirty log: the migration's round, from 1 (0: it is off), the count so far, and who reads it. [a] (t) vmm/memory/dirty.c */
+	/* The dirty log: the migration's round, from 1 (0: it is off), the count so far, and who reads it. [a] (t) vmm/life/domctl_dirty.c */
 	struct { u32 round, count; u64 user; } dirty;
 	struct seal seal;               /* (d) its label; the rest is made anew */
 	u32 e820_nr;                    /* [LOCK_DOMAIN] (s) */

@@ -1,4 +1,4 @@
-/* units: vmm/memory/dirty.c mm/p2m.c mm/p2m_log.c mm/pt.c mm/buddy.c */
+/* units: vmm/life/domctl_dirty.c mm/p2m.c mm/p2m_log.c mm/pt.c mm/buddy.c */
 /* What of a guest's memory the toolstack has to send: the types of frames, and the dirty log over several rounds and steps. */
 #include "mm/p2m_log.h"
 #include "tests/unit/fake.h"
