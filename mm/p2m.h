@@ -4,7 +4,7 @@
  * dropped while no lock of this layer is held.
  *
  * The domain's own vCPUs look up without a lock, because tables are only added while one of them
- * runs. Others take the lock, because the destruction of a domain removes tables step by step. A
+ * runs. Others take the lock, because tables go away when a dirty log or a domain ends. A
  * look-up that returns a frame first takes a reference and then checks that the entry has not
  * changed. A look-up that takes no reference checks that the generation has not changed: each
  * removal raises it before the frame can become free.

@@ -91,32 +91,52 @@ static inline u64 any_of(const u64 *word)
 }
 
 /*
- * PEEK and CLEAN set the bits of what is dirty, and CLEAN takes the right to write. OFF gives it
- * back. The range has one table of small leaves at `slot`, or a part of one larger leaf. Returns
+ * PEEK and CLEAN set the bits of what is dirty, and CLEAN takes the right to write. ALL and OFF give
+ * it back. The range has one table of small leaves at `slot`, or a part of one larger leaf. Returns
  * true if a bit is set.
  */
 static bool walk_leaves(u64 *slot, unsigned level, enum p2m_log_op op, u64 *dirty)
 {
-	const u64 wanted = PT_SW(P2M_RAM) | (op == P2M_LOG_OFF ? 0 : PT_X86_WRITE);
+	const u64 wanted = PT_SW(P2M_RAM) | (op >= P2M_LOG_ALL ? 0 : PT_X86_WRITE);
 	bool any = false;
 
 	for (u64 n = 0; n < (level ? 1 : P2M_LOG_FRAMES); n++) {
 		u64 entry = pt_read(&slot[n]);
 
 		/* Most frames are clean. */
-		if (!level && n % WORDS_AT_ONCE == 0 && op != P2M_LOG_OFF && !(any_of(&slot[n]) & PT_X86_WRITE))
+		if (!level && n % WORDS_AT_ONCE == 0 && op < P2M_LOG_ALL && !(any_of(&slot[n]) & PT_X86_WRITE))
 			n += WORDS_AT_ONCE - 1;
 		if ((entry & (PT_SW_MASK | PT_X86_WRITE)) != wanted)
 			continue;
 		/* Cleaning leaves a leaf that is larger than the range as it is. */
-		if (op == P2M_LOG_OFF || (op == P2M_LOG_CLEAN && level <= 1))
+		if (op >= P2M_LOG_ALL || (op == P2M_LOG_CLEAN && level <= 1))
 			pt_write(&slot[n], entry ^ PT_X86_WRITE);
-		any = op != P2M_LOG_OFF;
+		any = op < P2M_LOG_ALL;
 		dirty[n / 64] |= (u64)any << (n % 64);
 	}
 	if (any && level)
 		memset(dirty, 0xff, P2M_LOG_FRAMES / 8);
 	return any;
+}
+
+/*
+ * Makes one large leaf of a table whose leaves are the frames of one. A CPU that knows the table
+ * flushes before it enters the guest again, since the generation is raised.
+ */
+static void join_leaves(struct p2m *p2m, gfn_t gfn, u64 *table)
+{
+	u64 n = 0, pa = table[0] & pt_shape_x86.addr, *slot = pt_index(&pt_shape_x86, p2m->root.v << PAGE_SHIFT, gfn.v << PAGE_SHIFT, 3);
+
+	while (n < P2M_LOG_FRAMES && table[n] == table[0] + n * PAGE_SIZE)
+		n++;
+	if (n < P2M_LOG_FRAMES || !is_ram(table[0]) || pa % MiB(2) || !(p2m_format->sizes & PT_2M))
+		return;
+	for (unsigned level = 2; level; level--)
+		slot = pt_index(&pt_shape_x86, pt_read(slot) & pt_shape_x86.addr, gfn.v << PAGE_SHIFT, level);
+	pt_write(slot, pt_leaf(p2m_format, pa, 1, PT_WRITE | PT_EXEC) | PT_SW(P2M_RAM));
+	__atomic_add_fetch(&p2m->tlb_gen, 1, __ATOMIC_SEQ_CST);
+	p2m->table_pages--;
+	page_free_virt(table);
 }
 
 u64 p2m_log_step(struct p2m *p2m, gfn_t gfn, enum p2m_log_op op, u64 dirty[P2M_LOG_FRAMES / 64])
@@ -144,6 +164,8 @@ u64 p2m_log_step(struct p2m *p2m, gfn_t gfn, enum p2m_log_op op, u64 dirty[P2M_L
 			if (op == P2M_LOG_CLEAN && __atomic_load_n(&pg->count, __ATOMIC_SEQ_CST) > 1)
 				make_dirty_locked(p2m, GFN(gfn.v + n));
 		}
+	if (op == P2M_LOG_OFF && !level)
+		join_leaves(p2m, gfn, slot);
 	spin_unlock(&p2m->lock);
 	return count;
 }

@@ -15,7 +15,8 @@
 enum p2m_log_op {
 	P2M_LOG_PEEK,       /* only look */
 	P2M_LOG_CLEAN,      /* and begin anew */
-	P2M_LOG_OFF,        /* all may be written again */
+	P2M_LOG_ALL,        /* all may be written again */
+	P2M_LOG_OFF,        /* and large pages form again; none of the domain's vCPUs is on a CPU */
 };
 
 #define P2M_LOG_FRAMES 512u     /* in one step: a table of small leaves, so one walk finds all */

@@ -1,8 +1,8 @@
 /*
  * The one radix page-table walker. The formats (our own tables, nested tables, later those of
  * IOMMUs) are data: a shape says how to read an entry, and a format adds how to write one. A table,
- * once linked in, stays until the tree is taken down; so walks need no lock before that. Changes
- * need the owner's lock.
+ * once linked in, stays as long as somebody may walk; the owner sees to that. So walks need no lock.
+ * Changes need the owner's lock.
  */
 #ifndef MM_PT_H
 #define MM_PT_H

@@ -6,6 +6,7 @@
 #include "vmm/domain.h"
 #include "vmm/domain/record.h"
 #include "vmm/hypercall.h"
+#include "vmm/life/life.h"
 #include "vmm/vcpu.h"
 #include <stdlib.h>
 #include <xen/domctl.h>
@@ -43,6 +44,22 @@ int copy_from_guest(struct vcpu *v, void *dst, u64 gva, size_t len)
 		return -EFAULT;
 	memcpy(dst, memory + (gva - GVA), len);
 	return 0;
+}
+
+/* The guest stands still while the log is turned off, from the second question on. */
+spinlock_t control_lock = SPINLOCK(LOCK_CONTROL);
+static int pauses;
+static bool stopped;
+void domain_pause(struct domain *of) { pauses++; }
+void domain_unpause(struct domain *of) { pauses--; stopped = false; }
+
+long domain_check_stopped(struct domain *of)
+{
+	bool was = stopped;
+
+	assert_true(spin_is_locked(&control_lock) && pauses == 1);
+	stopped = true;
+	return was ? 0 : HC_AGAIN;
 }
 
 /* The last record. */
@@ -101,6 +118,21 @@ static struct page *populate(u64 gfn, u8 contents)
 	return pg;
 }
 
+/* As the dispatcher calls it. */
+static long once(hypercall_fn *fn, struct hypercall *hc, void *arg)
+{
+	bool alone = fn == hc_domctl_shadow_op;
+	long rc;
+
+	if (alone)
+		spin_lock(&control_lock);
+	rc = fn(NULL, hc, arg);
+	assert_int_equal(fake_locks_held(), alone);
+	if (alone)
+		spin_unlock(&control_lock);
+	return rc;
+}
+
 /* To its end, as a guest would repeat it; `every`: a step lasts so many looks at the clock, 0: for ever. */
 static long call(hypercall_fn *fn, void *arg, unsigned every)
 {
@@ -109,9 +141,9 @@ static long call(hypercall_fn *fn, void *arg, unsigned every)
 
 	do {
 		steps = every;
-		rc = fn(NULL, &hc, arg);
-		assert_int_equal(fake_locks_held(), 0);
+		rc = once(fn, &hc, arg);
 	} while (rc == HC_AGAIN);
+	assert_int_equal(pauses, 0);
 	return rc;
 }
 
@@ -243,6 +275,40 @@ static void a_log_has_one_reader(void **state)
 	assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_CLEAN, true, 0), -EINVAL);
 }
 
+/* A migration is given up: the pages that it split are large again, and a second one that began meanwhile changes nothing. */
+static void large_pages_form_again(void **state)
+{
+	struct hypercall hc = { .target = d };
+	struct page *pg = page_alloc(9);
+	u64 tables;
+
+	page_assign(pg, 9, 1);
+	assert_int_equal(p2m_map(&d->p2m, GFN(1024), page_to_mfn(pg), 9, P2M_RAM), 0);
+	populate(3, 1);
+	tables = d->p2m.table_pages;
+	for (unsigned every = 0; every < 3; every++) {
+		assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, false, every), 0);
+		make_dirty(1500);
+		assert_int_equal(d->p2m.table_pages, tables + 1);
+		/* Others' calls between two steps of OFF. */
+		steps = 1;
+		op.u.shadow_op = (struct xen_domctl_shadow_op){ .op = XEN_DOMCTL_SHADOW_OP_OFF };
+		assert_int_equal(once(hc_domctl_shadow_op, &hc, &op.u.shadow_op), HC_AGAIN);
+		assert_int_equal(pauses, 1);
+		op.u.shadow_op = (struct xen_domctl_shadow_op){ .op = XEN_DOMCTL_SHADOW_OP_CLEAN, .pages = GFNS };
+		assert_int_equal(once(hc_domctl_shadow_op, &hc, &op.u.shadow_op), -EINVAL);
+		op.u.shadow_op = (struct xen_domctl_shadow_op){ .op = XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY };
+		assert_int_equal(once(hc_domctl_shadow_op, &hc, &op.u.shadow_op), -EINVAL);
+		hc.progress = 1;
+		assert_int_equal(once(hc_domctl_shadow_op, &hc, &op.u.shadow_op), -EINVAL);
+		hc.progress = 0;
+		assert_int_equal(shadow(XEN_DOMCTL_SHADOW_OP_OFF, false, every), 0);
+		assert_int_equal(d->p2m.table_pages, tables);
+		assert_ptr_equal(p2m_get_page(&d->p2m, GFN(1500), NULL, true), pg + (1500 - 1024));
+		page_put(pg + (1500 - 1024));
+	}
+}
+
 /* The record has an event for each round, however many steps it took, and `bothy top` finds the last one. */
 static void rounds_are_told(void **state)
 {
@@ -290,6 +356,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(frames_have_types, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_log_has_one_reader, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(large_pages_form_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(rounds, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(rounds_are_told, set_up, tear_down),
 	};

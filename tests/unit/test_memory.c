@@ -388,7 +388,7 @@ static void lists_become_blocks(void **state)
 	assert_int_equal(populate(DOM0, GUEST, 8192, 511, 0), 511);
 	for (u64 i = 0; i < 1024; i++)
 		gfns[i] = 10240 + (i == 500 ? 501 : i == 501 ? 500 : i);
-	assert_int_equal(reservation(hc_memory_populate_physmap, DOM0, GUEST, gfns, 1024, 0, 0), 1024);
+	assert_int_equal(reservation(XENMEM_populate_physmap, DOM0, GUEST, gfns, 1024, 0, 0), 1024);
 	assert_false(is_block(10240));
 	assert_true(is_block(10240 + 512));
 	/* Where the account ends, small ones go on. */
@@ -400,9 +400,9 @@ static void lists_become_blocks(void **state)
 		gfns[i] = 20480 + i;
 	r.extent_start.p = gfns;
 	fake_steps = 1;
-	assert_int_equal(hc_memory_populate_physmap(&vcpus[DOM0], &hc, &r), HC_AGAIN);
+	assert_int_equal(hc_memory_reservation(&vcpus[DOM0], &hc, &r), HC_AGAIN);
 	gfns[511] = 1;
-	while (hc_memory_populate_physmap(&vcpus[DOM0], &hc, &r) == HC_AGAIN)
+	while (hc_memory_reservation(&vcpus[DOM0], &hc, &r) == HC_AGAIN)
 		;
 	fake_steps = 0;
 	assert_int_equal(type_at(GUEST, 20480 + 510), P2M_RAM);

@@ -782,9 +782,48 @@ static void large_pages_are_split(void **state)
 	assert_int_equal(log_step(P2M_LOG_CLEAN), 513);
 	assert_true(is_dirty(5) && !is_dirty(6) && is_dirty(512) && is_dirty(1023));
 	p2m.mempool = MiB(4);
-	log_step(P2M_LOG_OFF);
+	log_step(P2M_LOG_ALL);
 	assert_int_equal(entry_of(6) & BIT(1), BIT(1));
 	assert_int_equal(entry_of(1000) & BIT(1), BIT(1));
+}
+
+/* They form again if all of their frames are there in one piece, with all rights: as the very entry that was split. */
+static void large_pages_form_again(void **state)
+{
+	u64 tables, whole, generation;
+	mfn_t mfn, other;
+
+	assert_int_equal(map_ram(0, 9) | map_ram(512, 9), 0);
+	tables = p2m.table_pages;
+	whole = entry_of(6);
+	log_step(P2M_LOG_CLEAN);
+	assert_true(p2m_make_dirty(&p2m, GFN(5)) && p2m_make_dirty(&p2m, GFN(600)));
+	log_step(P2M_LOG_ALL);
+	assert_int_equal(p2m.table_pages, tables + 2);
+	/* Not while one frame is away, another one, or another type. */
+	assert_int_not_equal(p2m_lookup(&p2m, GFN(700), &mfn), P2M_HOLE);
+	assert_true(page_get(mfn_to_page(mfn)));
+	assert_int_equal(p2m_remove(&p2m, GFN(700), INVALID_MFN), 0);
+	generation = p2m_generation(&p2m);
+	log_step(P2M_LOG_OFF);
+	assert_int_equal(p2m.table_pages, tables + 1);
+	assert_int_equal(entry_of(6), whole);
+	assert_true(p2m_generation(&p2m) > generation + 1);     /* log_step's own, and one for the table */
+	assert_int_equal(map_ram(700, 0), 0);
+	assert_int_not_equal(p2m_lookup(&p2m, GFN(700), &other), P2M_HOLE);
+	assert_int_not_equal(other.v, mfn.v);
+	log_step(P2M_LOG_OFF);
+	assert_int_equal(p2m.table_pages, tables + 1);
+	assert_true(page_get(mfn_to_page(mfn)));
+	assert_int_equal(p2m_map(&p2m, GFN(700), mfn, 0, P2M_SHARED), 0);
+	log_step(P2M_LOG_OFF);
+	assert_int_equal(p2m.table_pages, tables + 1);
+	assert_int_equal(p2m_map(&p2m, GFN(700), mfn, 0, P2M_RAM), 0);
+	log_step(P2M_LOG_OFF);
+	assert_int_equal(p2m.table_pages, tables);
+	/* It is one like others: it splits, and its frames go one by one. */
+	assert_int_equal(p2m_remove(&p2m, GFN(511), INVALID_MFN), 0);
+	assert_int_equal(p2m.table_pages, tables + 1);
 }
 
 int main(void)
@@ -811,6 +850,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(lent_frames_are_not_logged, setup, teardown),
 		cmocka_unit_test_setup_teardown(held_frames_stay_dirty, setup, teardown),
 		cmocka_unit_test_setup_teardown(large_pages_are_split, setup, teardown),
+		cmocka_unit_test_setup_teardown(large_pages_form_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(model, setup, teardown),
 	};
 

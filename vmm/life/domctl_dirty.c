@@ -9,6 +9,7 @@
 #include "vmm/domain/record.h"
 #include "vmm/domain/refuse.h"
 #include "vmm/hypercall.h"
+#include "vmm/life/life.h"
 #include "vmm/memory/guest_access.h"
 #include "vmm/vcpu.h"
 
@@ -74,7 +75,7 @@ static long walk_log(struct vcpu *v, struct hypercall *hc, enum p2m_log_op op, u
 		if (!bitmap || !copy_to_guest(v, bitmap + first / 8, dirty, MIN(n * sizeof(dirty[0]), (pages - first + 7) / 8)))
 			continue;
 		for (rc = -EFAULT; first < gfn; first += P2M_LOG_FRAMES)
-			p2m_log_step(&d->p2m, GFN(first), P2M_LOG_OFF, dirty[0]);
+			p2m_log_step(&d->p2m, GFN(first), P2M_LOG_ALL, dirty[0]);
 	}
 	hc->progress = (u32)(gfn / P2M_LOG_FRAMES);
 	/* The toolstack reads the frames next: no CPU may write to them without a fault then. */
@@ -86,9 +87,9 @@ static long walk_log(struct vcpu *v, struct hypercall *hc, enum p2m_log_op op, u
 /*
  * Libxc takes a log that is on for one that was left on: it turns it off and begins anew. A
  * migration that still used it would miss what the guest wrote before. So a log has one reader, the
- * process that turned it on. Its page tables tell it from others.
+ * process that turned it on. Its page tables tell it from others; no process is 0.
  */
-static u64 process_of(struct vcpu *v) { return hvm_get_cr(v, HVM_CR3) >> PAGE_SHIFT; }
+static u64 process_of(struct vcpu *v) { return (hvm_get_cr(v, HVM_CR3) >> PAGE_SHIFT) + 1; }
 
 /* Tells the service domain what was done, for its record and for `bothy top`. */
 static void note(struct domain *d, enum p2m_log_op step, u32 op)
@@ -103,7 +104,8 @@ static void note(struct domain *d, enum p2m_log_op step, u32 op)
 
 /*
  * The dirty log. The guest runs on meanwhile; its first write to each frame exits. What has holders
- * is dirty in each round, so the last one is like the others.
+ * is dirty in each round, so the last one is like the others. Only while the log is turned off the
+ * guest stands still, since tables go away then.
  */
 long hc_domctl_shadow_op(struct vcpu *v, struct hypercall *hc, void *arg)
 {
@@ -111,25 +113,24 @@ long hc_domctl_shadow_op(struct vcpu *v, struct hypercall *hc, void *arg)
 	struct domain *d = hc->target;
 	u64 bitmap = 0, pages = __atomic_load_n(&d->p2m.max_gfn, __ATOMIC_RELAXED) + 1;
 	enum p2m_log_op step = P2M_LOG_CLEAN;
-	long rc;
+	long rc = 0;
 
-	if (d->privileged)
-		return -EINVAL;
-	switch (op->op) {
-	case XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY:
-		if (!hc->progress && d->dirty.round)
+	if (op->op == XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY) {
+		/* It may have been turned off since the last step. */
+		if (d->privileged || (hc->progress ? d->dirty.user != process_of(v) : d->dirty.round))
 			return -EINVAL;
 		d->dirty.user = process_of(v);
 		d->dirty.round = 1;
-		break;
-	case XEN_DOMCTL_SHADOW_OP_OFF:
-		if (!hc->progress && !d->dirty.round)
+	} else if (op->op == XEN_DOMCTL_SHADOW_OP_OFF) {
+		if (!d->dirty.round)
 			return 0;
-		d->dirty.round = 0;
+		/* Without a reader: a step of ours, or of another such call, has paused the domain. */
+		if (d->dirty.user)
+			domain_pause(d);
+		d->dirty.user = 0;
 		step = P2M_LOG_OFF;
-		break;
-	case XEN_DOMCTL_SHADOW_OP_CLEAN:
-	case XEN_DOMCTL_SHADOW_OP_PEEK:
+		rc = domain_check_stopped(d);
+	} else if (op->op == XEN_DOMCTL_SHADOW_OP_CLEAN || op->op == XEN_DOMCTL_SHADOW_OP_PEEK) {
 		if (op->mode & ~XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL || !d->dirty.round || d->dirty.user != process_of(v))
 			return refuse_say(-EINVAL, "domain %u: the dirty log is off, or another migration began since", d->domid);
 		if (op->op == XEN_DOMCTL_SHADOW_OP_PEEK)
@@ -138,12 +139,15 @@ long hc_domctl_shadow_op(struct vcpu *v, struct hypercall *hc, void *arg)
 			d->dirty.round++;
 		bitmap = HANDLE(op->dirty_bitmap);
 		pages = op->pages = MIN(op->pages, pages);
-		break;
-	default:
+	} else {
 		return -EOPNOTSUPP;
 	}
-	rc = walk_log(v, hc, step, bitmap, pages);
+	rc = rc ?: walk_log(v, hc, step, bitmap, pages);
 	op->stats = (struct xen_domctl_shadow_op_stats){ .dirty_count = d->dirty.count };
+	if (!rc && step == P2M_LOG_OFF) {
+		d->dirty.round = 0;
+		domain_unpause(d);
+	}
 	if (!rc)
 		note(d, step, op->op);
 	return rc;
