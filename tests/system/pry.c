@@ -8,7 +8,11 @@
  *   pry holdgrants DOMID   the same with the first frame of its grant table
  *   pry seed DOMID GFN     writes entry 8 of its grant table: the frame is lent to the service domain
  *   pry use DOMID          maps what entry 8 lends, and prints its first word
+ *   pry sweep DOMID        looks for the canary (make-kernel canary) in all memory that it can reach, and prints for each way how many
+ *                          pages it has read, and in how many of them the canary is
+ *   pry plant 0            holds the canary in its own memory, prints "held", and keeps it until it is killed
  */
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -179,6 +183,112 @@ static void interrupts(void)
 	result("nmi", domctl(&op, XEN_DOMCTL_sendtrigger));
 }
 
+/* ---- the canary ---- */
+
+/*
+ * A page full of this word. No program and no file has it, only its two halves. A page is read by its first line, and a line of memory is as
+ * good as the page: either all of it can be read or nothing.
+ */
+enum { CANARY_LINE = 64, PLANTED = 64 };
+static volatile uint32_t half[2] = { 0x13579bdf, 0x5b0c2e91 };
+
+static int is_canary(const uint32_t *line)
+{
+	for (unsigned i = 0; i < CANARY_LINE / 4; i++)
+		if (line[i] != (half[0] ^ half[1]))
+			return 0;
+	return 1;
+}
+
+static void plant(void)
+{
+	volatile uint32_t *at = mmap(NULL, PLANTED * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	for (unsigned i = 0; i < PLANTED * 1024; i++)
+		at[i] = half[0] ^ half[1];
+	puts("held");
+	pause();
+}
+
+struct swept { uint64_t read, found; };
+static void tell(const char *way, const struct swept *s) { printf("%s: %" PRIu64 " read, %" PRIu64 " found\n", way, s->read, s->found); }
+
+/* All the kernel's memory, by the window that Linux has for its own debuggers: all RAM of the service domain, whoever has it. */
+static void sweep_own(void)
+{
+	static uint32_t line[CANARY_LINE / 4];
+	int fd = open("/proc/kcore", O_RDONLY);
+	struct swept s = { 0 };
+	Elf64_Ehdr e;
+	Elf64_Phdr p;
+
+	if (fd < 0 || pread(fd, &e, sizeof(e), 0) != sizeof(e)) {
+		printf("own memory: %s\n", strerror(errno));
+		return;
+	}
+	for (unsigned n = 0; n < e.e_phnum; n++) {
+		if (pread(fd, &p, sizeof(p), (off_t)(e.e_phoff + n * sizeof(p))) != sizeof(p))
+			break;
+		/* Only what has a place in physical memory. */
+		if (p.p_type != PT_LOAD || p.p_paddr == UINT64_MAX || p.p_memsz > 1ull << 40)
+			continue;
+		for (uint64_t at = 0; at < p.p_memsz; at += 4096)
+			if (pread(fd, line, sizeof(line), (off_t)(p.p_offset + at)) == sizeof(line)) {
+				s.read++;
+				s.found += (uint64_t)is_canary(line);
+			}
+	}
+	memset(line, 0, sizeof(line));
+	tell("own memory", &s);
+}
+
+/* The guest's own frames, as the toolstack maps them. */
+static void sweep_frames(uint64_t frames)
+{
+	struct swept s = { 0 };
+
+	for (uint64_t gfn = 0; gfn < frames; gfn++) {
+		uint64_t *at = map(gfn);
+
+		if (!at)
+			continue;
+		s.read++;
+		s.found += (uint64_t)is_canary((const uint32_t *)(const void *)at);
+		munmap(at, 4096);
+	}
+	tell("frames", &s);
+}
+
+/* Every frame of the machine by its own number, as the guest's and as the hypervisor's: how many of them a raw hypercall gives us. */
+static void sweep_machine(uint64_t frames)
+{
+	enum { BATCH = 512, FREE = 0x200000 };
+	static const uint16_t owners[] = { 0, DOMID_XEN, DOMID_IO };
+	static uint64_t idx[BATCH], gpfn[BATCH];
+	static int err[BATCH];
+	uint64_t asked = 0, given = 0;
+
+	for (unsigned o = 0; o < sizeof(owners) / sizeof(owners[0]); o++)
+		for (uint64_t mfn = 0; mfn < frames; mfn += BATCH) {
+			struct xen_add_to_physmap_batch b = { .domid = DOMID_SELF, .space = XENMAPSPACE_gmfn_foreign, .size = BATCH };
+
+			for (unsigned i = 0; i < BATCH; i++) {
+				idx[i] = mfn + i;
+				gpfn[i] = FREE + i;
+				err[i] = 1;
+			}
+			b.u.foreign_domid = owners[o] ? owners[o] : domid;
+			b.idxs.p = (xen_ulong_t *)idx;
+			b.gpfns.p = (xen_pfn_t *)gpfn;
+			b.errs.p = err;
+			asked += BATCH;
+			if (!memory(XENMEM_add_to_physmap_batch, &b))
+				for (unsigned i = 0; i < BATCH; i++)
+					given += !err[i];
+		}
+	printf("machine: %" PRIu64 " asked for, %" PRIu64 " given\n", asked, given);
+}
+
 int main(int argc, char **argv)
 {
 	uint64_t gfn = argc > 3 ? strtoull(argv[3], NULL, 0) : KERNEL, *at;
@@ -208,6 +318,12 @@ int main(int argc, char **argv)
 		puts(at ? "seeded" : "refused");
 	} else if (!strcmp(argv[1], "use")) {
 		print(use_grant());
+	} else if (!strcmp(argv[1], "plant")) {
+		plant();
+	} else if (!strcmp(argv[1], "sweep")) {
+		sweep_own();
+		sweep_frames(0x1100);
+		sweep_machine(0x180000);
 	}
 	return 0;
 }

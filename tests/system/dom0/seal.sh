@@ -87,6 +87,8 @@ check "the log has its digest" grep -Eq "sealed d$(xl domid shut): SHA-256 [0-9a
 $(new_lines)
 E
 first=$(new_lines | sed -n 's/.*sealed d.*SHA-256 //p')
+expected() { /tests/bothy-seal --expect "$@"; }
+check "and it is the expected one" [ "$(expected /tmp/shut.cfg)" = "$first" ]
 attack open
 check "base line: all $attacks attacks are done" [ "$(count ': done' open)" = $attacks ]
 mark
@@ -115,9 +117,60 @@ xl destroy shut
 guest longer spin 'seclabel = "sealed"' 'cmdline = "another"'
 mark
 check "a guest with another command line" xl create /tmp/longer.cfg
-check "has another digest" [ "$(new_lines | sed -n 's/.*sealed d.*SHA-256 //p')" != "$first" ]
+longer=$(new_lines | sed -n 's/.*sealed d.*SHA-256 //p')
+check "has another digest" [ "$longer" != "$first" ]
+check "and that is the expected one" expected --digest "$longer" /tmp/longer.cfg
+refuse "the first guest's digest isn't" "isn't the expected one" expected --digest "$first" /tmp/longer.cfg
 xl destroy longer
 xl destroy open
+
+# The guest starts anew after some seconds. The same xl builds it then, which changes a byte or two of its ACPI tables.
+guest anew reboot 'seclabel = "sealed"' 'vcpus = 2'
+mark
+check "a guest that starts anew" xl create /tmp/anew.cfg
+digests() { new_lines | sed -n 's/.*sealed d.*SHA-256 //p'; }
+twice() { [ "$(digests | wc -l)" -ge 2 ]; }
+within 30 twice
+xl destroy anew
+check "has the digest that is expected of it at first" [ "$(digests | sed -n 1p)" = "$(expected /tmp/anew.cfg)" ]
+check "and the one that is expected then" [ "$(digests | sed -n 2p)" = "$(expected --again /tmp/anew.cfg)" ]
+
+# --- the canary ---------------------------------------------------------------------------------------------------------------
+
+# sweep NAME: looks for the canary in all memory that can be reached; the results are in /tmp/NAME.swept. The sealed guest comes first, because
+# what is found stays in the service domain's memory.
+sweep()
+{
+	timeout 120 /tests/pry sweep "$(xl domid "$1")" >"/tmp/$1.swept"
+	sed "s/^/# $1: /" "/tmp/$1.swept"
+}
+swept() { sed -n "s/^$2: \([0-9]*\) .*, \([0-9]*\) .*/\1 \2/p" "/tmp/$1.swept"; }
+# When a guest has run for a second, it has long since written its canary.
+ran() { [ "$(xl list "$1" | awk 'NR == 2 { print int($6) }')" -ge 1 ]; }
+# finds NAME WAY LEAST TEST N: at least so many pages were read or asked for, and of those found or given `[ FOUND TEST N ]` holds.
+finds() { swept "$1" "$2" | { read -r pages found && [ "$pages" -ge "$3" ] && [ "$found" "$4" "$5" ]; }; }
+guest seen canary
+guest unseen canary 'seclabel = "sealed"'
+check "unseen: runs, sealed" xl create /tmp/unseen.cfg
+within 20 ran unseen
+sweep unseen
+check "unseen: the canary isn't in the service domain's own memory" finds unseen "own memory" 250000 = 0
+check "unseen: no frame of the guest can be read" finds unseen frames 0 = 0
+check "unseen: no frame of the machine is given" finds unseen machine 4000000 = 0
+check "unseen: it ran all the time" [ "$(xl list unseen | awk 'NR == 2 { print $5 }' | tr -d 'rb-')" = "" ]
+xl destroy unseen
+check "seen: runs" xl create /tmp/seen.cfg
+within 20 ran seen
+/tests/pry plant 0 >/tmp/held &
+holder=$!
+within 10 grep -q held /tmp/held
+sweep seen
+kill $holder
+wait $holder 2>/dev/null
+check "base line: the canary is found in the service domain's own memory" finds seen "own memory" 250000 -ge 64
+check "base line: all 64 pages of the guest's are found" finds seen frames 4000 = 64
+check "base line: frames of the guest are given" finds seen machine 4000000 -ge 4000
+xl destroy seen
 
 # --- the end, and the record --------------------------------------------------------------------------------------------------
 
@@ -168,6 +221,7 @@ httpd -p 8080 -h /tmp/www
 mark
 check "debian: created, sealed" xl create /tmp/debian.cfg
 digest=$(new_lines | sed -n 's/.*sealed d.*SHA-256 //p')
+echo "# digest of debian: $digest"
 check "debian: comes up" within 60 says debian 'debian: up'
 check "debian: is told that it is sealed, and out of devices' reach" within 60 says debian 'seal-test: sealed yes;DMA is remapped yes;'
 check "debian: so the program's status is 0" says debian 'seal-test: status 0'
