@@ -159,9 +159,8 @@ u64 p2m_log_step(struct p2m *p2m, gfn_t gfn, enum p2m_log_op op, u64 dirty[P2M_L
 	for (u64 i = 0; any && i < P2M_LOG_FRAMES; i += 64)
 		for (u64 left = dirty[i / 64]; left; left &= left - 1, count++) {
 			u64 n = i + lowest_bit(left);
-			const struct page *pg = page_at(level ? entry : slot[n], level, gfn.v + n);
 
-			if (op == P2M_LOG_CLEAN && __atomic_load_n(&pg->count, __ATOMIC_SEQ_CST) > 1)
+			if (op == P2M_LOG_CLEAN && __atomic_load_n(&page_at(level ? entry : slot[n], level, gfn.v + n)->count, __ATOMIC_SEQ_CST) > 1)
 				make_dirty_locked(p2m, GFN(gfn.v + n));
 		}
 	if (op == P2M_LOG_OFF && !level)

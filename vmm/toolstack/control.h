@@ -1,4 +1,4 @@
-/* Shared by the handlers of domctl and sysctl: bitmaps, and descriptions of a domain. */
+/* Shared by the handlers of domctl and sysctl: bitmaps, descriptions of a domain, and CPU policies. */
 #ifndef VMM_TOOLSTACK_CONTROL_H
 #define VMM_TOOLSTACK_CONTROL_H
 
@@ -7,6 +7,7 @@
 
 struct vcpu;
 struct domain;
+struct cpu_policy;
 
 /*
  * Copy 64 bits between the caller's bitmap and `out` or `bits`. The map carries its length in bits:
@@ -21,5 +22,12 @@ int bitmap_to_guest(struct vcpu *v, const struct xenctl_bitmap *map, u64 bits);
  * the caller holds a reference to d. Locks: takes d->lock.
  */
 void domain_describe(struct domain *d, struct xen_domctl_getdomaininfo *info);
+
+/*
+ * Cuts the policy *p down to what this machine has. The policy behind it is room to work in.
+ * Returns 0. Errors: -EINVAL if something was cut off a guest from elsewhere; *err_leaf and
+ * *err_subleaf and the log say what. Locks: as refuse_say().
+ */
+long policy_fit(struct cpu_policy *p, bool from_elsewhere, u32 *err_leaf, u32 *err_subleaf);
 
 #endif

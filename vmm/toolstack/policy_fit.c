@@ -3,7 +3,7 @@
  * this CPU lacks one of them, the guest would die of it later. So it is refused while it still runs
  * at the source, and the log names the leaf of CPUID and the bits.
  */
-#include "vmm/toolstack/policy_fit.h"
+#include "vmm/toolstack/control.h"
 #include "lib/bits.h"
 #include "vmm/cpu/cpu_policy_words.h"
 #include "vmm/domain/refuse.h"

@@ -9,7 +9,7 @@
 #include "vmm/hypercall.h"
 #include "vmm/life/life.h"
 #include "vmm/memory/guest_access.h"
-#include "vmm/toolstack/policy_fit.h"
+#include "vmm/toolstack/control.h"
 #include "vmm/vcpu.h"
 
 enum { MSR_PLATFORM_INFO = 0xce };
