@@ -110,6 +110,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	static struct vcpu *table[VCPUS];
 	static u8 areas[VCPUS][AREA];
 	static struct cpu_policy policy;
+	static struct shared_info shared;
 	struct xen_domctl_hvmcontext op = { .size = (u32)size };
 	struct hypercall hc = { .target = &d };
 	long rc;
@@ -119,7 +120,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	policy = cpu_policy_def;
 	memset(vcpus, 0, sizeof(vcpus));
 	memset(areas, 0, sizeof(areas));
-	d = (struct domain){ .domid = 1, .max_vcpus = VCPUS, .vcpu = table, .policy = &policy };
+	d = (struct domain){ .domid = 1, .max_vcpus = VCPUS, .vcpu = table, .policy = &policy, .shared = &shared };
 	for (u32 i = 0; i < VCPUS; i++) {
 		table[i] = &vcpus[i];
 		vcpus[i] = (struct vcpu){ .domain = &d, .id = i, .apic_id = 2 * i, .hvm = { .xsave = areas[i], .xcr0 = XCR0_X87 } };
