@@ -23,7 +23,7 @@ for name in web mail; do
 	cat >/etc/xen/$name.cfg <<-END2
 	name    = "$name"
 	type    = "pvh"
-	memory  = 96
+	memory  = 128
 	kernel  = "/srv/guests/vmlinux"
 	ramdisk = "/srv/guests/initrd.img"
 	cmdline = "root=/dev/xvda console=hvc0 quiet $fast"

@@ -47,4 +47,4 @@ nothing_left() { not ls -d /boot/bothy.elf /etc/grub.d/20_linux_bothy /usr/sbin/
 said() { grep -aq -- "$2" "/var/log/xen/console/guest-$1.log"; }
 # The network of the bridge, such as "192.168.77.".
 bridge_network() { ip -4 -o addr show xenbr0 | sed -n 's/.* inet \([0-9]*\.[0-9]*\.[0-9]*\.\).*/\1/p'; }
-all_guests() { xl list $guests; }
+all_guests() { for name in $guests; do xl list $name || return 1; done; }
