@@ -47,4 +47,14 @@ nothing_left() { not ls -d /boot/bothy.elf /etc/grub.d/20_linux_bothy /usr/sbin/
 said() { grep -aq -- "$2" "/var/log/xen/console/guest-$1.log"; }
 # The network of the bridge, such as "192.168.77.".
 bridge_network() { ip -4 -o addr show xenbr0 | sed -n 's/.* inet \([0-9]*\.[0-9]*\.[0-9]*\.\).*/\1/p'; }
+# Its last words: "guest: boot 12345678 for 90 s, network there".
+last_words() { grep -a 'guest: boot' "/var/log/xen/console/guest-$1.log" | tail -n 1 | tr -d '\r'; }
+# goes_on GUEST FILE: it is the start in FILE, has become older than it was there, and reaches its network.
+goes_on()
+{
+	last_words "$1" >/tmp/words
+	cat "$2" /tmp/words
+	awk '{ boot[NR] = $3; age[NR] = $5; net = $8 } END { exit !(NR == 2 && boot[1] == boot[2] && age[2] > age[1] && net == "there") }' "$2" /tmp/words
+}
+newest_kernel() { ls /mnt/linux-image-*.deb | sed 's/.*linux-image-//; s/_.*//'; }
 all_guests() { for name in $guests; do xl list $name || return 1; done; }
