@@ -44,7 +44,8 @@ bool p2m_make_dirty(struct p2m *p2m, gfn_t gfn);
 /*
  * p2m_get_page() for writing calls this if the page at gfn is clean: it becomes dirty first. A
  * function of its own, so that the look-ups of guests that aren't watched cost no more. Returns the
- * page with a reference, or NULL if gfn isn't RAM or no reference can be had. Locks: LOCK_P2M is held if `locked`, else this takes it.
+ * page with a reference, or NULL if gfn isn't RAM or no reference can be had. Locks: LOCK_P2M is
+ * held if `locked`, else this takes it.
  */
 struct page *p2m_get_clean_page(struct p2m *p2m, gfn_t gfn, bool locked);
 

@@ -181,9 +181,9 @@ static long find_target(struct vcpu *v, struct hypercall *hc, u32 cmd)
 
 /*
  * domctl, sysctl, platform_op, mca and xsm_op: the sub-operation is known only when the structure
- * has been copied in. A call that goes on keeps its progress in the upper half of the hypercall's number,
- * which is 0 in a first call. No other register is certain to be 0 then, and the structure belongs
- * to the caller.
+ * has been copied in. A call that goes on keeps its progress in the upper half of the hypercall's
+ * number, which is 0 in a first call. No other register is certain to be 0 then, and the structure
+ * belongs to the caller.
  */
 static __noinline long call_control(struct vcpu *v, u64 nr, struct hypercall *hc, u32 progress)
 {
