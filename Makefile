@@ -12,6 +12,8 @@ IMAGE   := $(BUILD)/bothy.elf
 
 SOURCES := $(sort $(wildcard boot/*.[cS] arch/x86/*.[cS] arch/x86/*/*.[cS] vmm/*.c vmm/*/*.c sched/*.c drivers/*.c drivers/*/*.c mm/*.c lib/*.c))
 OBJECTS := $(patsubst %,$(OBJ)/%.o,$(basename $(SOURCES)))
+# The guests' keeper (docs/keeper.md), which is no part of the image yet.
+KEEPER  := $(patsubst %.c,$(OBJ)/%.o,$(sort $(wildcard keeper/*.c)))
 
 WARNINGS := -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wshadow -Wvla -Wswitch-enum -Wimplicit-fallthrough \
 	-Wno-unused-parameter
@@ -22,7 +24,7 @@ CFLAGS  := -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-pie -mcmodel=kernel -m
 LDFLAGS := -nostdlib -static -Wl,-T,linker.ld,-z,max-page-size=4096,-z,noexecstack,--build-id=none,--no-warn-rwx-segments
 
 .PHONY: all
-all: $(IMAGE)   ## build the hypervisor, build/bothy.elf (the default)
+all: $(IMAGE) $(KEEPER)   ## build the hypervisor, build/bothy.elf (the default)
 
 # Another compiler or other flags: everything is built again.
 $(OBJ)/flags: FORCE
@@ -54,7 +56,7 @@ $(IMAGE): $(OBJECTS) $(OBJ)/abi linker.ld tools/ksyms
 	$(Q)objcopy --strip-debug $(BUILD)/bothy.debug $@
 	@sha256sum $@
 
--include $(OBJECTS:.o=.d)
+-include $(OBJECTS:.o=.d) $(KEEPER:.o=.d)
 include dom0-lite/bothy/bothy.mk
 include tests/unit/unit.mk
 include tests/storm/storm.mk

@@ -22,6 +22,9 @@ $(UNIT_OUT)/obj/%.o: %.c tests/unit/unit.mk
 	$(Q)$(UNIT_CC) $(UNIT_CFLAGS) -c -o $@ $<
 	$(if $(UNIT_RENAMED),$(Q)objcopy $(foreach n,$(UNIT_RENAMED),--redefine-sym $n=our_$n) $@)
 
+# An independent decoder, to compare the keeper's with.
+$(UNIT_OUT)/test_keeper_decode: UNIT_LDLIBS += -lZydis
+
 unit_sources = $(shell sed -n '1s,^/\* *units: *\(.*[^ ]\) *\*/.*,\1,p' tests/unit/test_$1.c)
 unit_objects = $(patsubst %.c,$(UNIT_OUT)/obj/%.o,$1)
 

@@ -1,0 +1,66 @@
+/*
+ * The registers of the guest's vCPU, as far as an instruction with a memory operand reads or changes
+ * them. Registers and segments are numbered as instructions encode them.
+ */
+#ifndef KEEPER_CPU_H
+#define KEEPER_CPU_H
+
+enum { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI, NR_REGS = 16 };
+enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, NR_SEGS };
+
+/* SDM vol. 1, "EFLAGS Register", 3.4.3. */
+#define FLAG_CF BIT(0)
+#define FLAG_PF BIT(2)
+#define FLAG_AF BIT(4)
+#define FLAG_ZF BIT(6)
+#define FLAG_SF BIT(7)
+#define FLAG_TF BIT(8)
+#define FLAG_DF BIT(10)
+#define FLAG_OF BIT(11)
+#define FLAG_RF BIT(16)
+#define FLAG_VM BIT(17)
+#define FLAG_AC BIT(18)
+
+/* SDM vol. 3, "Control Registers", 2.5, and "Extended Feature Enable Register", 2.2.1. */
+#define CR0_PE   BIT(0)
+#define CR0_WP   BIT(16)
+#define CR0_PG   BIT(31)
+#define CR4_PSE  BIT(4)
+#define CR4_PAE  BIT(5)
+#define CR4_SMEP BIT(20)
+#define CR4_SMAP BIT(21)
+#define CR4_PKE  BIT(22)
+#define EFER_LMA BIT(10)
+#define EFER_NXE BIT(11)
+
+/*
+ * A segment as the CPU holds it. `ar` is the attribute word of VMX: type..P in bits 7:0, and AVL, L,
+ * D, G in 15:12. Without SEG_P the segment can't be used.
+ */
+#define SEG_WRITE  BIT(1)       /* of data: may be written */
+#define SEG_READ   BIT(1)       /* of code: may be read */
+#define SEG_DOWN   BIT(2)       /* of data: offsets above the limit are valid */
+#define SEG_CODE   BIT(3)
+#define SEG_P      BIT(7)
+#define SEG_L      BIT(13)
+#define SEG_D      BIT(14)
+struct guest_segment { u64 base; u32 limit; u16 sel, ar; };
+
+struct guest_cpu {
+	u64 regs[NR_REGS], rip, rflags;
+	u64 cr0, cr3, cr4, efer;
+	struct guest_segment seg[NR_SEGS];
+	u32 pkru;
+	u8 cpl;
+	u8 physical_bits;       /* of an address that the guest's CPUID promises */
+	bool shadow;            /* behind STI or MOV SS: interrupts wait for one instruction more */
+};
+
+/* What an instruction does to memory. An access that reads first and then writes has both bits. */
+enum { ACCESS_READ = 1, ACCESS_WRITE = 2, ACCESS_FETCH = 4 };
+
+enum { VECTOR_UD = 6, VECTOR_SS = 12, VECTOR_GP = 13, VECTOR_PF = 14 };
+/* An exception. Ring 0 leaves the error code out in real mode, and where the vector has none. */
+struct guest_fault { u8 vector; u32 error; u64 cr2; };
+
+#endif
