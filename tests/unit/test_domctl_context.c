@@ -581,7 +581,7 @@ static void types_are_judged_alike(void **state)
 				assert_int_equal(msr_read(d->vcpu[0], regs[i].msr + n, &read), 0);
 				assert_true(rc || read == val);
 			}
-			assert_true(took > 10 && refused > 10);
+			assert_true(took && refused);
 		}
 }
 
