@@ -11,7 +11,8 @@ struct cpu_policy cpu_policy_raw, cpu_policy_host, cpu_policy_max, cpu_policy_de
 
 #define BASIC_MAX 0xdu              /* the policy's format ends here */
 #define EXTD_MAX  0x80000021u
-#define EXTD_MIN  0x80000008u       /* what any 64-bit kernel reads */
+#define BASIC_MIN 1u                /* what any 64-bit kernel reads */
+#define EXTD_MIN  0x80000008u
 
 /* Bits of 1.EDX that AMD repeats in 80000001.EDX: APM vol. 3, "Function 8000_0001h", E.4.2. */
 #define AMD_COMMON_1D 0x0183f3ffu
@@ -155,7 +156,7 @@ static void keep_listed(struct cpu_policy *p, const struct cpu_policy *max)
 static void clamp_limits(struct cpu_policy *p, const struct cpu_policy *max)
 {
 	u32 width = MIN(p->extd[8].a & 0xff, max->extd[8].a & 0xff);
-	u32 basic = MIN(p->basic[0].a, max->basic[0].a), extd = MAX(MIN(p->extd[0].a, max->extd[0].a), EXTD_MIN);
+	u32 basic = MAX(MIN(p->basic[0].a, max->basic[0].a), BASIC_MIN), extd = MAX(MIN(p->extd[0].a, max->extd[0].a), EXTD_MIN);
 
 	p->feat[0].a = MIN(p->feat[0].a, max->feat[0].a);
 	p->extd[8].a = MAX(width, 32u) | (max->extd[8].a & 0xff00);
@@ -164,6 +165,11 @@ static void clamp_limits(struct cpu_policy *p, const struct cpu_policy *max)
 	p->basic[0].a = basic;
 	p->extd[0] = max->extd[0];
 	p->extd[0].a = extd;
+	/* Features in a leaf beyond the limit are no features, and neither are those that need them. */
+	for (unsigned i = 0; basic < 7 && i < ARRAY_SIZE(p->feat); i++)
+		p->feat[i] = (struct cpuid_regs){ 0 };
+	if (basic < 0xd)
+		p->xstate[0] = p->xstate[1] = (struct cpuid_regs){ 0 };
 }
 
 void cpu_policy_clamp(struct cpu_policy *p, const struct cpu_policy *max)

@@ -149,11 +149,15 @@ static long set_policy(struct vcpu *v, struct domain *d, struct xen_domctl_cpu_p
 	p = kzalloc(2 * sizeof(*p));
 	if (!p)
 		return -ENOMEM;
+	/*
+	 * Libxl 4.17 gives MSRs only for a guest from elsewhere. That guest has the leaves that come
+	 * with it, and no others. A new guest may ask for too much.
+	 */
 	spin_lock(&d->lock);
-	*p = *d->policy;
+	if (!op->nr_msrs)
+		*p = *d->policy;
 	spin_unlock(&d->lock);
 	rc = read_leaves(v, p, op);
-	/* Libxl 4.17 gives MSRs only for a guest from elsewhere. A new guest may ask for too much. */
 	if (!rc)
 		rc = policy_fit(p, op->nr_msrs, &op->err_leaf, &op->err_subleaf);
 	if (!rc)
