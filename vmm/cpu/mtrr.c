@@ -56,7 +56,7 @@ bool mtrrs_valid(const struct hvm_hw_mtrr *m)
 {
 	for (u32 i = 0; i < ARRAY_SIZE(rows); i++)
 		for (u32 msr = rows[i].msr; msr < rows[i].msr + rows[i].nr; msr++)
-			if (!mtrr_allows(msr, *mtrr_slot((struct hvm_hw_mtrr *)(uintptr_t)m, msr)))
+			if (!mtrr_allows(msr, ((const u64 *)m)[rows[i].place + msr - rows[i].msr]))
 				return false;
 	return true;
 }
