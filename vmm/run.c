@@ -113,6 +113,7 @@ static void take_off(struct percpu *p, struct vcpu *v, u64 now)
 		    RUNSTATE_blocked : RUNSTATE_offline;
 
 	end_exit(p, v);
+	record_sealed_exit(p);
 	record_leave(p);
 	hvm_vcpu_save(v);
 	vcpu_set_runstate(v, state, now);

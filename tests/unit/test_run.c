@@ -19,6 +19,8 @@ static struct record_vcpu counters;
 static struct vcpu_info info;
 static struct domain domain = { .domid = 1 };
 static struct vcpu v = { .domain = &domain, .info = &info, .counters = &counters };
+static struct vcpu other = { .domain = &domain, .info = &info, .counters = &counters };
+static struct vcpu *picked = &v;        /* by the scheduler */
 static struct record last;
 static jmp_buf out;
 static unsigned rounds;                 /* exits until the test goes on */
@@ -35,11 +37,12 @@ u64 rdtsc(void) { return 1; }
 u32 rdtsc_low(void) { return 1; }
 u64 timer_run(unsigned cpu, u64 now) { return ~0ull; }
 u64 timer_next(unsigned cpu) { return ~0ull; }
-struct sched_entity *sched_pick(unsigned cpu, u64 now, u64 *until) { *until = ~0ull; return &v.sched; }
+struct sched_entity *sched_pick(unsigned cpu, u64 now, u64 *until) { *until = ~0ull; return &picked->sched; }
 void sched_switched(unsigned cpu) { }
 void cpu_kick(unsigned cpu) { }
 bool domain_reap(void) { return false; }
-void record_event(enum record_kind kind, const struct domain *d, const struct vcpu *w, u64 a, u64 b) { }
+void record_event(enum record_kind kind, const struct domain *d, const struct vcpu *w, u64 a, u64 b) { note(kind == RECORD_STOP ? "stop " : ""); }
+void record_sealed_exit(struct percpu *p) { note("exit "); }
 void record_irqs_off(struct percpu *p) { p->last_exit = &last; }
 void record_leave(struct percpu *p) { }
 void record_longest(struct percpu *p) { }
@@ -117,11 +120,23 @@ static void a_poll_ends_and_an_init_stops(void **state)
 	assert_int_equal(v.attention, 0);
 }
 
+/* The record has the last exit of a sealed vCPU before its end: here it is kept back until then. */
+static void the_last_exit_is_recorded_before_the_stop(void **state)
+{
+	struct vcpu *first = this_cpu()->current;
+
+	picked = first == &v ? &other : &v;
+	loop(1);
+	assert_string_equal(did, "exit stop run ");
+	assert_ptr_equal(this_cpu()->current, picked);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_to_attend_to), cmocka_unit_test(a_locked_bus_yields_once),
 		cmocka_unit_test(an_nmi_is_kept_until_it_is_injected), cmocka_unit_test(a_poll_ends_and_an_init_stops),
+		cmocka_unit_test(the_last_exit_is_recorded_before_the_stop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

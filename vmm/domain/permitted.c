@@ -65,7 +65,6 @@ void record_choose(struct percpu *p, const struct vcpu *v)
 {
 	bool hide = v && vcpu_wants(v, VCPU_SEALED);
 
-	record_sealed_exit(p);
 	p->exit_ring = hide ? &hidden[p->cpu].exit : p->records;
 	p->exit_head = hide ? &hidden[p->cpu].head : p->counters;
 }

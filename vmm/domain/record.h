@@ -89,7 +89,7 @@ void record_longest_reset(void);
 /*
  * Chooses where the exits of v, which comes onto CPU p (NULL: none does), are written. The record
  * must not have the registers and addresses that an exit of a sealed vCPU tells of. Context: CPU p
- * itself.
+ * itself; the last exit of a sealed vCPU is in the record already.
  */
 void record_choose(struct percpu *p, const struct vcpu *v);
 /*
