@@ -1,6 +1,6 @@
 /*
- * The registers of the guest's vCPU, as far as an instruction with a memory operand reads or changes
- * them. Registers and segments are numbered as instructions encode them.
+ * The registers of the guest's vCPU, as far as an instruction with a memory operand reads or
+ * changes them. Registers and segments are numbered as instructions encode them.
  */
 #ifndef KEEPER_CPU_H
 #define KEEPER_CPU_H
@@ -34,8 +34,8 @@ enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, NR_SEGS };
 #define EFER_NXE BIT(11)
 
 /*
- * A segment as the CPU holds it. `ar` is the attribute word of VMX: type..P in bits 7:0, and AVL, L,
- * D, G in 15:12. Without SEG_P the segment can't be used.
+ * A segment as the CPU holds it. `ar` is the attribute word of VMX: type..P in bits 7:0, and AVL,
+ * L, D, G in 15:12. Without SEG_P the segment can't be used.
  */
 #define SEG_WRITE  BIT(1)       /* of data: may be written */
 #define SEG_READ   BIT(1)       /* of code: may be read */

@@ -23,12 +23,15 @@ enum {
 	WORD = 4,       /* mem is a word */
 	DWORD = 8,      /* mem has at most four bytes */
 	GROUP = 16,     /* `op` is a row of `groups`, and bits 5:3 of ModRM choose from it */
-	PLAIN = 32,     /* another instruction with an operand-size or REP prefix, and never a word's */
+	PLAIN = 32,     /* another instruction if it has an operand-size or REP prefix */
 };
 
 struct row { u8 op, form, flags; };
 
-enum { GROUP_ALU, GROUP_SHIFT, GROUP_BIT, GROUP_UNARY, GROUP_INC, GROUP_PUSH, GROUP_FIRST_POP, GROUP_FIRST_MOV, GROUP_CMPXCHG8B };
+enum {
+	GROUP_ALU, GROUP_SHIFT, GROUP_BIT, GROUP_UNARY, GROUP_INC, GROUP_PUSH,
+	GROUP_FIRST_POP, GROUP_FIRST_MOV, GROUP_CMPXCHG8B,
+};
 
 #define FROM(op) { op, op + 1, op + 2, op + 3, op + 4, op + 5, op + 6, op + 7 }
 #define NONE OP_NONE
@@ -45,11 +48,14 @@ static const u8 groups[][8] = {
 };
 
 /* The operations that may be locked, if their destination is memory (SDM vol. 2, "LOCK"). */
-#define LOCKABLE (BIT(OP_ADD) | BIT(OP_OR) | BIT(OP_ADC) | BIT(OP_SBB) | BIT(OP_AND) | BIT(OP_SUB) | BIT(OP_XOR) | \
-		  BIT(OP_BTS) | BIT(OP_BTR) | BIT(OP_BTC) | BIT(OP_NOT) | BIT(OP_NEG) | BIT(OP_INC) | BIT(OP_DEC) | \
-		  BIT(OP_XCHG) | BIT(OP_XADD) | BIT(OP_CMPXCHG) | BIT(OP_CMPXCHG8B))
+#define LOCKABLE \
+	(BIT(OP_ADD) | BIT(OP_OR) | BIT(OP_ADC) | BIT(OP_SBB) | BIT(OP_AND) | BIT(OP_SUB) | BIT(OP_XOR) | \
+	 BIT(OP_BTS) | BIT(OP_BTR) | BIT(OP_BTC) | BIT(OP_NOT) | BIT(OP_NEG) | BIT(OP_INC) | BIT(OP_DEC) | \
+	 BIT(OP_XCHG) | BIT(OP_XADD) | BIT(OP_CMPXCHG) | BIT(OP_CMPXCHG8B))
 
-#define ALU(at, op) [at ... at + 1] = { op, FORM_MEM_REG, BY_WIDTH }, [at + 2 ... at + 3] = { op, FORM_REG_MEM, BY_WIDTH }
+#define ALU(at, op) \
+	[at ... at + 1] = { op, FORM_MEM_REG, BY_WIDTH }, \
+	[at + 2 ... at + 3] = { op, FORM_REG_MEM, BY_WIDTH }
 
 static const struct row one_byte[256] = {
 	ALU(0x00, OP_ADD), ALU(0x08, OP_OR), ALU(0x10, OP_ADC), ALU(0x18, OP_SBB),
@@ -163,15 +169,19 @@ static u8 take_prefixes(struct reader *r, struct insn *in, struct prefixes *p)
 /* SDM vol. 2, "Addressing-Mode Encoding of ModR/M and SIB Bytes", 2.1.5. */
 static void take_address(struct reader *r, struct insn *in, const struct prefixes *p, u8 modrm)
 {
-	static const u8 bases[8] = { REG_RBX, REG_RBX, REG_RBP, REG_RBP, REG_RSI, REG_RDI, REG_RBP, REG_RBX };
-	static const u8 indexes[8] = { REG_RSI, REG_RDI, REG_RSI, REG_RDI, ADDR_NONE, ADDR_NONE, ADDR_NONE, ADDR_NONE };
+	static const u8 narrow[8][2] = {
+		{ REG_RBX, REG_RSI }, { REG_RBX, REG_RDI },
+		{ REG_RBP, REG_RSI }, { REG_RBP, REG_RDI },
+		{ REG_RSI, ADDR_NONE }, { REG_RDI, ADDR_NONE },
+		{ REG_RBP, ADDR_NONE }, { REG_RBX, ADDR_NONE },
+	};
 	unsigned mod = modrm >> 6, rm = modrm & 7, wide = MIN(in->address_size, 4);
 	unsigned disp = mod == 1 ? 1 : mod == 2 ? wide : 0;
 	bool no_base = mod == 0 && rm == (wide == 2 ? 6 : 5);
 
 	if (wide == 2) {
-		in->base = bases[rm];
-		in->index = indexes[rm];
+		in->base = narrow[rm][0];
+		in->index = narrow[rm][1];
 	} else if (rm == 4) {
 		u8 sib = (u8)take(r, 1);
 
@@ -196,8 +206,9 @@ static void take_address(struct reader *r, struct insn *in, const struct prefixe
 
 static void set_sizes(struct insn *in, const struct row *row, const struct prefixes *p, u8 opcode)
 {
-	bool word = (in->mode == CODE_16) != p->operand;
-	u8 size = p->rex & REX_W ? 8 : word && !(row->flags & PLAIN) ? 2 : 4;
+	/* MOVNTI, the one PLAIN row, has no form for words. */
+	bool word = (in->mode == CODE_16) != p->operand && !(row->flags & PLAIN);
+	u8 size = p->rex & REX_W ? 8 : word ? 2 : 4;
 
 	if (in->mode == CODE_64 && (in->op == OP_PUSH || in->op == OP_POP))
 		size = size == 2 ? 2 : 8;
@@ -215,7 +226,8 @@ static void set_sizes(struct insn *in, const struct row *row, const struct prefi
 }
 
 /* The operand that isn't in memory. */
-static void take_other(struct reader *r, struct insn *in, const struct row *row, const struct prefixes *p)
+static void take_other(struct reader *r, struct insn *in, const struct row *row,
+		       const struct prefixes *p)
 {
 	in->to_reg = row->form == FORM_REG_MEM || row->form == FORM_LOAD;
 	switch ((enum form)row->form) {

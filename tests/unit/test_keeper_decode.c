@@ -1,8 +1,8 @@
 /* units: keeper/decode.c */
 /*
- * The keeper's decoder next to Zydis, an independent one, on random bytes. Each instruction that the
- * keeper accepts must be one to Zydis, with the same length and operands. Each instruction of the
- * keeper's list that Zydis accepts must be accepted by the keeper.
+ * The keeper's decoder next to Zydis, an independent one, on random bytes. Each instruction that
+ * the keeper accepts must be one to Zydis, with the same length and operands. Each instruction of
+ * the keeper's list that Zydis accepts must be accepted by the keeper.
  */
 #include "tests/unit/fake.h"
 #include "keeper/cpu.h"
@@ -90,7 +90,9 @@ static const char *name_of(const struct zydis *z)
 	return name;
 }
 
-/* Is it on the keeper's list? Zydis has the same names for moves of segment and vector registers. */
+/*
+ * Is it on the keeper's list? Zydis has the same names for moves of segment and vector registers.
+ */
 static bool on_the_list(const struct zydis *z)
 {
 	const char *name = name_of(z);
@@ -138,7 +140,10 @@ static void check_memory(const struct insn *in, const struct zydis *z, const Zyd
 	if (in->index != ADDR_NONE)
 		SAME(1 << in->shift, o->mem.scale);
 	SAME(segments[in->segment], o->mem.segment);
-	/* Base 5 without a displacement by ModRM is none, whatever REX.B says. Zydis 4.0 takes R13; the CPU doesn't. */
+	/*
+	 * Base 5 without a displacement by ModRM is none, whatever REX.B says. Zydis 4.0 takes R13;
+	 * the CPU doesn't.
+	 */
 	if (in->base == ADDR_NONE && z->in.raw.modrm.mod == 0 && z->in.raw.sib.base == 5)
 		return;
 	SAME(in->base, number_of(o->mem.base));
@@ -151,7 +156,10 @@ static void check_fields(const struct insn *in, const struct zydis *z)
 
 	SAME(in->length, z->in.length);
 	SAME(strcmp(names[in->op], name_of(z)), 0);
-	/* MOVSXD with 16-bit operands: Zydis reads four bytes, as AMD's manual says, and Intel's says two. */
+	/*
+	 * MOVSXD with 16-bit operands: Zydis reads four bytes, as AMD's manual says, and Intel's
+	 * says two.
+	 */
 	if (z->in.mnemonic != ZYDIS_MNEMONIC_MOVSXD)
 		SAME(in->size * 8, memory->size);
 	SAME(in->address_size * 8, z->in.address_width);
