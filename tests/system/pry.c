@@ -8,6 +8,7 @@
  *   pry holdgrants DOMID   the same with the first frame of its grant table
  *   pry seed DOMID GFN     writes entry 8 of its grant table: the frame is lent to the service domain
  *   pry use DOMID          maps what entry 8 lends, and prints its first word
+ *   pry port DOMID         opens an event port for it
  *   pry sweep DOMID        looks for the canary (make-kernel canary) in all memory that it can reach, and prints for each way how many
  *                          pages it has read, and in how many of them the canary is
  *   pry plant 0            holds the canary in its own memory, prints "held", and keeps it until it is killed
@@ -169,15 +170,21 @@ static void frames(void)
 	domctl(&op, XEN_DOMCTL_shadow_op);
 }
 
+static int open_port(void)
+{
+	struct evtchn_alloc_unbound port = { .dom = domid, .remote_dom = DOMID_SELF };
+
+	return call(__HYPERVISOR_event_channel_op, EVTCHNOP_alloc_unbound, (uintptr_t)&port, 0);
+}
+
 static void interrupts(void)
 {
 	struct xen_hvm_param p = { .domid = domid, .index = HVM_PARAM_VM86_TSS, .value = 1 };
-	struct evtchn_alloc_unbound port = { .dom = domid, .remote_dom = DOMID_SELF };
 	struct evtchn_reset reset = { .dom = domid };
 	struct xen_domctl op = { 0 };
 
 	result("set_param", call(__HYPERVISOR_hvm_op, HVMOP_set_param, (uintptr_t)&p, 0));
-	result("open a port for it", call(__HYPERVISOR_event_channel_op, EVTCHNOP_alloc_unbound, (uintptr_t)&port, 0));
+	result("open a port for it", open_port());
 	result("reset its ports", call(__HYPERVISOR_event_channel_op, EVTCHNOP_reset, (uintptr_t)&reset, 0));
 	op.u.sendtrigger.trigger = XEN_DOMCTL_SENDTRIGGER_NMI;
 	result("nmi", domctl(&op, XEN_DOMCTL_sendtrigger));
@@ -318,6 +325,8 @@ int main(int argc, char **argv)
 		puts(at ? "seeded" : "refused");
 	} else if (!strcmp(argv[1], "use")) {
 		print(use_grant());
+	} else if (!strcmp(argv[1], "port")) {
+		result("open a port for it", open_port());
 	} else if (!strcmp(argv[1], "plant")) {
 		plant();
 	} else if (!strcmp(argv[1], "sweep")) {

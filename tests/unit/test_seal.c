@@ -26,6 +26,17 @@ static struct grant_frame frame;
 static char refused[300];
 static u64 rip;
 
+/* The domain's open ports, bit by bit. */
+static u64 ports;
+
+u32 evtchn_next_open(struct domain *of, u32 port)
+{
+	u64 later = ports & ~(BIT(port) - 1);
+
+	assert_ptr_equal(of, d);
+	return later ? (u32)__builtin_ctzll(later) : 0;
+}
+
 void hvm_flush_others(struct p2m *p2m, u64 gen) { }
 
 long refuse_say(long error, const char *fmt, ...)
@@ -72,6 +83,9 @@ static int set_up(void **state)
 	new_page(BIT(20));
 	d->params[HVM_PARAM_CONSOLE_PFN] = CONSOLE;
 	d->params[HVM_PARAM_STORE_PFN] = STORE;
+	d->params[HVM_PARAM_STORE_EVTCHN] = 1;
+	d->params[HVM_PARAM_CONSOLE_EVTCHN] = 2;
+	ports = BIT(1) | BIT(2);
 	frame = (struct grant_frame){ .page = page_alloc(0), .gfn = ~0ull };
 	clear_page(page_to_virt(frame.page));
 	*entry(0) = (grant_entry_v1_t){ .flags = GTF_permit_access, .frame = CONSOLE };
@@ -268,6 +282,18 @@ static void whatever_others_have_of_it_keeps_it_from_being_sealed(void **state)
 	assert_refused("its event callback is set");
 	d->callback_vector = 0;
 
+	/* Ports that were opened for it: whoever opened them could ring them later. */
+	for (unsigned port = 3; port < 64; port += 30) {
+		ports |= BIT(port);
+		assert_refused("it has more event ports");
+		ports &= ~BIT(port);
+	}
+	for (unsigned port = 1; port <= 2; port++) {
+		d->params[port == 1 ? HVM_PARAM_STORE_EVTCHN : HVM_PARAM_CONSOLE_EVTCHN] = 0;
+		assert_refused("it has more event ports");
+		d->params[port == 1 ? HVM_PARAM_STORE_EVTCHN : HVM_PARAM_CONSOLE_EVTCHN] = port;
+	}
+
 	/* A frame of somebody else in its place, which that one could go on writing. */
 	other = page_alloc_domain(0, 0);
 	map(3, other, P2M_FOREIGN);
@@ -303,6 +329,10 @@ static void console_and_store_may_stay_mapped(void **state)
 
 	assert_int_equal(seal(), 0);
 	page_put(console);
+	/* Neither has to have a port. */
+	ports = 0;
+	d->seal.state = SEAL_WANTED;
+	assert_int_equal(seal(), 0);
 }
 
 static void a_closed_domain_is_named_by_itself_and_by_marked_calls_only(void **state)
@@ -367,7 +397,16 @@ static void the_label_and_the_option_decide(void **state)
 	assert_int_equal(seal_choose(SEAL_SID), 1);
 	assert_int_equal(seal_choose(SEAL_SID_OPEN), 0);
 	assert_int_equal(seal_choose(0), 0);
+	/* Without seclabel= libxl gives the number that Xen's own label for guests has. */
+	assert_int_equal(seal_choose(12), 0);
+	assert_int_equal(seal_choose(31), 0);
+	assert_int_equal(seal_choose(32), -EINVAL);
+	assert_non_null(__builtin_strstr(refused, "label number 32: there is no such label"));
+	assert_int_equal(seal_choose(SEAL_SID_OPEN - 1), -EINVAL);
+	assert_int_equal(seal_choose(SEAL_SID + 1), -EINVAL);
+	assert_int_equal(seal_choose(~0u), -EINVAL);
 	seal_init(SEAL_ALL, true);
+	assert_int_equal(seal_choose(SEAL_SID + 1), -EINVAL);
 	assert_int_equal(seal_choose(0), 1);
 	seal_init(SEAL_NO, true);
 	assert_int_equal(seal_choose(SEAL_SID), -EOPNOTSUPP);

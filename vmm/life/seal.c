@@ -15,6 +15,7 @@
 #include "vmm/domain/refuse.h"
 #include "vmm/hypercall.h"
 #include "vmm/life/life.h"
+#include "vmm/share/evtchn.h"
 #include "vmm/vcpu.h"
 
 extern char image_start[], rodata_end[];
@@ -48,6 +49,8 @@ void seal_init(enum seal_option opt, bool dma_remapped)
 
 long seal_choose(u32 sid)
 {
+	if (sid > SEAL_SID_XEN && sid != SEAL_SID_OPEN && sid != SEAL_SID)
+		return refuse_say(-EINVAL, "a guest with label number %u: there is no such label", sid);
 	if (option != SEAL_ALL && sid != SEAL_SID)
 		return 0;
 	if (option == SEAL_NO)
@@ -90,7 +93,7 @@ static bool table_is_clean(const struct domain *d)
 }
 
 /* Returns what keeps d from being sealed, or NULL. Its own frames come later. */
-static const char *find_holder(const struct domain *d)
+static const char *find_holder(struct domain *d)
 {
 	if (d->grant.nr_frames != 1 || d->grant.frames[0].gfn != INVALID_GFN.v || !is_ours(d->grant.frames[0].page))
 		return "its grant table is mapped";
@@ -98,6 +101,9 @@ static const char *find_holder(const struct domain *d)
 		return "its grant table lends more than the console's and the store's page";
 	if (d->shared_gfn != INVALID_GFN.v || !is_ours(d->shared_page))
 		return "its shared_info page is mapped";
+	for (u32 port = 0; (port = evtchn_next_open(d, port + 1)) != 0;)
+		if (port != d->params[HVM_PARAM_CONSOLE_EVTCHN] && port != d->params[HVM_PARAM_STORE_EVTCHN])
+			return "it has more event ports than the console's and the store's";
 	return d->callback_vector ? "its event callback is set" : NULL;
 }
 

@@ -30,8 +30,12 @@ struct seal {
 	u8 digest[SHA256_BYTES];    /* [I] from SEAL_DONE on */
 };
 
-/* The toolstack's numbers for the two labels, "unsealed" and "sealed". */
-enum { SEAL_SID_OPEN = 0xb0, SEAL_SID };
+/*
+ * The toolstack's numbers for the two labels, "unsealed" and "sealed". Numbers up to SEAL_SID_XEN
+ * are those of Xen's own labels, or 0. The guest is unsealed then, as with the first label. libxl
+ * gives 12 if there is no seclabel=.
+ */
+enum { SEAL_SID_XEN = 31, SEAL_SID_OPEN = 0xb0, SEAL_SID };
 
 /*
  * The CPUID leaves that tell a guest, from SEAL_LEAF on: the highest leaf and the signature; the
@@ -49,7 +53,8 @@ enum { SEAL_TELLS_SEALED = 1, SEAL_TELLS_DMA = 2, SEAL_TELLS_INTERRUPTS = 4 };
 void seal_init(enum seal_option option, bool dma_remapped);
 /*
  * Decides on a new domain with the label `sid`. Returns 0 if it stays open, or 1 if it shall be
- * sealed. Errors: -EOPNOTSUPP if it may not be, and the log says why. Locks: as refuse().
+ * sealed. Errors: -EINVAL if there is no such label, -EOPNOTSUPP if the guest may not be sealed; the
+ * log says why. Locks: as refuse().
  */
 long seal_choose(u32 sid);
 /*

@@ -256,36 +256,30 @@ static long close_port(struct domain *d, u32 port)
 	return ret;
 }
 
+u32 evtchn_next_open(struct domain *d, u32 port)
+{
+	for (; port <= d->evtchn.max_port; port++) {
+		const struct evtchn *e = evtchn_find(d, port);
+
+		if (e && e->state != EVTCHN_FREE)
+			return port;
+	}
+	return 0;
+}
+
 /*
- * Returns the first open port from the place on where the last step in closing all ports ended.
- * Returns 0 at the end of the table.
+ * Does one step in closing all ports, from the place on where the last step ended: at most about
+ * 50,000 instructions. Returns true at the end.
  */
-static u32 next_to_close(struct domain *d)
+static bool close_some(struct domain *d)
 {
 	struct evtchn_table *t = &d->evtchn;
 	u32 port;
 
-	spin_lock(&t->lock);
-	for (port = MAX(t->closing, 1u); port <= t->max_port; port++) {
-		const struct evtchn *e = evtchn_find(d, port);
-
-		if (e && e->state != EVTCHN_FREE)
-			break;
-	}
-	t->closing = port <= t->max_port ? port : 0;
-	port = t->closing;
-	spin_unlock(&t->lock);
-	return port;
-}
-
-/*
- * Does one step in closing all ports: at most about 50,000 instructions. Returns true at the end.
- */
-static bool close_some(struct domain *d)
-{
 	for (unsigned n = 0; n < CLOSE_STEP; n++) {
-		u32 port = next_to_close(d);
-
+		spin_lock(&t->lock);
+		port = t->closing = evtchn_next_open(d, MAX(t->closing, 1u));
+		spin_unlock(&t->lock);
 		if (!port)
 			return true;
 		close_port(d, port);

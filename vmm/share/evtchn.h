@@ -31,6 +31,11 @@ void evtchn_raise_global_virq(struct domain *d, unsigned virq);
  */
 long evtchn_send(struct domain *d, u32 port);
 /*
+ * Returns the lowest open port of d that isn't below `port`, or 0. Locks: d's LOCK_EVTCHN is held, or
+ * nobody can open or close d's ports.
+ */
+u32 evtchn_next_open(struct domain *d, u32 port);
+/*
  * Returns true if v has an unmasked event pending: its evtchn_upcall_pending flag is set. Context:
  * any.
  */
