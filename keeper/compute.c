@@ -66,7 +66,6 @@ static u64 shift(unsigned op, u64 a, u64 count, unsigned size, u64 *flags)
 	count &= size == 8 ? 63 : 31;
 	if (!count)
 		return a;
-	a &= ones(size);
 	for (; count; count--) {
 		bool out = a & (left ? top : 1), in = op == OP_ROL || op == OP_ROR ? out :
 			op == OP_RCL || op == OP_RCR ? carry : op == OP_SAR ? a & top : false;

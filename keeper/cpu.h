@@ -52,7 +52,7 @@ struct guest_cpu {
 	struct guest_segment seg[NR_SEGS];
 	u32 pkru;
 	u8 cpl;
-	u8 physical_bits;       /* of an address that the guest's CPUID promises */
+	u8 physical_bits;       /* of an address, by the guest's CPUID: 32 to 52 */
 	bool shadow;            /* behind STI or MOV SS: interrupts wait for one instruction more */
 };
 
