@@ -63,7 +63,7 @@ include tests/storm/storm.mk
 -include efi/efi.mk
 -include tests/guest/guest.mk
 
-.PHONY: help efi demo check check-long mutate bench iso deb install uninstall size docs setup system clean FORCE
+.PHONY: help efi demo fleet check check-long mutate bench iso deb install uninstall size docs setup system clean FORCE
 help:           ## this list
 	@echo "Targets:"
 	@sed -n 's/^\([a-z-]*\):.*[^#]## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
@@ -77,11 +77,14 @@ efi: $(BUILD)/bothy.efi   ## build/bothy.efi, which UEFI starts without GRUB (do
 demo: system    ## boot the whole system in an emulator, with a Debian guest, and give its shell (RIG=bochs: on Intel's VMX; SUITE=trixie: from Debian 13)
 	@tools/demo $(if $(RIG),--rig $(RIG)) $(if $(SUITE),--suite $(SUITE))
 
+fleet: system   ## two Debian servers in emulators, with libvirt and Pacemaker: one in standby, one killed, and what happened (docs/libvirt.md; 10 minutes)
+	@tests/fleet/run --verbose cluster
+
 check:          ## run every test; the last line counts them
 	@tools/check
 
 check-long:     ## run the tests that take longer than make check has time for
-	@tools/check long servers fleet libvirt
+	@tools/check long servers fleet libvirt cluster
 
 mutate:         ## break FILES="FILE[:LINE] ..." one token or statement at a time, and see which unit tests notice (SEED=N, N=places)
 	@tools/mutate $(if $(SEED),--seed $(SEED)) $(if $(N),--sites $(N)) $(or $(FILES),$(error FILES= names the sources, for example FILES=vmm/exits.c))
