@@ -1,7 +1,8 @@
 /* units: keeper/walk.c */
 /*
- * Walks through page tables of the guest: made by hand for each thing that can go wrong, and random ones next to the manual's rules,
- * which stand here as tables and sentences. Whatever a walk does not have to change stays as it was.
+ * Walks through page tables of the guest: made by hand for each thing that can go wrong, and random
+ * ones next to the manual's rules, which stand here as tables and sentences. Whatever a walk does
+ * not have to change stays as it was.
  */
 #include "tests/unit/fake.h"
 #include "keeper/cpu.h"
@@ -63,7 +64,10 @@ struct shape {
 	const char *name;
 	unsigned levels, bits, size;
 	u64 cr4, efer;
-	/* for each level: may PS make a page, and the bits that must be 0 of a page and of a pointer to a table */
+	/*
+	 * for each level: may PS make a page, and the bits that must be 0 of a page and of a
+	 * pointer to a table
+	 */
 	struct { bool large; u64 page, table; } level[4];
 };
 
@@ -84,7 +88,9 @@ struct expected { enum walk_result result; u32 error; u64 gpa; };
 
 static struct expected fault(u32 error) { return (struct expected){ WALK_FAULT, error, 0 }; }
 
-/* SDM vol. 3, 4.6.1 and 4.6.2, a sentence a line; `user_page` and the like are about the whole way. */
+/*
+ * SDM vol. 3, 4.6.1 and 4.6.2, a sentence a line; `user_page` and the like are about the whole way.
+ */
 static u32 judge(const struct guest_cpu *cpu, unsigned kind, bool user_page, bool writable, bool no_execute, unsigned key)
 {
 	bool supervisor = cpu->cpl != 3, write = kind & ACCESS_WRITE, fetch = kind & ACCESS_FETCH, bad = false, key_bad = false;
@@ -110,7 +116,10 @@ static u32 judge(const struct guest_cpu *cpu, unsigned kind, bool user_page, boo
 	return (bad || key_bad ? PF_P : 0) | (key_bad ? PF_PK : 0);
 }
 
-/* What a walk over these entries has to come to; sets accessed and dirty bits in them if it succeeds. */
+/*
+ * What a walk over these entries has to come to; sets accessed and dirty bits in them if it
+ * succeeds.
+ */
 static struct expected expect(const struct guest_cpu *cpu, const struct shape *s, u64 linear, unsigned kind, u64 *entries)
 {
 	u32 error = (kind & ACCESS_WRITE ? PF_W : 0) | (cpu->cpl == 3 ? PF_U : 0), denied;
@@ -157,7 +166,10 @@ static struct expected expect(const struct guest_cpu *cpu, const struct shape *s
 static unsigned below(unsigned n) { return (unsigned)(fake_random() >> 32) % n; }
 static u64 maybe(unsigned percent, u64 bits) { return below(100) < percent ? bits : 0; }
 
-/* An entry that points to the table in frame `level` of ram, or is a page, with what could be wrong with it. */
+/*
+ * An entry that points to the table in frame `level` of ram, or is a page, with what could be wrong
+ * with it.
+ */
 static u64 random_entry(const struct shape *s, unsigned level)
 {
 	bool bare = !strcmp(s->name, "PAE") && level == 2, page = level == 0 || (s->level[level].large && maybe(25, 1));
