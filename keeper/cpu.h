@@ -56,6 +56,20 @@ struct guest_cpu {
 	bool shadow;            /* behind STI or MOV SS: interrupts wait for one instruction more */
 };
 
+/*
+ * The code segment's kind. The value is the size of an address in bytes, unless a prefix changes
+ * it.
+ */
+enum code_mode { CODE_16 = 2, CODE_32 = 4, CODE_64 = 8 };
+
+/* Returns the kind of code that the vCPU executes. Virtual 8086 mode has no SEG_D. */
+static inline enum code_mode cpu_code_mode(const struct guest_cpu *cpu)
+{
+	if ((cpu->efer & EFER_LMA) && (cpu->seg[SEG_CS].ar & SEG_L))
+		return CODE_64;
+	return cpu->seg[SEG_CS].ar & SEG_D ? CODE_32 : CODE_16;
+}
+
 /* What an instruction does to memory. An access that reads first and then writes has both bits. */
 enum { ACCESS_READ = 1, ACCESS_WRITE = 2, ACCESS_FETCH = 4 };
 

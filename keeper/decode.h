@@ -6,11 +6,7 @@
 #ifndef KEEPER_DECODE_H
 #define KEEPER_DECODE_H
 
-/*
- * The code segment's kind. The value is the size of an address in bytes, unless a prefix changes
- * it.
- */
-enum code_mode { CODE_16 = 2, CODE_32 = 4, CODE_64 = 8 };
+#include "keeper/cpu.h"
 
 #define INSN_MOST 15    /* bytes; a longer instruction is #GP (SDM vol. 2, 2.3.11) */
 

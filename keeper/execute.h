@@ -14,6 +14,7 @@ enum exec_result {
 	EXEC_PART,      /* a string instruction has done some elements, and RIP is still on it */
 	EXEC_WAIT,      /* a device hasn't answered */
 	EXEC_FAULT,     /* *fault has the exception */
+	EXEC_STOP,      /* memory gave up, and its owner knows why */
 };
 
 struct exec_memory {
@@ -21,7 +22,7 @@ struct exec_memory {
 	/*
 	 * Reads or writes 1, 2, 4 or 8 bytes at a linear address; they may cross a page's end.
 	 * ACCESS_READ with ACCESS_WRITE reads, and checks that a write to the same place can
-	 * follow. Returns EXEC_DONE, EXEC_WAIT, or EXEC_FAULT with *fault.
+	 * follow. Returns EXEC_DONE, EXEC_WAIT, EXEC_STOP, or EXEC_FAULT with *fault.
 	 */
 	enum exec_result (*access)(void *context, unsigned kind, u64 linear, unsigned size,
 				   u64 *data, struct guest_fault *fault);
@@ -30,12 +31,12 @@ struct exec_memory {
 /*
  * Executes *in on *cpu; a string instruction does at most `most` elements, which isn't 0, and only
  * one if RFLAGS.TF is set. Returns EXEC_DONE or EXEC_PART: registers, flags and the state behind
- * STI are the CPU's, and with TF a single-step trap is due. Returns EXEC_WAIT or EXEC_FAULT: the
- * registers are as before the instruction, or before the string's current element; a fault sets
- * RFLAGS.RF. After EXEC_WAIT the caller repeats the call, which asks for the same accesses of this
- * element in the same order; with `most` 1, an element is a whole call. Flags that the manual
- * leaves undefined may differ from a CPU's. A locked instruction is a read and a write, and
- * alignment (#AC) is not checked. Context: any.
+ * STI are the CPU's, and with TF a single-step trap is due. Returns anything else: the registers
+ * are as before the instruction, or before the string's current element; a fault sets RFLAGS.RF.
+ * After EXEC_WAIT the caller repeats the call, which asks for the same accesses of this element in
+ * the same order; with `most` 1, an element is a whole call. Flags that the manual leaves undefined
+ * may differ from a CPU's. A locked instruction is a read and a write, and alignment (#AC) is not
+ * checked. Context: any.
  */
 enum exec_result insn_execute(struct guest_cpu *cpu, const struct insn *in,
 			      const struct exec_memory *memory, unsigned most,

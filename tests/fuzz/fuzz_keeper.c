@@ -1,4 +1,4 @@
-/* units: keeper/decode.c keeper/execute.c keeper/compute.c keeper/walk.c */
+/* units: keeper/decode.c keeper/execute.c keeper/compute.c keeper/walk.c keeper/memory.c */
 /*
  * The keeper on bytes and states of a guest's choice: an instruction, registers, and what memory
  * and page tables answer. Nothing may be read beyond what is there, no call may take for ever, and
@@ -8,6 +8,7 @@
 #include "keeper/cpu.h"
 #include "keeper/decode.h"
 #include "keeper/execute.h"
+#include "keeper/memory.h"
 #include "keeper/walk.h"
 #include <stdlib.h>
 #include <string.h>
@@ -52,7 +53,7 @@ static bool read_entry(void *context, u64 gpa, unsigned size, u64 *entry)
 {
 	struct input *input = context;
 
-	BUG_ON(++input->calls > 64);
+	BUG_ON(++input->calls > 2 * 64);
 	BUG_ON((size != 4 && size != 8) || (gpa & (size - 1)) || gpa >> 52);
 	*entry = next(input, size);
 	return input->at <= input->size;
@@ -129,6 +130,33 @@ static void walk(struct input *input, const struct guest_cpu *cpu)
 	case WALK_HOLE: case WALK_RACE:
 		break;
 	}
+	BUG_ON(input->calls > 64);
+}
+
+static enum exec_result access_physical(void *context, unsigned kind, u64 gpa, unsigned size, u64 *data)
+{
+	BUG_ON(kind != ACCESS_READ && kind != ACCESS_WRITE);
+	BUG_ON(!size || size > 8 || (gpa & 0xfff) + size > 0x1000);
+	if (kind == ACCESS_READ)
+		*data = next(context, size);
+	else
+		BUG_ON(size < 8 && *data >> 8 * size);
+	return next(context, 1) & 1 ? EXEC_WAIT : EXEC_DONE;
+}
+
+static void reach(struct input *input, const struct guest_cpu *cpu)
+{
+	struct guest_memory memory = { .cpu = cpu, .tables = { input, read_entry, replace_entry }, .context = input, .access = access_physical };
+	unsigned size = 1u << (cpu->regs[2] & 3), kind = 1 + (unsigned)(cpu->regs[1] % 3);
+	u64 linear = (u64)((s64)(cpu->regs[0] << 16) >> 16), data = size < 8 ? cpu->regs[3] & (BIT(8 * size) - 1) : cpu->regs[3];
+	struct guest_fault fault;
+
+	if (!(cpu->efer & EFER_LMA))
+		linear = (u32)linear;
+	/* Two walks at most. */
+	input->calls = 0;
+	if (memory_access(&memory, kind, linear, size, &data, &fault) == EXEC_DONE && (kind & ACCESS_READ))
+		BUG_ON(size < 8 && data >> 8 * size);
 }
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
@@ -149,6 +177,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 		bytes[i] = (u8)next(&input, 1);
 	read_state(&input, &cpu);
 	walk(&input, &cpu);
+	reach(&input, &cpu);
 	result = insn_decode(bytes, n, mode, &in);
 	BUG_ON(n >= INSN_MOST && result == DECODE_SHORT);
 	if (result == DECODE_OK) {
