@@ -11,12 +11,16 @@
  *   pry port DOMID         opens an event port for it
  *   pry sweep DOMID        looks for the canary (make-kernel canary) in all memory that it can reach, and prints for each way how many
  *                          pages it has read, and in how many of them the canary is
+ *   pry sweepmem 0 FROM TO looks for the canary by /dev/mem, in every eighth page from address FROM up to TO
+ *   pry holdcanary DOMID   maps the canary's frames, prints "held", and keeps them until it is killed
  *   pry plant 0            holds the canary in its own memory, prints "held", and keeps it until it is killed
  */
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,7 +43,8 @@ struct privcmd_resource { uint16_t dom; uint32_t type, id, idx; uint64_t num, ad
 struct gntdev_map { uint32_t count, pad; uint64_t index; struct { uint32_t domid, ref; } refs[1]; };
 #define PRIVCMD(nr, type) _IOC(_IOC_NONE, 'P', nr, sizeof(type))
 
-enum { KERNEL = 0x100, SEEDED = 8, RESOURCE_GRANTS = 1 };
+/* A frame of the guest's kernel, one beyond the memory of each guest here, and the first of the canary's. */
+enum { KERNEL = 0x100, BEYOND = 0x20000, CANARY = 0x200, SEEDED = 8, RESOURCE_GRANTS = 1 };
 
 static int privcmd;
 static uint16_t domid;
@@ -140,10 +145,10 @@ static void registers(void)
 
 static void frames(void)
 {
-	uint64_t gfn = 0x3000, first = KERNEL;
+	uint64_t gfn = BEYOND, first = KERNEL;
 	struct xen_memory_reservation r = { .nr_extents = 1, .domid = domid };
-	struct xen_add_to_physmap a = { .domid = domid, .space = XENMAPSPACE_shared_info, .gpfn = 0x3001 };
-	struct xen_remove_from_physmap gone = { .domid = domid, .gpfn = 0x3001 };
+	struct xen_add_to_physmap a = { .domid = domid, .space = XENMAPSPACE_shared_info, .gpfn = BEYOND + 1 };
+	struct xen_remove_from_physmap gone = { .domid = domid, .gpfn = BEYOND + 1 };
 	struct xen_domctl op = { 0 };
 	struct xen_memory_domain m = { .domid = domid };
 	uint64_t *grants;
@@ -156,9 +161,9 @@ static void frames(void)
 	result("decrease", memory(XENMEM_decrease_reservation, &r) == 1 ? 0 : -1);
 	result("shared_info over a page", memory(XENMEM_add_to_physmap, &a));
 	result("remove", memory(XENMEM_remove_from_physmap, &gone));
-	a = (struct xen_add_to_physmap){ .domid = domid, .space = XENMAPSPACE_grant_table, .gpfn = 0x3002 };
+	a = (struct xen_add_to_physmap){ .domid = domid, .space = XENMAPSPACE_grant_table, .gpfn = BEYOND + 2 };
 	result("grant table over a page", memory(XENMEM_add_to_physmap, &a));
-	a = (struct xen_add_to_physmap){ .domid = domid, .space = XENMAPSPACE_gmfn, .idx = first + 1, .gpfn = 0x3003 };
+	a = (struct xen_add_to_physmap){ .domid = domid, .space = XENMAPSPACE_gmfn, .idx = first + 1, .gpfn = BEYOND + 3 };
 	result("move a page", memory(XENMEM_add_to_physmap, &a));
 	grants = map_grants();
 	result("map the grant table", grants ? 0 : -1);
@@ -249,6 +254,50 @@ static void sweep_own(void)
 	tell("own memory", &s);
 }
 
+static sigjmp_buf beyond;
+static void fault(int sig) { siglongjmp(beyond, sig); }
+
+/* A page by its address. Returns 1 if the canary is in it, 0 if not, or -1 if Bothy doesn't let us read it. */
+static int look(const void *page)
+{
+	if (sigsetjmp(beyond, 1))
+		return -1;
+	return is_canary(page);
+}
+
+/*
+ * By /dev/mem: Linux's own RAM it denies (CONFIG_STRICT_DEVMEM), whatever the command line says. With iomem=relaxed it gives all other addresses,
+ * also the ones at which it has mapped a guest's frames. An address of memory that isn't the service domain's makes a #GP, so the program gets a signal.
+ */
+static void sweep_devmem(uint64_t from, uint64_t to)
+{
+	enum { STEP = 8 };
+	int fd = open("/dev/mem", O_RDONLY);
+	uint64_t denied = 0, refused = 0;
+	struct swept s = { 0 };
+
+	signal(SIGSEGV, fault);
+	signal(SIGBUS, fault);
+	for (uint64_t at = from; at < to; at += STEP * 4096) {
+		void *page = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, (off_t)at);
+		int found;
+
+		if (page == MAP_FAILED) {
+			denied += errno == EPERM;
+			continue;
+		}
+		found = look(page);
+		if (found < 0)
+			refused++;
+		else
+			s.read++;
+		s.found += found > 0;
+		munmap(page, 4096);
+	}
+	printf("/dev/mem: %" PRIu64 " denied by Linux, %" PRIu64 " refused by Bothy\n", denied, refused);
+	tell("/dev/mem", &s);
+}
+
 /* The guest's own frames, as the toolstack maps them. */
 static void sweep_frames(uint64_t frames)
 {
@@ -313,6 +362,12 @@ int main(int argc, char **argv)
 		interrupts();
 	} else if (!strcmp(argv[1], "read")) {
 		print(map(gfn));
+	} else if (!strcmp(argv[1], "holdcanary")) {
+		for (gfn = CANARY; gfn < CANARY + PLANTED && map(gfn);)
+			gfn++;
+		puts(gfn == CANARY + PLANTED ? "held" : "refused");
+		if (gfn == CANARY + PLANTED)
+			pause();
 	} else if (!strncmp(argv[1], "hold", 4)) {
 		at = argv[1][4] ? map_grants() : map(gfn);
 		puts(at ? "held" : "refused");
@@ -329,6 +384,8 @@ int main(int argc, char **argv)
 		result("open a port for it", open_port());
 	} else if (!strcmp(argv[1], "plant")) {
 		plant();
+	} else if (!strcmp(argv[1], "sweepmem") && argc > 4) {
+		sweep_devmem(gfn, strtoull(argv[4], NULL, 0));
 	} else if (!strcmp(argv[1], "sweep")) {
 		sweep_own();
 		sweep_frames(0x1100);
