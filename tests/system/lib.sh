@@ -44,11 +44,16 @@ dom0()
 		echo "not ok $script ended with status $status"
 		result=1
 	fi
-	# What the service domain's kernel must never say; and what it says when it is too slow, which an emulator may be.
-	if grep -aE 'BUG: (unable|kernel|scheduling|workqueue)|Oops|WARNING: CPU|general protection' "$OUT/$NAME.log" >"$OUT/$NAME.complaints"; then
-		echo "not ok $script: the service domain's kernel complains"
+	no_complaints "$script" "$OUT/$NAME.log"
+}
+
+# no_complaints WHAT LOG: what the service domain's kernel must never say; and what it says when it is too slow, which an emulator may be.
+no_complaints()
+{
+	if grep -aE 'BUG: (unable|kernel|scheduling|workqueue)|Oops|WARNING: CPU|general protection' "$2" >"$OUT/$NAME.complaints"; then
+		echo "not ok $1: the service domain's kernel complains"
 		head -n 5 "$OUT/$NAME.complaints" | sed 's/^/# /'
 		result=1
 	fi
-	grep -aE 'soft lockup|rcu: INFO|blocked for more' "$OUT/$NAME.log" | head -n 5 | sed 's/^/# slow: /'
+	grep -aE 'soft lockup|rcu: INFO|blocked for more' "$2" | head -n 5 | sed 's/^/# slow: /'
 }
