@@ -97,7 +97,7 @@ static void check_nothing_lost(const struct cpu_policy *p, const u8 *data, u32 n
 
 	memcpy(leaves, data, nr * sizeof(leaves[0]));
 	asked = (struct cpu_policy){ 0 };
-	BUG_ON(cpu_policy_deserialise(&asked, NULL, leaves, nr, &leaf, &subleaf));
+	BUG_ON(cpu_policy_deserialise(&asked, leaves, nr, &leaf, &subleaf));
 	cpu_policy_featureset(&asked, wanted);
 	cpu_policy_featureset(p, words);
 	for (u32 i = 0; i < WORD_ARCH_CAPS_LO; i++)

@@ -53,12 +53,11 @@ struct xen_cpuid_leaf;
  */
 int cpu_policy_serialise(const struct cpu_policy *p, struct xen_cpuid_leaf *leaf, u32 max);
 /*
- * Puts the nr entries of leaf[] into p and clamps the result to `max`, if that isn't NULL. Returns 0. Errors: -ERANGE
- * if a leaf has no place in a policy (*err_leaf and *err_subleaf name it), -ENOMEM without memory
- * for a copy. On an error p stays as it was. Locks: none; p is the caller's own copy.
+ * Puts the nr entries of leaf[] into p. Returns 0. Errors: -ERANGE if a leaf has no place in a policy
+ * (*err_leaf and *err_subleaf name it); p then has the entries before it. Locks: none; p is the
+ * caller's own copy.
  */
-int cpu_policy_deserialise(struct cpu_policy *p, const struct cpu_policy *max, const struct xen_cpuid_leaf *leaf, u32 nr,
-			   u32 *err_leaf, u32 *err_subleaf);
+int cpu_policy_deserialise(struct cpu_policy *p, const struct xen_cpuid_leaf *leaf, u32 nr, u32 *err_leaf, u32 *err_subleaf);
 #define POLICY_FEATURE_WORDS 19
 /* Writes p's feature words in libxc's order, which is that of enum feature_word. */
 void cpu_policy_featureset(const struct cpu_policy *p, u32 words[POLICY_FEATURE_WORDS]);

@@ -5,7 +5,6 @@
  * place visits the leaves in libxc's order.
  */
 #include <xen/xen.h>
-#include "mm/heap.h"
 #include "vmm/cpu/cpu_policy.h"
 #include "vmm/cpu/cpu_policy_words.h"
 
@@ -127,33 +126,19 @@ static struct cpuid_regs *leaf_place(struct cpu_policy *p, const struct xen_cpui
 	return l->leaf < CPUID_EXTD ? NULL : table_entry(p->extd, ARRAY_SIZE(p->extd), l->leaf - CPUID_EXTD);
 }
 
-int cpu_policy_deserialise(struct cpu_policy *p, const struct cpu_policy *max, const struct xen_cpuid_leaf *leaf, u32 nr,
-			   u32 *err_leaf, u32 *err_subleaf)
+int cpu_policy_deserialise(struct cpu_policy *p, const struct xen_cpuid_leaf *leaf, u32 nr, u32 *err_leaf, u32 *err_subleaf)
 {
-	struct cpu_policy *work = kzalloc(sizeof(*work));
-	int rc = 0;
-
-	if (!work)
-		return -ENOMEM;
-	*work = *p;
 	for (u32 i = 0; i < nr; i++) {
 		bool ignored;
-		struct cpuid_regs *to = leaf_place(work, &leaf[i], &ignored);
+		struct cpuid_regs *to = leaf_place(p, &leaf[i], &ignored);
 
 		if (to) {
 			*to = (struct cpuid_regs){ leaf[i].a, leaf[i].b, leaf[i].c, leaf[i].d };
 		} else if (!ignored) {
 			*err_leaf = leaf[i].leaf;
 			*err_subleaf = leaf[i].subleaf;
-			rc = -ERANGE;
-			break;
+			return -ERANGE;
 		}
 	}
-	if (!rc) {
-		if (max)
-			cpu_policy_clamp(work, max);
-		*p = *work;
-	}
-	kfree(work);
-	return rc;
+	return 0;
 }

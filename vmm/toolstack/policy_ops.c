@@ -130,7 +130,7 @@ static long read_leaves(struct vcpu *v, struct cpu_policy *p, struct xen_domctl_
 		return -ENOMEM;
 	rc = copy_from_guest(v, leaves, HANDLE(op->leaves), op->nr_leaves * sizeof(*leaves));
 	if (!rc)
-		rc = cpu_policy_deserialise(p, NULL, leaves, op->nr_leaves, &op->err_leaf, &op->err_subleaf);
+		rc = cpu_policy_deserialise(p, leaves, op->nr_leaves, &op->err_leaf, &op->err_subleaf);
 	kfree(leaves);
 	return rc;
 }
@@ -153,10 +153,8 @@ static long set_policy(struct vcpu *v, struct domain *d, struct xen_domctl_cpu_p
 	 * Libxl 4.17 gives MSRs only for a guest from elsewhere. That guest has the leaves that come
 	 * with it, and no others. A new guest may ask for too much.
 	 */
-	spin_lock(&d->lock);
 	if (!op->nr_msrs)
 		*p = *d->policy;
-	spin_unlock(&d->lock);
 	rc = read_leaves(v, p, op);
 	if (!rc)
 		rc = policy_fit(p, op->nr_msrs, &op->err_leaf, &op->err_subleaf);
