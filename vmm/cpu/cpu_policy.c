@@ -44,32 +44,19 @@ static const struct cpuid_regs extd_info[EXTD_MAX - CPUID_EXTD + 1] = {
 	[0x1a] = { .a = 0x7 },                          /* width of the data paths */
 };
 
+#define AT(field) offsetof(struct cpu_policy, field)
+
 u32 *cpu_policy_word(struct cpu_policy *p, enum feature_word word)
 {
-	switch (word) {
-	case WORD_1D:   return &p->basic[1].d;
-	case WORD_1C:   return &p->basic[1].c;
-	case WORD_E1D:  return &p->extd[1].d;
-	case WORD_E1C:  return &p->extd[1].c;
-	case WORD_DA1:  return &p->xstate[1].a;
-	case WORD_7B0:  return &p->feat[0].b;
-	case WORD_7C0:  return &p->feat[0].c;
-	case WORD_E7D:  return &p->extd[7].d;
-	case WORD_E8B:  return &p->extd[8].b;
-	case WORD_7D0:  return &p->feat[0].d;
-	case WORD_7A1:  return &p->feat[1].a;
-	case WORD_E21A: return &p->extd[0x21].a;
-	case WORD_7B1:  return &p->feat[1].b;
-	case WORD_7D2:  return &p->feat[2].d;
-	case WORD_7C1:  return &p->feat[1].c;
-	case WORD_7D1:  return &p->feat[1].d;
-	case WORD_E21C: return &p->extd[0x21].c;
-	case WORD_ARCH_CAPS_LO:
-	case WORD_ARCH_CAPS_HI:
-	case WORD_NONE:
-		break;
-	}
-	return NULL;
+	static const u16 places[WORD_NONE] = {
+		[WORD_1D] = AT(basic[1].d), [WORD_1C] = AT(basic[1].c), [WORD_E1D] = AT(extd[1].d), [WORD_E1C] = AT(extd[1].c),
+		[WORD_DA1] = AT(xstate[1].a), [WORD_7B0] = AT(feat[0].b), [WORD_7C0] = AT(feat[0].c), [WORD_E7D] = AT(extd[7].d),
+		[WORD_E8B] = AT(extd[8].b), [WORD_7D0] = AT(feat[0].d), [WORD_7A1] = AT(feat[1].a), [WORD_E21A] = AT(extd[0x21].a),
+		[WORD_7B1] = AT(feat[1].b), [WORD_7D2] = AT(feat[2].d), [WORD_7C1] = AT(feat[1].c), [WORD_7D1] = AT(feat[1].d),
+		[WORD_E21C] = AT(extd[0x21].c),
+	};
+
+	return word < WORD_NONE && places[word] ? (u32 *)(void *)((u8 *)p + places[word]) : NULL;
 }
 
 void cpu_policy_featureset(const struct cpu_policy *p, u32 words[POLICY_FEATURE_WORDS])
