@@ -60,17 +60,7 @@ static long policy_to_guest(struct vcpu *v, const struct cpu_policy *p, u64 leav
 
 static long get_policy(struct vcpu *v, struct domain *d, struct xen_domctl_cpu_policy *op)
 {
-	struct cpu_policy *copy = kzalloc(sizeof(*copy));
-	long rc;
-
-	if (!copy)
-		return -ENOMEM;
-	spin_lock(&d->lock);
-	*copy = *d->policy;
-	spin_unlock(&d->lock);
-	rc = policy_to_guest(v, copy, HANDLE(op->leaves), &op->nr_leaves, HANDLE(op->msrs), &op->nr_msrs);
-	kfree(copy);
-	return rc;
+	return policy_to_guest(v, d->policy, HANDLE(op->leaves), &op->nr_leaves, HANDLE(op->msrs), &op->nr_msrs);
 }
 
 /* A policy's MSRs describe features that we don't have, so only their form is checked. */
@@ -110,11 +100,8 @@ static long install_policy(struct domain *d, const struct cpu_policy *p)
 
 	if (!rc && has_run(d))
 		rc = -EEXIST;
-	if (!rc) {
-		spin_lock(&d->lock);
+	if (!rc)
 		*d->policy = *p;
-		spin_unlock(&d->lock);
-	}
 	return rc;
 }
 
