@@ -106,6 +106,8 @@ void hvm_cpu_enable(void)
 	cpu_tries(hvm->name);
 	if (hvm->cpu_enable())
 		panic("no memory for CPU %u's virtualization state", cpu_id());
+	/* Generation 1, so that a vCPU with generation 0 never matches. */
+	this_cpu()->asid_generation = this_cpu()->asid_next = 1;
 	cpu_tries(NULL);
 }
 
@@ -295,21 +297,14 @@ void hvm_start_flat32(struct vcpu *v, u32 eip, u32 ebx, u32 esi)
  */
 static bool is_possible(const struct hvm_hw_cpu *c)
 {
-	u64 efer_ok = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_FFXSR;
-
+	u64 efer_ok = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_FFXSR, cr4_ok = 0x7fffff & ~(BIT(12) | BIT(13));
 	bool long_mode = c->msr_efer & EFER_LME && c->cr0 & CR0_PG;
 
-	if (!hvm_valid_event(c))
-		return false;
-	if (c->cr4 & ~(u64)0x7fffff || c->cr4 & BIT(13) || c->cr4 & BIT(12) || c->msr_efer & ~efer_ok || c->dr6 >> 32)
-		return false;
-	if (c->rflags & ~RFLAGS_KNOWN || (c->rflags & RFLAGS_VM && (long_mode || !(c->cr0 & CR0_PE))))
-		return false;
-	if (c->rip >> 32 && !(long_mode && c->cs_arbytes & 0x200))
-		return false;
-	if (!canonical(c->msr_lstar) || !canonical(c->msr_cstar) || !canonical(c->shadow_gs) || (c->msr_syscall_mask | c->msr_tsc_aux) >> 32)
-		return false;
-	return (c->cr0 & (CR0_CD | CR0_NW)) != CR0_NW;
+	return hvm_valid_event(c) && !(c->cr4 & ~cr4_ok) && !(c->msr_efer & ~efer_ok) && !(c->dr6 >> 32) &&
+	       !(c->rflags & ~RFLAGS_KNOWN) && !(c->rflags & RFLAGS_VM && (long_mode || !(c->cr0 & CR0_PE))) &&
+	       (!(c->rip >> 32) || (long_mode && c->cs_arbytes & 0x200)) &&
+	       canonical(c->msr_lstar) && canonical(c->msr_cstar) && canonical(c->shadow_gs) &&
+	       !((c->msr_syscall_mask | c->msr_tsc_aux) >> 32) && (c->cr0 & (CR0_CD | CR0_NW)) != CR0_NW;
 }
 
 static void print_rule(const char *rule) { printk(LOG_WARN "  rule of entry: %s\n", rule); }

@@ -32,6 +32,7 @@ static int set_up(void **state)
 	hvm_phys_bits = 39;
 	assert_null(vmx_ops.probe());
 	assert_int_equal(vmx_ops.cpu_enable(), 0);
+	this_cpu()->asid_generation = this_cpu()->asid_next = 1;         /* as hvm_cpu_enable() does */
 	assert_true(fake_vmx_on);
 	v = fake_vendor_vcpu(false);
 	hvm_start_flat32(v, 0x1000850, 0, 0);

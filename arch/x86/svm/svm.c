@@ -82,9 +82,6 @@ static int svm_cpu_enable(void)
 	 */
 	if (rdmsr_safe(MSR_VM_CR, &vm_cr))
 		wrmsr_safe(MSR_VM_CR, vm_cr | VM_CR_R_INIT);
-	/* Generation 1, so that a vCPU with generation 0 never matches. */
-	this_cpu()->asid_generation = 1;
-	this_cpu()->asid_next = 1;
 	return 0;
 }
 

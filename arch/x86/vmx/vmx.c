@@ -65,9 +65,6 @@ static int vmx_cpu_enable(void)
 	write_cr4(read_cr4() | vmx_cr4_fixed);
 	if (!vmx_unlock() || !vmxon(virt_to_phys(region)))
 		panic("VMX can't be switched on on CPU %u: the firmware treats it unlike the others", cpu_id());
-	/* Generation 1, so that a vCPU with generation 0 never matches. */
-	this_cpu()->asid_generation = 1;
-	this_cpu()->asid_next = 1;
 	invvpid_all();
 	return 0;
 }
