@@ -72,13 +72,10 @@ u64 hvm_get_xsave(const struct vcpu *v, u64 allowed, struct hvm_hw_cpu_xsave *x,
 
 bool hvm_valid_xsave(const struct hvm_hw_cpu_xsave *x, u64 allowed)
 {
-	const struct hvm_hw_cpu_xsave_hdr *h = &x->save_area.xsave_hdr;
-	u64 others = h->xcomp_bv;
+	const struct hvm_hw_cpu_xsave_hdr *h = &x->save_area.xsave_hdr, plain = { .xstate_bv = h->xstate_bv };
 
-	for (unsigned i = 0; i < ARRAY_SIZE(h->reserved); i++)
-		others |= h->reserved[i];
 	return x->xcr0 && x->xcr0 == xcr0_consistent(x->xcr0) && !(x->xcr0 & ~x->xcr0_accum) && !(x->xcr0_accum & ~allowed) &&
-	       !(h->xstate_bv & ~x->xcr0_accum) && !others && !(*(const u32 *)&x->save_area.fpu_sse.x[MXCSR_AT] & ~MXCSR_KNOWN);
+	       !(h->xstate_bv & ~x->xcr0_accum) && !memcmp(h, &plain, sizeof(*h)) && !(*(const u32 *)&x->save_area.fpu_sse.x[MXCSR_AT] & ~MXCSR_KNOWN);
 }
 
 void hvm_set_xsave(struct vcpu *v, const struct hvm_hw_cpu_xsave *x, u32 size)
