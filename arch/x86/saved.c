@@ -77,9 +77,3 @@ bool hvm_valid_xsave(const struct hvm_hw_cpu_xsave *x, u64 allowed)
 	return x->xcr0 && x->xcr0 == xcr0_consistent(x->xcr0) && !(x->xcr0 & ~x->xcr0_accum) && !(x->xcr0_accum & ~allowed) &&
 	       !(h->xstate_bv & ~x->xcr0_accum) && !memcmp(h, &plain, sizeof(*h)) && !(*(const u32 *)&x->save_area.fpu_sse.x[MXCSR_AT] & ~MXCSR_KNOWN);
 }
-
-void hvm_set_xsave(struct vcpu *v, const struct hvm_hw_cpu_xsave *x, u32 size)
-{
-	v->hvm.xcr0 = x->xcr0;
-	memcpy(v->hvm.xsave, &x->save_area, size);
-}

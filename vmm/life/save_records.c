@@ -42,15 +42,13 @@ static bool valid_cpu(struct vcpu *v, const void *data, u32 length)
 static int load_cpu(struct vcpu *v, const void *data)
 {
 	const struct hvm_hw_cpu *c = data;
-	int rc;
 
 	save_start_clock(v->domain, c->tsc);
-	rc = hvm_set_context(v, c);
-	if (!rc) {
-		v->wait_for_sipi = false;
-		vcpu_up(v);
-	}
-	return rc;
+	if (hvm_set_context(v, c))
+		return -EINVAL;
+	v->wait_for_sipi = false;
+	vcpu_up(v);
+	return 0;
 }
 
 static u32 fill_lapic(struct vcpu *v, void *data)
@@ -147,7 +145,8 @@ static int load_xsave(struct vcpu *v, const void *data)
 {
 	const struct hvm_hw_cpu_xsave *x = data;
 
-	hvm_set_xsave(v, x, area_size(v, x->xcr0_accum));
+	v->hvm.xcr0 = x->xcr0;
+	memcpy(v->hvm.xsave, &x->save_area, area_size(v, x->xcr0_accum));
 	return 0;
 }
 

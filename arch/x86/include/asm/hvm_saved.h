@@ -16,11 +16,10 @@ void hvm_record_event(const struct vcpu *v, const struct hvm_state *s, struct hv
 bool hvm_valid_event(const struct hvm_hw_cpu *c);
 u64 hvm_event_of(struct vcpu *v, const struct hvm_hw_cpu *c);
 /*
- * Fill, check and load the toolstack's record of v's XSAVE states, which are a part of `allowed`.
+ * Fill and check the toolstack's record of v's XSAVE states, which are a part of `allowed`.
  * hvm_get_xsave returns the record's states, and fills it if x isn't NULL; `size` is the area's size
  * in x. hvm_valid_xsave returns false if XSETBV or XRSTOR would fault. Context: as hvm_set_context.
  */
 u64 hvm_get_xsave(const struct vcpu *v, u64 allowed, struct hvm_hw_cpu_xsave *x, u32 size);
 bool hvm_valid_xsave(const struct hvm_hw_cpu_xsave *x, u64 allowed);
-void hvm_set_xsave(struct vcpu *v, const struct hvm_hw_cpu_xsave *x, u32 size);
 #endif
