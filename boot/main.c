@@ -14,6 +14,7 @@
 #include "drivers/iommu/iommu.h"
 #include "drivers/power.h"
 #include "drivers/uart.h"
+#include "lib/bits.h"
 #include "lib/cmdline.h"
 #include "lib/string.h"
 #include "mm/memory_map.h"
@@ -289,12 +290,9 @@ static void build_dom0(void)
 {
 	struct boot_module *kernel = &boot.module[0];
 	u64 size = kernel->end - kernel->start;
-	unsigned order = 0;
-	struct page *copy;
+	unsigned order = ilog2_up(ROUND_UP(size, PAGE_SIZE) / PAGE_SIZE);
+	struct page *copy = page_alloc(order);
 
-	while (BIT(order) * PAGE_SIZE < size)
-		order++;
-	copy = page_alloc(order);
 	if (!copy)
 		panic("no memory for a copy of the service domain's kernel (%lu KiB): lower dom0_mem=", size >> 10);
 	memcpy(page_to_virt(copy), phys_to_virt(kernel->start), size);

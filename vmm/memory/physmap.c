@@ -157,8 +157,7 @@ static long foreign_target(struct vcpu *v, struct hypercall *hc, const struct do
 long hc_memory_add_to_physmap_batch(struct vcpu *v, struct hypercall *hc, void *arg)
 {
 	struct xen_add_to_physmap_batch *b = arg;
-	struct domain *other = NULL;
-	struct domain *d;
+	struct domain *d, *other = NULL;
 	long rc = domain_get_permitted(v, hc, b->domid, &d);
 
 	if (rc)

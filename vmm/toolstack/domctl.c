@@ -169,9 +169,7 @@ long hc_domctl_settimeoffset(struct vcpu *v, struct hypercall *hc, void *arg)
 
 long hc_domctl_get_address_size(struct vcpu *v, struct hypercall *hc, void *arg)
 {
-	struct xen_domctl_address_size *op = arg;
-
-	op->size = 64;
+	*(struct xen_domctl_address_size *)arg = (struct xen_domctl_address_size){ .size = 64 };
 	return 0;
 }
 
