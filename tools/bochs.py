@@ -7,8 +7,8 @@ import time
 
 # What Bochs has at most.
 MEM_MAX = 2048
-# Instructions for each second of the machine's time: Linux calibrates the TSC to a round 100 MHz with it.
-IPS = 100000000
+# Millions of instructions for each second of the machine's time: Linux calibrates the TSC to a round 100 MHz with it.
+MHZ = 100
 # Short names of its CPU models that have what Bothy needs.
 MODELS = {"haswell": "corei7_haswell_4770", "ivy_bridge": "corei7_ivy_bridge_3770k", "skylake_x": "corei7_skylake_x",
           "icelake_u": "corei7_icelake_u", "tigerlake": "tigerlake"}
@@ -29,7 +29,7 @@ def configuration(args, iso, disks, ports, work, log):
         "config_interface: textconfig",
         'display_library: rfb, options="timeout=0"',
         "cpu: model=%s, count=%d, ips=%d, reset_on_triple_fault=0, ignore_bad_msrs=1" % (
-            MODELS.get(args.cpu or "haswell", args.cpu), args.cpus, IPS),
+            MODELS.get(args.cpu or "haswell", args.cpu), args.cpus, (args.mhz or MHZ) * 1000000),
         "memory: guest=%d, host=%d" % (args.mem, args.mem),
         "romimage: file=%s, options=fastboot" % ROMS[0],
         "vgaromimage: file=" + ROMS[1],
