@@ -43,8 +43,6 @@ void kfree(void *p) { free(p); }
 long domain_check_stopped(struct domain *d) { return 0; }
 bool step_over(void) { return true; }
 long refuse_say(long error, const char *fmt, ...) { return error; }
-u64 save_guest_tsc(const struct vcpu *v) { return 0; }
-u32 save_tsc_khz(const struct domain *d) { return 1000000; }
 void save_start_clock(struct domain *d, u64 tsc) { }
 void vcpu_up(struct vcpu *v) { }
 void vcpu_start(struct vcpu *v) { }

@@ -16,7 +16,7 @@ STORM_LDFLAGS := -pthread -Wl,--gc-sections -Wl,--wrap=page_alloc,--wrap=page_al
 
 # The service domain's builder and its kernel are not needed.
 STORM_SOURCES := $(filter-out vmm/dom0/dom0.c vmm/dom0/bzimage.c,$(wildcard vmm/*.c vmm/*/*.c)) $(wildcard mm/*.c sched/*.c) \
-	drivers/console.c drivers/uart.c drivers/iommu/pci.c lib/sha256.c arch/x86/complete.c arch/x86/hvm.c arch/x86/saved.c arch/x86/speculation.c $(wildcard tests/storm/*.c)
+	drivers/console.c drivers/uart.c drivers/iommu/pci.c lib/sha256.c arch/x86/complete.c arch/x86/guest_clock.c arch/x86/hvm.c arch/x86/saved.c arch/x86/speculation.c $(wildcard tests/storm/*.c)
 STORM_OBJECTS := $(STORM_SOURCES:%.c=$(STORM_OUT)/%.o)
 
 # The bound on lag is for CPUs that run: threads of a busy machine are stopped for longer. test_sched_sim.c has it.

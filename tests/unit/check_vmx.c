@@ -21,7 +21,8 @@ static void check_controls(struct check *c)
 
 	rule(c, !(vmx_controls.pin & ~pin), "a pin-based control is missing");
 	rule(c, !(vmx_controls.primary & ~primary), "a primary control is missing");
-	rule(c, !(vmx_controls.secondary & ~secondary & ~(u64)CPU2_WBINVD), "a secondary control is missing");
+	rule(c, !(vmx_controls.secondary & ~secondary & ~(u64)(CPU2_WBINVD | CPU2_TSC_SCALING)), "a secondary control is missing");
+	rule(c, !(secondary & CPU2_TSC_SCALING) || (primary & CPU_TSC_OFFSET && vmread(TSC_MULTIPLIER)), "TSC scaling without an offset or a ratio");
 	rule(c, vmread(EXIT_CONTROLS) == vmx_controls.exit, "exit controls");
 	rule(c, (vmread(ENTRY_CONTROLS) & ~(u64)ENTRY_GUEST_64) == vmx_controls.entry, "entry controls");
 	rule(c, vmread(CR3_TARGET_COUNT) <= 4, "CR3-target count");

@@ -48,6 +48,7 @@ struct domain *fake_domain_new(u16 domid, u32 vcpus)
 	d->domid = domid;
 	d->privileged = domid == 0;
 	d->refs = 1;
+	clock_init(&d->clock);
 	d->shared = calloc(1, PAGE_SIZE);
 	d->max_vcpus = vcpus;
 	d->vcpu = calloc(vcpus, sizeof(*d->vcpu));

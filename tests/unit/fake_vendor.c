@@ -104,6 +104,7 @@ struct vcpu *fake_vendor_vcpu(bool privileged)
 	d->domid = privileged ? 0 : 1;
 	d->p2m.root = virt_to_mfn(page_alloc_zeroed());
 	d->p2m.tlb_gen = 1;
+	clock_init(&d->clock);
 	v->domain = d;
 	if (!ready)
 		assert_int_equal(hvm_make_maps(dom0_port), 0);

@@ -520,7 +520,15 @@ static void xens_own_leaves(void **state)
 	assert_int_equal(ask(0x40000002, 0).a, 1);
 	assert_int_equal(ask(0x40000002, 0).b, 0x40000000);
 	time_scale.tsc_khz = 2400000;
+	clock_init(&d->clock);
 	assert_int_equal(ask(0x40000003, 0).c, 2400000);
+	assert_int_equal(ask(0x40000003, 1).c, time_scale.mul);
+	assert_int_equal(ask(0x40000003, 2).a, 2400000);
+	/* A restored guest's own rate, and what makes nanoseconds of its ticks. */
+	d->clock.scale = (struct time_scale){ .mul = 0xabcdef12, .shift = -2, .tsc_khz = 3000000 };
+	assert_int_equal(ask(0x40000003, 0).c, 3000000);
+	assert_int_equal(ask(0x40000003, 1).c, 0xabcdef12);
+	assert_int_equal(ask(0x40000003, 1).d, (u32)-2);
 	assert_int_equal(ask(0x40000003, 2).a, 2400000);
 	assert_int_equal(ask(0x40000004, 0).a, 0x18);
 	d->p2m.mirror = (const void *)d;

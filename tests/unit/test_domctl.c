@@ -1,4 +1,4 @@
-/* units: vmm/toolstack/domctl.c vmm/toolstack/later_toolstacks.c vmm/domain/changes.c vmm/toolstack/domctl_vcpu.c vmm/life/domctl_resume.c vmm/life/save_time.c vmm/toolstack/control.c vmm/life/control_lock.c vmm/domain/refuse.c tests/unit/fake_domain.c tests/unit/fake_control.c */
+/* units: vmm/toolstack/domctl.c vmm/toolstack/later_toolstacks.c vmm/domain/changes.c vmm/toolstack/domctl_vcpu.c vmm/life/domctl_resume.c vmm/life/save_time.c vmm/toolstack/control.c vmm/life/control_lock.c vmm/domain/refuse.c tests/unit/fake_domain.c tests/unit/fake_control.c arch/x86/guest_clock.c */
 /* domctl: each operation as xl issues it (abi.md I.7), then with arguments that nobody sane would pass. */
 #include "tests/unit/fake_control.h"
 #include <xen/domctl.h>
@@ -526,6 +526,7 @@ static void small_ones(void **state)
 	}
 	assert_refused("always_emulate");
 	time_scale.tsc_khz = 1234;
+	clock_init(&d->clock);
 	assert_int_equal(fake_control(v, hc_domctl_gettscinfo, d, &op), 0);
 	assert_int_equal(op.u.tsc_info.gtsc_khz, 1234);
 	memset(&op, 0, sizeof(op));

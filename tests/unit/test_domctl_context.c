@@ -1,4 +1,4 @@
-/* units: vmm/life/domctl_context.c vmm/cpu/msr.c vmm/cpu/mtrr.c vmm/toolstack/policy_ops.c vmm/toolstack/policy_fit.c vmm/toolstack/control.c vmm/life/control_lock.c vmm/cpu/cpu_policy.c vmm/cpu/cpu_policy_serial.c tests/unit/fake_domain.c tests/unit/fake_control.c vmm/life/save_records.c vmm/life/save_time.c vmm/cpu/vlapic.c vmm/cpu/vlapic_record.c vmm/cpu/cpuid.c arch/x86/saved.c vmm/domain/refuse.c */
+/* units: vmm/life/domctl_context.c vmm/cpu/msr.c vmm/cpu/mtrr.c vmm/toolstack/policy_ops.c vmm/toolstack/policy_fit.c vmm/toolstack/control.c vmm/life/control_lock.c vmm/cpu/cpu_policy.c vmm/cpu/cpu_policy_serial.c tests/unit/fake_domain.c tests/unit/fake_control.c vmm/life/save_records.c vmm/life/save_time.c vmm/cpu/vlapic.c vmm/cpu/vlapic_record.c vmm/cpu/cpuid.c arch/x86/saved.c vmm/domain/refuse.c arch/x86/guest_clock.c */
 /* domctl: machine state and CPU policy of a domain being built, as xl sets them (abi.md I.5, I.9), and as nobody should. */
 #include "tests/unit/fake_control.h"
 #include "vmm/cpu/cpu_policy.h"
@@ -451,6 +451,69 @@ static void clocks_go_on(void **state)
 	assert_int_equal(tsc_info(~0u, 1), -EINVAL);
 }
 
+/* Where the CPU can, a guest with another rate sees its own; and the next machine hears of that rate. */
+static void scaled_clocks_go_on(void **state)
+{
+	struct hvm_hw_cpu c = cpu;
+	struct domain_clock before;
+	struct cpuid_regs leaf;
+	u64 tsc;
+
+	time_scale = (struct time_scale){ .tsc_base = 3, .mul = 0x80000000, .shift = 1, .tsc_khz = 2000000 };
+	clock_init(&d->clock);
+	before = d->clock;
+	clock_ratio_bits = ~0ull;
+	fake_time = 1000000;
+	/* What it can't have is refused, and nothing has changed. */
+	assert_int_equal(tsc_info(~0u, 1), 0);
+	d->clock = before;
+	time_scale.tsc_khz = 10000;
+	assert_int_equal(tsc_info(~0u, 1), -EINVAL);
+	time_scale.tsc_khz = 2000000;
+	clock_ratio_bits = (BIT(40) - 1) << 16;
+	assert_int_equal(tsc_info(512000000, 1), -EINVAL);
+	clock_ratio_bits = 0;
+	assert_int_equal(tsc_info(3000000, 1), -EINVAL);
+	assert_memory_equal(&d->clock, &before, sizeof(before));
+	clock_ratio_bits = ~0ull;
+	/* As long as the registers aren't loaded, the clock is the machine's; the guest may even run. */
+	assert_int_equal(tsc_info(3000000, 0), 0);
+	op.cmd = XEN_DOMCTL_gettscinfo;
+	assert_int_equal(fake_control(v, hc_domctl_gettscinfo, d, &op), 0);
+	assert_true(op.u.tsc_info.gtsc_khz == 2000000 && op.u.tsc_info.elapsed_nsec == 1000000);
+	assert_memory_equal(&d->clock.scale, &before.scale, sizeof(before.scale));
+	assert_true(d->clock.tsc_ratio == CLOCK_UNSCALED && !fake_calls.times_updated);
+	/* From its first moment: a system time of 0 is one as good as others. */
+	c.tsc = 5000;
+	assert_int_equal(set_one(2, sizeof(c), &c), 0);
+	assert_true(fake_calls.times_updated == 2 && fake_calls.wallclocks == 1);
+	assert_int_equal(d->clock.tsc_ratio, 3ull << 47);
+	assert_true(d->clock.scale.tsc_base == 5000 && d->clock.base_ns == 0 && d->clock.delta == (u64)-1000000);
+	assert_int_equal(msr_read(d->vcpu[0], 0x10, &tsc), 0);
+	assert_int_equal(tsc, 5000);
+	fake_time += 1000;
+	assert_int_equal(msr_read(d->vcpu[0], 0x10, &tsc), 0);
+	assert_int_equal(tsc, 6500);
+	cpu_policy_cpuid(d->vcpu[0], 0x40000003, 0, &leaf);
+	assert_int_equal(leaf.c, 3000000);
+	cpu_policy_cpuid(d->vcpu[0], 0x40000003, 1, &leaf);
+	assert_true(leaf.c == d->clock.scale.mul && leaf.c == 0xaaaaaaaa && leaf.d == 0);
+	/* The second save, after a quarter of an hour: the time is the page's, which is behind the machine's by one in 2^32. */
+	fake_time = 1000000 + BIT(40);
+	assert_int_equal(fake_control(v, hc_domctl_gettscinfo, d, &op), 0);
+	assert_int_equal(op.u.tsc_info.gtsc_khz, 3000000);
+	assert_int_equal(op.u.tsc_info.elapsed_nsec, BIT(40) - BIT(8));
+	assert_int_equal(op.u.tsc_info.elapsed_nsec, (u64)((unsigned __int128)(BIT(40) / 2 * 3) * d->clock.scale.mul >> 32));
+	assert_int_equal(get_context(FAKE_MEMORY, FAKE_HANDLE(0)), 0);
+	assert_int_equal(((struct hvm_hw_cpu *)find_record(2, 1))->tsc, 5000 + BIT(40) / 2 * 3);
+	assert_int_equal(((struct hvm_save_header *)find_record(1, 0))->gtsc_khz, 3000000);
+	/* Its next machine has its rate: nothing is scaled there. */
+	assert_int_equal(tsc_info(2000100, 77), 0);
+	assert_int_equal(set_one(2, sizeof(c), &c), 0);
+	assert_true(d->clock.tsc_ratio == CLOCK_UNSCALED && d->clock.scale.mul == 0x80000000 && d->clock.scale.shift == 1 && !d->clock.drift);
+	clock_ratio_bits = 0;
+}
+
 static void contexts_need_a_standing_domain(void **state)
 {
 	at = 0;
@@ -727,6 +790,7 @@ int main(void)
 		TEST(xsave_states_are_checked),
 		TEST(records_of_xen),
 		TEST(clocks_go_on),
+		TEST(scaled_clocks_go_on),
 		TEST(guests_that_do_not_fit_are_refused),
 		TEST(bad_streams_change_nothing),
 		TEST(a_state_that_cannot_be_entered_stays_down),

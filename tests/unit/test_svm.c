@@ -1,4 +1,4 @@
-/* units: arch/x86/svm/svm.c arch/x86/svm/state.c arch/x86/permissions.c arch/x86/svm/check.c arch/x86/hvm.c mm/pt.c mm/p2m.c mm/p2m_log.c mm/buddy.c mm/heap.c tests/unit/fake_vendor.c arch/x86/complete.c arch/x86/svm/cr0.c arch/x86/saved.c */
+/* units: arch/x86/svm/svm.c arch/x86/svm/state.c arch/x86/permissions.c arch/x86/svm/check.c arch/x86/hvm.c mm/pt.c mm/p2m.c mm/p2m_log.c mm/buddy.c mm/heap.c tests/unit/fake_vendor.c arch/x86/complete.c arch/x86/svm/cr0.c arch/x86/saved.c arch/x86/guest_clock.c */
 /* SVM: that every state passes the rules of VMRUN, and that what breaks one is named. */
 #include "tests/unit/fake_vendor.h"
 #include <stdio.h>
@@ -10,12 +10,14 @@
 const struct hvm_ops vmx_ops = { .name = "none" };
 char svm_after_vmrun_plain[1], svm_after_vmrun_guarded[1];
 
+static u32 tsc_rate;        /* of CPUID 8000_000A EDX */
+
 struct cpuid_regs cpuid(u32 leaf, u32 sub)
 {
 	if (leaf == 0x80000001)
 		return (struct cpuid_regs){ .c = 4 };
 	if (leaf == 0x8000000a)
-		return (struct cpuid_regs){ .b = 16, .d = 1 | 1u << 29 };
+		return (struct cpuid_regs){ .b = 16, .d = 1 | 1u << 29 | tsc_rate };
 	return (struct cpuid_regs){ 0 };
 }
 
@@ -91,6 +93,29 @@ static int tear_down(void **state)
 	guest = NULL;
 	fake_vendor_vcpu_free(v);
 	return 0;
+}
+
+/*
+ * The ratio is in a register of the CPU's, which takes 8 bits before the point and 32 behind it. A guest with the machine's rate never touches it:
+ * this CPU has none then, and the fake refuses each write.
+ */
+static void scaled_guests(void **state)
+{
+	assert_int_equal(clock_ratio_bits, 0);
+	fake_msr_forget(0xc0000104);
+	fake_vendor_load(v);
+	fake_vendor_load(NULL);
+	tsc_rate = 1u << 4;
+	assert_null(svm_ops.probe());
+	assert_int_equal(clock_ratio_bits, 0xffffffffff0000);
+	fake_msr(0xc0000104, BIT(32));
+	v->domain->clock.tsc_ratio = 0xfe12345678ull << 16;
+	fake_vendor_load(v);
+	assert_int_equal(rdmsr(0xc0000104), 0xfe12345678);
+	fake_vendor_load(NULL);
+	assert_int_equal(rdmsr(0xc0000104), BIT(32));
+	tsc_rate = 0;
+	assert_null(svm_ops.probe());
 }
 
 static void check_state(struct vcpu *w, const char *what)
@@ -461,6 +486,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(states_pass_the_rules, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(scaled_guests, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(events_pass_the_rules, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(translations, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(nmis_wait, set_up, tear_down),

@@ -129,6 +129,7 @@ static int set_up(void **state)
 	d->vcpu = calloc(VCPUS, sizeof(*d->vcpu));
 	d->shared = calloc(1, PAGE_SIZE);
 	d->evtchn.max_port = 1023;
+	clock_init(&d->clock);
 	spin_init(&d->lock, LOCK_DOMAIN);
 	for (u32 i = 0; i < VCPUS; i++)
 		assert_int_equal(vcpu_create(d, i), 0);
@@ -298,6 +299,14 @@ static void each_vcpu_has_the_clock(void **state)
 	at.offset = 64;
 	assert_int_equal(call(v, hc_vcpu_register_vcpu_info, 0, 32, &at), 0);
 	assert_clock((struct vcpu_time_info *)&d->vcpu[32]->info->time, 0);
+	/* A restored guest has its own, whatever the machine's is. */
+	d->clock.scale = (struct time_scale){ .tsc_base = 12345, .mul = 0x87654321, .shift = -3 };
+	d->clock.base_ns = 678;
+	vcpu_update_time(v);
+	assert_int_equal(moved->time.tsc_timestamp, 12345);
+	assert_int_equal(moved->time.system_time, 678);
+	assert_int_equal(moved->time.tsc_to_system_mul, 0x87654321);
+	assert_int_equal(moved->time.tsc_shift, -3);
 }
 
 static u64 wall_sec;

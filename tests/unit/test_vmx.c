@@ -1,4 +1,4 @@
-/* units: arch/x86/vmx/vmx.c arch/x86/vmx/vcpu.c arch/x86/vmx/state.c arch/x86/vmx/capabilities.c arch/x86/permissions.c arch/x86/vmx/check.c arch/x86/hvm.c mm/pt.c mm/p2m.c mm/p2m_log.c mm/buddy.c mm/heap.c tests/unit/fake_vendor.c tests/unit/fake_vmx.c tests/unit/check_vmx.c arch/x86/complete.c arch/x86/saved.c */
+/* units: arch/x86/vmx/vmx.c arch/x86/vmx/vcpu.c arch/x86/vmx/state.c arch/x86/vmx/capabilities.c arch/x86/permissions.c arch/x86/vmx/check.c arch/x86/hvm.c mm/pt.c mm/p2m.c mm/p2m_log.c mm/buddy.c mm/heap.c tests/unit/fake_vendor.c tests/unit/fake_vmx.c tests/unit/check_vmx.c arch/x86/complete.c arch/x86/saved.c arch/x86/guest_clock.c */
 /* VMX over a software VMCS: what a CPU must have, that every state passes the rules of VM entry, and how exits are read. */
 #include "mm/pt.h"
 #include "tests/unit/fake_vendor.h"
@@ -86,16 +86,44 @@ static void missing_capabilities(void **state)
 static void optional_capabilities(void **state)
 {
 	fake_msr(0x48d, rdmsr(0x48d) & ~((u64)PIN_PREEMPTION_TIMER << 32));
-	fake_msr(0x48b, rdmsr(0x48b) & ~((u64)(CPU2_RDTSCP | CPU2_INVPCID | CPU2_WBINVD | CPU2_BUS_LOCK) << 32));
+	fake_msr(0x48b, rdmsr(0x48b) & ~((u64)(CPU2_RDTSCP | CPU2_INVPCID | CPU2_WBINVD | CPU2_BUS_LOCK | CPU2_TSC_SCALING) << 32));
 	fake_msr(0x48c, rdmsr(0x48c) & ~BIT(17));
 	assert_null(vmx_ops.probe());
 	assert_false(vmx_controls.pin & PIN_PREEMPTION_TIMER);
 	assert_false(p2m_format->sizes & PT_1G);
 	assert_false(vmx_controls.secondary & CPU2_BUS_LOCK);
+	assert_int_equal(clock_ratio_bits, 0);
 	fake_vmx_machine();
 	assert_null(vmx_ops.probe());
 	assert_true(p2m_format->sizes & PT_1G);
 	assert_true(vmx_controls.secondary & CPU2_BUS_LOCK);
+	assert_int_equal(clock_ratio_bits, ~0ull);
+}
+
+/* Only a guest that has another rate than the machine has a scaled TSC; it may be restored once more where it needs none. */
+static void scaled_guests(void **state)
+{
+	struct hvm_hw_cpu c;
+
+	assert_false(vmread(SECONDARY_CONTROLS) & CPU2_TSC_SCALING);
+	assert_true(vmread(SECONDARY_CONTROLS) & CPU2_WBINVD);
+	hvm_get_context(v, &c);
+	v->domain->clock.tsc_ratio = CLOCK_UNSCALED / 2 * 3;
+	v->domain->clock.tsc_offset = (u64)-77;
+	assert_int_equal(hvm_set_context(v, &c), 0);
+	assert_true(vmread(SECONDARY_CONTROLS) & CPU2_TSC_SCALING);
+	assert_int_equal(vmread(TSC_MULTIPLIER), 3ull << 47);
+	assert_int_equal(vmread(TSC_OFFSET), (u64)-77);
+	/* The toolstack may give a vCPU a new state while it is scaled, and a start-up IPI does. */
+	hvm_start_sipi(v, 1);
+	assert_true(vmread(SECONDARY_CONTROLS) & CPU2_TSC_SCALING);
+	v->domain->clock.tsc_ratio = CLOCK_UNSCALED;
+	assert_int_equal(hvm_set_context(v, &c), 0);
+	assert_false(vmread(SECONDARY_CONTROLS) & CPU2_TSC_SCALING);
+	v->domain->privileged = true;
+	hvm_reset(v);
+	assert_false(vmread(SECONDARY_CONTROLS) & CPU2_WBINVD);
+	v->domain->privileged = false;
 }
 
 /* Firmware that leaves it open. */
@@ -653,6 +681,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(missing_capabilities, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(optional_capabilities, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(scaled_guests, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(unlocked, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(states_pass_the_rules, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(state_survives, set_up, tear_down),

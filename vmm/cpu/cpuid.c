@@ -104,14 +104,16 @@ static void extended_leaf(const struct vcpu *v, const struct cpu_policy *p, u32 
 
 static void time_leaf(const struct vcpu *v, const struct cpu_policy *p, u32 subleaf, struct cpuid_regs *out)
 {
+	const struct time_scale *scale = &v->domain->clock.scale;
+
 	switch (subleaf) {
 	case 0:     /* the machine's TSC is safe; RDTSCP; tsc_mode 0 */
 		out->a = (u32)BIT(1) | (cpu_policy_has(p, FEAT_RDTSCP) ? (u32)BIT(2) : 0);
-		out->c = v->domain->clock.tsc_khz ?: time_scale.tsc_khz;
+		out->c = scale->tsc_khz;
 		break;
 	case 1:     /* no offset; how ticks become nanoseconds */
-		out->c = time_scale.mul;
-		out->d = (u32)(s32)time_scale.shift;
+		out->c = scale->mul;
+		out->d = (u32)(s32)scale->shift;
 		break;
 	case 2:
 		out->a = time_scale.tsc_khz;

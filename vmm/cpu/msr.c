@@ -52,7 +52,7 @@ int msr_read(struct vcpu *v, u32 msr, u64 *val)
 	if (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST)
 		return vlapic_read(v, msr, val);
 	switch (msr) {
-	case MSR_TSC: *val = time_tsc() + v->domain->clock.tsc_offset; return 0;
+	case MSR_TSC: *val = clock_guest_tsc(&v->domain->clock, time_tsc()); return 0;
 	case MSR_APIC_BASE: *val = APIC_BASE_FIXED | (v->id == 0 ? BIT(8) : 0); return 0;
 	case MSR_PATCH_LEVEL: *val = 0; return 0;
 	case MSR_MTRRCAP: *val = MTRRCAP_VALUE; return 0;

@@ -58,6 +58,7 @@ int domain_create(u16 domid, u32 max_vcpus, u32 max_evtchn_port, s32 grant_frame
 	d->max_vcpus = max_vcpus;
 	d->max_pages = ~0ull >> 1;
 	d->params[HVM_PARAM_TRIPLE_FAULT_REASON] = SHUTDOWN_reboot;
+	clock_init(&d->clock);
 	spin_init(&d->lock, LOCK_DOMAIN);
 	sched_group_init(&d->group);
 	mtrr_init_domain(d);

@@ -72,7 +72,7 @@ static int put_stream(struct stream_out *s, struct domain *d)
 {
 	struct hvm_save_header header = {
 		.magic = HVM_FILE_MAGIC, .version = HVM_FILE_VERSION, .changeset = xen_version,
-		.cpuid = cpu_policy_host.basic[1].a, .gtsc_khz = save_tsc_khz(d),
+		.cpuid = cpu_policy_host.basic[1].a, .gtsc_khz = d->clock.scale.tsc_khz,
 	};
 	void *scratch = kzalloc(SAVED_MAX);
 	int rc;

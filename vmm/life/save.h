@@ -23,10 +23,6 @@ struct saved_kind {
 #define SAVED_KINDS 21u
 extern const struct saved_kind saved_kinds[SAVED_KINDS];
 
-/* Returns v's TSC as the guest reads it, or would have read it when it was suspended. */
-u64 save_guest_tsc(const struct vcpu *v);
-/* Returns the rate of d's TSC as d was told, in kHz. */
-u32 save_tsc_khz(const struct domain *d);
 /*
  * Starts the clock of a guest that settscinfo said is being restored: from now on its TSC goes on
  * from `tsc`. Does nothing for other guests. Locks: control_lock is held. Context: d is stopped.

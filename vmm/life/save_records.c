@@ -28,7 +28,7 @@ static u32 fill_cpu(struct vcpu *v, void *data)
 		return 0;
 	if (c) {
 		hvm_get_context(v, c);
-		c->tsc = save_guest_tsc(v);
+		c->tsc = clock_guest_tsc(&v->domain->clock, clock_stopped_tsc(&v->domain->clock));
 	}
 	return sizeof(*c);
 }

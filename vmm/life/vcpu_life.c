@@ -43,10 +43,10 @@ static void write_time(const struct domain_clock *c, struct vcpu_time_info *t)
 	u32 version = (t->version | 1) + 2;
 
 	__atomic_store_n(&t->version, version, __ATOMIC_SEQ_CST);
-	t->tsc_timestamp = time_scale.tsc_base + c->tsc_offset;
-	t->system_time = c->delta;
-	t->tsc_to_system_mul = time_scale.mul;
-	t->tsc_shift = time_scale.shift;
+	t->tsc_timestamp = c->scale.tsc_base;
+	t->system_time = c->base_ns;
+	t->tsc_to_system_mul = c->scale.mul;
+	t->tsc_shift = c->scale.shift;
 	t->flags = 0;
 	/* Release: the version is even again only after the fields are written. */
 	__atomic_store_n(&t->version, version + 1, __ATOMIC_RELEASE);

@@ -12,6 +12,7 @@
 #include "mm/page.h"
 #include "vmm/domain.h"
 
+#define MSR_TSC_RATIO   0xc0000104u
 #define MSR_VM_CR       0xc0010114u
 #define MSR_VM_HSAVE_PA 0xc0010117u
 #define VM_CR_R_INIT    BIT(1)          /* INIT becomes #SX */
@@ -22,7 +23,7 @@
 enum { HELD_MAX = 8, HELD_NS = 50000 };
 
 /* CPUID 8000_000A EDX; APM, "Enabling SVM", 15.4 */
-enum { SVM_NPT = 1u << 0, SVM_NRIPS = 1u << 3, SVM_BUS_LOCK = 1u << 29 };
+enum { SVM_NPT = 1u << 0, SVM_NRIPS = 1u << 3, SVM_TSC_RATE = 1u << 4, SVM_BUS_LOCK = 1u << 29 };
 
 static u32 max_asid;            /* [I] highest usable */
 static bool has_nrips, has_bus_lock;    /* [I] */
@@ -55,6 +56,8 @@ static const char *svm_probe(void)
 	max_asid = features.b - 1;
 	has_nrips = features.d & SVM_NRIPS;
 	has_bus_lock = features.d & SVM_BUS_LOCK;
+	/* The register has 8 bits before the point and 32 behind it. */
+	clock_ratio_bits = features.d & SVM_TSC_RATE ? (BIT(40) - 1) << 16 : 0;
 	svm_enter = speculation & SPEC_GUARDS ? svm_enter_guarded : svm_enter_plain;
 	return NULL;
 }
@@ -123,9 +126,21 @@ static void svm_vcpu_init(struct vcpu *v)
 	s->vmcb->n_cr3 = v->domain->p2m.root.v << PAGE_SHIFT;
 }
 
-/* Nothing to do: the VMCB and hvm.c hold all state that a CPU needs for a vCPU. */
-static void svm_vcpu_load(struct vcpu *v) { }
-static void svm_vcpu_save(struct vcpu *v) { }
+/*
+ * The VMCB and hvm.c hold all state that a CPU needs for a vCPU, except for the ratio by which it
+ * scales a guest's TSC. Our own TSC it never scales: APM, "TSC Ratio MSR", 15.30.5.
+ */
+static void svm_vcpu_load(struct vcpu *v)
+{
+	if (unlikely(v->domain->clock.tsc_ratio != CLOCK_UNSCALED))
+		wrmsr(MSR_TSC_RATIO, v->domain->clock.tsc_ratio >> 16);
+}
+
+static void svm_vcpu_save(struct vcpu *v)
+{
+	if (unlikely(v->domain->clock.tsc_ratio != CLOCK_UNSCALED))
+		wrmsr(MSR_TSC_RATIO, CLOCK_UNSCALED >> 16);
+}
 
 /*
  * A fresh ASID works as a flush, because no TLB entry has it. When all are used up, one flush

@@ -2,6 +2,7 @@
  * The capabilities of VMX on this CPU: one table of all controls and capabilities that we use. SDM
  * volume 3, appendix A.
  */
+#include <asm/guest_clock.h>
 #include <asm/insn.h>
 #include "arch/x86/vmx/vmcs.h"
 #include "arch/x86/vmx/vmx.h"
@@ -38,6 +39,7 @@ static const struct { enum word word; u64 bits; enum need need; const char *name
 	{ SECONDARY, CPU2_INVPCID,           OPTIONAL, "INVPCID" },
 	{ SECONDARY, CPU2_WBINVD,            OPTIONAL, "WBINVD exiting" },
 	{ SECONDARY, CPU2_BUS_LOCK,          OPTIONAL, "bus-lock detection" },
+	{ SECONDARY, CPU2_TSC_SCALING,       OPTIONAL, "TSC scaling" },
 	{ PIN,       PIN_EXTERNAL_INTERRUPT, REQUIRED, "external-interrupt exiting" },
 	{ PIN,       PIN_NMI,                REQUIRED, "NMI exiting" },
 	{ PIN,       PIN_VIRTUAL_NMI,        REQUIRED, "virtual NMIs" },
@@ -128,6 +130,7 @@ const char *vmx_find_capabilities(void)
 		}
 	}
 	vmx_controls = (struct vmx_controls){ (u32)chosen[PIN], (u32)chosen[PRIMARY], (u32)chosen[SECONDARY], (u32)chosen[EXIT], (u32)chosen[ENTRY] };
+	clock_ratio_bits = chosen[SECONDARY] & CPU2_TSC_SCALING ? ~0ull : 0;
 	vmx_revision = msr[BASIC] & 0x7fffffff;
 	vmx_timer_shift = msr[MISC] & 31;
 	vmx_cr0_fixed = rdmsr(MSR_CR0_FIXED0);

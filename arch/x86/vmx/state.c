@@ -144,6 +144,17 @@ static u64 with_lma(u64 efer, u64 cr0)
 	return (efer & ~EFER_LMA) | (efer & EFER_LME && cr0 & CR0_PG ? EFER_LMA : 0);
 }
 
+/* Only a guest that needs it has a scaled TSC. */
+static void set_clock(const struct domain *d)
+{
+	u32 unwanted = (d->privileged ? CPU2_WBINVD : 0) | (d->clock.tsc_ratio == CLOCK_UNSCALED ? CPU2_TSC_SCALING : 0);
+
+	vmwrite(SECONDARY_CONTROLS, vmx_controls.secondary & ~unwanted);
+	vmwrite(TSC_OFFSET, d->clock.tsc_offset);
+	if (!(unwanted & CPU2_TSC_SCALING))
+		vmwrite(TSC_MULTIPLIER, d->clock.tsc_ratio);
+}
+
 void vmx_set_state(struct vcpu *v, const struct hvm_state *s)
 {
 	struct vmx_vcpu *x = vmx_of(v);
@@ -171,7 +182,7 @@ void vmx_set_state(struct vcpu *v, const struct hvm_state *s)
 	vmwrite(GUEST_PENDING_DEBUG, 0);
 	vmwrite(ENTRY_INTERRUPTION, (u32)s->event);
 	vmwrite(ENTRY_ERROR_CODE, s->event >> 32);
-	vmwrite(TSC_OFFSET, v->domain->clock.tsc_offset);
+	set_clock(v->domain);
 	vmwrite(GUEST_ACTIVITY, 0);
 	x->blocked = 0;
 	x->injecting = s->event;

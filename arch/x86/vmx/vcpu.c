@@ -52,7 +52,6 @@ static void set_controls(const struct vcpu *v)
 
 	vmwrite(PIN_CONTROLS, vmx_controls.pin);
 	vmwrite(PRIMARY_CONTROLS, x->primary);
-	vmwrite(SECONDARY_CONTROLS, vmx_controls.secondary & ~(privileged ? CPU2_WBINVD : 0));
 	vmwrite(EXIT_CONTROLS, vmx_controls.exit);
 	/* As with SVM: a guest's own tables can raise #DB and #AC without end, and #MC is ours. */
 	vmwrite(EXCEPTION_BITMAP, 1u << VECTOR_DB | 1u << VECTOR_AC | 1u << VECTOR_MC);

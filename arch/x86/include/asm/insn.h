@@ -80,6 +80,13 @@ static inline void outl(u16 port, u32 v) { __asm__ volatile("outl %0, %1" :: "a"
 /* Writes the cache line with this byte back to memory. */
 static inline void clflush(const void *at) { __asm__ volatile("clflush %0" :: "m"(*(const char *)at) : "memory"); }
 
+/* Returns high:low divided by `by`. The CPU faults unless `high` is less than `by`. */
+static inline u64 divide(u64 high, u64 low, u64 by)
+{
+	__asm__("divq %2" : "+a"(low), "+d"(high) : "r"(by) : "cc");
+	return low;
+}
+
 #define CR_ACCESSORS(n) \
 	static inline u64 read_cr##n(void) { u64 v; __asm__ volatile("mov %%cr" #n ", %0" : "=r"(v)); return v; } \
 	static inline void write_cr##n(u64 v) { __asm__ volatile("mov %0, %%cr" #n :: "r"(v) : "memory"); }
