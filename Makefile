@@ -63,7 +63,7 @@ include tests/storm/storm.mk
 -include efi/efi.mk
 -include tests/guest/guest.mk
 
-.PHONY: help efi demo fleet check check-long mutate bench iso deb install uninstall size docs setup system clean FORCE
+.PHONY: help efi demo demo-pair fleet check check-long mutate bench iso deb install uninstall size docs setup system clean FORCE
 help:           ## this list
 	@echo "Targets:"
 	@sed -n 's/^\([a-z-]*\):.*[^#]## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
@@ -76,6 +76,10 @@ efi: $(BUILD)/bothy.efi   ## build/bothy.efi, which UEFI starts without GRUB (do
 
 demo: system    ## boot the whole system in an emulator, with a Debian guest, and give its shell (RIG=bochs: on Intel's VMX; SUITE=trixie: from Debian 13)
 	@tools/demo $(if $(RIG),--rig $(RIG)) $(if $(SUITE),--suite $(SUITE))
+
+demo-pair: system ## boot two machines in two emulators, and show a guest that moves from one to the other and back
+	@dom0-lite/build --storage
+	@tools/demo-pair
 
 fleet: system   ## two Debian servers in emulators, with libvirt and Pacemaker: one in standby, one killed, and what happened (docs/libvirt.md; 10 minutes)
 	@tests/fleet/run --verbose cluster

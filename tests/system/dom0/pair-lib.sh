@@ -99,7 +99,7 @@ move()
 # arrives: it has come from the other machine, which tells if it ends without sending it. Its console's log has the name from the way.
 arrives()
 {
-	within 180 eval 'exists small || told end' && exists small || return 1
+	within 180 eval 'exists small || told end' && exists small >/dev/null || return 1
 	ln -sf guest-small--incoming.log $consoles/guest-small.log
 }
 
