@@ -112,12 +112,12 @@ free_pages()
 # The first guest of a machine costs tables for good. They are the service domain's own, for the addresses where it maps frames of guests: here 32,
 # for the 62 MiB of the guest's kernel and initrd. Later guests are mapped at the same addresses.
 settle() { config first 'memory = 128' && xl create -q -p /tmp/first.cfg && xl destroy first && within 20 no_guest; }
-# memory_is_back PAGES: so many are free again. Bothy keeps what it took for the most vCPUs, ports and mapped grants at a time, a page for many of
-# them, so a few may be missing. A guest's own tables would be more.
+# memory_is_back PAGES: so many are free again, to the page: a machine has one guest at a time here. Two at a time would cost pages for good, because
+# Bothy keeps what it took for the most vCPUs, ports and mapped grants.
 memory_is_back()
 {
 	pages=$(free_pages)
-	[ "$pages" -le "$1" ] && [ "$pages" -ge $(($1 - 8)) ]
+	[ "$pages" = "$1" ]
 }
 no_process() { [ -z "$(processes 'xl ')$(processes libxl-save-helper)" ]; }
 no_guest() { [ "$(xl list | wc -l)" = 2 ]; }
