@@ -63,6 +63,7 @@ on_b()
 {
 	serve_disk
 	attach_disk >/tmp/log 2>&1 || fail "the guest's disk can't be reached"
+	say "B serves the guest's disk to both machines"
 	tell disk
 	arrives || fail "the guest didn't arrive"
 	show_guest
