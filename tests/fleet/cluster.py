@@ -1,5 +1,6 @@
 """A cluster of two servers, which moves guests and starts them again: what is done to it, and what must be seen then."""
 import calendar
+import contextlib
 import os
 import re
 import subprocess
@@ -92,15 +93,12 @@ class Cluster:
         self.fleet.check("the cluster has settled", status == 0, said)
 
     def play(self):
-        try:
+        with self.logs_if_wrong():
             self.meet()
             self.by_hand()
             self.assemble()
             self.standby()
             self.power_fails()
-        finally:
-            if self.fleet.bad:
-                self.keep_logs()
         self.look_at_disks()
 
     def meet(self):
@@ -196,11 +194,30 @@ class Cluster:
             log = subprocess.run(["debugfs", "-R", "cat /log", disk], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.decode(errors="replace")
             self.fleet.check("the disk of %s has %d starts" % (guest, self.starts[guest]), log.split().count("start") == self.starts[guest], log)
 
+    @contextlib.contextmanager
+    def logs_if_wrong(self):
+        """What the machines' own logs have is kept if a check fails, or a machine no longer answers."""
+        try:
+            yield
+        except Failure as e:
+            self.fleet.tell(str(e))
+            self.keep_logs()
+            raise
+        if self.fleet.bad:
+            self.keep_logs()
+
     def keep_logs(self):
         for node in self.a, self.b:
             with open("%s-%s.more" % (self.fleet.name, node.name), "w", encoding="utf-8") as f:
+                f.write(node.registers() + "\n\n")
                 try:
                     for line in MORE.split("\n"):
-                        f.write(node.said(line) + "\n\n")
+                        f.write(node.said(line, 60) + "\n\n")
                 except (Failure, OSError) as e:
                     f.write(str(e) + "\n")
+                    # The kernel's console is another line.
+                    node.seen = b""
+                    node.type("\n")
+                    for _ in range(20):
+                        node.pump()
+                    f.write("the console says: %s\n" % node.seen.decode(errors="replace"))
