@@ -9,7 +9,7 @@ import time
 from machine import Failure
 
 VIRSH = "virsh -c xen:///system "
-ADDRESS = {"web": "192.168.77.11", "mail": "192.168.77.12"}
+ADDRESS = {"web": "192.168.77.11", "mail": "192.168.77.12", "twin": "192.168.77.13"}
 # A guest's line, with the time when the console's daemon had it.
 LINE = re.compile(r"\[([-0-9]+ [:0-9]+)\] guest: start (\d+)(?: tick (\d+))?\s*$")
 # Pacemaker's log: an agent is called, or has ended.
