@@ -5,6 +5,7 @@
  */
 #include "keeper/cpu.h"
 #include "keeper/decode.h"
+#include "keeper/memo.h"
 
 /* Where the operands are. "mem" is the operand that ModRM names. */
 enum form {
@@ -313,4 +314,19 @@ enum decode_result insn_decode(const u8 *bytes, unsigned n, enum code_mode mode,
 		return r.n < INSN_MOST ? DECODE_SHORT : DECODE_LONG;
 	in->length = (u8)r.pos;
 	return result;
+}
+
+bool insn_memo(const struct insn *in, struct memo *memo)
+{
+	*memo = (struct memo){ 0 };
+	if (in->op != OP_MOV && in->op != OP_MOVZX && in->op != OP_MOVSX)
+		return false;
+	memo->length = in->length;
+	memo->flags = (u8)((in->to_reg ? 0 : MEMO_STORE) | (in->other == OTHER_IMM ? MEMO_IMM : 0) |
+			   (in->high ? MEMO_HIGH : 0) | (in->op == OP_MOVSX ? MEMO_SIGNED : 0));
+	memo->size = in->size;
+	memo->reg = in->reg;
+	memo->reg_size = in->reg_size;
+	memo->imm = (s32)in->imm;
+	return true;
 }

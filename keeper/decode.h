@@ -8,6 +8,8 @@
 
 #include "keeper/cpu.h"
 
+struct memo;
+
 #define INSN_MOST 15    /* bytes; a longer instruction is #GP (SDM vol. 2, 2.3.11) */
 
 /* The first twenty stand in the order of the bits that choose them. */
@@ -61,5 +63,11 @@ enum decode_result {
  * *in is complete; otherwise *in has no meaning. Context: any; reads at most 15 bytes.
  */
 enum decode_result insn_decode(const u8 *bytes, unsigned n, enum code_mode mode, struct insn *in);
+
+/*
+ * Describes a plain load or store: MOV, MOVNTI, and MOVZX, MOVSX and MOVSXD with their extension.
+ * Returns false for every other instruction; then *memo is all zeroes. Context: any.
+ */
+bool insn_memo(const struct insn *in, struct memo *memo);
 
 #endif
