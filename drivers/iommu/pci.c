@@ -36,6 +36,8 @@ void iommu_reserve_functions(const struct acpi *acpi, void (*reserve)(paddr_t st
 			if (m->range[n].segment == hidden[i]->segment && hidden[i]->function >> 8 >= m->range[n].first_bus &&
 			    hidden[i]->function >> 8 <= m->range[n].last_bus)
 				reserve(m->range[n].base + hidden[i]->function * PAGE_SIZE, PAGE_SIZE);
+	/* The last function that was read would stay selected, and the data port has no exit. */
+	iommu_select_config(CONFIG_NOTHING);
 }
 
 bool iommu_hides_functions(void) { return nr_hidden; }

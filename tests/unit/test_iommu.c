@@ -656,10 +656,12 @@ static void hidden_functions(void **state)
 	assert_int_equal(iommu_selected_config(), 0x80020800);
 	mcfg = &m.h;
 	nr_kept = 0;
+	iommu_read_config(0x0102, 0x40);
 	iommu_reserve_functions(NULL, reserve);
 	assert_int_equal(nr_kept, 2);
 	assert_int_equal(kept[0].start, 0xc0102000);
 	assert_int_equal(kept[1].start, 0xd0208000);
+	assert_int_equal(iommu_selected_config() & BIT(31), 0);
 	mcfg = NULL;
 }
 
