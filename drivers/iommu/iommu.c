@@ -100,8 +100,8 @@ static bool make_slots(u64 gfn, u64 end, unsigned most, bool also_holes)
 		level = most;
 		if (!pt_slot(&io, gfn << PAGE_SHIFT, &level))
 			return false;
-		/* A unit may remember the large leaf that has just been split. */
-		if (pt_present(s, entry))
+		/* A unit may remember the large leaf that has just been split, or that there was no table. */
+		if (pt_present(s, entry) || all.forgets_nothing)
 			forget_later(gfn, false);
 	}
 	return true;

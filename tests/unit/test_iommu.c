@@ -548,6 +548,11 @@ static void remembers_holes(void **state)
 
 	assert_int_equal(p2m_map(&p2m, GFN(1), page_to_mfn(pg), 0, P2M_GRANT_RW), 0);
 	assert_int_equal(flushes, UNITS);
+	/* Of a new table too, which the command for one page doesn't tell. */
+	assert_int_equal(flushed_pages, 0);
+	assert_int_equal(p2m_map(&p2m, GFN(2), page_to_mfn(pg), 0, P2M_GRANT_RW), 0);
+	assert_int_equal(flushes, 2 * UNITS);
+	assert_int_equal(flushed_pages, UNITS);
 	page_put(pg);
 }
 
