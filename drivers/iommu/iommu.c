@@ -122,13 +122,14 @@ static __noinline int open_slots(gfn_t gfn, unsigned order, enum p2m_type type)
 	u64 entry, *slot, end = gfn.v + BIT(order);
 	unsigned level;
 
-	if (end > pt_end(s) >> PAGE_SHIFT || overlaps_reserved(gfn.v, end - gfn.v))
+	if (end > pt_end(s) >> PAGE_SHIFT || (for_devices(type) && overlaps_reserved(gfn.v, end - gfn.v)))
 		return for_devices(type) ? -EINVAL : 0;
 	if (!make_slots(gfn.v, end, level_of(order), for_devices(type)))
 		return -ENOMEM;
 	for (u64 at = gfn.v; at < end; at = behind(at, level)) {
 		slot = pt_find(s, io.root, at << PAGE_SHIFT, &entry, &level);
-		empty_slot(at, slot, level);
+		if (!overlaps_reserved(at, 1))
+			empty_slot(at, slot, level);
 		if (!level && !overlaps_reserved(ROUND_DOWN(at, SMALL_PAGES), SMALL_PAGES)) {
 			near.index = at / SMALL_PAGES;
 			near.table = slot - at % SMALL_PAGES;

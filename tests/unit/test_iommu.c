@@ -523,6 +523,7 @@ static void no_memory_for_all(void **state)
 static void limits(void **state)
 {
 	u64 pa = (u64)RESERVED_GFN << PAGE_SHIFT, beyond = BIT(27);
+	struct p2m_retired r;
 
 	assert_int_equal(look(RESERVED_GFN), pa | READS | WRITES);
 	assert_int_equal(p2m_map(&p2m, GFN(RESERVED_GFN), MFN(RESERVED_GFN), 0, P2M_MMIO), 0);
@@ -536,6 +537,14 @@ static void limits(void **state)
 	assert_int_equal(p2m_map(&p2m, GFN(RESERVED_GFN + 3), MFN(300), 0, P2M_GRANT_RW), -ENOMEM);
 	assert_int_equal(look(RESERVED_GFN + 3), (pa + 3 * PAGE_SIZE) | READS | WRITES);
 	assert_int_equal(p2m_remove(&p2m, GFN(RESERVED_GFN + 4), INVALID_MFN), 0);
+	/* A hole that covers them and other pages: those go. */
+	assert_int_equal(p2m_map(&p2m, GFN(RESERVED_GFN + 4), page_to_mfn(ram(0)), 0, P2M_RAM), 0);
+	assert_int_equal(look(RESERVED_GFN + 4), wanted(RESERVED_GFN + 4));
+	p2m_nothing_retired(&r);
+	assert_int_equal(p2m_clear(&p2m, GFN(RESERVED_GFN & ~511ull), 9, &r), 0);
+	p2m_retire(&p2m, &r);
+	assert_int_equal(look(RESERVED_GFN + 4), 0);
+	assert_int_equal(look(RESERVED_GFN + 3), (pa + 3 * PAGE_SIZE) | READS | WRITES);
 	assert_int_equal(p2m_map(&p2m, GFN(beyond), MFN(1), 0, P2M_MMIO), 0);
 	assert_int_equal(p2m_map(&p2m, GFN(beyond), MFN(1), 0, P2M_GRANT_RW), -ENOMEM);
 	assert_int_equal(p2m_remove(&p2m, GFN(beyond), INVALID_MFN), 0);
