@@ -88,7 +88,7 @@ check:          ## run every test; the last line counts them
 	@tools/check
 
 check-long:     ## run the tests that take longer than make check has time for
-	@tools/check long servers fleet libvirt cluster
+	@tools/check long vtd amdvi pairs servers fleet libvirt cluster
 
 mutate:         ## break FILES="FILE[:LINE] ..." one token or statement at a time, and see which unit tests notice (SEED=N, N=places)
 	@tools/mutate $(if $(SEED),--seed $(SEED)) $(if $(N),--sites $(N)) $(or $(FILES),$(error FILES= names the sources, for example FILES=vmm/exits.c))
