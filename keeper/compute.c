@@ -56,8 +56,11 @@ static u64 step(unsigned op, u64 a, unsigned size, u64 *flags)
 	return result;
 }
 
-/* One bit at a time: at most 63 steps, and each leaves the bit that goes out in CF. */
-static u64 shift(unsigned op, u64 a, u64 count, unsigned size, u64 *flags)
+/*
+ * One bit at a time: at most 63 steps, and each leaves the bit that goes out in CF. SHL and SHR
+ * take in the bits of `fill`.
+ */
+static u64 shift(unsigned op, u64 a, u64 fill, u64 count, unsigned size, u64 *flags)
 {
 	u64 top = sign_bit(size);
 	bool left = op == OP_ROL || op == OP_RCL || op == OP_SHL || op == OP_SAL;
@@ -68,9 +71,11 @@ static u64 shift(unsigned op, u64 a, u64 count, unsigned size, u64 *flags)
 		return a;
 	for (; count; count--) {
 		bool out = a & (left ? top : 1), in = op == OP_ROL || op == OP_ROR ? out :
-			op == OP_RCL || op == OP_RCR ? carry : op == OP_SAR ? a & top : false;
+			op == OP_RCL || op == OP_RCR ? carry : op == OP_SAR ? a & top :
+			fill & (left ? top : 1);
 
 		a = left ? a << 1 | in : (a & ones(size)) >> 1 | (in ? top : 0);
+		fill = left ? fill << 1 : fill >> 1;
 		carry = out;
 	}
 	put_flags(flags, FLAG_CF, carry ? FLAG_CF : 0);
@@ -85,6 +90,52 @@ static u64 shift(unsigned op, u64 a, u64 count, unsigned size, u64 *flags)
 	return a;
 }
 
+u64 shift_double(bool left, u64 a, u64 fill, u64 count, unsigned size, u64 *flags)
+{
+	return shift(left ? OP_SHL : OP_SHR, a, fill, count, size, flags);
+}
+
+u64 multiply(bool is_signed, u64 a, u64 b, unsigned size, u64 *high, u64 *flags)
+{
+	__int128 product = is_signed ?
+		(__int128)(s64)sign_extend(a, size) * (s64)sign_extend(b, size) :
+		(__int128)((unsigned __int128)(a & ones(size)) * (b & ones(size)));
+	u64 low = (u64)product & ones(size);
+
+	*high = (u64)(product >> 8 * size) & ones(size);
+	put_flags(flags, FLAG_CF | FLAG_OF,
+		  *high == (is_signed && (low & sign_bit(size)) ? ones(size) : 0) ? 0 : ~0ull);
+	return low;
+}
+
+/* One bit at a time, of positive numbers. */
+bool divide(bool is_signed, u64 *low, u64 *high, u64 divisor, unsigned size)
+{
+	unsigned __int128 dividend = (unsigned __int128)(*high & ones(size)) << 8 * size |
+		(*low & ones(size)), rest;
+	bool minus = is_signed && (*high & sign_bit(size));
+	bool negative = is_signed && minus != !!(divisor & sign_bit(size));
+	u64 quotient = 0;
+
+	if (minus)
+		dividend = -dividend & ~(unsigned __int128)0 >> (128 - 16 * size);
+	divisor = (negative != minus ? -divisor : divisor) & ones(size);
+	rest = dividend >> 8 * size;
+	if (rest >= divisor)
+		return false;
+	for (unsigned i = 8 * size; i-- > 0; ) {
+		rest = rest << 1 | (dividend >> i & 1);
+		quotient = quotient << 1 | (rest >= divisor);
+		if (rest >= divisor)
+			rest -= divisor;
+	}
+	if (is_signed && quotient > sign_bit(size) - !negative)
+		return false;
+	*low = negative ? -quotient : quotient;
+	*high = minus ? -(u64)rest : (u64)rest;
+	return true;
+}
+
 static u64 bit(unsigned op, u64 a, u64 number, unsigned size, u64 *flags)
 {
 	u64 mask = BIT(number & (8 * size - 1));
@@ -96,6 +147,7 @@ static u64 bit(unsigned op, u64 a, u64 number, unsigned size, u64 *flags)
 u64 compute(unsigned op, u64 a, u64 b, unsigned size, u64 *flags)
 {
 	bool carry = *flags & FLAG_CF;
+	u64 unused;
 
 	switch (op) {
 	case OP_ADD:
@@ -120,8 +172,10 @@ u64 compute(unsigned op, u64 a, u64 b, unsigned size, u64 *flags)
 		return bit(op, a, b, size, flags);
 	case OP_NOT:
 		return ~a;
+	case OP_IMUL:
+		return multiply(true, a, b, size, &unused, flags);
 	default:
-		return shift(op, a, b, size, flags);
+		return shift(op, a, 0, b, size, flags);
 	}
 }
 

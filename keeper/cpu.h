@@ -70,10 +70,13 @@ static inline enum code_mode cpu_code_mode(const struct guest_cpu *cpu)
 	return cpu->seg[SEG_CS].ar & SEG_D ? CODE_32 : CODE_16;
 }
 
-/* What an instruction does to memory. An access that reads first and then writes has both bits. */
-enum { ACCESS_READ = 1, ACCESS_WRITE = 2, ACCESS_FETCH = 4 };
+/*
+ * What an instruction does to memory. An access that reads first and then writes has both bits.
+ * With ACCESS_CHECK nothing is read or written, but all that could refuse it does.
+ */
+enum { ACCESS_READ = 1, ACCESS_WRITE = 2, ACCESS_FETCH = 4, ACCESS_CHECK = 8 };
 
-enum { VECTOR_UD = 6, VECTOR_SS = 12, VECTOR_GP = 13, VECTOR_PF = 14 };
+enum { VECTOR_DE = 0, VECTOR_UD = 6, VECTOR_SS = 12, VECTOR_GP = 13, VECTOR_PF = 14 };
 /* An exception. Ring 0 leaves the error code out in real mode, and where the vector has none. */
 struct guest_fault { u8 vector; u32 error; u64 cr2; };
 

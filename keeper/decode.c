@@ -14,7 +14,9 @@ enum form {
 	FORM_MEM_REG,   /* mem, and a register that is a source */
 	FORM_REG_MEM,   /* a register that is the destination, and mem */
 	FORM_MEM_IMM, FORM_MEM_IMM8, FORM_MEM_ONE, FORM_MEM_CL,
+	FORM_REG_MEM_IMM, FORM_REG_MEM_IMM8,    /* the register is only the destination */
 	FORM_LOAD, FORM_STORE,  /* the accumulator, and an address without ModRM */
+	FORM_XLAT,
 	FORM_STRING,
 };
 
@@ -25,13 +27,14 @@ enum {
 	DWORD = 8,      /* mem has at most four bytes */
 	GROUP = 16,     /* `op` is a row of `groups`, and bits 5:3 of ModRM choose from it */
 	PLAIN = 32,     /* another instruction if it has an operand-size or REP prefix */
+	NO_REP = 64,    /* another one if it has a REP prefix */
 };
 
 struct row { u8 op, form, flags; };
 
 enum {
 	GROUP_ALU, GROUP_SHIFT, GROUP_BIT, GROUP_UNARY, GROUP_INC, GROUP_PUSH,
-	GROUP_FIRST_POP, GROUP_FIRST_MOV, GROUP_CMPXCHG8B,
+	GROUP_FIRST_POP, GROUP_FIRST_MOV, GROUP_CMPXCHG8B, GROUP_CLFLUSH,
 };
 
 #define FROM(op) { op, op + 1, op + 2, op + 3, op + 4, op + 5, op + 6, op + 7 }
@@ -40,12 +43,13 @@ static const u8 groups[][8] = {
 	[GROUP_ALU] = FROM(OP_ADD),
 	[GROUP_SHIFT] = FROM(OP_ROL),
 	[GROUP_BIT] = { NONE, NONE, NONE, NONE, OP_BT, OP_BTS, OP_BTR, OP_BTC },
-	[GROUP_UNARY] = { OP_TEST, OP_TEST, OP_NOT, OP_NEG, NONE, NONE, NONE, NONE },
+	[GROUP_UNARY] = { OP_TEST, OP_TEST, OP_NOT, OP_NEG, OP_MUL, OP_IMUL, OP_DIV, OP_IDIV },
 	[GROUP_INC] = { OP_INC, OP_DEC, NONE, NONE, NONE, NONE, NONE, NONE },
-	[GROUP_PUSH] = { OP_INC, OP_DEC, NONE, NONE, NONE, NONE, OP_PUSH, NONE },
+	[GROUP_PUSH] = { OP_INC, OP_DEC, OP_CALL, NONE, OP_JMP, NONE, OP_PUSH, NONE },
 	[GROUP_FIRST_POP] = { OP_POP, NONE, NONE, NONE, NONE, NONE, NONE, NONE },
 	[GROUP_FIRST_MOV] = { OP_MOV, NONE, NONE, NONE, NONE, NONE, NONE, NONE },
 	[GROUP_CMPXCHG8B] = { NONE, OP_CMPXCHG8B, NONE, NONE, NONE, NONE, NONE, NONE },
+	[GROUP_CLFLUSH] = { NONE, NONE, NONE, NONE, NONE, NONE, NONE, OP_CLFLUSH },
 };
 
 /* The operations that may be locked, if their destination is memory (SDM vol. 2, "LOCK"). */
@@ -62,6 +66,10 @@ static const struct row one_byte[256] = {
 	ALU(0x00, OP_ADD), ALU(0x08, OP_OR), ALU(0x10, OP_ADC), ALU(0x18, OP_SBB),
 	ALU(0x20, OP_AND), ALU(0x28, OP_SUB), ALU(0x30, OP_XOR), ALU(0x38, OP_CMP),
 	[0x63] = { OP_MOVSX, FORM_REG_MEM, DWORD },
+	[0x69] = { OP_IMUL, FORM_REG_MEM_IMM, 0 },
+	[0x6b] = { OP_IMUL, FORM_REG_MEM_IMM8, 0 },
+	[0x6c ... 0x6d] = { OP_INS, FORM_STRING, BY_WIDTH | DWORD },
+	[0x6e ... 0x6f] = { OP_OUTS, FORM_STRING, BY_WIDTH | DWORD },
 	[0x80 ... 0x81] = { GROUP_ALU, FORM_MEM_IMM, BY_WIDTH | GROUP },
 	[0x82 ... 0x83] = { GROUP_ALU, FORM_MEM_IMM8, BY_WIDTH | GROUP },
 	[0x84 ... 0x85] = { OP_TEST, FORM_MEM_REG, BY_WIDTH },
@@ -80,6 +88,7 @@ static const struct row one_byte[256] = {
 	[0xc6 ... 0xc7] = { GROUP_FIRST_MOV, FORM_MEM_IMM, BY_WIDTH | GROUP },
 	[0xd0 ... 0xd1] = { GROUP_SHIFT, FORM_MEM_ONE, BY_WIDTH | GROUP },
 	[0xd2 ... 0xd3] = { GROUP_SHIFT, FORM_MEM_CL, BY_WIDTH | GROUP },
+	[0xd7] = { OP_XLAT, FORM_XLAT, BYTE },
 	[0xf6 ... 0xf7] = { GROUP_UNARY, FORM_MEM, BY_WIDTH | GROUP },
 	[0xfe] = { GROUP_INC, FORM_MEM, BY_WIDTH | GROUP },
 	[0xff] = { GROUP_PUSH, FORM_MEM, BY_WIDTH | GROUP },
@@ -87,10 +96,19 @@ static const struct row one_byte[256] = {
 
 /* Those that begin with 0x0f. */
 static const struct row two_bytes[256] = {
+	[0x0d] = { OP_NOP, FORM_MEM, 0 },                       /* PREFETCHW and its like */
+	[0x18] = { OP_NOP, FORM_MEM, 0 },                       /* PREFETCHh */
+	[0x1f] = { OP_NOP, FORM_MEM, 0 },
 	[0x40 ... 0x4f] = { OP_CMOV, FORM_REG_MEM, 0 },
 	[0x90 ... 0x9f] = { OP_SET, FORM_MEM, BYTE },
 	[0xa3] = { OP_BT, FORM_MEM_REG, 0 },
+	[0xa4] = { OP_SHLD, FORM_MEM_IMM8, 0 },
+	[0xa5] = { OP_SHLD, FORM_MEM_CL, 0 },
 	[0xab] = { OP_BTS, FORM_MEM_REG, 0 },
+	[0xac] = { OP_SHRD, FORM_MEM_IMM8, 0 },
+	[0xad] = { OP_SHRD, FORM_MEM_CL, 0 },
+	[0xae] = { GROUP_CLFLUSH, FORM_MEM, GROUP | NO_REP },   /* and CLFLUSHOPT */
+	[0xaf] = { OP_IMUL, FORM_REG_MEM, 0 },
 	[0xb0 ... 0xb1] = { OP_CMPXCHG, FORM_MEM_REG, BY_WIDTH },
 	[0xb3] = { OP_BTR, FORM_MEM_REG, 0 },
 	[0xb6] = { OP_MOVZX, FORM_REG_MEM, BYTE },
@@ -102,6 +120,11 @@ static const struct row two_bytes[256] = {
 	[0xc0 ... 0xc1] = { OP_XADD, FORM_MEM_REG, BY_WIDTH },
 	[0xc3] = { OP_MOV, FORM_MEM_REG, PLAIN },               /* MOVNTI */
 	[0xc7] = { GROUP_CMPXCHG8B, FORM_MEM, GROUP },
+};
+
+/* 0x0f 0x38 0xf0, and 0xf1 behind these two. */
+static const struct row movbe[2] = {
+	{ OP_MOVBE, FORM_REG_MEM, NO_REP }, { OP_MOVBE, FORM_MEM_REG, NO_REP },
 };
 
 /* Bytes beyond the end read as 0, and still move `pos`. */
@@ -213,6 +236,9 @@ static void set_sizes(struct insn *in, const struct row *row, const struct prefi
 
 	if (in->mode == CODE_64 && (in->op == OP_PUSH || in->op == OP_POP))
 		size = size == 2 ? 2 : 8;
+	/* AMD's CPUs take the prefix for words here, too. No compiler makes it. */
+	if (in->mode == CODE_64 && (in->op == OP_CALL || in->op == OP_JMP))
+		size = 8;
 	if (in->op == OP_CMPXCHG8B)
 		size = size == 8 ? 16 : 8;
 	if ((row->flags & BY_WIDTH) && !(opcode & 1))
@@ -230,18 +256,23 @@ static void set_sizes(struct insn *in, const struct row *row, const struct prefi
 static void take_other(struct reader *r, struct insn *in, const struct row *row,
 		       const struct prefixes *p)
 {
-	in->to_reg = row->form == FORM_REG_MEM || row->form == FORM_LOAD;
+	in->to_reg = row->form == FORM_REG_MEM || row->form == FORM_LOAD || row->form == FORM_XLAT ||
+		row->form == FORM_REG_MEM_IMM || row->form == FORM_REG_MEM_IMM8;
 	switch ((enum form)row->form) {
 	case FORM_REG_MEM: case FORM_MEM_REG: case FORM_LOAD: case FORM_STORE:
 		in->other = OTHER_REG;
 		in->high = in->reg_size == 1 && !p->rex && in->reg >= 4;
 		in->reg &= in->high ? 3 : 15;
 		break;
-	case FORM_MEM_IMM:
+	case FORM_XLAT:
+		in->other = OTHER_REG;
+		in->reg_size = 1;
+		break;
+	case FORM_MEM_IMM: case FORM_REG_MEM_IMM:
 		in->other = OTHER_IMM;
 		in->imm = take_signed(r, MIN(in->size, 4));
 		break;
-	case FORM_MEM_IMM8:
+	case FORM_MEM_IMM8: case FORM_REG_MEM_IMM8:
 		in->other = OTHER_IMM;
 		in->imm = take_signed(r, 1);
 		break;
@@ -275,7 +306,13 @@ static enum decode_result take_insn(struct reader *r, struct insn *in)
 		opcode = (u8)take(r, 1);
 		row = &two_bytes[opcode];
 	}
-	if (row->form == FORM_NONE || ((row->flags & PLAIN) && (p.operand || p.rep)))
+	/* 0x38 begins a third table, which has MOVBE alone. */
+	if (row == &two_bytes[0x38]) {
+		opcode = (u8)take(r, 1);
+		row = opcode >> 1 == 0xf0 >> 1 ? &movbe[opcode & 1] : row;
+	}
+	if (row->form == FORM_NONE || ((row->flags & PLAIN) && p.operand) ||
+	    ((row->flags & (PLAIN | NO_REP)) && p.rep))
 		return DECODE_OTHER;
 	in->op = row->op;
 	in->cond = opcode & 15;
@@ -283,6 +320,8 @@ static enum decode_result take_insn(struct reader *r, struct insn *in)
 	in->address_size = !p.address ? in->mode : in->mode == CODE_32 ? 2 : 4;
 	if (row->form == FORM_STRING) {
 		in->rep = p.rep;
+	} else if (row->form == FORM_XLAT) {
+		in->base = REG_RBX;
 	} else if (row->form == FORM_LOAD || row->form == FORM_STORE) {
 		in->disp = take(r, in->address_size);
 	} else {

@@ -18,12 +18,16 @@ enum insn_op {
 	OP_ROL, OP_ROR, OP_RCL, OP_RCR, OP_SHL, OP_SHR, OP_SAL, OP_SAR,
 	OP_BT, OP_BTS, OP_BTR, OP_BTC,
 	OP_TEST, OP_NOT, OP_NEG, OP_INC, OP_DEC,
-	OP_MOV, OP_MOVZX, OP_MOVSX, OP_CMOV, OP_SET, OP_XCHG, OP_XADD, OP_CMPXCHG, OP_CMPXCHG8B,
-	OP_PUSH, OP_POP, OP_MOVS, OP_CMPS, OP_STOS, OP_LODS, OP_SCAS,
+	OP_MOV, OP_MOVBE, OP_MOVZX, OP_MOVSX, OP_CMOV, OP_SET, OP_XLAT, OP_SHLD, OP_SHRD,
+	OP_XCHG, OP_XADD, OP_CMPXCHG, OP_CMPXCHG8B,
+	OP_MUL, OP_IMUL, OP_DIV, OP_IDIV,
+	OP_NOP, OP_CLFLUSH,     /* NOP and the prefetches do nothing with their operand */
+	OP_PUSH, OP_POP, OP_CALL, OP_JMP,
+	OP_MOVS, OP_CMPS, OP_STOS, OP_LODS, OP_SCAS, OP_INS, OP_OUTS,
 	OP_NONE,
 };
 
-/* The operand that isn't the memory. */
+/* The operand that isn't the memory. SHLD and SHRD count by it, and IMUL may multiply it. */
 enum insn_other { OTHER_NONE, OTHER_REG, OTHER_IMM, OTHER_CL };
 
 /* Where `base` and `index` have no register, and where the base is the next instruction. */
@@ -36,7 +40,7 @@ struct insn {
 	u8 size;                /* bytes of the memory operand, or of one element */
 	u8 reg_size;            /* bytes of the register operand */
 	u8 other;               /* enum insn_other */
-	bool to_reg;            /* the register is the destination */
+	bool to_reg;            /* `reg` is the destination */
 	bool high;              /* the register is AH, CH, DH or BH; `reg` names RAX..RBX */
 	u8 reg;
 	u8 cond;                /* CMOV, SET: the condition's number */

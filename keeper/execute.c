@@ -16,7 +16,7 @@ struct exec {
 
 /* Operations that don't write their memory operand, and those that don't read it. */
 #define ONLY_READ  (BIT(OP_CMP) | BIT(OP_TEST) | BIT(OP_BT))
-#define ONLY_WRITE (BIT(OP_MOV) | BIT(OP_SET))
+#define ONLY_WRITE (BIT(OP_MOV) | BIT(OP_MOVBE) | BIT(OP_SET))
 
 static u64 read_reg(const struct guest_cpu *cpu, unsigned reg, unsigned size)
 {
@@ -83,7 +83,8 @@ static bool segment_allows(const struct exec *x, unsigned seg, u64 first, u64 la
 		return false;
 	if (typed && (kind & ACCESS_WRITE) && (code || !(s->ar & SEG_WRITE)))
 		return false;
-	if (typed && code && !(s->ar & SEG_READ))
+	/* CLFLUSH may name code that can't be read. */
+	if (typed && code && !(s->ar & SEG_READ) && !(kind & ACCESS_CHECK))
 		return false;
 	if (!code && (s->ar & SEG_DOWN))
 		return first > s->limit && last <= (s->ar & SEG_D ? 0xffffffff : 0xffff);
@@ -123,6 +124,8 @@ static u64 operand_offset(const struct exec *x)
 		offset += cpu->regs[in->base];
 	if (in->index != ADDR_NONE)
 		offset += cpu->regs[in->index] << in->shift;
+	if (in->op == OP_XLAT)
+		offset += read_reg(cpu, REG_RAX, 1);
 	/* BT with a register: the bit may lie in another word, before or behind. */
 	if (in->op >= OP_BT && in->op <= OP_BTC && in->other == OTHER_REG) {
 		s64 number = (s64)sign_extend(read_operand(x), in->size);
@@ -142,14 +145,19 @@ static u64 result(const struct exec *x, u64 memory, u64 other, u64 *flags)
 	u64 accumulator = read_reg(x->cpu, REG_RAX, in->size);
 
 	switch (in->op) {
-	case OP_MOV: case OP_MOVZX: case OP_XCHG:
+	case OP_MOV: case OP_MOVZX: case OP_XLAT: case OP_XCHG:
 		return source;
+	case OP_MOVBE:
+		return __builtin_bswap64(source) >> (64 - 8 * in->size);
 	case OP_MOVSX:
 		return sign_extend(source, in->size);
 	case OP_CMOV:
 		return condition_holds(*flags, in->cond) ? source : destination;
 	case OP_SET:
 		return condition_holds(*flags, in->cond);
+	case OP_SHLD: case OP_SHRD:
+		return shift_double(in->op == OP_SHLD, memory, read_reg(x->cpu, in->reg, in->size),
+				    other, in->size, flags);
 	case OP_XADD:
 		return compute(OP_ADD, destination, source, in->size, flags);
 	case OP_CMPXCHG:
@@ -225,24 +233,91 @@ static enum exec_result compare_pair(const struct exec *x)
 	return EXEC_DONE;
 }
 
+/*
+ * MUL, IMUL, DIV and IDIV of the accumulator. Its upper half is RDX, or AH if it has two bytes.
+ */
+static enum exec_result accumulate(const struct exec *x)
+{
+	struct guest_cpu *cpu = x->cpu;
+	unsigned op = x->in->op, size = x->in->size;
+	u64 low = cpu->regs[REG_RAX], memory = 0;
+	u64 high = size == 1 ? cpu->regs[REG_RAX] >> 8 : cpu->regs[REG_RDX];
+	enum exec_result done;
+
+	done = access(x, ACCESS_READ, x->in->segment, operand_offset(x), size, &memory);
+	if (done != EXEC_DONE)
+		return done;
+	if (op == OP_MUL || op == OP_IMUL) {
+		low = multiply(op == OP_IMUL, low, memory, size, &high, &cpu->rflags);
+	} else if (!divide(op == OP_IDIV, &low, &high, memory, size)) {
+		*x->fault = (struct guest_fault){ .vector = VECTOR_DE };
+		return EXEC_FAULT;
+	}
+	if (size == 1)
+		low = (low & 0xff) | high << 8;
+	else
+		write_reg(cpu, REG_RDX, size, high);
+	write_reg(cpu, REG_RAX, size == 1 ? 2 : size, low);
+	return EXEC_DONE;
+}
+
+/* CLFLUSH can be refused as a load can; the others can't. There is nothing to flush in a device. */
+static enum exec_result hint(const struct exec *x)
+{
+	u64 unused = 0;
+
+	if (x->in->op == OP_NOP)
+		return EXEC_DONE;
+	return access(x, ACCESS_READ | ACCESS_CHECK, x->in->segment, operand_offset(x), 1, &unused);
+}
+
+static unsigned stack_width(const struct exec *x)
+{
+	return x->in->mode == CODE_64 ? 8 : x->cpu->seg[SEG_SS].ar & SEG_D ? 4 : 2;
+}
+
+static enum exec_result push(const struct exec *x, u64 data)
+{
+	u64 top = (x->cpu->regs[REG_RSP] - x->in->size) & ones(stack_width(x));
+	enum exec_result done = access(x, ACCESS_WRITE, SEG_SS, top, x->in->size, &data);
+
+	if (done == EXEC_DONE)
+		write_reg(x->cpu, REG_RSP, stack_width(x), top);
+	return done;
+}
+
+/* CALL and JMP to an address in memory; *next is the instruction behind, and becomes the target. */
+static enum exec_result branch(const struct exec *x, u64 *next)
+{
+	const struct insn *in = x->in;
+	u64 target = 0, before = x->cpu->regs[REG_RSP];
+	enum exec_result done;
+
+	done = access(x, ACCESS_READ, in->segment, operand_offset(x), in->size, &target);
+	if (done == EXEC_DONE && in->op == OP_CALL)
+		done = push(x, *next);
+	if (done != EXEC_DONE)
+		return done;
+	*next = target;
+	if (in->mode == CODE_64 ? canonical(target) : target <= x->cpu->seg[SEG_CS].limit)
+		return EXEC_DONE;
+	/* The return address stays below the stack. */
+	x->cpu->regs[REG_RSP] = before;
+	return protection(x, SEG_CS);
+}
+
 /* PUSH and POP of memory. POP's address is computed with the stack pointer behind the POP. */
 static enum exec_result stack(const struct exec *x)
 {
 	struct guest_cpu *cpu = x->cpu;
 	const struct insn *in = x->in;
-	unsigned width = in->mode == CODE_64 ? 8 : cpu->seg[SEG_SS].ar & SEG_D ? 4 : 2;
-	unsigned size = in->size;
-	u64 before = cpu->regs[REG_RSP], top, data = 0;
+	unsigned width = stack_width(x), size = in->size;
+	u64 before = cpu->regs[REG_RSP], data = 0;
 	enum exec_result done;
 
 	if (in->op == OP_PUSH) {
-		top = (before - size) & ones(width);
 		done = access(x, ACCESS_READ, in->segment, operand_offset(x), size, &data);
-		if (done == EXEC_DONE)
-			done = access(x, ACCESS_WRITE, SEG_SS, top, size, &data);
-		if (done == EXEC_DONE)
-			write_reg(cpu, REG_RSP, width, top);
-		return done;
+		return done == EXEC_DONE ? push(x, data) : done;
 	}
 	done = access(x, ACCESS_READ, SEG_SS, before & ones(width), size, &data);
 	if (done != EXEC_DONE)
@@ -256,6 +331,14 @@ static enum exec_result stack(const struct exec *x)
 
 /* ---- strings ---- */
 
+static enum exec_result port(const struct exec *x, unsigned kind, u64 *data)
+{
+	u16 number = (u16)x->cpu->regs[REG_RDX];
+
+	*data &= ones(x->in->size);
+	return x->memory->port(x->memory->context, kind, number, x->in->size, data);
+}
+
 static enum exec_result element(const struct exec *x, u64 *flags)
 {
 	struct guest_cpu *cpu = x->cpu;
@@ -264,22 +347,30 @@ static enum exec_result element(const struct exec *x, u64 *flags)
 	u64 from = read_reg(cpu, REG_RSI, width), to = read_reg(cpu, REG_RDI, width);
 	u64 data = read_reg(cpu, REG_RAX, size), other = 0;
 	u64 by = cpu->rflags & FLAG_DF ? -(u64)size : size;
-	bool source = in->op == OP_MOVS || in->op == OP_CMPS || in->op == OP_LODS;
-	bool target = in->op != OP_LODS, store = in->op == OP_MOVS || in->op == OP_STOS;
+	bool compares = in->op == OP_CMPS || in->op == OP_SCAS;
+	bool source = in->op != OP_STOS && in->op != OP_SCAS && in->op != OP_INS;
+	bool target = in->op != OP_LODS && in->op != OP_OUTS;
 	enum exec_result done = EXEC_DONE;
 
 	/* CMPS begins with the target, which shows when both fault. */
-	if (target && !store)
+	if (compares)
 		done = access(x, ACCESS_READ, SEG_ES, to, size, &other);
 	if (done == EXEC_DONE && source)
 		done = access(x, ACCESS_READ, in->segment, from, size, &data);
-	if (done == EXEC_DONE && store)
+	/* No port is read in vain. */
+	if (in->op == OP_INS)
+		done = access(x, ACCESS_WRITE | ACCESS_CHECK, SEG_ES, to, size, &data);
+	if (done == EXEC_DONE && in->op == OP_INS)
+		done = port(x, ACCESS_READ, &data);
+	if (done == EXEC_DONE && in->op == OP_OUTS)
+		done = port(x, ACCESS_WRITE, &data);
+	if (done == EXEC_DONE && target && !compares)
 		done = access(x, ACCESS_WRITE, SEG_ES, to, size, &data);
 	if (done != EXEC_DONE)
 		return done;
 	if (in->op == OP_LODS)
 		write_reg(cpu, REG_RAX, size, data);
-	else if (!store)
+	if (compares)
 		compute(OP_CMP, data, other, size, flags);
 	if (source)
 		write_reg(cpu, REG_RSI, width, from + by);
@@ -321,12 +412,22 @@ enum exec_result insn_execute(struct guest_cpu *cpu, const struct insn *in,
 			      struct guest_fault *fault)
 {
 	struct exec x = { .cpu = cpu, .in = in, .memory = memory, .fault = fault };
+	u64 next = cpu->rip + in->length;
 	enum exec_result done;
 
+	/* In 16-bit code IP doesn't wrap at the segment's end: the next fetch faults there. */
+	if (in->mode != CODE_64)
+		next = (u32)next;
 	if (in->op >= OP_MOVS)
 		done = string(&x, most);
+	else if (in->op >= OP_CALL)
+		done = branch(&x, &next);
 	else if (in->op >= OP_PUSH)
 		done = stack(&x);
+	else if (in->op >= OP_NOP)
+		done = hint(&x);
+	else if (in->op >= OP_MUL && in->other == OTHER_NONE)
+		done = accumulate(&x);
 	else if (in->op == OP_CMPXCHG8B)
 		done = compare_pair(&x);
 	else
@@ -341,10 +442,7 @@ enum exec_result insn_execute(struct guest_cpu *cpu, const struct insn *in,
 		cpu->shadow = false;
 	if (done != EXEC_DONE)
 		return done;
-	/* In 16-bit code IP doesn't wrap at the segment's end: the next fetch faults there. */
-	cpu->rip += in->length;
-	if (in->mode != CODE_64)
-		cpu->rip = (u32)cpu->rip;
+	cpu->rip = next;
 	cpu->rflags &= ~FLAG_RF;
 	return EXEC_DONE;
 }

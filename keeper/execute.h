@@ -22,10 +22,16 @@ struct exec_memory {
 	/*
 	 * Reads or writes 1, 2, 4 or 8 bytes at a linear address; they may cross a page's end.
 	 * ACCESS_READ with ACCESS_WRITE reads, and checks that a write to the same place can
-	 * follow. Returns EXEC_DONE, EXEC_WAIT, EXEC_STOP, or EXEC_FAULT with *fault.
+	 * follow. ACCESS_CHECK with either only checks. Returns EXEC_DONE, EXEC_WAIT, EXEC_STOP,
+	 * or EXEC_FAULT with *fault.
 	 */
 	enum exec_result (*access)(void *context, unsigned kind, u64 linear, unsigned size,
 				   u64 *data, struct guest_fault *fault);
+	/*
+	 * INS and OUTS: reads or writes 1, 2 or 4 bytes at an I/O port. The CPU has judged the
+	 * permission before the guest's exit. Returns EXEC_DONE, EXEC_WAIT or EXEC_STOP.
+	 */
+	enum exec_result (*port)(void *context, unsigned kind, u16 port, unsigned size, u64 *data);
 };
 
 /*

@@ -48,7 +48,8 @@ static inline u64 memo_store(const struct memo *m, u64 reg)
 static inline u64 memo_load(const struct memo *m, u64 reg, u64 data)
 {
 	unsigned unread = 64 - 8 * m->size, high = m->flags & MEMO_HIGH ? 8 : 0;
-	u64 value = m->flags & MEMO_SIGNED ? (u64)((s64)(data << unread) >> unread) : data << unread >> unread;
+	u64 value = m->flags & MEMO_SIGNED ? (u64)((s64)(data << unread) >> unread) :
+		data << unread >> unread;
 	u64 counts = ~0ull >> (64 - 8 * m->reg_size);
 	u64 changed = m->reg_size == 4 ? ~0ull : counts << high;
 

@@ -34,6 +34,8 @@ enum exec_result memory_access(void *context, unsigned kind, u64 linear, unsigne
 		next = (u32)next;
 	if (crosses && done == EXEC_DONE)
 		done = translate(m, kind, next, &gpa[1], fault);
+	if (kind & ACCESS_CHECK)
+		return done;
 	if (!read) {
 		part[0] = *data & ones(first);
 		part[1] = crosses ? *data >> 8 * first : 0;

@@ -35,7 +35,7 @@ static enum exec_result access_memory(void *context, unsigned kind, u64 linear, 
 	u8 answer = (u8)next(input, 1);
 
 	BUG_ON(++input->calls > 4 * most);
-	BUG_ON(kind == 0 || kind > (ACCESS_READ | ACCESS_WRITE));
+	BUG_ON((kind & 3) == 0 || (kind & ~11u));
 	BUG_ON(size != 1 && size != 2 && size != 4 && size != 8);
 	if (current->mode == CODE_64)
 		BUG_ON((u64)((s64)(linear << 16) >> 16) != linear);
@@ -43,10 +43,24 @@ static enum exec_result access_memory(void *context, unsigned kind, u64 linear, 
 		BUG_ON(linear >> 32);
 	if (kind == ACCESS_WRITE)
 		BUG_ON(size < 8 && *data >> 8 * size);
-	else
+	else if (!(kind & ACCESS_CHECK))
 		*data = next(input, size);
 	fault->vector = VECTOR_PF;
 	return answer < 240 ? EXEC_DONE : answer < 248 ? EXEC_WAIT : EXEC_FAULT;
+}
+
+static enum exec_result access_port(void *context, unsigned kind, u16 port, unsigned size, u64 *data)
+{
+	struct input *input = context;
+
+	BUG_ON(++input->calls > 4 * most);
+	BUG_ON(kind != ACCESS_READ && kind != ACCESS_WRITE);
+	BUG_ON(size != 1 && size != 2 && size != 4);
+	if (kind == ACCESS_READ)
+		*data = next(input, size);
+	else
+		BUG_ON(*data >> 8 * size);
+	return next(input, 1) & 1 ? EXEC_WAIT : EXEC_DONE;
 }
 
 static bool read_entry(void *context, u64 gpa, unsigned size, u64 *entry)
@@ -90,7 +104,7 @@ static void read_state(struct input *input, struct guest_cpu *cpu)
 
 static void execute(struct input *input, const struct insn *in, struct guest_cpu *cpu)
 {
-	const struct exec_memory memory = { .context = input, .access = access_memory };
+	const struct exec_memory memory = { .context = input, .access = access_memory, .port = access_port };
 	struct guest_cpu before = *cpu;
 	struct guest_fault fault;
 	enum exec_result done;
@@ -99,7 +113,9 @@ static void execute(struct input *input, const struct insn *in, struct guest_cpu
 	input->calls = 0;
 	done = insn_execute(cpu, in, &memory, most, &fault);
 	BUG_ON(done == EXEC_PART && !in->rep);
-	if (done == EXEC_DONE)
+	if (done == EXEC_DONE && (in->op == OP_CALL || in->op == OP_JMP))
+		BUG_ON(in->mode == CODE_64 ? (u64)((s64)(cpu->rip << 16) >> 16) != cpu->rip : cpu->rip > cpu->seg[SEG_CS].limit);
+	else if (done == EXEC_DONE)
 		BUG_ON(cpu->rip != (in->mode == CODE_64 ? before.rip + in->length : (u32)(before.rip + in->length)));
 	else
 		BUG_ON(cpu->rip != before.rip);
@@ -147,7 +163,7 @@ static enum exec_result access_physical(void *context, unsigned kind, u64 gpa, u
 static void reach(struct input *input, const struct guest_cpu *cpu)
 {
 	struct guest_memory memory = { .cpu = cpu, .tables = { input, read_entry, replace_entry }, .context = input, .access = access_physical };
-	unsigned size = 1u << (cpu->regs[2] & 3), kind = 1 + (unsigned)(cpu->regs[1] % 3);
+	unsigned size = 1u << (cpu->regs[2] & 3), check = cpu->regs[2] & 4 ? ACCESS_CHECK : 0, kind = (1 + (unsigned)(cpu->regs[1] % 3)) | check;
 	u64 linear = (u64)((s64)(cpu->regs[0] << 16) >> 16), data = size < 8 ? cpu->regs[3] & (BIT(8 * size) - 1) : cpu->regs[3];
 	struct guest_fault fault;
 
@@ -155,7 +171,7 @@ static void reach(struct input *input, const struct guest_cpu *cpu)
 		linear = (u32)linear;
 	/* Two walks at most. */
 	input->calls = 0;
-	if (memory_access(&memory, kind, linear, size, &data, &fault) == EXEC_DONE && (kind & ACCESS_READ))
+	if (memory_access(&memory, kind, linear, size, &data, &fault) == EXEC_DONE && (kind & ACCESS_READ) && !check)
 		BUG_ON(size < 8 && data >> 8 * size);
 }
 

@@ -141,6 +141,20 @@ static void a_fault_in_the_second_page_touches_neither(void **state)
 	assert_int_equal(parts[nr_parts - 1].kind, ACCESS_READ);
 }
 
+static void a_check_touches_no_page(void **state)
+{
+	u64 data = 5;
+
+	assert_int_equal(memory_access(&memory, ACCESS_WRITE | ACCESS_CHECK, 0xffd, 4, &data, &fault), EXEC_DONE);
+	assert_int_equal(memory_access(&memory, ACCESS_READ | ACCESS_CHECK, 0x1ffd, 4, &data, &fault), EXEC_DONE);
+	assert_int_equal(memory_access(&memory, ACCESS_WRITE | ACCESS_CHECK, 0x1ffd, 4, &data, &fault), EXEC_FAULT);
+	assert_int_equal(fault.cr2, 0x2000);
+	assert_int_equal(data, 5);
+	assert_int_equal(nr_parts, 0);
+	/* The CPU sets the dirty bit then, too. */
+	assert_int_equal(table[0] & 0x60, 0x60);
+}
+
 /* The fourth page isn't there: not reached, it doesn't matter, and the first byte that isn't there counts. */
 static void pages_count_in_their_order(void **state)
 {
@@ -236,6 +250,7 @@ int main(void)
 		cmocka_unit_test_setup(an_access_in_a_page_is_one_part, setup),
 		cmocka_unit_test_setup(an_access_across_pages_is_two, setup),
 		cmocka_unit_test_setup(a_fault_in_the_second_page_touches_neither, setup),
+		cmocka_unit_test_setup(a_check_touches_no_page, setup),
 		cmocka_unit_test_setup(pages_count_in_their_order, setup),
 		cmocka_unit_test_setup(an_access_may_wait_in_each_part, setup),
 		cmocka_unit_test_setup(tables_that_are_nowhere_or_never_still_stop, setup),
