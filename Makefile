@@ -1,9 +1,11 @@
 # Bothy: `make help` says what there is.
 #
-# Knobs: CC=clang, DEBUG=1 (assertions, junk-filled free memory), V=1 (show commands), BUILD=DIR (where the image goes).
+# Knobs: CC=clang, DEBUG=1 (assertions, junk-filled free memory), V=1 (show commands), BUILD=DIR (where the image goes), FAULT=NAME (a fault
+# on purpose, for a test that has to notice it).
 
 CC      ?= gcc
 DEBUG   ?= 0
+FAULT   ?=
 V       ?= 0
 Q       := $(if $(filter 1,$(V)),,@)
 BUILD   := build
@@ -21,6 +23,8 @@ CFLAGS  := -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-pie -mcmodel=kernel -m
 	-fno-omit-frame-pointer -fno-asynchronous-unwind-tables -fno-strict-aliasing -fno-common -fcf-protection=none \
 	-ffile-prefix-map=$(CURDIR)=. -DDEBUG_BUILD=$(DEBUG) -D__XEN_TOOLS__ $(WARNINGS) \
 	-I. -Iarch/x86/include -idirafter /usr/include
+FAULT_no-iommu-flush := -DIOMMU_FLUSHES=0
+CFLAGS  += $(if $(FAULT),$(or $(FAULT_$(FAULT)),$(error there is no FAULT=$(FAULT))))
 LDFLAGS := -nostdlib -static -Wl,-T,linker.ld,-z,max-page-size=4096,-z,noexecstack,--build-id=none,--no-warn-rwx-segments
 
 .PHONY: all

@@ -241,7 +241,7 @@ static void begin_flush(struct iommu_unit *u)
  */
 static void forget_stale(void)
 {
-	if (!__atomic_load_n(&stale.nr, __ATOMIC_ACQUIRE))
+	if (!IOMMU_FLUSHES || !__atomic_load_n(&stale.nr, __ATOMIC_ACQUIRE))
 		return;
 	spin_lock(&stale.lock);
 	if (stale.nr) {

@@ -10,6 +10,11 @@
 
 struct acpi;
 
+/* 0 only in a build that a test makes to see that it would notice (tests/system/flush.long). */
+#ifndef IOMMU_FLUSHES
+#define IOMMU_FLUSHES  1
+#endif
+
 #define IOMMU_UNITS    32
 #define IOMMU_RESERVED 64
 /* The domain of all devices. A VT-d unit in caching mode keeps 0 for itself. */

@@ -11,6 +11,7 @@
  *   forge find FROM STEP COUNT WORD    prints the first of these addresses with this word, by the device's reads; status 1 if there is none
  *   forge write ADDRESS WORD           the device writes the word there
  *   forge grant DOMID REF [ro]         maps the granted page; the device reads it, writes to it, and tries again when it is no longer mapped
+ *   forge balloon                      the same with a page of the service domain's that it gives back to Bothy, and then asks for again
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -251,7 +252,7 @@ static int try_grant(uint32_t domid, uint32_t ref, int writable)
 	struct map_grant map = { .count = 1, .domid = domid, .ref = ref };
 	int fd = open("/dev/xen/gntdev", O_RDWR);
 	volatile uint64_t *page;
-	uint64_t address;
+	uint64_t address, after;
 
 	if (fd < 0)
 		fail("gntdev");
@@ -264,7 +265,43 @@ static int try_grant(uint32_t domid, uint32_t ref, int writable)
 	device_writes(address, second_word);
 	printf("write %s\n", page[LAST] == second_word ? "arrives" : page[LAST] == first_word ? "blocked" : "wrong");
 	unmap_grant(fd, &map, page);
-	printf("after %s\n", device_reads(address) == (writable ? second_word : first_word) ? "arrives" : "blocked");
+	after = device_reads(address);
+	printf("after %s\n", after == first_word || after == second_word ? "arrives" : "blocked");
+	return 0;
+}
+
+/* Linux's privcmd, and from Xen's memory.h: a list of frames that a domain gives back, or asks for. */
+struct privcmd_call { uint64_t op, arg[5]; };
+struct reservation { uint64_t frames, nr; uint32_t order, flags; uint16_t domid; };
+#define HYPERCALL _IOC(_IOC_NONE, 'P', 0, sizeof(struct privcmd_call))
+enum { MEMORY_OP = 12, DECREASE = 1, POPULATE = 6, DOMID_SELF = 0x7ff0 };
+
+static void reserve(unsigned op, uint64_t frame)
+{
+	struct reservation r = { .frames = (uintptr_t)&frame, .nr = 1, .domid = DOMID_SELF };
+	struct privcmd_call call = { .op = MEMORY_OP, .arg = { op, (uintptr_t)&r } };
+	int fd = open("/dev/xen/privcmd", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0 || ioctl(fd, HYPERCALL, &call) != 1)
+		fail("privcmd");
+	close(fd);
+}
+
+/* Nobody else knows that the page has gone, so no CPU may touch it before it is back. */
+static int try_balloon(void)
+{
+	volatile uint64_t *page = new_page();
+	uint64_t address = address_of((void *)page) + LAST * 8;
+
+	page[LAST] = first_word;
+	printf("read %s\n", device_reads(address) == first_word ? "arrives" : "blocked");
+	reserve(DECREASE, address / 4096);
+	printf("after %s\n", device_reads(address) == first_word ? "arrives" : "blocked");
+	device_writes(address, second_word);
+	reserve(POPULATE, address / 4096);
+	printf("write %s\n", page[LAST] == second_word ? "arrives" : "blocked");
+	page[LAST] = first_word;
+	printf("back %s\n", device_reads(address) == first_word ? "arrives" : "blocked");
 	return 0;
 }
 
@@ -280,6 +317,8 @@ static int use_memory(int argc, char **argv)
 		device_writes(strtoull(argv[2], NULL, 0), strtoull(argv[3], NULL, 0));
 		return 0;
 	}
+	if (argc == 2 && !strcmp(argv[1], "balloon"))
+		return try_balloon();
 	if (argc >= 4 && !strcmp(argv[1], "grant"))
 		return try_grant((uint32_t)strtoul(argv[2], NULL, 0), (uint32_t)strtoul(argv[3], NULL, 0), argc == 4);
 	return 2;

@@ -29,6 +29,9 @@ if ! remapped; then
 	check "base line: a device reads a guest's code" [ -n "$page" ]
 	check "base line: a device writes a guest's memory" forge write "0x$page" 1
 	check "base line: and that arrives" [ "$(forge find "0x$page" 1 1 1)" = "$page" ]
+	# The last one: Linux goes on with this page, whose frame is another one now.
+	forge balloon >/tmp/balloon
+	check "base line: a device reads a page that was given back" [ "$(head -n 2 /tmp/balloon | tr '\n' ' ')" = "read arrives after arrives " ]
 	echo "# found bothy $image"
 	echo "# found guest $page"
 	exit 0
@@ -50,6 +53,8 @@ check "a granted page: the device reads and writes it, and no longer when it is 
 	[ "$(forge grant "$id" 0 | tr '\n' ' ')" = "read arrives write arrives after blocked " ]
 check "a page granted for reading: writes are blocked" \
 	[ "$(forge grant "$id" 0 ro | tr '\n' ' ')" = "read arrives write blocked after blocked " ]
+check "a page that was given back to Bothy: blocked, and the next page in its place is reached" \
+	[ "$(forge balloon | tr '\n' ' ')" = "read arrives after blocked write blocked back arrives " ]
 # The disk, by the page cache and by a guest's granted pages; and the network.
 drop() { sync; echo 3 >/proc/sys/vm/drop_caches; }
 disk() { drop; sha256sum /guests/vmlinux; }
