@@ -17,7 +17,10 @@
 #include "mm/p2m_mirror.h"
 #include "mm/page.h"
 
+/* A device of the service domain may make accesses for ever, and must not push all else out of the log. */
 #define LINES_PER_SECOND 10u
+#define LINES_OF_DEVICE  16u    /* since the boot; devices of the same number on all buses are one */
+#define COUNT_SECONDS    16u    /* between two lines that only count */
 #define FAULTS_AT_ONCE   64u    /* bounds one report's time; the units drop what comes meanwhile */
 
 static const struct iommu_ops *ops;
@@ -434,6 +437,7 @@ void iommu_report(void)
 {
 	static u64 second;
 	static unsigned lines, dropped;
+	static u8 told[256];
 	struct iommu_fault f;
 	unsigned left = FAULTS_AT_ONCE;
 
@@ -441,18 +445,24 @@ void iommu_report(void)
 		return;
 	if (second != time_now() / NS_PER_S) {
 		second = time_now() / NS_PER_S;
-		if (dropped)
+		lines = 0;
+		if (dropped && second % COUNT_SECONDS == 0) {
 			printk(LOG_WARN "%u more accesses by devices were blocked\n", dropped);
-		lines = dropped = 0;
+			dropped = 0;
+		}
 	}
 	for (unsigned i = 0; i < found.nr_units; i++)
 		while (left && ops->next_fault(&found.unit[i], &f)) {
+			u8 *of_device = &told[f.source % ARRAY_SIZE(told)];
+
 			left--;
-			if (lines++ >= LINES_PER_SECOND)
+			if (lines == LINES_PER_SECOND || *of_device == LINES_OF_DEVICE) {
 				dropped++;
-			else
-				printk(LOG_WARN "device %04x:%02x:%02x.%u of d0 %s %lx: blocked, %s (code %u)%s\n", found.unit[i].segment,
-				       f.source >> 8, f.source >> 3 & 31, f.source & 7, f.write ? "writes" : "reads", f.addr, f.why,
-				       f.code, f.lost ? "; reports were lost" : "");
+				continue;
+			}
+			lines++;
+			printk(LOG_WARN "device %04x:%02x:%02x.%u of d0 %s %lx: blocked, %s (code %u)%s%s\n", found.unit[i].segment,
+			       f.source >> 8, f.source >> 3 & 31, f.source & 7, f.write ? "writes" : "reads", f.addr, f.why, f.code,
+			       f.lost ? "; reports were lost" : "", ++*of_device == LINES_OF_DEVICE ? "; its others are only counted" : "");
 		}
 }

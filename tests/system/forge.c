@@ -12,6 +12,7 @@
  *   forge write ADDRESS WORD           the device writes the word there
  *   forge grant DOMID REF [ro]         maps the granted page; the device reads it, writes to it, and tries again when it is no longer mapped
  *   forge balloon                      the same with a page of the service domain's that it gives back to Bothy, and then asks for again
+ *   forge flood ADDRESS COUNT          all such devices together read there, in so many accesses
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -27,6 +28,7 @@
 enum { EDU_ID = 0x11e81234, COMMAND = 4, MEMORY_AND_MASTER = 6 };
 enum { EDU_SOURCE = 0x80, EDU_TARGET = 0x88, EDU_BYTES = 0x90, EDU_START = 0x98, EDU_BUFFER = 0x40000, FROM_MEMORY = 1, TO_MEMORY = 3 };
 
+/* Of the first device, which all commands but flood use. */
 static volatile uint8_t *registers;
 
 static void fail(const char *what)
@@ -58,42 +60,59 @@ static uint32_t id_of(const char *device)
 	return id;
 }
 
-static void find_device(void)
+static volatile uint8_t *open_device(const char *name)
 {
-	DIR *all = opendir("/sys/bus/pci/devices");
-	struct dirent *e;
 	uint16_t command;
-	int fd;
+	int fd = open_file(name, "enable", O_WRONLY);
+	volatile uint8_t *at;
 
-	while ((e = readdir(all)) && (e->d_name[0] == '.' || id_of(e->d_name) != EDU_ID))
-		;
-	if (!e) {
-		puts("there is no edu device");
-		exit(1);
-	}
-	fd = open_file(e->d_name, "enable", O_WRONLY);
 	if (write(fd, "1", 1) != 1)
 		fail("enable");
-	fd = open_file(e->d_name, "config", O_RDWR);
+	fd = open_file(name, "config", O_RDWR);
 	if (pread(fd, &command, 2, COMMAND) != 2)
 		fail("config");
 	command |= MEMORY_AND_MASTER;
 	if (pwrite(fd, &command, 2, COMMAND) != 2)
 		fail("config");
-	fd = open_file(e->d_name, "resource0", O_RDWR | O_SYNC);
-	registers = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (registers == MAP_FAILED)
+	fd = open_file(name, "resource0", O_RDWR | O_SYNC);
+	at = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (at == MAP_FAILED)
 		fail("resource0");
+	return at;
 }
+
+/* The registers of the machine's edu devices, at most so many. Returns how many there are. */
+static unsigned find_devices(volatile uint8_t *found[], unsigned most)
+{
+	DIR *all = opendir("/sys/bus/pci/devices");
+	unsigned nr = 0;
+	struct dirent *e;
+
+	while (nr < most && (e = readdir(all)))
+		if (e->d_name[0] != '.' && id_of(e->d_name) == EDU_ID)
+			found[nr++] = open_device(e->d_name);
+	closedir(all);
+	if (!nr) {
+		puts("there is no edu device");
+		exit(1);
+	}
+	return nr;
+}
+
+static void find_device(void) { find_devices(&registers, 1); }
 
 static void set(unsigned reg, uint64_t v) { *(volatile uint64_t *)(registers + reg) = v; }
 
-static void copy(uint64_t source, uint64_t target, uint64_t bytes, unsigned command)
+static void begin_copy(uint64_t source, uint64_t target, uint64_t bytes, unsigned command)
 {
 	set(EDU_SOURCE, source);
 	set(EDU_TARGET, target);
 	set(EDU_BYTES, bytes);
 	set(EDU_START, command);
+}
+
+static void end_copy(void)
+{
 	for (int i = 0; i < 3000; i++) {
 		if (!(*(volatile uint64_t *)(registers + EDU_START) & 1))
 			return;
@@ -101,6 +120,12 @@ static void copy(uint64_t source, uint64_t target, uint64_t bytes, unsigned comm
 	}
 	puts("the device does not finish");
 	exit(1);
+}
+
+static void copy(uint64_t source, uint64_t target, uint64_t bytes, unsigned command)
+{
+	begin_copy(source, target, bytes, command);
+	end_copy();
 }
 
 /* The service domain's memory is at machine addresses. */
@@ -305,8 +330,34 @@ static int try_balloon(void)
 	return 0;
 }
 
+/*
+ * Each DMA has two accesses, since it goes across the end of a page. Each device is the first one in its turn, because a unit may have room for
+ * one report only.
+ */
+static int flood(uint64_t address, unsigned count)
+{
+	enum { DEVICES = 16, HALF = 2048 };
+	volatile uint8_t *device[DEVICES];
+	unsigned nr = find_devices(device, DEVICES), done;
+
+	for (done = 0; done < count; done += 2 * nr) {
+		for (unsigned i = 0; i < nr; i++) {
+			registers = device[(i + done / (2 * nr)) % nr];
+			begin_copy(address + HALF, EDU_BUFFER, HALF + 8, FROM_MEMORY);
+		}
+		for (unsigned i = 0; i < nr; i++) {
+			registers = device[i];
+			end_copy();
+		}
+	}
+	printf("%u accesses by %u devices\n", done, nr);
+	return 0;
+}
+
 static int use_memory(int argc, char **argv)
 {
+	if (argc == 4 && !strcmp(argv[1], "flood"))
+		return flood(strtoull(argv[2], NULL, 0), (unsigned)strtoul(argv[3], NULL, 0));
 	find_device();
 	own = new_page();
 	if (argc == 2 && !strcmp(argv[1], "own"))

@@ -112,12 +112,13 @@ static void fake_wait(struct iommu_unit *u, paddr_t at, u32 value)
 		*(u32 *)phys_to_virt(at) = value;
 }
 static const char *fake_check(const u64 command[2]) { return NULL; }
+static u16 source = 0x118;
 static bool fake_fault(struct iommu_unit *u, struct iommu_fault *f)
 {
 	if (!faults_left)
 		return false;
 	faults_left--;
-	*f = (struct iommu_fault){ .source = 0x0118, .addr = 0x7000, .write = true, .lost = lost, .code = 5, .why = "no right to write" };
+	*f = (struct iommu_fault){ .source = source, .addr = 0x7000, .write = true, .lost = lost, .code = 5, .why = "no right to write" };
 	return true;
 }
 
@@ -638,13 +639,33 @@ static void few_lines(void **state)
 		iommu_report();
 	assert_int_equal(faults_left, 0);
 	assert_int_equal(count("blocked, no right"), 10);
+	fake_log_clear();
 	fake_time += NS_PER_S;
 	lost = true;
 	faults_left = 1;
 	iommu_report();
-	assert_logged("191 more accesses by devices were blocked");
 	assert_logged("reports were lost");
+	assert_int_equal(count("more accesses"), 0);
 	lost = false;
+	/* The device has had 11 lines of its 16. */
+	fake_time += NS_PER_S;
+	faults_left = 9;
+	iommu_report();
+	assert_int_equal(count("blocked, no right"), 6);
+	assert_int_equal(count("its others are only counted"), 1);
+	/* Another one has not. Bus 2 has a device of the same number as the first. */
+	faults_left = 1;
+	source = 0x110;
+	iommu_report();
+	assert_int_equal(count("device 0000:01:02.0 of d0"), 1);
+	faults_left = 1;
+	source = 0x218;
+	iommu_report();
+	assert_int_equal(count("device 0000:02:03.0 of d0"), 0);
+	source = 0x118;
+	fake_time = 112 * NS_PER_S;
+	iommu_report();
+	assert_logged("196 more accesses by devices were blocked");
 }
 
 static void hidden_functions(void **state)
