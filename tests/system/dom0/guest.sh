@@ -95,9 +95,12 @@ check "xl block-list" sh -c 'xl block-list debian | grep -q " 4 "'
 truncate -s 8M /tmp/second.img
 device=$(losetup -f --show /tmp/second.img)
 check "xl block-attach: a block device" xl block-attach debian "phy:$device,xvdb,w"
-type_line debian 'until [ -b /dev/xvdb ]; do sleep 1; done; echo from the guest >/dev/xvdb; sync; echo "wri""tten"'
-check "xl block-attach: the guest writes to it" within 20 says debian 'written'
-check "xl block-attach: it is on the device" within 5 grep -q '^from the guest' /tmp/second.img
+type_line debian "until $(opens xvdb); do sleep 1; done; echo from the guest >/dev/xvdb && sync; echo \"written: \$?\""
+check "xl block-attach: the guest writes to it" within 20 says debian 'written: 0'
+check "xl block-attach: it is on the device" within 5 grep -q '^from the guest' /tmp/second.img || {
+	head -c 32 /tmp/second.img | od -c | sed 's/^/# second.img: /'
+	said debian | tail -n 4 | sed 's/^/# console: /'
+}
 check "xl block-detach" xl block-detach debian xvdb
 check "xl block-detach: the device is free" within 20 losetup -d "$device"
 check "xl reboot" xl reboot debian

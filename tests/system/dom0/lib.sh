@@ -124,6 +124,10 @@ config()
 	done
 }
 
+# opens NAME: for a line that is typed: true when the guest's disk NAME can be opened. To look for its name isn't enough for a
+# disk that comes while the guest runs: Linux makes the name first, and an open fails with ENXIO until the disk is there too.
+opens() { echo "[ -b /dev/$1 ] && true 2>/dev/null </dev/$1"; }
+
 # ask GUEST COMMAND: run COMMAND in the shell on a guest's console; what it prints.
 ask()
 {

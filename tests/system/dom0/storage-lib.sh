@@ -11,6 +11,7 @@ guest_writes() { ask store "echo $2 | dd of=/dev/$1 bs=512 conv=sync,notrunc && 
 # How many sectors the guest's disk has. A read comes first, since blkback looks at its device's size with each request.
 guest_size() { ask store "dd if=/dev/$1 of=/dev/null count=1 iflag=direct; cat /sys/block/$1/size" | grep -qx "$2"; }
 guest_has() { ask store "test -b /dev/$1 && echo there" | grep -qx there; }
+guest_opens() { ask store "$(opens "$1") && echo open" | grep -qx open; }
 
 # start_guest DISK: the guest "store" with this first disk; its block driver is loaded.
 start_guest()
@@ -21,5 +22,5 @@ start_guest()
 }
 
 # attach NAME SPECIFICATION, detach NAME: with the check that the guest sees it.
-attach() { xl block-attach store "$2" && within 20 guest_has "$1"; }
+attach() { xl block-attach store "$2" && within 20 guest_opens "$1"; }
 detach() { xl block-detach store "$1" && within 20 not guest_has "$1"; }
