@@ -16,8 +16,8 @@ type_line small 'modprobe xen-blkfront; until [ -b /dev/xvda ]; do usleep 50000;
 check "small: has its disk" within 30 says small '^disk'
 type_line small 'echo "sum"": $(sha256sum </dev/xvda | cut -c1-64)"'
 check "small: reads its disk" within 30 says small "sum: $(sha256sum </tmp/disk | cut -c1-64)"
-type_line small 'echo written >/dev/xvda; sync; echo "syn""ced"'
-check "small: writes to its disk" within 30 says small synced
+type_line small 'echo written >/dev/xvda && sync; echo "synced: $?"'
+check "small: writes to its disk" within 30 says small 'synced: 0'
 check "small: what it wrote is there" grep -aq '^written' /tmp/disk
 check "small: xl pause" xl pause small
 check "small: is paused" has_state small p
