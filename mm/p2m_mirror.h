@@ -8,7 +8,7 @@
 
 #include "mm/p2m.h"
 
-/* Context: LOCK_P2M is held, and there is one mirror for one p2m; `flush`: it isn't held. */
+/* Context: there is one mirror for one p2m, and its LOCK_P2M is held; for `flush` it isn't. */
 struct p2m_mirror {
 	/*
 	 * Empties the 2^order frames at gfn, before an entry of `type` comes there or a hole. Makes
@@ -18,8 +18,8 @@ struct p2m_mirror {
 	int (*open)(gfn_t gfn, unsigned order, enum p2m_type type);
 	/* Enters what `open` has made room for. */
 	void (*set)(gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type);
-	/* Returns when no device uses an entry that `open` has emptied. Locks: takes LOCK_IOMMU. */
-	void (*flush)(void);
+	/* Returns when no device uses an entry that `open` has emptied. Locks: takes p2m's. */
+	void (*flush)(struct p2m *p2m);
 };
 
 /* As the functions of the mirror, which do nothing if the p2m has none. */
@@ -37,7 +37,7 @@ static inline void mirror_set(struct p2m *p2m, gfn_t gfn, mfn_t mfn, unsigned or
 static inline void mirror_flush(struct p2m *p2m)
 {
 	if (unlikely(p2m->mirror))
-		p2m->mirror->flush();
+		p2m->mirror->flush(p2m);
 }
 
 #endif

@@ -29,24 +29,18 @@ static struct iommu_limits all;
 static u64 tables;              /* [LOCK_P2M] pages of the table */
 static struct pt io;            /* what devices see; changes: [LOCK_P2M] of the service domain */
 
-/* The frames that the units have to forget; more than fit: everything. */
-static struct {
-	spinlock_t lock;
-	unsigned nr;
-	u64 gfn[8];
-} stale = { .lock = SPINLOCK(LOCK_IOMMU) };
+/* [LOCK_P2M], nr: [a] too. The frames that the units have to forget; more than fit: everything. */
+static struct { unsigned nr; u64 gfn[8]; } stale;
 
 static u64 *opened;             /* [LOCK_P2M] the slot of the page that was opened last, or NULL */
+static u64 small_leaf[2];       /* [I] the bits of a small page's entry, without and with the right to write */
 
 /*
  * [LOCK_P2M] The table of small pages that was used last, because grants lie side by side. It has no
- * reserved page. Such a table is never replaced, nor freed.
+ * reserved page. Such a table is never replaced, nor freed. The index is ~0 if there is none.
  */
 #define SMALL_PAGES (PAGE_SIZE / sizeof(u64))
-static struct {
-	u64 index;
-	u64 *table;
-} near;
+static struct { u64 index, *table; } near;
 
 /* ---- the mirror ---- */
 
@@ -54,14 +48,13 @@ static bool for_devices(enum p2m_type type) { return type == P2M_RAM || type == 
 
 static void forget_later(u64 gfn, bool only_one)
 {
-	spin_lock(&stale.lock);
-	if (only_one && stale.nr < ARRAY_SIZE(stale.gfn)) {
-		stale.gfn[stale.nr] = gfn;
-		__atomic_store_n(&stale.nr, stale.nr + 1, __ATOMIC_RELAXED);
-	} else {
-		__atomic_store_n(&stale.nr, (unsigned)ARRAY_SIZE(stale.gfn) + 1, __ATOMIC_RELAXED);
-	}
-	spin_unlock(&stale.lock);
+	unsigned nr = stale.nr;
+
+	if (only_one && nr < ARRAY_SIZE(stale.gfn))
+		stale.gfn[nr++] = gfn;
+	else
+		nr = ARRAY_SIZE(stale.gfn) + 1;
+	__atomic_store_n(&stale.nr, nr, __ATOMIC_RELAXED);
 }
 
 /* A range that firmware reserves for devices stays as it is, whatever the service domain maps there. */
@@ -110,11 +103,27 @@ static bool make_slots(u64 gfn, u64 end, unsigned most, bool also_holes)
 	return true;
 }
 
-static void empty_slot(u64 gfn, u64 *slot, unsigned level)
+/*
+ * A line that is flushed from the cache needs no fence for the unit to see it. The flush is ordered
+ * with later writes (SDM vol. 2, "CLFLUSH"), and one of these tells the unit or the device.
+ */
+static inline void write_back_line(const void *at)
 {
-	if (!pt_present(&io.fmt->shape, pt_read(slot)))
+	if (!all.coherent)
+		clflush(at);
+}
+
+static inline void put_entry(u64 *slot, u64 entry)
+{
+	pt_write(slot, entry);
+	write_back_line(slot);
+}
+
+static inline void empty_slot(u64 gfn, u64 *slot, unsigned level)
+{
+	if (!pt_read(slot))
 		return;
-	pt_put(&io, slot, 0);
+	put_entry(slot, 0);
 	forget_later(gfn, !level);
 }
 
@@ -143,7 +152,7 @@ static __noinline int open_slots(gfn_t gfn, unsigned order, enum p2m_type type)
 
 static int open_frames(gfn_t gfn, unsigned order, enum p2m_type type)
 {
-	bool is_near = !order && near.table && gfn.v / SMALL_PAGES == near.index;
+	bool is_near = !order && gfn.v / SMALL_PAGES == near.index;
 
 	opened = is_near ? near.table + gfn.v % SMALL_PAGES : NULL;
 	if (!is_near)
@@ -173,14 +182,13 @@ static void audit(u64 addr)
 static void set_frames(gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type)
 {
 	u64 addr = gfn.v << PAGE_SHIFT, pa = mfn.v << PAGE_SHIFT;
-	u32 flags = type == P2M_GRANT_RO ? 0 : PT_WRITE;
 
 	if (!for_devices(type))
 		return;
 	/* The tables are there: open_frames has made them. */
 	if (opened)
-		pt_put(&io, opened, pt_leaf(io.fmt, pa, 0, flags));
-	else if (pt_map(&io, addr, pa, PAGE_SIZE << order, flags, all.sizes))
+		put_entry(opened, pa | small_leaf[type != P2M_GRANT_RO]);
+	else if (pt_map(&io, addr, pa, PAGE_SIZE << order, type == P2M_GRANT_RO ? 0 : PT_WRITE, all.sizes))
 		BUG();
 	if (all.forgets_nothing)
 		forget_later(gfn.v, !order);
@@ -198,8 +206,7 @@ void iommu_command(struct iommu_unit *u, u64 lo, u64 hi)
 	slot[1] = hi;
 	if (DEBUG_BUILD)
 		BUG_ON(ops->check_command(slot));
-	if (!all.coherent)
-		iommu_write_back(slot, 16);
+	write_back_line(slot);
 	u->tail = (u->tail + 16) % PAGE_SIZE;
 }
 
@@ -242,11 +249,11 @@ static void begin_flush(struct iommu_unit *u)
  * The number falls to 0 only when the units have answered, so a CPU that finds nothing stale can go
  * on. Acquire, and release below: what it does then comes behind the answer.
  */
-static void forget_stale(void)
+static void forget_stale(struct p2m *p2m)
 {
 	if (!IOMMU_FLUSHES || !__atomic_load_n(&stale.nr, __ATOMIC_ACQUIRE))
 		return;
-	spin_lock(&stale.lock);
+	spin_lock(&p2m->lock);
 	if (stale.nr) {
 		for (unsigned i = 0; i < found.nr_units; i++)
 			begin_flush(&found.unit[i]);
@@ -255,7 +262,7 @@ static void forget_stale(void)
 				panic("the IOMMU at %lx no longer answers", found.unit[i].base);
 		__atomic_store_n(&stale.nr, 0, __ATOMIC_RELEASE);
 	}
-	spin_unlock(&stale.lock);
+	spin_unlock(&p2m->lock);
 }
 
 static const struct p2m_mirror mirror = { .open = open_frames, .set = set_frames, .flush = forget_stale };
@@ -312,7 +319,7 @@ void iommu_write_back(const void *at, size_t bytes)
 	smp_mb();
 }
 
-bool iommu_wait32(const volatile u32 *reg, u32 mask, u32 value)
+__noinline bool iommu_wait32(const volatile u32 *reg, u32 mask, u32 value)
 {
 	u64 since = time_now();
 
@@ -359,9 +366,11 @@ static const char *make_table(void)
 
 	if (!format)
 		return "the IOMMUs have no size of table in common";
-	near.table = NULL;
+	near.index = ~0ull;
 	if (pt_init(&io, format, page_alloc_zeroed, &tables))
 		return "no memory";
+	for (unsigned i = 0; i < ARRAY_SIZE(small_leaf); i++)
+		small_leaf[i] = pt_leaf(format, 0, 0, i ? PT_WRITE : 0);
 	if (!all.coherent) {
 		io.written = iommu_write_back;
 		iommu_write_back(mfn_to_virt(io.root), PAGE_SIZE);

@@ -20,7 +20,7 @@ struct acpi;
 /* The domain of all devices. A VT-d unit in caching mode keeps 0 for itself. */
 #define IOMMU_DOMAIN   1
 
-/* One IOMMU. [I] after its start, but `tail` and `waits`: [LOCK_IOMMU]. */
+/* One IOMMU. [I] after its start, but `tail` and `waits`: [LOCK_P2M]. */
 struct iommu_unit {
 	paddr_t base;           /* of its registers */
 	volatile u8 *regs;

@@ -9,20 +9,24 @@ enum { GFNS = 1 << 20, STALE = 4096 };
 
 static u64 entry[GFNS];                 /* [LOCK_P2M] the mfn + 1, or 0 */
 static struct {
-	spinlock_t lock;
 	unsigned nr;
 	u64 mfn[STALE];
-} stale = { .lock = SPINLOCK(LOCK_IOMMU) };
+} stale;                                /* [LOCK_P2M] */
 static u32 uses[STORM_MEMORY / PAGE_SIZE];          /* [a] of each frame: entries, and those that left and aren't flushed */
 
 static bool for_devices(enum p2m_type type) { return type == P2M_RAM || type == P2M_GRANT_RW || type == P2M_GRANT_RO; }
 
-static void flush_mirror(void)
+static void forget_stale(void)
 {
-	spin_lock(&stale.lock);
 	while (stale.nr)
 		__atomic_sub_fetch(&uses[stale.mfn[--stale.nr]], 1, __ATOMIC_SEQ_CST);
-	spin_unlock(&stale.lock);
+}
+
+static void flush_mirror(struct p2m *p2m)
+{
+	spin_lock(&p2m->lock);
+	forget_stale();
+	spin_unlock(&p2m->lock);
 }
 
 static int open_mirror(gfn_t gfn, unsigned order, enum p2m_type type)
@@ -35,11 +39,9 @@ static int open_mirror(gfn_t gfn, unsigned order, enum p2m_type type)
 	for (u64 at = gfn.v; at < gfn.v + BIT(order); at++) {
 		if (!entry[at])
 			continue;
-		spin_lock(&stale.lock);
 		if (stale.nr == STALE)
 			storm_mistake("so many entries wait for the mirror's flush");
 		stale.mfn[stale.nr++] = entry[at] - 1;
-		spin_unlock(&stale.lock);
 		entry[at] = 0;
 	}
 	return 0;
@@ -65,7 +67,7 @@ void storm_mirror_check(mfn_t mfn)
 
 void storm_mirror_forget(void)
 {
-	flush_mirror();
+	forget_stale();
 	for (u64 gfn = 0; gfn < GFNS; gfn++) {
 		if (entry[gfn])
 			uses[entry[gfn] - 1]--;

@@ -13,8 +13,7 @@ enum lock_level {
 	LOCK_DOMAIN,        /* a domain's life cycle */
 	LOCK_EVTCHN,        /* a domain's event channels */
 	LOCK_GRANT,         /* a domain's grant table and maptrack */
-	LOCK_P2M,           /* a domain's p2m */
-	LOCK_IOMMU,         /* the units' queues */
+	LOCK_P2M,           /* a domain's p2m; the service domain's: the IOMMUs too */
 	LOCK_RQ,            /* a CPU's run queue */
 	LOCK_TIMER,         /* a CPU's timers */
 	LOCK_WALLCLOCK,
