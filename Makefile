@@ -74,7 +74,7 @@ help:           ## this list
 	@echo "  cli         build/dom0/bothy, the service domain's own tool"
 	@echo "  unit        unit tests on this machine, and the replay of the fuzzers' corpus (fuzz-replay); fuzz-NAME runs one fuzzer"
 	@echo "  storm       the hypervisor's sources on threads of this machine, with guests that attack them: SECONDS=N (60), SEED=N, SCARCE=1, SAN=thread"
-	@echo "Knobs: CC=clang, DEBUG=1 (assertions), V=1 (show commands); bench: PART=micro, system, latency or migrate; install: DESTDIR=DIR"
+	@echo "Knobs: CC=clang, DEBUG=1 (assertions), V=1 (show commands); bench: PART=micro, system, latency, migrate or iommu; install: DESTDIR=DIR"
 
 efi: $(BUILD)/bothy.efi   ## build/bothy.efi, which UEFI starts without GRUB (docs/boot.md)
 

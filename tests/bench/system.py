@@ -144,19 +144,19 @@ def build_io(out):
     return path
 
 
-def in_dom0(who, hv, args, out, script, timeout, add, words, data=False):
-    """The script in the service domain, with these files and words, and with the data disk or without: what it printed. Each of its lines that
-    has news goes to stderr too."""
-    log = os.path.join(out, "%s-%s.log" % (os.path.splitext(script)[0], who))
+def in_dom0(who, hv, args, out, script, timeout, add, words, data=False, options=(), log=None):
+    """The script in the service domain, with these files and words, with the data disk or without, and with further options of tools/run: what it
+    printed. Each of its lines that has news goes to stderr too."""
+    log = os.path.join(out, "%s-%s.log" % (log or os.path.splitext(script)[0], who))
     words["CONFIG"] = 'tsc_mode = "native"' if hv == "xen" else ""
     more = [a for source, path in [*add, (os.path.join(HERE, script), "/bench/" + script)] for a in ("--add", "%s:%s" % (source, path))]
-    line = run_line(hv, args, log, *more, "--timeout", str(timeout), "--", "env", *["%s=%s" % w for w in words.items()], "bash", "/bench/" + script, data=data)
+    line = run_line(hv, args, log, *options, *more, "--timeout", str(timeout), "--", "env", *["%s=%s" % w for w in words.items()], "bash", "/bench/" + script, data=data)
     process = subprocess.Popen(line, stdout=subprocess.PIPE, text=True, errors="replace")
     text = []
     try:
         for text_line in process.stdout:
             text.append(text_line)
-            if re.match(r"CREATED|IO (?!warm)|STOP|MIGRATE", text_line):
+            if re.match(r"CREATED|IO (?!warm)|STOP|MIGRATE|GRANTS", text_line):
                 print("    " + text_line.rstrip(), file=sys.stderr, flush=True)
     finally:
         if process.poll() is None and sys.exc_info()[0]:
