@@ -2,8 +2,9 @@
  * forge COMMAND: what a device may do that the service domain's root makes write where messages of interrupts go (SDM 11.11, APM 16.4).
  * The device is QEMU's `edu`, whose DMA engine copies between memory and a buffer of its own.
  *
- *   forge messages MODE   one burst to all CPUs: every vector but 128, with this delivery mode (0 to 7)
- *   forge touch ADDRESS   the CPU reads and writes a word there; status 3 if it faults
+ *   forge messages MODE [CPU]   one burst: every vector but 128, with this delivery mode (0 to 7). To all CPUs, by the physical and by the logical
+ *                               destination; or to the CPU whose APIC has this number
+ *   forge touch ADDRESS         the CPU reads and writes a word there; status 3 if it faults
  *
  * And what it may do to memory. Addresses are the machine's; a word has eight bytes:
  *
@@ -143,8 +144,12 @@ static uint64_t address_of(void *p)
 /* Linux panics of its own accord where 0x80, its system call, comes from outside. */
 enum { LINUX_SYSCALL = 0x80 };
 
-/* Bits 19:12 of the address are the destination, all ones for every CPU; bit 2 is clear for a physical one. */
-static void send_all_vectors(unsigned mode)
+/*
+ * Bits 19:12 of the address are the destination, all ones for every CPU; bit 2 is clear for a physical one. To one CPU, each second word is a fixed
+ * message of vector 0, which every APIC refuses.
+ */
+enum { EVERY_CPU = 0xff };
+static void send_all_vectors(unsigned mode, unsigned cpu)
 {
 	uint32_t *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE | MAP_LOCKED, -1, 0);
 
@@ -152,10 +157,10 @@ static void send_all_vectors(unsigned mode)
 		fail("memory");
 	for (unsigned vector = 0; vector < 256; vector++) {
 		page[vector * 2] = mode << 8 | (vector == LINUX_SYSCALL ? vector + 1 : vector);
-		page[vector * 2 + 1] = page[vector * 2];
+		page[vector * 2 + 1] = cpu == EVERY_CPU ? page[vector * 2] : 0;
 	}
 	copy(address_of(page), EDU_BUFFER, 2048, FROM_MEMORY);
-	copy(EDU_BUFFER, 0xfeeff000, 2048, TO_MEMORY);
+	copy(EDU_BUFFER, 0xfee00000 + cpu * 4096, 2048, TO_MEMORY);
 }
 
 static void faulted(int signal)
@@ -379,9 +384,9 @@ int main(int argc, char **argv)
 {
 	if (argc == 3 && !strcmp(argv[1], "touch")) {
 		touch(strtoull(argv[2], NULL, 0));
-	} else if (argc == 3 && !strcmp(argv[1], "messages")) {
+	} else if ((argc == 3 || argc == 4) && !strcmp(argv[1], "messages")) {
 		find_device();
-		send_all_vectors((unsigned)strtoul(argv[2], NULL, 0));
+		send_all_vectors((unsigned)strtoul(argv[2], NULL, 0), argc == 4 ? (unsigned)strtoul(argv[3], NULL, 0) : EVERY_CPU);
 	} else {
 		return use_memory(argc, argv);
 	}
