@@ -331,7 +331,7 @@ static void __noreturn boot_rest(void)
 		panic("no memory for a timer");
 	timer_init(&console_timer, console_tick, NULL);
 	dom0_config.iommu = iommu_init(&acpi_tables, options.iommu, options.filter_interrupts, dom0_reserve);
-	seal_init(options.seal, dom0_config.iommu);
+	seal_init(options.seal, dom0_config.iommu, iommu_filters_interrupts());
 	build_dom0();
 	console_queue();            /* the log no longer waits for the serial line */
 	console_tick(NULL);

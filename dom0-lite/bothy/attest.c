@@ -29,7 +29,7 @@ int attest(void)
 	leaf(3, digest + 4);
 	printf("sealed                  %s\n", yes_no(tells[1] & SEAL_TELLS_SEALED));
 	printf("DMA is remapped         %s\n", yes_no(tells[1] & SEAL_TELLS_DMA));
-	printf("interrupts are remapped %s\n", yes_no(tells[1] & SEAL_TELLS_INTERRUPTS));
+	printf("interrupts are filtered %s\n", yes_no(tells[1] & SEAL_TELLS_INTERRUPTS));
 	if (!(tells[1] & SEAL_TELLS_SEALED))
 		return END_FAILED;
 	printf("SHA-256                 ");

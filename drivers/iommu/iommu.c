@@ -440,6 +440,8 @@ const struct p2m_mirror *iommu_init(const struct acpi *acpi, enum iommu_option o
 	return NULL;
 }
 
+bool iommu_filters_interrupts(void) { return found.nr_units && all.filters_interrupts; }
+
 /* ---- blocked accesses ---- */
 
 void iommu_report(void)

@@ -21,6 +21,8 @@ enum iommu_option { IOMMU_ON, IOMMU_OFF, IOMMU_VERBOSE, IOMMU_STRICT };
  */
 const struct p2m_mirror *iommu_init(const struct acpi *acpi, enum iommu_option option, bool filter_interrupts,
 				    void (*reserve)(paddr_t start, u64 size));
+/* Returns true if every unit blocks devices' NMI, INIT and ExtINT messages. Context: after iommu_init. */
+bool iommu_filters_interrupts(void);
 /*
  * Logs the accesses that were blocked since the last call, at most some lines a second. Context:
  * one CPU, from time to time.

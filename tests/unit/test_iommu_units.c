@@ -500,6 +500,7 @@ static void amd_interrupts(void **state)
 	for (unsigned filter = 0; filter < 2; filter++) {
 		begin_amd(BIT(6), 0);
 		assert_non_null(iommu_init(NULL, IOMMU_STRICT, filter, reserve));
+		assert_int_equal(iommu_filters_interrupts(), filter);
 		for (unsigned i = 0; i < 200; i++) {
 			u16 source = (u16)fake_random();
 
@@ -513,6 +514,10 @@ static void amd_interrupts(void **state)
 	begin_vtd(CAP(4), 3);
 	assert_non_null(iommu_init(NULL, IOMMU_STRICT, true, reserve));
 	assert_logged("not with VT-d");
+	assert_false(iommu_filters_interrupts());
+	begin_amd(BIT(6), 0);
+	assert_null(iommu_init(NULL, IOMMU_OFF, true, reserve));
+	assert_false(iommu_filters_interrupts());
 }
 
 static void amd_reports(void **state)

@@ -392,7 +392,7 @@ static void the_label_and_the_option_decide(void **state)
 {
 	seal_tells = 0;
 	fake_log_clear();
-	seal_init(SEAL_ASK, true);
+	seal_init(SEAL_ASK, true, false);
 	assert_logged("of bytes 3: SHA-256 ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n");
 	assert_int_equal(seal_choose(SEAL_SID), 1);
 	assert_int_equal(seal_choose(SEAL_SID_OPEN), 0);
@@ -405,22 +405,24 @@ static void the_label_and_the_option_decide(void **state)
 	assert_int_equal(seal_choose(SEAL_SID_OPEN - 1), -EINVAL);
 	assert_int_equal(seal_choose(SEAL_SID + 1), -EINVAL);
 	assert_int_equal(seal_choose(~0u), -EINVAL);
-	seal_init(SEAL_ALL, true);
+	seal_init(SEAL_ALL, true, false);
 	assert_int_equal(seal_choose(SEAL_SID + 1), -EINVAL);
 	assert_int_equal(seal_choose(0), 1);
-	seal_init(SEAL_NO, true);
+	seal_init(SEAL_NO, true, false);
 	assert_int_equal(seal_choose(SEAL_SID), -EOPNOTSUPP);
 	assert_int_equal(seal_choose(0), 0);
-	seal_init(SEAL_ASK, false);
+	seal_init(SEAL_ASK, false, false);
 	assert_int_equal(seal_choose(SEAL_SID), -EOPNOTSUPP);
 	assert_non_null(__builtin_strstr(refused, "without an IOMMU"));
 	assert_int_equal(seal_choose(0), 0);
-	seal_init(SEAL_ALL, false);
+	seal_init(SEAL_ALL, false, false);
 	assert_int_equal(seal_choose(0), -EOPNOTSUPP);
-	seal_init(SEAL_SOFT, false);
+	seal_init(SEAL_SOFT, false, false);
 	assert_int_equal(seal_choose(SEAL_SID), 1);
 	assert_int_equal(seal_choose(0), 0);
 	assert_int_equal(seal_tells, 0);
+	seal_init(SEAL_ASK, true, true);
+	assert_int_equal(seal_tells, SEAL_TELLS_DMA | SEAL_TELLS_INTERRUPTS);
 }
 
 static void exits_of_a_sealed_vcpu_are_recorded_without_their_values(void **state)

@@ -34,14 +34,14 @@ static void end_digest(struct sha256 *sum, u8 digest[SHA256_BYTES], const char *
 	       __builtin_bswap64(w[2]), __builtin_bswap64(w[3]));
 }
 
-void seal_init(enum seal_option opt, bool dma_remapped)
+void seal_init(enum seal_option opt, bool dma_remapped, bool interrupts_filtered)
 {
 	u64 size = (u64)(rodata_end - image_start);
 	u8 digest[SHA256_BYTES];
 	struct sha256 sum;
 
 	option = opt;
-	seal_tells = dma_remapped ? SEAL_TELLS_DMA : 0;
+	seal_tells = (dma_remapped ? SEAL_TELLS_DMA : 0) | (interrupts_filtered ? SEAL_TELLS_INTERRUPTS : 0);
 	sha256_start(&sum);
 	sha256_add(&sum, image_start, size);
 	end_digest(&sum, digest, "this Bothy's code and constants, of bytes ", size);

@@ -44,13 +44,13 @@ enum { SEAL_SID_XEN = 31, SEAL_SID_OPEN = 0xb0, SEAL_SID };
 #define SEAL_LEAF       0x40000100u
 #define SEAL_LEAVES     4u
 #define SEAL_SIGNATURE  "BothySealing"
-enum { SEAL_TELLS_SEALED = 1, SEAL_TELLS_DMA = 2, SEAL_TELLS_INTERRUPTS = 4 };
+enum { SEAL_TELLS_SEALED = 1, SEAL_TELLS_DMA = 2, SEAL_TELLS_INTERRUPTS = 4 /* devices send only ordinary ones */ };
 
 /*
- * Notes the option and whether DMA is remapped, and logs the digest of our own code and constants.
- * Context: boot, once.
+ * Notes the option, whether DMA is remapped and whether devices' interrupts are filtered. Logs the
+ * digest of our own code and constants. Context: boot, once.
  */
-void seal_init(enum seal_option option, bool dma_remapped);
+void seal_init(enum seal_option option, bool dma_remapped, bool interrupts_filtered);
 /*
  * Decides on a new domain with the label `sid`. Returns 0 if it stays open, or 1 if it shall be
  * sealed. Errors: -EINVAL if there is no such label, -EOPNOTSUPP if the guest may not be sealed; the
