@@ -12,10 +12,10 @@ BUILD   := build
 OBJ     := $(BUILD)/obj
 IMAGE   := $(BUILD)/bothy.elf
 
-SOURCES := $(sort $(wildcard boot/*.[cS] arch/x86/*.[cS] arch/x86/*/*.[cS] vmm/*.c vmm/*/*.c sched/*.c drivers/*.c drivers/*/*.c mm/*.c lib/*.c))
+SOURCES := $(sort $(wildcard boot/*.[cS] arch/x86/*.[cS] arch/x86/*/*.[cS] vmm/*.c vmm/*/*.[cS] sched/*.c drivers/*.c drivers/*/*.c mm/*.c lib/*.c))
 OBJECTS := $(patsubst %,$(OBJ)/%.o,$(basename $(SOURCES)))
-# The guests' keeper (docs/keeper.md), which is no part of the image yet.
-KEEPER  := $(patsubst %.c,$(OBJ)/%.o,$(sort $(wildcard keeper/*.c)))
+# The guests' keeper (docs/keeper.md): a program of its own, which vmm/keeper/text.S puts into the image.
+KEEPER  := $(patsubst %,$(OBJ)/%.o,$(basename $(sort $(wildcard keeper/*.[cS]))))
 
 WARNINGS := -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wshadow -Wvla -Wswitch-enum -Wimplicit-fallthrough \
 	-Wno-unused-parameter
@@ -28,7 +28,7 @@ CFLAGS  += $(if $(FAULT),$(or $(FAULT_$(FAULT)),$(error there is no FAULT=$(FAUL
 LDFLAGS := -nostdlib -static -Wl,-T,linker.ld,-z,max-page-size=4096,-z,noexecstack,--build-id=none,--no-warn-rwx-segments
 
 .PHONY: all
-all: $(IMAGE) $(KEEPER)   ## build the hypervisor, build/bothy.elf (the default)
+all: $(IMAGE)   ## build the hypervisor, build/bothy.elf (the default)
 
 # Another compiler or other flags: everything is built again.
 $(OBJ)/flags: FORCE
@@ -43,6 +43,13 @@ $(OBJ)/%.o: %.c Makefile $(OBJ)/flags
 $(OBJ)/%.o: %.S Makefile $(OBJ)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
+
+$(OBJ)/keeper.bin: $(KEEPER) keeper/keeper.ld
+	$(Q)$(CC) -nostdlib -static -Wl,-T,keeper/keeper.ld,-z,noexecstack,--build-id=none,--no-warn-rwx-segments $(KEEPER) -o $(OBJ)/keeper.elf
+	$(Q)objcopy -O binary $(OBJ)/keeper.elf $@
+
+$(OBJ)/vmm/keeper/text.o: $(OBJ)/keeper.bin
+$(OBJ)/vmm/keeper/text.o: CFLAGS += -Wa,-I$(OBJ)
 
 # Structures come from Xen's installed headers: those of a release whose layouts differ are refused.
 $(OBJ)/abi: docs/abi.md tools/check-abi vmm/versions.h $(OBJ)/flags

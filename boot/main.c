@@ -27,6 +27,7 @@
 #include "vmm/dom0/dom0.h"
 #include "vmm/exits.h"
 #include "vmm/hypercall.h"
+#include "vmm/keeper/keeper.h"
 #include "vmm/dom0/ports.h"
 #include "vmm/dom0/irq.h"
 #include "vmm/domain/record.h"
@@ -325,7 +326,8 @@ static void __noreturn boot_rest(void)
 	init_platform();            /* ACPI, APIC, clocks, CPU features */
 	start_cpus();               /* schedulers, virtualization, the other CPUs */
 	hypercall_init();           /* the table's index */
-	p2m_init_holes();           /* the ones that guests read in holes */
+	p2m_init_holes();
+	keeper_init();           /* the ones that guests read in holes */
 	irq_init();                 /* device interrupts go to the service domain */
 	if (timer_reserve(1))
 		panic("no memory for a timer");

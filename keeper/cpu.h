@@ -5,8 +5,10 @@
 #ifndef KEEPER_CPU_H
 #define KEEPER_CPU_H
 
-enum { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI, NR_REGS = 16 };
-enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, NR_SEGS };
+#include "keeper/call.h"
+
+enum { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI };
+enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS };
 
 /* SDM vol. 1, "EFLAGS Register", 3.4.3. */
 #define FLAG_CF BIT(0)
@@ -44,17 +46,6 @@ enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, NR_SEGS };
 #define SEG_P      BIT(7)
 #define SEG_L      BIT(13)
 #define SEG_D      BIT(14)
-struct guest_segment { u64 base; u32 limit; u16 sel, ar; };
-
-struct guest_cpu {
-	u64 regs[NR_REGS], rip, rflags;
-	u64 cr0, cr3, cr4, efer;
-	struct guest_segment seg[NR_SEGS];
-	u32 pkru;
-	u8 cpl;
-	u8 physical_bits;       /* of an address, by the guest's CPUID: 32 to 52 */
-	bool shadow;            /* behind STI or MOV SS: interrupts wait for one instruction more */
-};
 
 /*
  * The code segment's kind. The value is the size of an address in bytes, unless a prefix changes
@@ -77,7 +68,5 @@ static inline enum code_mode cpu_code_mode(const struct guest_cpu *cpu)
 enum { ACCESS_READ = 1, ACCESS_WRITE = 2, ACCESS_FETCH = 4, ACCESS_CHECK = 8 };
 
 enum { VECTOR_DE = 0, VECTOR_UD = 6, VECTOR_SS = 12, VECTOR_GP = 13, VECTOR_PF = 14 };
-/* An exception. Ring 0 leaves the error code out in real mode, and where the vector has none. */
-struct guest_fault { u8 vector; u32 error; u64 cr2; };
 
 #endif

@@ -9,13 +9,14 @@
 #include "mm/p2m_log.h"
 #include "vmm/cpu/cpu_policy.h"
 #include "vmm/cpu/msr.h"
-#include "vmm/cpu/vlapic.h"
+#include "vmm/apic/vlapic.h"
 #include "vmm/device/io_port.h"
 #include "vmm/dom0/ports.h"
 #include "vmm/dom0/watch.h"
 #include "vmm/domain.h"
 #include "vmm/domain/guest_log.h"
 #include "vmm/hypercall.h"
+#include "vmm/keeper/mmio.h"
 #include "vmm/life/life.h"
 #include "vmm/vcpu.h"
 
@@ -156,11 +157,7 @@ static __noinline void exit_npf(struct vcpu *v, const struct vm_exit *x)
 		inject_gp(v);
 		return;
 	}
-	/*
-	 * A guest that reads where it has nothing sees ones, as on a real machine. Its writes end
-	 * it: to drop one we would have to decode the instruction.
-	 */
-	if (!x->npf.write && !x->npf.fetch && !p2m_fill_hole(&d->p2m, gfn))
+	if (!x->npf.fetch && mmio_exit(v, x))
 		return;
 	domain_crash(d, "vCPU %u %s guest-physical %lx, where it has no memory, at rip %lx", v->id,
 		     x->npf.fetch ? "executes" : x->npf.write ? "writes" : "reads", x->npf.gpa, v->hvm.regs.rip);

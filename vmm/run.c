@@ -10,11 +10,12 @@
 #include <asm/traps.h>
 #include "sched/sched.h"
 #include "sched/timer.h"
-#include "vmm/cpu/vlapic.h"
+#include "vmm/apic/vlapic.h"
 #include "vmm/domain.h"
 #include "vmm/domain/record.h"
 #include "vmm/exits.h"
 #include "vmm/hypercall.h"
+#include "vmm/keeper/keeper.h"
 #include "vmm/life/life.h"
 #include "vmm/vcpu.h"
 
@@ -49,7 +50,18 @@ static inline struct record *begin_exit(struct percpu *p, const struct vcpu *v)
 	return r;
 }
 
-static __noinline void attend(struct vcpu *v)
+static bool run_keeper(struct vcpu *v)
+{
+	char why[KEEPER_WHY];
+	int ended = keeper_run(v, why);
+
+	if (ended < 0)
+		domain_crash(v->domain, "vCPU %u: %s", v->id, why);
+	return ended;
+}
+
+/* Returns false if v can't be entered yet. */
+static __noinline bool attend(struct vcpu *v)
 {
 	if (vcpu_wants(v, VCPU_POLLS))
 		vcpu_poll_end(v);
@@ -60,6 +72,8 @@ static __noinline void attend(struct vcpu *v)
 	if (vlapic_take_init(v))
 		vcpu_down(v);
 	vlapic_take_sipi(v);
+	if (vcpu_wants(v, VCPU_KEEPER) && !run_keeper(v))
+		return false;
 	/* An NMI that arrives during this merges with the one that is taken, as on a real CPU. */
 	if (vcpu_wants(v, VCPU_NMI) && hvm->inject_nmi(v))
 		vcpu_take(v, VCPU_NMI);
@@ -71,6 +85,7 @@ static __noinline void attend(struct vcpu *v)
 		hc_sched_yield(v, NULL, NULL);
 	if (vcpu_wants(v, VCPU_SEALED))
 		record_sealed_exit(this_cpu());
+	return true;
 }
 
 /*
@@ -82,8 +97,8 @@ static void offer_events(struct vcpu *v)
 {
 	int vector;
 
-	if (unlikely(__atomic_load_n(&v->attention, __ATOMIC_RELAXED)))
-		attend(v);
+	if (unlikely(__atomic_load_n(&v->attention, __ATOMIC_RELAXED)) && !attend(v))
+		return;
 	vector = vlapic_pending(v) ? vlapic_next(v) : -1;
 	v->hvm.offered_by_apic = vector >= 0;
 	if (vector < 0 && v->info->evtchn_upcall_pending)

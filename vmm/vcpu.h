@@ -9,9 +9,10 @@
 #include <xen/vcpu.h>
 #include <asm/hvm_vcpu.h>
 #include "sched/sched_types.h"
-#include "vmm/cpu/vlapic.h"
+#include "vmm/apic/vlapic.h"
 
 struct domain;
+struct keeper;
 struct page;
 
 /*
@@ -49,6 +50,7 @@ enum {
 	VCPU_POLLS    = 8,      /* it is in SCHEDOP_poll, or comes from there */
 	VCPU_BUS_LOCK = 16,     /* its last exit was for a locked bus */
 	VCPU_SEALED   = 32,     /* its domain is sealed: its exits are hidden */
+	VCPU_KEEPER   = 64,     /* its keeper executes an instruction for it */
 };
 
 /*
@@ -61,6 +63,7 @@ struct vcpu {
 	u32 id;                         /* [I] (s) */
 	u32 apic_id;                    /* [I] (d) */
 	struct hvm_vcpu hvm;            /* [c] registers and the vendor's state */
+	struct keeper *keeper;          /* [c] (d) NULL until it is needed: vmm/keeper/ */
 	struct vlapic apic;
 	struct sched_entity sched;
 	u32 pause_flags;                /* [a] (s) VCPU_DOWN and VCPU_BLOCKED, (t) the others */
@@ -70,6 +73,7 @@ struct vcpu {
 	struct page *info_page;         /* [c] (s) where: a frame with a reference, or NULL */
 	struct vcpu_info dummy_info;    /* [a] (s) vCPUs >= 32 until they register one */
 	struct timer timer;             /* (s) single-shot: when it expires */
+	struct timer apic_timer;        /* (d) */
 	/* Runstate (abi.md F.5): changed with the state, copied to the guest when it gets a CPU. */
 	struct vcpu_runstate_info runstate; /* [c] (s) siblings may read it half changed */
 	u64 wake_time;                  /* [a] (t) time of the last wake-up from blocking, ns */

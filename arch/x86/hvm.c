@@ -247,6 +247,7 @@ void hvm_reset(struct vcpu *v)
 	s.seg[HVM_SEG_CS].base = 0xffff0000;
 	v->hvm.regs = (struct cpu_regs){ .rip = 0xfff0, .rflags = 2 };
 	v->hvm.pat = 0x0007040600070406ull;
+	vcpu_take(v, VCPU_KEEPER);
 	fpu_reset(v);
 	hvm->set_state(v, &s);
 }

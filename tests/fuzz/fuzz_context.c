@@ -1,4 +1,4 @@
-/* units: vmm/life/domctl_context.c vmm/life/save_records.c vmm/cpu/vlapic.c vmm/cpu/vlapic_record.c vmm/cpu/msr.c vmm/cpu/mtrr.c vmm/cpu/cpuid.c vmm/cpu/cpu_policy.c arch/x86/saved.c */
+/* units: vmm/life/domctl_context.c vmm/life/save_records.c vmm/apic/vlapic.c vmm/apic/vlapic_record.c vmm/apic/xapic.c vmm/cpu/msr.c vmm/cpu/mtrr.c vmm/cpu/cpuid.c vmm/cpu/cpu_policy.c arch/x86/saved.c */
 /*
  * The state of a guest's vCPUs as a file or another machine gives it. Whatever is accepted, the XSAVE states can be restored and
  * the event be injected without a fault of the hypervisor's.
@@ -48,6 +48,9 @@ void vcpu_up(struct vcpu *v) { }
 void vcpu_start(struct vcpu *v) { }
 void vcpu_kick(struct vcpu *v) { }
 void lapic_eoi(void) { }
+void vlapic_send_ipi(struct vcpu *v, u64 icr) { BUG(); }
+u32 vlapic_timer_count(const struct vcpu *v) { return 0; }
+void vlapic_timer_write(struct vcpu *v, bool count, u32 value) { *(count ? &v->apic.timer_icr : &v->apic.timer_dcr) = value; }
 void hvm_reset(struct vcpu *v) { }
 void hvm_start_sipi(struct vcpu *v, u8 vector) { }
 void hvm_set_tsc_aux(struct vcpu *v, u64 val) { }

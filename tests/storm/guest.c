@@ -318,7 +318,7 @@ static bool other_exit(struct vcpu *v, struct vm_exit *x)
 		/* A fault whose reason has gone, or is there: then it is the guest's end, or a page that reads as nothing. */
 		x->reason = EXIT_NPF;
 		x->npf.gpa = (vcpu_dice(v, 256) ? (u64)(GFN_ARGS + v->id) : vcpu_dice(v, 2) ? (GiB(4) >> PAGE_SHIFT) - 1 : some_gfn(v)) << PAGE_SHIFT;
-		x->npf.write = vcpu_dice(v, 64) == 0;
+		x->npf.write = vcpu_dice(v, 4) == 0;
 	}
 	return true;
 }

@@ -50,6 +50,10 @@ extern const struct p2m_mirror storm_mirror;    /* of the service domain's p2m *
 void storm_mirror_check(mfn_t mfn);     /* for a frame that becomes free: no device may see it */
 void storm_mirror_forget(void);         /* the service domain ends, and its devices with it */
 
+/* ---- a keeper (keeper.c) ---- */
+
+void storm_keeper_run(struct vcpu *c, struct vm_exit *x);
+
 /* ---- vCPUs (vendor.c) ---- */
 
 struct translation {

@@ -160,7 +160,7 @@ static void run(struct vcpu *v, struct vm_exit *x)
 {
 	struct storm_vcpu *s = storm_vcpu(v);
 	struct percpu *p = this_cpu();
-	u64 gen = p2m_generation(&v->domain->p2m);
+	u64 gen = __atomic_load_n(v->hvm.generation, __ATOMIC_ACQUIRE);
 
 	if (storm_locks_held())
 		storm_mistake("a guest is entered with a lock held");
@@ -172,6 +172,10 @@ static void run(struct vcpu *v, struct vm_exit *x)
 	}
 	__atomic_store_n(&p->guest_gen, gen, __ATOMIC_RELEASE);
 	*x = (struct vm_exit){ .len = 2 };
+	if (domain_vcpu(v->domain, v->id) != v) {
+		storm_keeper_run(v, x);
+		return;
+	}
 	for (;;) {
 		if (storm_interrupt_pending()) {
 			x->reason = EXIT_INTERRUPT;
@@ -230,6 +234,10 @@ static void set_state(struct vcpu *v, const struct hvm_state *s)
 	storm_vcpu(v)->calling = false;
 }
 
+static void end_shadow(struct vcpu *v) { }
+static void set_cr2(struct vcpu *v, u64 cr2) { }
+static void lend_cpu(struct vcpu *c) { }
+static void end_lending(struct vcpu *c) { }
 static int cpl(const struct vcpu *v) { return 0; }
 static void dump_exit(const struct vcpu *v) { }
 static void inject_step(struct vcpu *v) { }
@@ -241,6 +249,7 @@ static unsigned check(const struct vcpu *v, void (*broken)(const char *rule)) { 
 	.vcpu_load = vcpu_load, .vcpu_save = vcpu_save, \
 	.run = run, .offer_interrupt = offer_interrupt, .took_interrupt = took_interrupt, .inject_exception = inject_exception, \
 	.inject_nmi = inject_nmi, .get_cr = get_cr, .set_efer = set_efer, .set_pat = set_pat, .get_state = get_state, .set_state = set_state, \
+	.end_shadow = end_shadow, .set_cr2 = set_cr2, .lend_cpu = lend_cpu, .end_lending = end_lending, \
 	.cpl = cpl, .dump_exit = dump_exit, .inject_step = inject_step, .check = check, .constant_msrs = no_msrs }
 static const struct hvm_constant_msr no_msrs[] = { { 0, 0 } };
 const struct hvm_ops svm_ops = STORM_OPS, vmx_ops = STORM_OPS;

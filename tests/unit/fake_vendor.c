@@ -109,6 +109,8 @@ struct vcpu *fake_vendor_vcpu(bool privileged)
 	if (!ready)
 		assert_int_equal(hvm_make_maps(dom0_port), 0);
 	ready = true;
+	v->hvm.root = v->domain->p2m.root;
+	v->hvm.generation = &v->domain->p2m.tlb_gen;
 	assert_int_equal(hvm_vcpu_init(v), 0);
 	return v;
 }

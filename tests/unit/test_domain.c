@@ -344,7 +344,7 @@ static void an_end_comes_in_steps(void **state)
 	running = false;
 	/* Memory goes in five; its vCPUs, ports, maps and grants in one each, before that. */
 	assert_int_equal(destroy(d), 11);
-	assert_true(!exists(7) && released_areas == 1 && releases == 2 && vcpus_freed == 1 && virqs == 2);
+	assert_true(!exists(7) && released_areas == 1 && releases == 3 && vcpus_freed == 1 && virqs == 2);
 	assert_int_equal(pieces, 0);
 }
 

@@ -1,6 +1,7 @@
-/* units: vmm/life/domctl_context.c vmm/cpu/msr.c vmm/cpu/mtrr.c vmm/toolstack/policy_ops.c vmm/toolstack/policy_fit.c vmm/toolstack/control.c vmm/life/control_lock.c vmm/cpu/cpu_policy.c vmm/cpu/cpu_policy_serial.c tests/unit/fake_domain.c tests/unit/fake_control.c vmm/life/save_records.c vmm/life/save_time.c vmm/cpu/vlapic.c vmm/cpu/vlapic_record.c vmm/cpu/cpuid.c arch/x86/saved.c vmm/domain/refuse.c arch/x86/guest_clock.c */
+/* units: vmm/life/domctl_context.c vmm/cpu/msr.c vmm/cpu/mtrr.c vmm/toolstack/policy_ops.c vmm/toolstack/policy_fit.c vmm/toolstack/control.c vmm/life/control_lock.c vmm/cpu/cpu_policy.c vmm/cpu/cpu_policy_serial.c tests/unit/fake_domain.c tests/unit/fake_control.c vmm/life/save_records.c vmm/life/save_time.c vmm/apic/vlapic.c vmm/apic/vlapic_record.c vmm/apic/xapic.c vmm/cpu/cpuid.c arch/x86/saved.c vmm/domain/refuse.c arch/x86/guest_clock.c */
 /* domctl: machine state and CPU policy of a domain being built, as xl sets them (abi.md I.5, I.9), and as nobody should. */
 #include "tests/unit/fake_control.h"
+#include "vmm/apic/xapic.h"
 #include "vmm/cpu/cpu_policy.h"
 #include "vmm/cpu/msr.h"
 #include "vmm/domain/guest_log.h"
@@ -33,6 +34,7 @@ static int set_up(void **state)
 	for (u32 i = 0; i < 2; i++) {
 		d->vcpu[i]->pause_flags = VCPU_DOWN;
 		d->vcpu[i]->hvm.pat = 0x0007040600070406;
+		vlapic_load_base(d->vcpu[i], APIC_X2_ON);
 		d->vcpu[i]->hvm.xsave = calloc(1, 4096);
 		d->vcpu[i]->hvm.xcr0 = XCR0_X87;
 		d->vcpu[i]->apic_id = i * 2;
@@ -171,7 +173,8 @@ static void lapics_of_both_lengths(void **state)
 		assert_int_equal(d->shared->evtchn_mask[i], ~0ull);
 	for (unsigned bad = 0; bad < 6; bad++) {
 		r = good;
-		r.base = bad == 1 ? 0xfee00900 : bad == 2 ? 0xfee00c00 : bad == 3 ? 0xfed00d00 : r.base;
+		/* x2APIC without "on", no boot CPU, another place. */
+		r.base = bad == 1 ? 0xfee00500 : bad == 2 ? 0xfee00c00 : bad == 3 ? 0xfed00d00 : r.base;
 		r.disabled = bad == 4 ? 2 : 0;
 		r.deadline = bad == 5;
 		at = 0;
@@ -309,12 +312,12 @@ static void apics_are_checked(void **state)
 	};
 	struct vlapic *a = &d->vcpu[1]->apic, was;
 
-	*a = (struct vlapic){ .svr = 0x1ff, .tpr = 0x20, .irr = { BIT(32), 0, 0, BIT(63) }, .isr = { 0, BIT(3) }, .icr = 3ull << 32 | 0x40f3, .lvt[5] = 0x700 };
+	*a = (struct vlapic){ .enabled = true, .msr_first = MSR_X2APIC_FIRST, .dfr = ~0u, .svr = 0x1ff, .tpr = 0x20, .irr = { BIT(32), 0, 0, BIT(63) }, .isr = { 0, BIT(3) }, .icr = 3ull << 32 | 0x40f3, .lvt[5] = 0x700 };
 	was = *a;
 	assert_int_equal(get_context(FAKE_MEMORY, FAKE_HANDLE(0)), 0);
 	memcpy(page, find_record(6, 1), sizeof(page));
 	assert_int_equal(((u32 *)page)[0x20 / 4], 2);
-	memset(a, 0, sizeof(*a));
+	*a = (struct vlapic){ .enabled = true, .msr_first = MSR_X2APIC_FIRST };
 	assert_int_equal(set_one(6, 1024, page), 0);
 	was.irr_pending = 1;
 	assert_memory_equal(a, &was, sizeof(was));
@@ -597,6 +600,9 @@ static void a_state_that_cannot_be_entered_stays_down(void **state)
 void hvm_reset(struct vcpu *w) { }
 void hvm_start_sipi(struct vcpu *w, u8 vector) { }
 void lapic_eoi(void) { }
+void vlapic_send_ipi(struct vcpu *v, u64 icr) { fail(); }
+u32 vlapic_timer_count(const struct vcpu *v) { return 0; }
+void vlapic_timer_write(struct vcpu *v, bool count, u32 value) { *(count ? &v->apic.timer_icr : &v->apic.timer_dcr) = value; }
 void vcpu_start(struct vcpu *w) { }
 void hvm_set_tsc_aux(struct vcpu *w, u64 val) { }
 bool rdmsr_safe(u32 msr, u64 *val) { return false; }

@@ -1,8 +1,9 @@
-/* units: vmm/cpu/msr.c vmm/cpu/mtrr.c vmm/cpu/cpu_policy.c vmm/hypercall/hypercall_page.c */
+/* units: vmm/cpu/msr.c vmm/apic/xapic.c vmm/cpu/mtrr.c vmm/cpu/cpu_policy.c vmm/hypercall/hypercall_page.c */
 /* MSR policy: what is the guest's own, what is constant, and which values are refused before they can reach a control block. */
 #include "tests/unit/fake.h"
 #include <asm/hvm.h>
 #include <asm/insn.h>
+#include "vmm/apic/xapic.h"
 #include "vmm/cpu/cpu_policy_words.h"
 #include "vmm/domain.h"
 #include "vmm/hypercall.h"
@@ -30,6 +31,8 @@ const struct hvm_ops *hvm = &ops;
 void hvm_set_tsc_aux(struct vcpu *w, u64 val) { tsc_aux = w->hvm.tsc_aux = val; }
 bool rdmsr_safe(u32 msr, u64 *val) { return false; }
 struct cpuid_regs cpuid(u32 leaf, u32 sub) { return (struct cpuid_regs){ 0 }; }
+void vlapic_reset(struct vcpu *w) { }
+void vlapic_post(struct vcpu *w, u8 vector, bool level) { fail(); }
 int vlapic_read(struct vcpu *w, u32 msr, u64 *val) { *val = msr; return 0; }
 int vlapic_write(struct vcpu *w, u32 msr, u64 val) { apic_written = msr; return 0; }
 
@@ -47,6 +50,8 @@ static int set_up(void **state)
 	mtrr_init_domain(&d);
 	cr0 = BIT(31) | 1;
 	efer = BIT(8) | BIT(10) | BIT(11);
+	vlapic_load_base(&v, APIC_X2_ON);
+	vlapic_load_base(&second, APIC_X2_ON);
 	return 0;
 }
 

@@ -1,4 +1,4 @@
-/* units: arch/x86/svm/svm.c arch/x86/svm/state.c arch/x86/permissions.c arch/x86/svm/check.c arch/x86/hvm.c mm/pt.c mm/p2m.c mm/p2m_log.c mm/buddy.c mm/heap.c tests/unit/fake_vendor.c arch/x86/complete.c arch/x86/svm/cr0.c arch/x86/saved.c arch/x86/guest_clock.c */
+/* units: arch/x86/svm/svm.c arch/x86/svm/keeper.c arch/x86/svm/state.c arch/x86/permissions.c arch/x86/svm/check.c arch/x86/hvm.c mm/pt.c mm/p2m.c mm/p2m_log.c mm/buddy.c mm/heap.c tests/unit/fake_vendor.c arch/x86/complete.c arch/x86/svm/cr0.c arch/x86/saved.c arch/x86/guest_clock.c */
 /* SVM: that every state passes the rules of VMRUN, and that what breaks one is named. */
 #include "tests/unit/fake_vendor.h"
 #include <stdio.h>

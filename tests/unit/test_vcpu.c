@@ -56,6 +56,9 @@ static unsigned destroyed;
 int hvm_vcpu_init(struct vcpu *w) { return init_result; }
 void hvm_vcpu_destroy(struct vcpu *w) { destroyed++; }
 void vlapic_reset(struct vcpu *w) { }
+void vlapic_load_base(struct vcpu *w, u64 base) { }
+void vlapic_timer_fired(void *w) { }
+void keeper_free(struct vcpu *w) { }
 int vlapic_next(struct vcpu *w) { return (int)vector - 1; }
 void evtchn_raise_virq(struct vcpu *w, unsigned virq) { assert_int_equal(virq, VIRQ_TIMER); raised++; }
 void evtchn_vcpu_info_moved(struct vcpu *w) { w->info->evtchn_upcall_pending = 1; }

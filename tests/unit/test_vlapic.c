@@ -1,9 +1,10 @@
-/* units: vmm/cpu/vlapic.c vmm/cpu/vlapic_record.c */
+/* units: vmm/apic/vlapic.c vmm/apic/vlapic_record.c vmm/apic/vlapic_ipi.c vmm/apic/vlapic_timer.c vmm/apic/xapic.c */
 /* The virtual APIC and the level-triggered interrupts of real devices: what the physical APIC gets to hear, and when (abi.md H.3). */
 #include "tests/unit/fake.h"
 #include <asm/lapic.h>
 #include "vmm/domain.h"
-#include "vmm/cpu/vlapic.h"
+#include "vmm/apic/vlapic.h"
+#include "vmm/apic/xapic.h"
 #include "vmm/vcpu.h"
 
 enum { MSR_TPR = 0x808, MSR_PPR = 0x80a, MSR_EOI = 0x80b, MSR_SVR = 0x80f, MSR_TMR = 0x818, MSR_ICR = 0x830, MSR_DCR = 0x83e, MSR_SELF_IPI = 0x83f };
@@ -29,6 +30,11 @@ void lapic_eoi(void)
 	assert_true(last_eoi >= 0);
 	in_service[last_eoi] = false;
 }
+
+/* Timers. */
+static u64 armed;
+void timer_set(struct timer *t, unsigned cpu, u64 expires) { armed = expires; }
+void timer_cancel(struct timer *t) { armed = 0; }
 
 static unsigned kicked, started, ups, downs, resets, sipi_vector;
 void vcpu_kick(struct vcpu *w) { kicked |= 1u << w->id; }
@@ -62,6 +68,7 @@ static void eoi(void) { assert_int_equal(vlapic_write(&v, MSR_EOI, 0), 0); }
 static int set_up(void **state)
 {
 	memset(in_service, 0, sizeof(in_service));
+	vlapic_load_base(&v, APIC_X2_ON);
 	vlapic_reset(&v);
 	last_eoi = -1;
 	return vlapic_write(&v, MSR_SVR, 0x1ff);
@@ -203,7 +210,6 @@ static void registers_are_read_as_they_were_written(void **state)
 		assert_int_equal(vlapic_read(&v, MSR_TMR + i, &val), 0);
 		assert_int_equal(val, i == 1 ? BIT(0x31 % 32) : i == 7 ? BIT(0xf4 % 32) : 0);
 	}
-	/* The timer's divider is kept, although there is no timer: Linux writes it and looks. */
 	assert_int_equal(vlapic_write(&v, MSR_DCR, 0xb), 0);
 	val = 0;
 	assert_int_equal(vlapic_read(&v, MSR_DCR, &val), 0);
@@ -228,7 +234,7 @@ static int four(void **state)
 	d.vcpu = all;
 	d.max_vcpus = 4;
 	for (u32 i = 1; i < 4; i++)
-		*all[i] = (struct vcpu){ .domain = &d, .id = i, .apic_id = i * 2 };
+		*all[i] = (struct vcpu){ .domain = &d, .id = i, .apic_id = i * 2, .apic = { .enabled = true, .msr_first = MSR_X2APIC_FIRST } };
 	kicked = started = ups = downs = resets = sipi_vector = 0;
 	return set_up(state);
 }
@@ -283,6 +289,117 @@ static void ipis_reach_whom_they_name(void **state)
 	kicked = 0;
 	assert_int_equal(vlapic_write(&v, MSR_ICR, 6ull << 32 | 4 << 8), 0);
 	assert_true(others[2].attention & VCPU_NMI && kicked == 8);
+}
+
+/* The page of xAPIC mode: 8 bits of destination, and logical ones as the guest has written them. */
+static unsigned page_ipi(u32 dest, u32 low)
+{
+	u64 high = dest << 24, icr = low;
+
+	xapic_access(&v, 0x310, 4, true, &high);
+	xapic_access(&v, 0x300, 4, true, &icr);
+	return have((u8)low);
+}
+
+static void xapic_destinations(void **state)
+{
+	enum { LOGICAL = 1 << 11 };
+	u64 value;
+
+	for (u32 i = 0; i < 4; i++) {
+		vlapic_load_base(all[i], APIC_ON);
+		all[i]->apic.dfr = ~0u;
+		all[i]->apic.ldr = 1u << (24 + i);
+	}
+	assert_int_equal(page_ipi(4, 0x40), 4);
+	assert_int_equal(page_ipi(0xff, 0x40), 15);
+	assert_int_equal(page_ipi(5, LOGICAL | 0x40), 5);
+	for (u32 i = 0; i < 4; i++) {
+		all[i]->apic.dfr = 0x0fffffff;
+		all[i]->apic.ldr = (i < 2 ? 0x10u : 0x20u) << 24 | 1u << (24 + i % 2);
+	}
+	assert_int_equal(page_ipi(0x13, LOGICAL | 0x40), 3);
+	assert_int_equal(page_ipi(0x22, LOGICAL | 0x40), 8);
+	assert_int_equal(page_ipi(0x31, LOGICAL | 0x40), 0);
+	/* One whose APIC is off gets none. */
+	vlapic_load_base(&others[1], 0);
+	assert_int_equal(page_ipi(0xff, 0x40), 11);
+	/* An illegal vector shows in ESR, after a write to it. */
+	assert_int_equal(page_ipi(0xff, 0x5), 0);
+	value = 7;
+	xapic_access(&v, 0x280, 4, true, &value);
+	xapic_access(&v, 0x280, 4, false, &value);
+	assert_int_equal(value, 0x20);
+	/* Bits that x2APIC refuses are ignored, and so is a write that isn't 4 bytes. */
+	value = 0x1234;
+	xapic_access(&v, 0x80, 4, true, &value);
+	xapic_access(&v, 0x80, 2, true, &(u64){ 0 });
+	xapic_access(&v, 0x80, 1, false, &value);
+	assert_int_equal(value, 0x34);
+	d.max_vcpus = 0;
+}
+
+static void modes_change_as_the_manual_says(void **state)
+{
+	u64 base = APIC_PAGE | BIT(8);
+
+	assert_int_equal(vlapic_base(&v), base | APIC_X2_ON);
+	assert_int_equal(vlapic_set_base(&v, base | APIC_ON), -EINVAL);
+	assert_int_equal(vlapic_set_base(&v, base | APIC_X2_ON | 1), -EINVAL);
+	assert_int_equal(vlapic_set_base(&v, base), 0);
+	assert_int_equal(v.apic.svr, 0xff);
+	assert_int_equal(vlapic_set_base(&v, base | APIC_X2_ON), -EINVAL);
+	assert_int_equal(vlapic_set_base(&v, base | BIT(10)), -EINVAL);
+	vlapic_post(&v, 0x41, false);
+	assert_int_equal(vlapic_write(&v, MSR_SVR, 0x1ff), 0);
+	assert_int_equal(vlapic_next(&v), -1);
+	assert_int_equal(vlapic_set_base(&v, base | APIC_ON), 0);
+	assert_int_equal(vlapic_next(&v), 0x41);
+	assert_int_equal(vlapic_set_base(&v, base | APIC_X2_ON), 0);
+	assert_int_equal(vlapic_set_base(&v, (base | APIC_X2_ON) + 0x1000), -EINVAL);
+}
+
+/* A hundred million counts a second, divided. */
+static void the_timer_counts_down(void **state)
+{
+	enum { INITIAL = 0x838, CURRENT = 0x839, LVT = 0x832, PERIODIC = 1 << 17 };
+	u64 left;
+
+	fake_time = 1000;
+	assert_int_equal(vlapic_write(&v, MSR_DCR, 0xb), 0);
+	assert_int_equal(vlapic_write(&v, LVT, 0x61), 0);
+	assert_int_equal(vlapic_write(&v, INITIAL, 100000), 0);
+	assert_int_equal(armed, 1001000);
+	fake_time = 301000;
+	assert_int_equal(vlapic_read(&v, CURRENT, &left), 0);
+	assert_int_equal(left, 70000);
+	fake_time = 1001000;
+	vlapic_timer_fired(&v);
+	assert_int_equal(take(), 0x61);
+	assert_int_equal(vlapic_read(&v, CURRENT, &left), 0);
+	assert_int_equal(left, 0);
+	eoi();
+	/* Periodic, by 2; what was missed is not made up for. */
+	assert_int_equal(vlapic_write(&v, LVT, 0x61 | PERIODIC), 0);
+	assert_int_equal(vlapic_write(&v, MSR_DCR, 0), 0);
+	assert_int_equal(vlapic_write(&v, INITIAL, 100000), 0);
+	assert_int_equal(armed, 1001000 + 2000000);
+	fake_time = 1001000 + 5 * 2000000 + 10;
+	vlapic_timer_fired(&v);
+	assert_int_equal(armed, 1001000 + 6 * 2000000);
+	assert_int_equal(take(), 0x61);
+	eoi();
+	/* A short one is stretched, a masked one is silent, and 0 stops it. */
+	assert_int_equal(vlapic_write(&v, INITIAL, 1), 0);
+	vlapic_timer_fired(&v);
+	assert_int_equal(armed, fake_time + 50000);
+	assert_int_equal(take(), 0x61);
+	eoi();
+	assert_int_equal(vlapic_write(&v, LVT, 0x61 | 1 << 16), 0);
+	vlapic_timer_fired(&v);
+	assert_int_equal(vlapic_next(&v), -1);
+	assert_int_equal(vlapic_write(&v, INITIAL, 0), 0);
+	assert_int_equal(armed, 0);
 }
 
 /* As the run loop does it. */
@@ -367,6 +484,9 @@ int main(void)
 		cmocka_unit_test_setup(what_was_edge_leaves_no_trace, set_up),
 		cmocka_unit_test_setup(registers_are_read_as_they_were_written, set_up),
 		cmocka_unit_test_setup(ipis_reach_whom_they_name, four),
+		cmocka_unit_test_setup(xapic_destinations, four),
+		cmocka_unit_test_setup(modes_change_as_the_manual_says, set_up),
+		cmocka_unit_test_setup(the_timer_counts_down, set_up),
 		cmocka_unit_test_setup(init_and_start_up, four),
 		cmocka_unit_test_setup(in_any_order, set_up),
 	};

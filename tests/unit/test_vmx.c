@@ -1,4 +1,4 @@
-/* units: arch/x86/vmx/vmx.c arch/x86/vmx/vcpu.c arch/x86/vmx/state.c arch/x86/vmx/capabilities.c arch/x86/permissions.c arch/x86/vmx/check.c arch/x86/hvm.c mm/pt.c mm/p2m.c mm/p2m_log.c mm/buddy.c mm/heap.c tests/unit/fake_vendor.c tests/unit/fake_vmx.c tests/unit/check_vmx.c arch/x86/complete.c arch/x86/saved.c arch/x86/guest_clock.c */
+/* units: arch/x86/vmx/vmx.c arch/x86/vmx/keeper.c arch/x86/vmx/vcpu.c arch/x86/vmx/state.c arch/x86/vmx/capabilities.c arch/x86/permissions.c arch/x86/vmx/check.c arch/x86/hvm.c mm/pt.c mm/p2m.c mm/p2m_log.c mm/buddy.c mm/heap.c tests/unit/fake_vendor.c tests/unit/fake_vmx.c tests/unit/check_vmx.c arch/x86/complete.c arch/x86/saved.c arch/x86/guest_clock.c */
 /* VMX over a software VMCS: what a CPU must have, that every state passes the rules of VM entry, and how exits are read. */
 #include "mm/pt.h"
 #include "tests/unit/fake_vendor.h"

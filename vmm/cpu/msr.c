@@ -8,7 +8,8 @@
 #include <asm/time.h>
 #include "vmm/cpu/msr.h"
 #include "vmm/cpu/cpu_policy_words.h"
-#include "vmm/cpu/vlapic.h"
+#include "vmm/apic/vlapic.h"
+#include "vmm/apic/xapic.h"
 #include "vmm/domain.h"
 #include "vmm/vcpu.h"
 
@@ -16,7 +17,6 @@ enum {
 	MSR_TSC = 0x10, MSR_PATCH_LEVEL = 0x8b, MSR_MCG_CAP = 0x179, MSR_MCG_STATUS = 0x17a, MSR_DEBUGCTL = 0x1d9,
 };
 
-#define APIC_BASE_FIXED 0xfee00c00ull   /* enabled, x2APIC, at the usual place */
 
 /* Constants that stock kernels read as they start; the vendor adds its own. Writes are dropped. */
 static const struct hvm_constant_msr constants[] = { { MSR_MCG_CAP, 0 }, { MSR_MCG_STATUS, 0 }, { MSR_DEBUGCTL, 0 }, { 0, 0 } };
@@ -49,11 +49,11 @@ int msr_read(struct vcpu *v, u32 msr, u64 *val)
 {
 	const u64 *known;
 
-	if (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST)
+	if (msr - v->apic.msr_first < 0x100)
 		return vlapic_read(v, msr, val);
 	switch (msr) {
 	case MSR_TSC: *val = clock_guest_tsc(&v->domain->clock, time_tsc()); return 0;
-	case MSR_APIC_BASE: *val = APIC_BASE_FIXED | (v->id == 0 ? BIT(8) : 0); return 0;
+	case MSR_APIC_BASE: *val = vlapic_base(v); return 0;
 	case MSR_PATCH_LEVEL: *val = 0; return 0;
 	case MSR_MTRRCAP: *val = MTRRCAP_VALUE; return 0;
 	case MSR_PAT: *val = v->hvm.pat; return 0;
@@ -71,10 +71,10 @@ int msr_write(struct vcpu *v, u32 msr, u64 val)
 {
 	u64 *slot;
 
-	if (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST)
+	if (msr - v->apic.msr_first < 0x100)
 		return vlapic_write(v, msr, val);
 	switch (msr) {
-	case MSR_APIC_BASE: return val == (APIC_BASE_FIXED | (v->id == 0 ? BIT(8) : 0)) ? 0 : -EINVAL;
+	case MSR_APIC_BASE: return vlapic_set_base(v, val);
 	case MSR_PATCH_LEVEL: return 0;
 	case MSR_PAT:
 		if (!hvm_valid_pat(val))

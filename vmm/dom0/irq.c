@@ -8,7 +8,7 @@
 #include <asm/lapic.h>
 #include <asm/traps.h>
 #include "vmm/dom0/irq.h"
-#include "vmm/cpu/vlapic.h"
+#include "vmm/apic/vlapic.h"
 #include "vmm/domain.h"
 #include "vmm/vcpu.h"
 

@@ -175,6 +175,7 @@ static bool release_vcpus(struct domain *d)
 			continue;
 		timer_cancel_sync(&v->timer);
 		timer_cancel_sync(&v->poll_timer);
+		timer_cancel_sync(&v->apic_timer);
 		vcpu_release_areas(v);
 	}
 	if (end < d->max_vcpus)

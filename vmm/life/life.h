@@ -9,7 +9,7 @@
 struct domain;
 struct vcpu;
 
-#define TIMERS_PER_VCPU 2
+#define TIMERS_PER_VCPU 3
 
 /*
  * Every operation that changes the make-up of a domain holds this lock. So only one such operation

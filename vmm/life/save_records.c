@@ -2,6 +2,7 @@
  * The kinds of records of a guest's vCPUs (abi.md I.5). The toolstack keeps them and brings them
  * back, or others, so each is checked as if the guest had set its contents by itself.
  */
+#include "vmm/apic/xapic.h"
 #include "vmm/life/save.h"
 #include <xen/hvm/save.h>
 #include <asm/hvm.h>
@@ -65,10 +66,8 @@ static u32 fill_lapic(struct vcpu *v, void *data)
 static bool valid_lapic(struct vcpu *v, const void *data, u32 length)
 {
 	const struct lapic_record *l = data;
-	u64 base;
 
-	msr_read(v, MSR_APIC_BASE, &base);
-	return (length == LAPIC_417 || length == LAPIC_418) && l->apic_base_msr == base && l->disabled <= APIC_SW_DISABLED && !l->tdt_msr;
+	return (length == LAPIC_417 || length == LAPIC_418) && vlapic_base_valid(v, l->apic_base_msr) && l->disabled <= APIC_SW_DISABLED && !l->tdt_msr;
 }
 
 /*
@@ -77,6 +76,7 @@ static bool valid_lapic(struct vcpu *v, const void *data, u32 length)
  */
 static int load_lapic(struct vcpu *v, const void *data)
 {
+	vlapic_load_base(v, ((const struct lapic_record *)data)->apic_base_msr);
 	memset(v->domain->shared->evtchn_mask, 0xff, sizeof(v->domain->shared->evtchn_mask));
 	return 0;
 }

@@ -9,8 +9,10 @@
 #include "mm/page.h"
 #include "sched/sched.h"
 #include "sched/timer.h"
+#include "vmm/apic/xapic.h"
 #include "vmm/domain.h"
 #include "vmm/domain/record.h"
+#include "vmm/keeper/keeper.h"
 #include "vmm/life/life.h"
 #include "vmm/memory/guest_access.h"
 #include "vmm/share/evtchn.h"
@@ -62,6 +64,7 @@ void vcpu_update_time(struct vcpu *v)
 void vcpu_free(struct vcpu *v)
 {
 	sched_entity_destroy(&v->sched);
+	keeper_free(v);
 	hvm_vcpu_destroy(v);
 	record_vcpu_free(v->counters);
 	timer_release(TIMERS_PER_VCPU);
@@ -88,13 +91,17 @@ int vcpu_create(struct domain *d, u32 id)
 	v->wait_for_sipi = true;
 	v->runstate.state_entry_time = now;
 	v->info = id < XEN_LEGACY_MAX_VCPUS ? (struct vcpu_info *)&d->shared->vcpu_info[id] : &v->dummy_info;
+	v->hvm.root = d->p2m.root;
+	v->hvm.generation = &d->p2m.tlb_gen;
 	timer_init(&v->timer, timer_fired, v);
 	timer_init(&v->poll_timer, vcpu_poll_timeout, v);
+	timer_init(&v->apic_timer, vlapic_timer_fired, v);
 	place_vcpu(v);
 	if (!v->counters || hvm_vcpu_init(v)) {
 		vcpu_free(v);
 		return -ENOMEM;
 	}
+	vlapic_load_base(v, d->privileged ? APIC_X2_ON : APIC_ON);
 	vlapic_reset(v);
 	vcpu_update_time(v);
 	vcpu_set_runstate(v, RUNSTATE_offline, now);

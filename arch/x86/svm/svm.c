@@ -123,7 +123,7 @@ static void svm_vcpu_init(struct vcpu *v)
 	s->vmcb->msrpm_pa = virt_to_phys(hvm_maps.msrs);
 	s->vmcb->v_masking = 1;
 	s->vmcb->np_enable = 1;
-	s->vmcb->n_cr3 = v->domain->p2m.root.v << PAGE_SHIFT;
+	s->vmcb->n_cr3 = v->hvm.root.v << PAGE_SHIFT;
 }
 
 /*
@@ -316,6 +316,7 @@ static void svm_decode(struct vcpu *v, struct vmcb *b, struct vm_exit *x)
 		x->npf.present = b->exitinfo1 & 1;
 		x->npf.write = b->exitinfo1 >> 1 & 1;
 		x->npf.fetch = b->exitinfo1 >> 4 & 1;
+		x->npf.indirect = b->exitinfo1 >> 33 & 1 || b->exitintinfo & EVENT_VALID;
 		break;
 	case VMEXIT_NMI:
 	case VMEXIT_SMI:
@@ -379,7 +380,7 @@ static void svm_run(struct vcpu *v, struct vm_exit *x)
 	struct vmcb *b = s->vmcb;
 	struct cpu_regs *r = &v->hvm.regs;
 	struct percpu *p = this_cpu();
-	u64 gen = __atomic_load_n(&v->domain->p2m.tlb_gen, __ATOMIC_ACQUIRE);
+	u64 gen = __atomic_load_n(v->hvm.generation, __ATOMIC_ACQUIRE);
 
 	if (unlikely(v->hvm.tlb_gen != gen || v->hvm.asid_generation != p->asid_generation || v->hvm.asid_cpu != p->cpu)) {
 		assign_asid(v, b);

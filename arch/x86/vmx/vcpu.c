@@ -78,7 +78,7 @@ static void set_host_state(void)
 	vmwrite(HOST_RIP, (u64)(speculation & SPEC_GUARDS ? vmx_exit_guarded : vmx_exit_plain));
 }
 
-static void set_host_state_of_cpu(void)
+void vmx_set_host_state(void)
 {
 	struct desc_bases bases = desc_bases(cpu_id());
 
@@ -103,7 +103,7 @@ void vmx_vcpu_init(struct vcpu *v)
 	 * Four levels, tables in write-back memory: SDM vol. 3, "Extended-Page-Table Pointer
 	 * (EPTP)", 25.6.11.
 	 */
-	x->eptp = v->domain->p2m.root.v << PAGE_SHIFT | 3 << 3 | 6;
+	x->eptp = v->hvm.root.v << PAGE_SHIFT | 3 << 3 | 6;
 	BUG_ON(!vmclear(x->pa));
 	borrowed = vmx_borrow(v);
 	set_controls(v);
@@ -118,7 +118,7 @@ void vmx_vcpu_load(struct vcpu *v)
 	struct vmx_vcpu *x = vmx_of(v);
 
 	BUG_ON(!vmptrld(x->pa));
-	set_host_state_of_cpu();
+	vmx_set_host_state();
 	vmx_start_slice(x);
 	vmx_load_registers(x);
 }

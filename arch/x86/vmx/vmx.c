@@ -270,6 +270,8 @@ static void decode_ept_violation(struct vmx_vcpu *v, struct vm_exit *x)
 	x->npf.write = q >> 1 & 1;
 	x->npf.fetch = q >> 2 & 1;
 	x->npf.present = q >> 3 & 7;
+	/* Bits 7 and 8: it is for a linear address, and of the address itself. */
+	x->npf.indirect = (q >> 7 & 3) != 3 || v->injecting;
 	if (q & NMI_UNBLOCKED && !v->injecting)
 		set_blocked(v, v->blocked | BLOCKED_BY_NMI);
 }
@@ -363,7 +365,7 @@ static void vmx_run(struct vcpu *v, struct vm_exit *x)
 	struct vmx_vcpu *vx = vmx_of(v);
 	struct cpu_regs *r = &v->hvm.regs;
 	struct percpu *p = this_cpu();
-	u64 gen = __atomic_load_n(&v->domain->p2m.tlb_gen, __ATOMIC_ACQUIRE), event;
+	u64 gen = __atomic_load_n(v->hvm.generation, __ATOMIC_ACQUIRE), event;
 	/* 64 bits: a jump table with an index of 32 bits takes one instruction more */
 	u64 reason;
 

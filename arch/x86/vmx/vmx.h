@@ -48,6 +48,8 @@ bool vmx_unlock(void);
 void vmx_vcpu_init(struct vcpu *v);
 void vmx_vcpu_load(struct vcpu *v);
 void vmx_vcpu_save(struct vcpu *v);
+/* Sets the host fields of the current VMCS that are this CPU's. */
+void vmx_set_host_state(void);
 /* Gives the loaded vCPU a whole slice of time. */
 void vmx_start_slice(struct vmx_vcpu *x);
 

@@ -6,6 +6,7 @@
 #ifndef ASM_HVM_H
 #define ASM_HVM_H
 
+#include <asm/hvm_keeper.h>
 #include <asm/hvm_vcpu.h>
 
 struct vcpu;
@@ -24,7 +25,8 @@ struct vm_exit {
 	u32 reason;             /* enum exit_reason */
 	u32 len;                /* length of the instruction, if the handler has to complete it */
 	union {
-		struct { u64 gpa; bool write, fetch, present; } npf;
+		/* indirect: not the instruction's own access, but of page tables or an event's delivery */
+		struct { u64 gpa; bool write, fetch, present, indirect; } npf;
 		struct { u16 port; u8 size; bool in, string, rep; } io;
 		struct { u8 vector; u32 error; } exc;
 		struct { u8 reg; bool read; } cr8;      /* reg: number of the general register, as in struct cpu_regs */
@@ -103,7 +105,8 @@ struct hvm_state {
 	/* Calls `broken` for each rule of entry that v's state breaks; returns their number */ \
 	X(unsigned, check, (const struct vcpu *v, void (*broken)(const char *rule))) \
 	X(int,  cpl, (const struct vcpu *v)) \
-	X(void, dump_exit, (const struct vcpu *v))      /* logs what the CPU says of the last exit */
+	X(void, dump_exit, (const struct vcpu *v))      /* logs what the CPU says of the last exit */ \
+	HVM_KEEPER_OPS(X)
 
 /* An MSR that stock kernels read without handling a fault. Writes are ignored. */
 struct hvm_constant_msr { u32 msr; u64 val; };
@@ -194,7 +197,7 @@ extern u64 hvm_xcr0_mask;               /* [I] XSAVE states that vCPUs can have 
 /* Switches virtualization on, on the calling CPU. Panics if there is no memory. */
 void hvm_cpu_enable(void);
 /*
- * Allocates the vCPU's machine state and resets it. Returns 0. Errors: -ENOMEM if there is no
+ * Allocates the vCPU's machine state and resets it. hvm.root and hvm.generation are set. Returns 0. Errors: -ENOMEM if there is no
  * memory; the caller must call hvm_vcpu_destroy in this case too.
  */
 int hvm_vcpu_init(struct vcpu *v);

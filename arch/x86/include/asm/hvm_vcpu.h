@@ -31,6 +31,8 @@ struct hvm_vcpu {
 	u64 pat;                    /* (s) */
 	u64 tsc_aux;                /* (s) */
 	u64 dr[4];                  /* (s) while the vCPU is not loaded */
+	mfn_t root;                 /* [I] (d) of the nested page table */
+	const u64 *generation;      /* [I] (d) of that table: the p2m's tlb_gen, which a change raises */
 	u64 tlb_gen;                /* (t) p2m generation from which this vCPU's TLB entries are */
 	u64 asid_generation;        /* (t) */
 	u32 asid_cpu;               /* (t) */

@@ -1,17 +1,17 @@
 /*
- * The guest's local APIC, always in x2APIC mode: registers are MSRs 0x800-0x8FF, so there is no
- * MMIO page and no instruction decoder. Any CPU may post an interrupt, by IRR and TMR; the other
- * fields belong to the CPU that runs the vCPU.
+ * The guest's local APIC. In x2APIC mode its registers are MSRs 0x800-0x8FF. In xAPIC mode they are
+ * a page of memory, to which the keeper brings the guest (docs/keeper.md). Any CPU may post an
+ * interrupt, by IRR and TMR; the other fields belong to the CPU that runs the vCPU.
  */
-#ifndef VMM_CPU_VLAPIC_H
-#define VMM_CPU_VLAPIC_H
+#ifndef VMM_APIC_VLAPIC_H
+#define VMM_APIC_VLAPIC_H
 
 struct vcpu;
 
 /* SDM vol. 3, "ICR Operation in x2APIC Mode", 11.12.9. Bit 12, xAPIC's delivery status, is ignored. */
 #define ICR_RESERVED 0xfff32000ull
 
-enum { MSR_X2APIC_FIRST = 0x800, MSR_X2APIC_TPR = 0x808, MSR_X2APIC_LAST = 0x8ff };
+enum { MSR_X2APIC_FIRST = 0x800, MSR_X2APIC_TPR = 0x808 };
 
 /* Tags: vmm/vcpu.h. A field without (t) or (d) is saved when the domain moves (s). */
 struct vlapic {
@@ -20,10 +20,15 @@ struct vlapic {
 	u64 tmr[4];         /* [a] level-triggered */
 	u64 phys_level[4];  /* [c] (t) service domain: in service in the physical APIC, EOI owed */
 	u64 phys_done[4];   /* [c] (t) those of phys_level that the service domain has acknowledged */
-	u32 tpr, svr, esr; /* [c] */
+	u64 msr_first;      /* [a] MSR_X2APIC_FIRST or APIC_NO_MSRS; siblings look */
+	bool enabled;       /* [a] by APIC_BASE; siblings look */
+	u32 ldr, dfr;       /* [a] of xAPIC mode; siblings look */
+	u32 tpr, svr, esr;  /* [c] */
+	u32 esr_next;       /* [c] (t) errors that the next write of ESR shows */
 	u32 lvt[7];         /* [c] CMCI, timer, thermal, perf, LINT0, LINT1, error */
 	u64 icr;            /* [c] */
 	u32 timer_icr, timer_dcr; /* [c] */
+	u64 timer_start;    /* [c] (d) when the timer began to count, ns */
 	u32 irr_pending;    /* [a] (d) IRR may be non-empty */
 };
 
@@ -33,7 +38,7 @@ struct vlapic {
  */
 void vlapic_reset(struct vcpu *v);
 /*
- * Read or write one of v's APIC registers, as MSR 0x800 + register. Return 0. Errors: -EINVAL if
+ * Read or write one of v's APIC registers, as MSR 0x800 + register, whatever the mode. Return 0. Errors: -EINVAL if
  * the guest gets #GP. Context: v is current.
  */
 int vlapic_read(struct vcpu *v, u32 msr, u64 *val);

@@ -1,24 +1,17 @@
 /*
- * The virtual x2APIC: registers as MSRs, priorities, IPIs, and INIT/SIPI. SDM vol. 3, "Extended
- * XAPIC (x2APIC)", 11.12, and "Interrupt, Task, and Processor Priority", 11.8.3; APM, "Advanced
- * Programmable Interrupt Controller", 16. There is no timer, because guests have Xen's. The only
- * logical destination is the one that x2APIC derives from the id.
+ * The virtual APIC: registers, priorities, and INIT/SIPI. SDM vol. 3, "Extended XAPIC (x2APIC)",
+ * 11.12, and "Interrupt, Task, and Processor Priority", 11.8.3; APM, "Advanced Programmable
+ * Interrupt Controller", 16. The registers are MSRs here. xapic.c shows them as a page, vlapic_ipi.c
+ * sends IPIs, and vlapic_timer.c has the timer.
  */
-#include "vmm/cpu/vlapic.h"
+#include "vmm/apic/vlapic.h"
 #include <asm/hvm.h>
 #include <asm/lapic.h>
+#include "vmm/apic/vlapic_regs.h"
 #include "vmm/domain.h"
 #include "vmm/vcpu.h"
 
-enum {
-	REG_ID = 0x02, REG_VERSION = 0x03, REG_TPR = 0x08, REG_PPR = 0x0a, REG_EOI = 0x0b, REG_LDR = 0x0d, REG_SVR = 0x0f,
-	REG_ISR = 0x10, REG_TMR = 0x18, REG_IRR = 0x20, REG_ESR = 0x28, REG_CMCI = 0x2f, REG_ICR = 0x30, REG_LVT_TIMER = 0x32,
-	REG_LVT_ERROR = 0x37, REG_TIMER_ICR = 0x38, REG_TIMER_CCR = 0x39, REG_TIMER_DCR = 0x3e, REG_SELF_IPI = 0x3f,
-};
-enum { SVR_ENABLE = 1 << 8, LVT_MASKED = 1 << 16, VERSION = 0x14 | 5 << 16 };
-enum { MODE_FIXED = 0, MODE_LOWEST = 1, MODE_NMI = 4, MODE_INIT = 5, MODE_SIPI = 6 };
-
-static u32 logical_id(const struct vcpu *v) { return (v->apic_id >> 4) << 16 | 1u << (v->apic_id & 15); }
+u32 vlapic_logical_id(const struct vcpu *v) { return (v->apic_id >> 4) << 16 | 1u << (v->apic_id & 15); }
 
 void vlapic_reset(struct vcpu *v)
 {
@@ -26,7 +19,7 @@ void vlapic_reset(struct vcpu *v)
 	for (unsigned i = 0; i < 4; i++)
 		for (u64 owed = v->apic.phys_level[i]; owed; owed &= owed - 1)
 			lapic_eoi();
-	v->apic = (struct vlapic){ .svr = 0xff };
+	v->apic = (struct vlapic){ .enabled = v->apic.enabled, .msr_first = v->apic.msr_first, .svr = 0xff, .dfr = ~0u };
 	for (unsigned i = 0; i < ARRAY_SIZE(v->apic.lvt); i++)
 		v->apic.lvt[i] = LVT_MASKED;
 }
@@ -77,7 +70,7 @@ int vlapic_next(struct vcpu *v)
 	if (vector < 0)
 		return -1;
 	__atomic_store_n(&a->irr_pending, 1, __ATOMIC_RELAXED);
-	if (!(a->svr & SVR_ENABLE) || (vector & 0xf0) <= (processor_priority(a) & 0xf0))
+	if (!(a->svr & SVR_ENABLE) || !a->enabled || (vector & 0xf0) <= (processor_priority(a) & 0xf0))
 		return -1;
 	return vector;
 }
@@ -126,67 +119,6 @@ static void end_interrupt(struct vcpu *v)
 	acknowledge_level(a);
 }
 
-static void deliver_ipi(struct vcpu *to, unsigned mode, u8 vector)
-{
-	switch (mode) {
-	case MODE_FIXED:
-	case MODE_LOWEST:
-		if (vector >= 16)
-			vlapic_post(to, vector, false);
-		break;
-	case MODE_NMI:
-		vcpu_alert(to, VCPU_NMI);
-		break;
-	case MODE_INIT:
-		/*
-		 * An INIT for the first vCPU would reset the machine; guests ask for that in
-		 * another way.
-		 */
-		if (to->id == 0)
-			break;
-		vcpu_take(to, VCPU_SIPI);
-		vcpu_alert(to, VCPU_INIT);
-		break;
-	case MODE_SIPI:
-		__atomic_store_n(&to->sipi_vector, vector, __ATOMIC_RELAXED);
-		__atomic_or_fetch(&to->attention, VCPU_SIPI, __ATOMIC_SEQ_CST);
-		vcpu_start(to);
-		break;
-	}
-}
-
-static bool is_destination(const struct vcpu *to, u64 icr)
-{
-	u32 dest = (u32)(icr >> 32);
-
-	if (dest == ~0u)
-		return true;
-	if (icr & BIT(11))      /* logical: cluster and one bit for each member */
-		return dest >> 16 == logical_id(to) >> 16 && dest & logical_id(to) & 0xffff;
-	return dest == to->apic_id;
-}
-
-static void send_ipi(struct vcpu *v, u64 icr)
-{
-	struct domain *d = v->domain;
-	unsigned mode = icr >> 8 & 7, shorthand = icr >> 18 & 3;
-	struct vcpu *to;
-
-	/*
-	 * INIT with level de-assert does nothing on today's CPUs (SDM vol. 3, "Interrupt Command
-	 * Register (ICR)", 11.6.1).
-	 */
-	if (mode == MODE_INIT && icr & BIT(15) && !(icr & BIT(14)))
-		return;
-	for_each_vcpu(to, d) {
-		if ((shorthand == 1 && to != v) || (shorthand == 3 && to == v) || (shorthand == 0 && !is_destination(to, icr)))
-			continue;
-		deliver_ipi(to, mode, (u8)icr);
-		if (mode == MODE_LOWEST)
-			break;
-	}
-}
-
 static u64 read_word(const u64 *map, u32 index) { return (u32)(map[index / 2] >> (index % 2 * 32)); }
 
 int vlapic_read(struct vcpu *v, u32 msr, u64 *val)
@@ -199,7 +131,7 @@ int vlapic_read(struct vcpu *v, u32 msr, u64 *val)
 	case REG_VERSION: *val = VERSION; return 0;
 	case REG_TPR: *val = a->tpr; return 0;
 	case REG_PPR: *val = processor_priority(a); return 0;
-	case REG_LDR: *val = logical_id(v); return 0;
+	case REG_LDR: *val = vlapic_logical_id(v); return 0;
 	case REG_SVR: *val = a->svr; return 0;
 	case REG_ISR ... REG_ISR + 7: *val = read_word(a->isr, reg - REG_ISR); return 0;
 	case REG_TMR ... REG_TMR + 7: *val = read_word(a->tmr, reg - REG_TMR); return 0;
@@ -209,7 +141,7 @@ int vlapic_read(struct vcpu *v, u32 msr, u64 *val)
 	case REG_ICR: *val = a->icr; return 0;
 	case REG_LVT_TIMER ... REG_LVT_ERROR: *val = a->lvt[reg - REG_LVT_TIMER + 1]; return 0;
 	case REG_TIMER_ICR: *val = a->timer_icr; return 0;
-	case REG_TIMER_CCR: *val = 0; return 0;
+	case REG_TIMER_CCR: *val = vlapic_timer_count(v); return 0;
 	case REG_TIMER_DCR: *val = a->timer_dcr; return 0;
 	default: return -EINVAL;
 	}
@@ -232,13 +164,15 @@ int vlapic_write(struct vcpu *v, u32 msr, u64 val)
 		if (val & ICR_RESERVED)
 			return -EINVAL;
 		a->icr = val & ~BIT(12);
-		send_ipi(v, val);
+		vlapic_send_ipi(v, val);
 		return 0;
 	case REG_SELF_IPI:
 		if (val > 0xff)
 			return -EINVAL;
 		if (val >= 16)
 			vlapic_post(v, (u8)val, false);
+		else
+			vlapic_error(v, ESR_SEND_VECTOR);
 		return 0;
 	case REG_TPR:
 		if (val > 0xff)
@@ -253,12 +187,18 @@ int vlapic_write(struct vcpu *v, u32 msr, u64 val)
 		if (val & ~(u64)0x3ff)
 			return -EINVAL;
 		a->svr = (u32)val & 0x1ff;
+		vlapic_mask_lvts(v);
 		return 0;
-	case REG_ESR: a->esr = 0; return val ? -EINVAL : 0;
-	case REG_CMCI: a->lvt[0] = (u32)val; return 0;
-	case REG_LVT_TIMER ... REG_LVT_ERROR: a->lvt[reg - REG_LVT_TIMER + 1] = (u32)val; return 0;
-	case REG_TIMER_ICR: a->timer_icr = (u32)val; return 0;
-	case REG_TIMER_DCR: a->timer_dcr = (u32)val; return 0;
+	case REG_ESR:
+		if (val)
+			return -EINVAL;
+		a->esr = a->esr_next;
+		a->esr_next = 0;
+		return 0;
+	case REG_CMCI: a->lvt[0] = (u32)val; vlapic_mask_lvts(v); return 0;
+	case REG_LVT_TIMER ... REG_LVT_ERROR: a->lvt[reg - REG_LVT_TIMER + 1] = (u32)val; vlapic_mask_lvts(v); return 0;
+	case REG_TIMER_ICR:
+	case REG_TIMER_DCR: vlapic_timer_write(v, reg == REG_TIMER_ICR, (u32)val); return 0;
 	default: return -EINVAL;
 	}
 }
