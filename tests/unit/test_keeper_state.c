@@ -289,6 +289,12 @@ static void a_branch_stays_inside_its_segment(void **state)
 	assert_int_equal(written, 0);
 	assert_int_equal(cpu.regs[REG_RSP], 0);
 	assert_int_equal(cpu.rip, 0x1234);
+	/* The segment's last byte is inside. */
+	answer = 0xffff;
+	assert_int_equal(run(&cpu, CODE_16, 1, "\x66\xff\x27", 3), EXEC_DONE);
+	answer = 0x10000;
+	assert_int_equal(run(&cpu, CODE_16, 1, "\x66\xff\x27", 3), EXEC_FAULT);
+	assert_int_equal(cpu.rip, 0xffff);
 	answer = 0;
 }
 
