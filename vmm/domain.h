@@ -70,6 +70,7 @@ struct domain {
 	u32 controller_pauses;          /* [LOCK_DOMAIN] (t) those by domctl alone */
 	bool shutting_down;             /* [LOCK_DOMAIN] (t) */
 	u8 shutdown_code;               /* [LOCK_DOMAIN] (t) */
+	bool narrow;                    /* [a] (s) its shared structures have 32-bit layouts */
 	bool runstate_update_flag;      /* [a] (s) vm_assist 5 */
 	s64 time_offset;                /* [a] (d) seconds, for the wall clock */
 	struct domain_clock clock;

@@ -101,7 +101,7 @@ static void offer_events(struct vcpu *v)
 		return;
 	vector = vlapic_pending(v) ? vlapic_next(v) : -1;
 	v->hvm.offered_by_apic = vector >= 0;
-	if (vector < 0 && v->info->evtchn_upcall_pending)
+	if (vector < 0 && v->info->evtchn_upcall_pending && !v->upcall_vector)
 		vector = v->domain->callback_vector;
 	if (vector <= 0)
 		return;

@@ -68,6 +68,7 @@ struct vcpu {
 	struct sched_entity sched;
 	u32 pause_flags;                /* [a] (s) VCPU_DOWN and VCPU_BLOCKED, (t) the others */
 	u32 attention;                  /* [a] (s) VCPU_NMI to VCPU_SIPI, (t) the others */
+	u8 upcall_vector;               /* [a] (t) tells of events by the APIC; 0: the domain's callback does */
 	u8 sipi_vector;                 /* [a] (s) where the start-up IPI starts it */
 	struct vcpu_info *info;         /* [a] (d) in shared_info, a registered frame, or dummy_info */
 	struct page *info_page;         /* [c] (s) where: a frame with a reference, or NULL */
@@ -78,6 +79,7 @@ struct vcpu {
 	struct vcpu_runstate_info runstate; /* [c] (s) siblings may read it half changed */
 	u64 wake_time;                  /* [a] (t) time of the last wake-up from blocking, ns */
 	struct page *runstate_page[2];  /* [c] (s) where: up to 2 frames with references */
+	bool runstate_narrow;           /* [c] (s) the area has the 32-bit layout */
 	u32 runstate_offset;            /* [c] (s) the area's offset in the first page */
 	u64 who;                        /* [I] (d) domid | id << 16: its name in records */
 	struct record_vcpu *counters;   /* [c] (t) the counters, not the pointer */
@@ -109,6 +111,16 @@ void vcpu_start(struct vcpu *v);
  * Makes v look for something to deliver: wakes it if it is blocked, ends its run if it is running.
  */
 void vcpu_kick(struct vcpu *v);
+/* Has v look at its events: posts its own vector to its APIC, or kicks v for the callback. */
+static inline void vcpu_upcall(struct vcpu *v)
+{
+	u8 vector = __atomic_load_n(&v->upcall_vector, __ATOMIC_RELAXED);
+
+	if (unlikely(vector))
+		vlapic_post(v, vector, false);
+	else
+		vcpu_kick(v);
+}
 /* Sets `bit` in v's attention, and kicks v to look at it. */
 static inline void vcpu_alert(struct vcpu *v, u32 bit)
 {

@@ -308,11 +308,13 @@ static bool is_possible(const struct hvm_hw_cpu *c)
 	       !((c->msr_syscall_mask | c->msr_tsc_aux) >> 32) && (c->cr0 & (CR0_CD | CR0_NW)) != CR0_NW;
 }
 
+static void quiet_rule(const char *rule) { }
 static void print_rule(const char *rule) { printk(LOG_WARN "  rule of entry: %s\n", rule); }
 
 int hvm_set_registers(struct vcpu *v, const struct hvm_hw_cpu *c)
 {
 	struct cpu_regs before = v->hvm.regs;
+	bool sibling;
 
 	if (!is_possible(c))
 		return -EINVAL;
@@ -320,8 +322,11 @@ int hvm_set_registers(struct vcpu *v, const struct hvm_hw_cpu *c)
 	RECORD_REGS(X)
 #undef X
 	v->hvm.regs.rflags = c->rflags | 2;
-	if (hvm->check(v, print_rule)) {
-		printk(LOG_WARN "d%uv%u can't have the state that the toolstack gives\n", v->domain->domid, v->id);
+	/* A vCPU that is held gets its state from a sibling, which could fill the log. */
+	sibling = __atomic_load_n(&v->pause_flags, __ATOMIC_RELAXED) & VCPU_HELD;
+	if (hvm->check(v, sibling ? quiet_rule : print_rule)) {
+		if (!sibling)
+			printk(LOG_WARN "d%uv%u can't have the state that the toolstack gives\n", v->domain->domid, v->id);
 		v->hvm.regs = before;
 		return -EINVAL;
 	}

@@ -16,6 +16,7 @@ struct fake_vcpu {
 	struct vcpu vcpu;
 	struct record_vcpu counters;
 	unsigned kicks, wakes;
+	u8 posted;
 };
 
 static struct domain *domains[FAKE_DOMAINS];
@@ -108,6 +109,17 @@ void vcpu_wake(struct vcpu *v)
 	spin_unlock(&queue_lock);
 }
 
+__attribute__((weak)) void vlapic_post(struct vcpu *v, u8 vector, bool level)
+{
+	assert_false(level);
+	fake_of(v)->posted = vector;
+}
+
+u8 fake_posted(const struct vcpu *v)
+{
+	return fake_of(v)->posted;
+}
+
 unsigned fake_kicks(const struct vcpu *v)
 {
 	return fake_of(v)->kicks;
@@ -122,6 +134,7 @@ void fake_vcpu_clear(struct vcpu *v)
 {
 	fake_of(v)->kicks = 0;
 	fake_of(v)->wakes = 0;
+	fake_of(v)->posted = 0;
 }
 
 long fake_hypercall(struct vcpu *v, hypercall_fn *fn, void *arg)

@@ -19,6 +19,8 @@ void fake_domain_free(struct domain *d);
 /* How often v was kicked or woken since the last fake_vcpu_clear(v). */
 unsigned fake_kicks(const struct vcpu *v);
 unsigned fake_wakes(const struct vcpu *v);
+/* The vector that was posted to v's APIC last since then, or 0; where vmm/cpu/vlapic.c isn't linked. */
+u8 fake_posted(const struct vcpu *v);
 void fake_vcpu_clear(struct vcpu *v);
 
 /* How often all domains were marked as changed, where vmm/domain/changes.c isn't linked. */

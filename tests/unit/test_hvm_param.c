@@ -3,6 +3,8 @@
 #include "tests/unit/fake_control.h"
 #include <xen/hvm/hvm_op.h>
 
+void narrow_latch(struct vcpu *v) { }
+
 static struct domain *host, *guest, *other;
 
 static int set_up(void **state)

@@ -1,6 +1,9 @@
 /* units: vmm/hypercall/hypercall.c vmm/hypercall/compat.c vmm/toolstack/versions.c vmm/domain/permitted.c vmm/domain/refuse.c tests/unit/fake_domain.c tests/unit/fake_control.c arch/x86/complete.c */
 /* The dispatcher over the whole table: who may call what, which bytes go in and out, and how long calls are continued. */
 #include "tests/unit/fake_control.h"
+#include <xen/vcpu.h>
+#include "vmm/memory/memory.h"
+#include "vmm/life/life.h"
 #include <sys/mman.h>
 #include <asm/hvm.h>
 #include <asm/hvm_vcpu.h>
@@ -641,21 +644,61 @@ static void layouts_of_32_bits_are_widened(void **state)
 	row_now = find(__HYPERVISOR_memory_op, XENMEM_memory_map);
 	assert_int_equal(compat(__HYPERVISOR_memory_op, XENMEM_memory_map, FAKE_GVA, 0), 0);
 	assert_true(m->nr_entries == 9 && m->buffer.p == (void *)0xfffffff0ul);
-	assert_true(*(u32 *)fake_memory == 0x77777777 && ((u32 *)fake_memory)[1] == 0xfffffff0);
+	/* The handler here fills what goes out. */
+	assert_true(((u32 *)fake_memory)[0] == 0x77777777 && ((u32 *)fake_memory)[1] == 0x77777777);
+	assert_int_not_equal(((u32 *)fake_memory)[2], 0x77777777);
 	/* Those whose layouts differ and that nobody needs aren't taken for something else. */
 	row_now = NULL;
 	seen.calls = 0;
-	assert_int_equal(compat(__HYPERVISOR_memory_op, XENMEM_populate_physmap, FAKE_GVA, 0), (u32)-ENOSYS);
-	assert_int_equal(compat(__HYPERVISOR_grant_table_op, 0, FAKE_GVA, 1), (u32)-ENOSYS);
-	assert_int_equal(compat(__HYPERVISOR_grant_table_op, 5, FAKE_GVA, 1), (u32)-ENOSYS);
-	assert_int_equal(compat(__HYPERVISOR_vcpu_op, 0, 0, 0), (u32)-ENOSYS);
+	assert_int_equal(compat(__HYPERVISOR_memory_op, XENMEM_add_to_physmap_batch, FAKE_GVA, 0), (u32)-ENOSYS);
+	assert_int_equal(compat(__HYPERVISOR_grant_table_op, GNTTABOP_copy, FAKE_GVA, 1), (u32)-ENOSYS);
 	assert_int_equal(compat(__HYPERVISOR_multicall, FAKE_GVA, 1, 0), (u32)-ENOSYS);
 	assert_int_equal(compat(__HYPERVISOR_domctl, FAKE_GVA, 0, 0), (u32)-ENOSYS);
+	assert_int_equal(compat(__HYPERVISOR_vcpu_op, 99, 0, 0), (u32)-ENOSYS);
 	assert_int_equal(seen.calls, 0);
 	assert_int_equal(compat(__HYPERVISOR_grant_table_op, 6, FAKE_GVA, 1), 0);
 	assert_int_equal(compat(__HYPERVISOR_xen_version, 0, 0, 0), 0);
 	assert_int_equal(seen.calls, 2);
 	assert_int_equal(compat(__HYPERVISOR_memory_op, XENMEM_add_to_physmap, 8, 0), (u32)-EFAULT);
+}
+
+/* Each kind of field, with i386's alignment; and what tells a handler that more of the guest's memory is in 32-bit layout. */
+static void every_layout_of_32_bits(void **state)
+{
+	static const u32 extents[] = { 0x80001000, 5, 3, 7, DOMID_SELF };
+	static const u32 poll[] = { 0xfffffff0, 2, 0x89abcdef, 0x01234567 };
+	static const u32 timer[] = { 0x89abcdef, 0x01234567, 1 };
+	struct xen_memory_reservation *r = (void *)seen.arg;
+	struct sched_poll *p = (void *)seen.arg;
+	struct vcpu_set_singleshot_timer *t = (void *)seen.arg;
+
+	memcpy(fake_memory, extents, sizeof(extents));
+	row_now = find(__HYPERVISOR_memory_op, XENMEM_populate_physmap);
+	assert_int_equal(compat(__HYPERVISOR_memory_op, XENMEM_populate_physmap | 9 << 6, FAKE_GVA, 0), 0);
+	assert_true(r->extent_start.p == (void *)0x80001000ul && r->nr_extents == 5 && r->extent_order == 3 && r->domid == DOMID_SELF);
+	assert_true(r->mem_flags == (7 | MEMORY_NARROW_LIST));
+	memcpy(fake_memory, poll, sizeof(poll));
+	row_now = find(__HYPERVISOR_sched_op, SCHEDOP_poll);
+	assert_int_equal(compat(__HYPERVISOR_sched_op, SCHEDOP_poll, FAKE_GVA, 0), 0);
+	assert_true(p->ports.p == (void *)0xfffffff0ul && p->nr_ports == 2 && p->timeout == 0x0123456789abcdef);
+	memcpy(fake_memory, timer, sizeof(timer));
+	row_now = find(__HYPERVISOR_vcpu_op, VCPUOP_set_singleshot_timer);
+	assert_int_equal(compat(__HYPERVISOR_vcpu_op, VCPUOP_set_singleshot_timer, 0, FAKE_GVA), 0);
+	assert_true(t->timeout_abs_ns == 0x0123456789abcdef && t->flags == 1);
+	row_now = find(__HYPERVISOR_vcpu_op, VCPUOP_register_runstate_memory_area);
+	((u32 *)fake_memory)[0] = 0xc0001004;
+	assert_int_equal(compat(__HYPERVISOR_vcpu_op, VCPUOP_register_runstate_memory_area, 0, FAKE_GVA), 0);
+	assert_int_equal(*(u64 *)seen.arg, 0xc0001004 | RUNSTATE_NARROW);
+	/* What comes out has no padding: 44 bytes. */
+	memset(fake_memory, 0x11, 64);
+	row_now = find(__HYPERVISOR_vcpu_op, VCPUOP_get_runstate_info);
+	assert_int_equal(compat(__HYPERVISOR_vcpu_op, VCPUOP_get_runstate_info, 0, FAKE_GVA), 0);
+	assert_true(((u32 *)fake_memory)[10] == 0x77777777 && ((u32 *)fake_memory)[11] == 0x11111111);
+	/* A time in two registers. */
+	row_now = find(__HYPERVISOR_set_timer_op, 0);
+	seen.calls = 0;
+	assert_int_equal(compat(__HYPERVISOR_set_timer_op, 0x89abcdef, 0x01234567, 0), 0);
+	assert_int_equal(seen.calls, 1);
 }
 
 int main(void)
@@ -678,6 +721,7 @@ int main(void)
 		TEST(control_operations_go_on),
 		TEST(long_arrays_take_more_steps),
 		TEST(layouts_of_32_bits_are_widened),
+		TEST(every_layout_of_32_bits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* units: vmm/memory/memory.c vmm/memory/physmap.c vmm/domain/refuse.c vmm/domain/record.c mm/p2m.c mm/p2m_log.c mm/pt.c mm/buddy.c mm/heap.c vmm/domain/permitted.c */
+/* units: vmm/memory/memory.c vmm/memory/narrow_list.c vmm/memory/physmap.c vmm/domain/refuse.c vmm/domain/record.c mm/p2m.c mm/p2m_log.c mm/pt.c mm/buddy.c mm/heap.c vmm/domain/permitted.c */
 /* The memory hypercalls over a real p2m and allocator: counts, permissions, continuations, and no frame lost. */
 #include "mm/page.h"
 #include "tests/unit/fake.h"

@@ -36,6 +36,9 @@ void vlapic_post(struct vcpu *w, u8 vector, bool level) { fail(); }
 int vlapic_read(struct vcpu *w, u32 msr, u64 *val) { *val = msr; return 0; }
 int vlapic_write(struct vcpu *w, u32 msr, u64 val) { apic_written = msr; return 0; }
 
+static unsigned latched;
+void narrow_latch(struct vcpu *w) { latched++; }
+
 int copy_to_gpa(struct domain *of, u64 gpa, const void *src, size_t len)
 {
 	if (gpa < page_at || gpa + len > page_at + 2 * PAGE_SIZE)
@@ -208,7 +211,9 @@ static void the_hypercall_page_is_whole(void **state)
 	assert_int_equal(hypercall_page_write(&v, page_at + 2 * PAGE_SIZE), -EINVAL);
 	for (unsigned i = 0; i < ARRAY_SIZE(page); i++)
 		assert_int_equal(page[i], 0);
+	assert_int_equal(latched, 0);
 	assert_int_equal(hypercall_page_write(&v, page_at), 0);
+	assert_int_equal(latched, 1);
 	for (unsigned n = 0; n < 128; n++, stub += 32) {
 		const u8 want[] = { 0xb8, (u8)n, 0, 0, 0, 0x0f, 0x01, 0xd9, 0xc3, 0xcc };
 

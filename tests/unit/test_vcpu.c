@@ -1,4 +1,4 @@
-/* units: vmm/domain/vcpu.c vmm/life/vcpu_life.c vmm/hypercall/vcpu_op.c */
+/* units: vmm/domain/vcpu.c vmm/guests/narrow.c vmm/life/vcpu_life.c vmm/hypercall/vcpu_op.c */
 /* vCPUs: what stops and wakes them, the areas of guest memory that they keep, polls and timers. Scheduler and tables are the test's. */
 #include "mm/page.h"
 #include "sched/timer.h"
@@ -53,6 +53,7 @@ struct record_vcpu *record_vcpu_alloc(u64 who) { return calloc(1, sizeof(struct 
 void record_vcpu_free(struct record_vcpu *c) { free(c); }
 static int init_result;
 static unsigned destroyed;
+const struct hvm_ops *hvm;
 int hvm_vcpu_init(struct vcpu *w) { return init_result; }
 void hvm_vcpu_destroy(struct vcpu *w) { destroyed++; }
 void vlapic_reset(struct vcpu *w) { }
@@ -484,6 +485,25 @@ static void runstate_areas_are_held(void **state)
 	assert_true(frame(RAM_GFN)->count == 2 && frame(6)->count == 1 && frame(7)->count == 1);
 }
 
+/* The 32-bit layout: 4-byte aligned, no padding after the state, across two pages too. */
+static void runstate_areas_of_32_bits(void **state)
+{
+	u64 across = 7 * PAGE_SIZE - 20;
+	const u32 *area = phys_to_virt(across);
+
+	assert_int_equal(runstate_at(v, 0, (across + 2) | RUNSTATE_NARROW), -EFAULT);
+	memset(phys_to_virt(across), 0x11, 64);
+	d->runstate_update_flag = true;
+	assert_int_equal(runstate_at(v, 0, across | RUNSTATE_NARROW), 0);
+	assert_true(frame(6)->count == 2 && frame(7)->count == 2);
+	fake_time = 7000;
+	vcpu_set_runstate(v, RUNSTATE_running, 7000);
+	assert_int_equal(area[0], RUNSTATE_running);
+	assert_true(area[1] == 7000 && area[2] == 0);
+	assert_memory_equal(area + 3, v->runstate.time, sizeof(v->runstate.time));
+	assert_int_equal(area[11], 0x11111111);
+}
+
 /* Linux does this for each sibling after a restore. One that runs, or is just leaving its CPU, would write to the frame that is given back. */
 static void runstate_areas_of_siblings(void **state)
 {
@@ -701,6 +721,7 @@ int main(void)
 		TEST(info_moves_when_no_cpu_uses_it),
 		TEST(off_means_that_the_scheduler_knows),
 		TEST(runstate_areas_are_held),
+		TEST(runstate_areas_of_32_bits),
 		TEST(runstate_areas_of_siblings),
 		TEST(times_of_a_restored_guest),
 		TEST(no_time_is_lost),

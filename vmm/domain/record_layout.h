@@ -13,7 +13,7 @@
 #define RECORD_MAGIC        0x7968746f42ull /* "Bothy" */
 #define RECORD_VERSION      3
 #define RECORD_RING         4096u           /* records in a CPU's ring, a power of two */
-#define RECORD_CALLS        128u
+#define RECORD_CALLS        144u
 #define RECORD_NO_VCPU      0xff            /* the record is about a whole domain */
 
 /* For XENMEM_acquire_resource: the type, and the ids that it knows. The domain doesn't matter. */

@@ -7,6 +7,7 @@
 #include "sched/sched.h"
 #include "sched/timer.h"
 #include "vmm/domain.h"
+#include "vmm/guests/narrow.h"
 #include "vmm/domain/record.h"
 #include "vmm/vcpu.h"
 
@@ -174,5 +175,5 @@ void vcpu_set_runstate(struct vcpu *v, int state, u64 now)
 	v->counters->since = now;
 	memcpy(v->counters->time, r->time, sizeof(r->time));
 	if (state == RUNSTATE_running && v->runstate_page[0])
-		copy_runstate(v);
+		(v->runstate_narrow ? narrow_runstate : copy_runstate)(v);
 }

@@ -1,80 +1,117 @@
 /*
  * 32-bit callers pass arguments in EBX, ECX, EDX, ESI, EDI and use structures with 32-bit handles
- * and alignment. There is no second table: each structure that such callers use is widened into the
- * 64-bit one, and the same handler is called.
+ * and alignment. There is no second table: each structure of which the layout differs is a row here.
+ * It is widened into the 64-bit one, and the same handler is called.
  */
 #include <xen/grant_table.h>
 #include <xen/memory.h>
 #include <xen/sched.h>
+#include <xen/vcpu.h>
+#include <xen/version.h>
+#include "lib/string.h"
 #include "vmm/hypercall/dispatch.h"
+#include "vmm/life/life.h"
 #include "vmm/memory/guest_access.h"
+#include "vmm/memory/memory.h"
 
-/* Layouts of the 32-bit ABI, with i386's alignment: u64 on 4 bytes where not stated otherwise. */
-struct compat_add_to_physmap { u16 domid, size; u32 space, idx, gpfn; };
-struct compat_memory_map { u32 nr_entries, buffer; };
-struct compat_poll { u32 ports, nr_ports; u64 timeout; };
+/*
+ * The fields of a structure, in their order: 2, 4 and 8 are integers of so many bytes, and L is a
+ * `long` or a handle. i386 aligns all but 2 to four bytes.
+ */
+static const struct layout { u8 nr, cmd; const char *fields; } layouts[] = {
+	{ __HYPERVISOR_memory_op, XENMEM_decrease_reservation, "LL442" },
+	{ __HYPERVISOR_memory_op, XENMEM_populate_physmap, "LL442" },
+	{ __HYPERVISOR_memory_op, XENMEM_add_to_physmap, "224LL" },
+	{ __HYPERVISOR_memory_op, XENMEM_memory_map, "4L" },
+	{ __HYPERVISOR_memory_op, XENMEM_remove_from_physmap, "2L" },
+	{ __HYPERVISOR_sched_op, SCHEDOP_poll, "L48" },
+	{ __HYPERVISOR_vcpu_op, VCPUOP_get_runstate_info, "488888" },
+	{ __HYPERVISOR_vcpu_op, VCPUOP_register_runstate_memory_area, "L" },
+	{ __HYPERVISOR_vcpu_op, VCPUOP_set_singleshot_timer, "84" },
+	{ __HYPERVISOR_xen_version, XENVER_platform_parameters, "L" },
+};
 
-static long compat_add_to_physmap(struct vcpu *v, struct hypercall *hc, u64 arg)
+#define NARROW_MAX 48   /* the largest of them, in either layout */
+
+/*
+ * Copies each field of a structure between its two layouts. Returns the length of the 32-bit one.
+ * Both are in memory of ours, NARROW_MAX bytes long.
+ */
+static u32 convert(const char *fields, char *narrow, char *wide, bool widen)
 {
-	struct compat_add_to_physmap c;
-	struct xen_add_to_physmap op;
+	u32 n = 0, w = 0;
 
-	if (copy_from_guest(v, &c, arg, sizeof(c)))
-		return -EFAULT;
-	op = (struct xen_add_to_physmap){ .domid = c.domid, .size = c.size, .space = c.space, .idx = c.idx, .gpfn = c.gpfn };
-	return hc_memory_add_to_physmap(v, hc, &op);
+	for (; *fields; fields++) {
+		u32 here = *fields == 'L' ? 4 : (u32)(*fields - '0'), there = *fields == 'L' ? 8 : here;
+
+		n = ROUND_UP(n, MIN(here, 4u));
+		w = ROUND_UP(w, there);
+		if (widen)
+			memcpy(wide + w, narrow + n, here);
+		else
+			memcpy(narrow + n, wide + w, here);
+		n += here;
+		w += there;
+	}
+	return ROUND_UP(n, 4);
 }
 
-static long compat_memory_map(struct vcpu *v, struct hypercall *hc, u64 arg)
+/* Marks an argument whose handler reads or writes more of the guest's memory, in 32-bit layout. */
+static void mark(const struct layout *l, u64 *wide)
 {
-	struct compat_memory_map c;
-	struct xen_memory_map op;
+	if (l->nr == __HYPERVISOR_memory_op && l->cmd <= XENMEM_populate_physmap && l->cmd != XENMEM_maximum_ram_page)
+		((struct xen_memory_reservation *)wide)->mem_flags |= MEMORY_NARROW_LIST;
+	if (l->nr == __HYPERVISOR_vcpu_op && l->cmd == VCPUOP_register_runstate_memory_area)
+		wide[0] |= RUNSTATE_NARROW;
+}
+
+/* Makes a call whose structure has another layout. */
+static long call_converted(struct vcpu *v, const struct layout *l, struct hypercall *hc)
+{
+	const struct hypercall_row *row = hypercall_find(l->nr, l->cmd, hc);
+	u64 arg = hc->a[l->nr == __HYPERVISOR_vcpu_op ? 2 : 1], wide[NARROW_MAX / 8] = { 0 };
+	char narrow[NARROW_MAX];
+	u32 size = convert(l->fields, narrow, (char *)wide, false);
 	long ret;
 
-	if (copy_from_guest(v, &c, arg, sizeof(c)))
+	if (row->dir != HC_OUT && copy_from_guest(v, narrow, arg, size))
 		return -EFAULT;
-	op = (struct xen_memory_map){ .nr_entries = c.nr_entries, .buffer.p = (void *)(u64)c.buffer };
-	ret = hc_memory_map(v, hc, &op);
-	c.nr_entries = op.nr_entries;
-	return ret < 0 ? ret : copy_to_guest(v, arg, &c, sizeof(c)) ?: ret;
+	if (row->dir != HC_OUT)
+		convert(l->fields, narrow, (char *)wide, true);
+	mark(l, wide);
+	ret = row->fn(v, hc, wide);
+	if (ret < 0 || row->dir == HC_IN)
+		return ret;
+	convert(l->fields, narrow, (char *)wide, false);
+	return copy_to_guest(v, arg, narrow, size) ?: ret;
 }
 
-static long compat_poll(struct vcpu *v, struct hypercall *hc, u64 arg)
-{
-	struct compat_poll c;
-	struct sched_poll op;
-
-	if (copy_from_guest(v, &c, arg, sizeof(c)))
-		return -EFAULT;
-	op = (struct sched_poll){
-		.ports.p = (void *)(u64)c.ports, .nr_ports = c.nr_ports, .timeout = c.timeout,
-	};
-	return hc_sched_poll(v, hc, &op);
-}
-
-/* Widens arguments whose layout differs. Every other call here is alike in both ABIs. */
+/* Makes the call. Every other call of these families is alike in both ABIs. */
 static long compat_call(struct vcpu *v, u32 nr, struct hypercall *hc)
 {
-	u32 cmd = (u32)hc->a[0];
+	u32 cmd = (u32)hc->a[0] & (nr == __HYPERVISOR_memory_op ? BIT(MEMORY_START_SHIFT) - 1 : ~0u);
 
+	for (unsigned i = 0; i < ARRAY_SIZE(layouts); i++)
+		if (layouts[i].nr == nr && layouts[i].cmd == cmd)
+			return call_converted(v, &layouts[i], hc);
 	switch (nr) {
+	case __HYPERVISOR_set_timer_op:
+		hc->a[0] |= hc->a[1] << 32;
+		return hypercall_do(v, nr, hc);
 	case __HYPERVISOR_memory_op:
-		switch (cmd) {
-		case XENMEM_add_to_physmap: return compat_add_to_physmap(v, hc, hc->a[1]);
-		case XENMEM_memory_map: return compat_memory_map(v, hc, hc->a[1]);
-		default: return -ENOSYS;
-		}
+		/* The other structures that guests use are a domain's number. */
+		return cmd == XENMEM_add_to_physmap_batch ? -ENOSYS : hypercall_do(v, nr, hc);
+	case __HYPERVISOR_grant_table_op:
+		/* A copy has frame numbers. Only back ends make copies, and none of them is 32-bit. */
+		return cmd == GNTTABOP_copy ? -ENOSYS : hypercall_do(v, nr, hc);
 	case __HYPERVISOR_sched_op:
-		return cmd == SCHEDOP_poll ? compat_poll(v, hc, hc->a[1]) : hypercall_do(v, nr, hc);
 	case __HYPERVISOR_xen_version:
 	case __HYPERVISOR_event_channel_op:
+	case __HYPERVISOR_vcpu_op:
+	case __HYPERVISOR_vm_assist:
 	case __HYPERVISOR_hvm_op:
 	case __HYPERVISOR_console_io:
 		return hypercall_do(v, nr, hc);
-	case __HYPERVISOR_grant_table_op:
-		/* These have no pointers. Map and copy differ, and no 32-bit caller uses them. */
-		return cmd == GNTTABOP_query_size || cmd == GNTTABOP_set_version || cmd == GNTTABOP_get_version ?
-		       hypercall_do(v, nr, hc) : -ENOSYS;
 	default:
 		return -ENOSYS;
 	}

@@ -12,6 +12,8 @@
 
 /* Does what hypercall_dispatch does, for a vCPU outside long mode. Context: v is current. */
 void hypercall_dispatch_compat(struct vcpu *v, struct vm_exit *x);
+/* Returns the row, which exists, and notes it in *hc. */
+const struct hypercall_row *hypercall_find(u64 nr, u64 cmd, struct hypercall *hc);
 /*
  * Notes in exit x, for the record, which hypercall hc was and its result, and counts the call.
  * Context: v is current.

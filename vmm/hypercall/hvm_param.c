@@ -5,6 +5,7 @@
 #include <xen/hvm/hvm_op.h>
 #include <xen/sched.h>
 #include "vmm/domain.h"
+#include "vmm/guests/narrow.h"
 #include "vmm/domain/refuse.h"
 #include "vmm/hypercall.h"
 #include "vmm/vcpu.h"
@@ -101,6 +102,8 @@ static long use_param(struct vcpu *v, struct hypercall *hc, struct xen_hvm_param
 
 	if (rc)
 		return rc;
+	if (set && d == v->domain && index == HVM_PARAM_CALLBACK_IRQ)
+		narrow_latch(v);
 	if (set)
 		rc = set_param(d, index, p->value, d == v->domain ? GUEST_SET : TOOLS_SET);
 	else if (d == v->domain && !(rule[index].who & GUEST_GET))

@@ -9,6 +9,7 @@
 #include <xen/grant_table.h>
 #include <xen/sched.h>
 #include <xen/hvm/hvm_op.h>
+#include <xen/hvm/hvm_vcpu.h>
 #include <xen/physdev.h>
 #include <xen/platform.h>
 #include <xen/sysctl.h>
@@ -102,6 +103,8 @@ static const struct hypercall_row *find_row(u64 nr, u64 cmd, struct hypercall *h
 	}
 	return &hypercall_rows[hc->row - 1];
 }
+
+const struct hypercall_row *hypercall_find(u64 nr, u64 cmd, struct hypercall *hc) { return find_row(nr, cmd, hc); }
 
 /* Copies hc->count argument structures in, calls the handler, and copies them out. */
 static __noinline long call_row(struct vcpu *v, const struct hypercall_row *row, struct hypercall *hc, u64 arg)

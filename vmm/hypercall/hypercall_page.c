@@ -4,6 +4,7 @@
  */
 #include <asm/hvm.h>
 #include "lib/string.h"
+#include "vmm/guests/narrow.h"
 #include "vmm/hypercall.h"
 #include "vmm/memory/guest_access.h"
 #include "vmm/vcpu.h"
@@ -22,5 +23,6 @@ int hypercall_page_write(struct vcpu *v, u64 val)
 		if (copy_to_gpa(v->domain, val + n * sizeof(stub), stub, sizeof(stub)))
 			return -EINVAL;
 	}
+	narrow_latch(v);
 	return 0;
 }

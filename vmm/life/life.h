@@ -89,6 +89,7 @@ void vcpu_down(struct vcpu *v);
  * Returns 0. Errors: -EFAULT if gva isn't 8-byte aligned or not all of the area is the guest's own
  * writable RAM. Context: `caller` is current; v is the same, or held.
  */
+#define RUNSTATE_NARROW 1u  /* in gva: the area has the 32-bit layout, and is 4-byte aligned */
 int vcpu_register_runstate(struct vcpu *v, struct vcpu *caller, u64 gva);
 /*
  * Moves v's info to `offset` in the guest's frame gfn. Returns 0. Errors: -EFAULT if there is no

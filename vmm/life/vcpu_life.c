@@ -11,6 +11,7 @@
 #include "sched/timer.h"
 #include "vmm/apic/xapic.h"
 #include "vmm/domain.h"
+#include "vmm/guests/narrow.h"
 #include "vmm/domain/record.h"
 #include "vmm/keeper/keeper.h"
 #include "vmm/life/life.h"
@@ -158,6 +159,8 @@ void domain_update_wallclock(struct domain *d)
 	s->wc_sec_hi = (u32)(sec >> 32);
 	s->wc_nsec = (u32)(nsec % NS_PER_S);
 	__atomic_store_n(&s->wc_version, version + 1, __ATOMIC_RELEASE);
+	if (d->narrow)
+		narrow_wallclock(d);
 }
 
 /* ---- the two areas of guest memory ---- */
@@ -200,11 +203,13 @@ static void put_pages(struct page *pg[2])
  */
 int vcpu_register_runstate(struct vcpu *v, struct vcpu *caller, u64 gva)
 {
-	u64 last = gva + sizeof(v->runstate) - 1, gpa[2];
+	bool narrow = gva & RUNSTATE_NARROW;
+	u64 last = gva + sizeof(v->runstate) - (narrow ? 6 : 1), gpa[2];
 	struct page *pg[2] = { NULL, NULL };
 	bool crosses = gva >> PAGE_SHIFT != last >> PAGE_SHIFT;
 
-	if (gva & 7 || guest_translate(caller, gva, true, &gpa[0]) || (crosses && guest_translate(caller, last & PAGE_MASK, true, &gpa[1])))
+	gva -= narrow;
+	if (gva & (narrow ? 3 : 7) || guest_translate(caller, gva, true, &gpa[0]) || (crosses && guest_translate(caller, last & PAGE_MASK, true, &gpa[1])))
 		return -EFAULT;
 	/*
 	 * Only the guest's own RAM: we write there for good, and a lent page goes back to its
@@ -219,6 +224,7 @@ int vcpu_register_runstate(struct vcpu *v, struct vcpu *caller, u64 gva)
 	put_pages(v->runstate_page);
 	memcpy(v->runstate_page, pg, sizeof(pg));
 	v->runstate_offset = gva & ~PAGE_MASK;
+	v->runstate_narrow = narrow;
 	/* A sibling's area is written when the sibling runs. */
 	if (v == caller)
 		vcpu_set_runstate(v, RUNSTATE_running, time_now());

@@ -54,8 +54,7 @@ static bool fills_large_page(struct vcpu *v, const struct xen_memory_reservation
 	if (r->extent_order || first % LARGE || r->nr_extents - at < LARGE)
 		return false;
 	for (u64 n = 0; n < LARGE; n++)
-		if ((n % CHUNK == 0 && copy_from_guest(v, gfn, HANDLE(r->extent_start) + (at + n) * sizeof(*gfn), sizeof(gfn))) ||
-		    gfn[n % CHUNK] != first + n)
+		if ((n % CHUNK == 0 && memory_copy_list(v, gfn, r, at + n, CHUNK)) || gfn[n % CHUNK] != first + n)
 			return false;
 	return true;
 }
@@ -79,7 +78,7 @@ static long each_extent(struct vcpu *v, struct hypercall *hc, const struct xen_m
 	while (done < stop && !over) {
 		u64 n = MIN(CHUNK, stop - done);
 
-		if (copy_from_guest(v, gfn, HANDLE(r->extent_start) + done * sizeof(*gfn), n * sizeof(*gfn)))
+		if (memory_copy_list(v, gfn, r, done, n))
 			return done ? (long)done : -EFAULT;
 		for (u64 i = 0, frames; i < n && !over; i += frames) {
 			enum extent_result result;

@@ -4,6 +4,7 @@
  * only if it was the first to set that vCPU's flag.
  */
 #include <xen/event_channel.h>
+#include "vmm/guests/narrow.h"
 #include "vmm/hypercall.h"
 #include "vmm/share/evtchn.h"
 #include "vmm/share/evtchn_port.h"
@@ -14,6 +15,13 @@ _Static_assert(offsetof(struct shared_info, evtchn_pending) == 2048, "ABI");
 _Static_assert(offsetof(struct shared_info, evtchn_mask) == 2560, "ABI");
 _Static_assert(offsetof(struct vcpu_info, evtchn_pending_sel) == 8, "ABI");
 
+/* Sets the flag that says "look for events", and has v look if it was clear. */
+static void raise_upcall(struct vcpu *v, struct vcpu_info *info)
+{
+	if (!__atomic_exchange_n(&info->evtchn_upcall_pending, 1, __ATOMIC_SEQ_CST))
+		vcpu_upcall(v);
+}
+
 /* Tells v that word `word` of the pending bits has a new one, and kicks v if its flag was clear. */
 static void tell_vcpu(struct vcpu *v, u32 word)
 {
@@ -23,10 +31,11 @@ static void tell_vcpu(struct vcpu *v, u32 word)
 	 */
 	struct vcpu_info *info = __atomic_load_n(&v->info, __ATOMIC_ACQUIRE);
 
-	if (__atomic_fetch_or(&info->evtchn_pending_sel, BIT(word), __ATOMIC_SEQ_CST) & BIT(word))
+	if (unlikely(v->domain->narrow))
+		narrow_select(info, word);
+	else if (__atomic_fetch_or(&info->evtchn_pending_sel, BIT(word), __ATOMIC_SEQ_CST) & BIT(word))
 		return;
-	if (!__atomic_exchange_n(&info->evtchn_upcall_pending, 1, __ATOMIC_SEQ_CST))
-		vcpu_kick(v);
+	raise_upcall(v, info);
 }
 
 /*
@@ -67,7 +76,7 @@ static void ring_vcpu(struct domain *d, u32 port, u32 id)
 		return;
 	v = domain_vcpu(d, id);
 	/* The toolstack may ring a domain that has no vCPU yet. The bit stays set for it. */
-	if (v && !(__atomic_load_n(&s->evtchn_mask[word], __ATOMIC_SEQ_CST) & bit))
+	if (v && !(__atomic_load_n(&narrow_mask(d)[word], __ATOMIC_SEQ_CST) & bit))
 		tell_vcpu(v, word);
 	if (unlikely(__atomic_load_n(&d->pollers, __ATOMIC_SEQ_CST)))
 		wake_pollers(d, port);
@@ -144,8 +153,9 @@ void evtchn_vcpu_info_moved(struct vcpu *v)
 	 * finds it.
 	 */
 	__atomic_store_n(&info->evtchn_pending_sel, ~0ull, __ATOMIC_SEQ_CST);
+	narrow_select_all(info);
 	__atomic_store_n(&info->evtchn_upcall_pending, 1, __ATOMIC_SEQ_CST);
-	vcpu_kick(v);
+	vcpu_upcall(v);
 }
 
 bool evtchn_port_pending(struct domain *d, u32 port)
@@ -171,7 +181,7 @@ long hc_evtchn_unmask(struct vcpu *v, struct hypercall *hc __unused, void *arg)
 	e = evtchn_find(d, port);
 	target = e ? domain_vcpu(d, e->notify_vcpu) : NULL;
 	/* An event that came while the port was masked is delivered now. */
-	if (target && (__atomic_fetch_and(&s->evtchn_mask[word], ~bit, __ATOMIC_SEQ_CST) & bit) &&
+	if (target && (__atomic_fetch_and(&narrow_mask(d)[word], ~bit, __ATOMIC_SEQ_CST) & bit) &&
 	    (__atomic_load_n(&s->evtchn_pending[word], __ATOMIC_SEQ_CST) & bit))
 		tell_vcpu(target, word);
 	spin_unlock(&d->evtchn.lock);
