@@ -6,6 +6,8 @@
 #ifndef KEEPER_CALL_H
 #define KEEPER_CALL_H
 
+#include "keeper/memo.h"
+
 /*
  * The keeper's addresses, which are linear and physical alike. It begins at KEEPER_TEXT, and each
  * call enters it there, with its stack below KEEPER_STACK_END.
@@ -70,6 +72,7 @@ struct keeper_call {
 	bool write;
 	u64 data;               /* of the device: from the keeper, or to it */
 	struct guest_fault fault;
+	struct memo memo;       /* of the instruction, if it is one that ring 0 may remember */
 };
 
 _Static_assert(sizeof(struct keeper_call) <= 4096, "it is a page");

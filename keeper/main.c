@@ -125,6 +125,7 @@ static enum keeper_request carry_out(void)
 
 	switch (insn_decode(call->bytes, call->nr_bytes, cpu_code_mode(&call->cpu), &in)) {
 	case DECODE_OK:
+		insn_memo(&in, &call->memo);
 		return execute(&in);
 	case DECODE_LONG:
 		return raise(VECTOR_GP);

@@ -51,6 +51,7 @@ void storm_keeper_run(struct vcpu *c, struct vm_exit *x)
 	call->size = (u8)(1 + (noise >> 8 & 7));
 	call->gpa -= MIN(call->gpa & 7, call->gpa);
 	call->write = noise & 4096;
+	call->memo = (struct memo){ .length = (u8)(noise >> 3 & 15), .flags = noise >> 7 & 15, .size = 4, .reg = noise >> 12 & 15, .reg_size = 4 };
 	call->fault = (struct guest_fault){ .vector = noise >> 33 & 255 ? 14 : (u8)noise, .error = noise >> 13 & 7 };
 	if (!(noise >> 44 & 255))
 		call->cpu.rip = noise;

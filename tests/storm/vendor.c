@@ -235,6 +235,7 @@ static void set_state(struct vcpu *v, const struct hvm_state *s)
 }
 
 static void end_shadow(struct vcpu *v) { }
+static u64 code_at(const struct vcpu *v, u8 *mode) { *mode = 8; return v->hvm.regs.rip; }
 static void set_cr2(struct vcpu *v, u64 cr2) { }
 static void lend_cpu(struct vcpu *c) { }
 static void end_lending(struct vcpu *c) { }
@@ -249,7 +250,7 @@ static unsigned check(const struct vcpu *v, void (*broken)(const char *rule)) { 
 	.vcpu_load = vcpu_load, .vcpu_save = vcpu_save, \
 	.run = run, .offer_interrupt = offer_interrupt, .took_interrupt = took_interrupt, .inject_exception = inject_exception, \
 	.inject_nmi = inject_nmi, .get_cr = get_cr, .set_efer = set_efer, .set_pat = set_pat, .get_state = get_state, .set_state = set_state, \
-	.end_shadow = end_shadow, .set_cr2 = set_cr2, .lend_cpu = lend_cpu, .end_lending = end_lending, \
+	.end_shadow = end_shadow, .code_at = code_at, .set_cr2 = set_cr2, .lend_cpu = lend_cpu, .end_lending = end_lending, \
 	.cpl = cpl, .dump_exit = dump_exit, .inject_step = inject_step, .check = check, .constant_msrs = no_msrs }
 static const struct hvm_constant_msr no_msrs[] = { { 0, 0 } };
 const struct hvm_ops svm_ops = STORM_OPS, vmx_ops = STORM_OPS;

@@ -112,6 +112,7 @@ enum p2m_type p2m_lookup(struct p2m *p2m, gfn_t gfn, mfn_t *mfn) { return there;
 /* The keeper, and the APIC's page. */
 static unsigned kept;
 static int keeper_error;
+bool keeper_remembers(struct vcpu *v, const struct vm_exit *e) { return false; }
 int keeper_begin(struct vcpu *v, const struct vm_exit *e) { kept++; return keeper_error; }
 void xapic_access(struct vcpu *v, u32 offset, unsigned size, bool write, u64 *data) { fail(); }
 

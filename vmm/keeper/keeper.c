@@ -25,7 +25,11 @@
 #include "vmm/vcpu.h"
 
 #define TABLES      3           /* pages of its own page tables */
+#define MEMOS       64u
 #define PAUSES_MOST 5000        /* runs that an interrupt ended, in one call */
+
+/* What the keeper said of an instruction; it holds for these bytes in code of this mode. */
+struct remembered { struct memo memo; u8 bytes[KEEPER_BYTES], mode; };
 
 struct keeper {
 	struct vcpu context;            /* registers and control block; no other field is used */
@@ -36,6 +40,7 @@ struct keeper {
 	void *memory[TABLES + 2];       /* its page tables, the page of the call, its stack */
 	struct keeper_call *call;
 	u32 pauses;
+	struct remembered memo[MEMOS];  /* by the instruction's address */
 };
 
 _Static_assert(KEEPER_WINDOWS == 64, "a bit each");
@@ -244,11 +249,10 @@ static void fetch(struct vcpu *v, struct keeper_call *c, u64 linear)
 
 static void fill_call(struct vcpu *v, struct keeper_call *c, const struct vm_exit *x)
 {
-	const struct hvm_segment *cs;
 	struct hvm_state s;
+	u8 mode;
 
 	hvm->get_state(v, &s);
-	cs = &s.seg[HVM_SEG_CS];
 	memcpy(c->cpu.regs, &v->hvm.regs, sizeof(v->hvm.regs));
 	memcpy(c->cpu.seg, s.seg, sizeof(c->cpu.seg));
 	c->cpu.cr0 = s.cr0;
@@ -260,7 +264,8 @@ static void fill_call(struct vcpu *v, struct keeper_call *c, const struct vm_exi
 	c->fault_gpa = x->npf.gpa;
 	c->vmcall = hvm->hypercall_insn[2] == 0xc1;
 	c->request = KEEPER_NOTHING;
-	fetch(v, c, s.efer & EFER_LMA && cs->ar & BIT(13) ? v->hvm.regs.rip : (u32)(cs->base + v->hvm.regs.rip));
+	c->memo.length = 0;
+	fetch(v, c, hvm->code_at(v, &mode));
 }
 
 int keeper_begin(struct vcpu *v, const struct vm_exit *x)
@@ -277,6 +282,48 @@ int keeper_begin(struct vcpu *v, const struct vm_exit *x)
 	k->pauses = 0;
 	__atomic_or_fetch(&v->attention, VCPU_KEEPER, __ATOMIC_RELAXED);
 	return 0;
+}
+
+/* ---- what is remembered ---- */
+
+static struct remembered *place_of(const struct vcpu *v) { return &v->keeper->memo[(v->hvm.regs.rip ^ v->hvm.regs.rip >> 6) % MEMOS]; }
+
+/* A keeper that lies harms its guest alone. */
+static void remember(struct vcpu *v, const struct keeper_call *c)
+{
+	struct remembered *r = place_of(v);
+
+	if (!memo_is_sound(&c->memo) || c->memo.length > c->nr_bytes)
+		return;
+	hvm->code_at(v, &r->mode);
+	r->memo = c->memo;
+	memcpy(r->bytes, c->bytes, KEEPER_BYTES);
+}
+
+/*
+ * An access at a page's start may have begun in the page before, and one beyond its end goes on in
+ * the next: these are the keeper's.
+ */
+bool keeper_remembers(struct vcpu *v, const struct vm_exit *x)
+{
+	u64 offset = x->npf.gpa & ~PAGE_MASK, data, *reg;
+	const struct remembered *r;
+	u8 bytes[KEEPER_BYTES], mode;
+
+	if (!v->keeper || !offset)
+		return false;
+	r = place_of(v);
+	if (!r->memo.length || offset + r->memo.size > PAGE_SIZE || !(r->memo.flags & MEMO_STORE) == x->npf.write ||
+	    copy_from_guest(v, bytes, hvm->code_at(v, &mode), r->memo.length) || mode != r->mode || memcmp(bytes, r->bytes, r->memo.length))
+		return false;
+	reg = (u64 *)&v->hvm.regs + r->memo.reg;
+	data = memo_store(&r->memo, *reg);
+	mmio_access(v, x->npf.gpa, r->memo.size, x->npf.write, &data);
+	if (!x->npf.write)
+		*reg = memo_load(&r->memo, *reg, data);
+	hvm->end_shadow(v);
+	hvm_complete(v, &v->hvm.regs, r->memo.length);
+	return true;
 }
 
 /* ---- its replies ---- */
@@ -321,6 +368,8 @@ static int finish(struct vcpu *v, const struct keeper_call *c, char why[KEEPER_W
 		return 1;
 	if (!reply_valid(c))
 		return fail(v, c, why);
+	if (c->request == KEEPER_DONE)
+		remember(v, c);
 	memcpy(r, c->cpu.regs, sizeof(*r));
 	r->rflags = flags;
 	hvm->end_shadow(v);

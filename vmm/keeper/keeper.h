@@ -11,6 +11,11 @@ struct vm_exit;
 /* Copies the keeper's program to where guests' tables can show it. Context: boot CPU, once. */
 void keeper_init(void);
 /*
+ * Does the access that *x tells of, if v's keeper has said of the same instruction before that it is
+ * a plain load or store. Returns false if not; nothing has changed then. Context: as keeper_begin.
+ */
+bool keeper_remembers(struct vcpu *v, const struct vm_exit *x);
+/*
  * Hands the access that *x tells of to v's keeper, which runs before v is entered again. Returns 0.
  * Errors: -ENOMEM if there is no memory to make the keeper. Context: v is current; the access was
  * one of v's own instruction, and no event's delivery.

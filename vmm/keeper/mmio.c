@@ -30,5 +30,5 @@ bool mmio_exit(struct vcpu *v, const struct vm_exit *x)
 	 */
 	if (!x->npf.write && x->npf.gpa >> 21 != APIC_PAGE >> 21 && !p2m_fill_hole(&v->domain->p2m, gfn))
 		return true;
-	return !keeper_begin(v, x);
+	return keeper_remembers(v, x) || !keeper_begin(v, x);
 }

@@ -16,6 +16,17 @@ void vmx_end_shadow(struct vcpu *v)
 /* Neither entry nor exit switches CR2. */
 void vmx_set_cr2(struct vcpu *v, u64 cr2) { write_cr2(cr2); }
 
+u64 vmx_code_at(const struct vcpu *v, u8 *mode)
+{
+	u64 access = vmread(SEG_FIELD(GUEST_ACCESS, SEG_CS));
+
+	*mode = access & ACCESS_DB ? 4 : 2;
+	if (!(vmread(GUEST_EFER) & EFER_LMA) || !(access & ACCESS_L))
+		return (u32)(vmread(SEG_FIELD(GUEST_BASE, SEG_CS)) + v->hvm.regs.rip);
+	*mode = 8;
+	return v->hvm.regs.rip;
+}
+
 /* The current vCPU's VMCS stays active on this CPU. The context's goes back to memory each time. */
 void vmx_lend_cpu(struct vcpu *c)
 {
