@@ -58,12 +58,16 @@ static u64 reserved_bits(const struct guest_cpu *cpu, const struct format *f, un
 	/* A 4-MiB page has bits 39:32 of its address in bits 20:13 (PSE-36). */
 	if (f->size == 4)
 		return page && level ? BIT(22) - BIT(MIN(cpu->physical_bits, 40) - 19) : 0;
+	/*
+	 * PAE's four entries at the root: MOV to CR3 checks them, not the walk (SDM vol. 3, "PDPTE
+	 * Registers", 4.4.1). QEMU sets the accessed bit there, which is reserved.
+	 */
+	if (!(f->rights & BIT(level)))
+		return bits;
 	if (f->levels == 3)
 		bits |= BIT(63) - BIT(52);
-	if (!(cpu->efer & EFER_NXE) || !(f->rights & BIT(level)))
+	if (!(cpu->efer & EFER_NXE))
 		bits |= PTE_NX;
-	if (!(f->rights & BIT(level)))
-		bits |= PTE_RW | PTE_US | PTE_A | PTE_D | PTE_PS | BIT(8);
 	if (level == 3)
 		bits |= PTE_PS;
 	if (page && level)

@@ -79,7 +79,8 @@ static const struct shape shapes[] = {
 		{ true, PHYS, 0 }, { true, PHYS | BITS(20, 13), PHYS }, { true, PHYS | BITS(29, 13), PHYS }, { false, 0, PHYS | PS } } },
 	{ "PAE", 3, 9, 8, CR4_PAE, 0, {
 		{ true, PHYS | BITS(62, 52), 0 }, { true, PHYS | BITS(62, 52) | BITS(20, 13), PHYS | BITS(62, 52) },
-		{ false, 0, PHYS | BITS(63, 52) | BITS(8, 5) | BITS(2, 1) } } },
+		/* Checked by MOV to CR3, except the address. */
+		{ false, 0, PHYS } } },
 	{ "PSE", 2, 10, 4, CR4_PSE, 0, { { true, 0, 0 }, { true, BIT(21), 0 } } },
 	{ "32-bit", 2, 10, 4, 0, 0, { { true, 0, 0 }, { false, 0, 0 } } },
 };
@@ -138,7 +139,7 @@ static struct expected expect(const struct guest_cpu *cpu, const struct shape *s
 			return fault(error);
 		page = level == 0 || (s->level[level].large && (e & PS));
 		reserved = page ? s->level[level].page : s->level[level].table;
-		if (s->size == 8 && !(cpu->efer & EFER_NXE))
+		if (s->size == 8 && !no_rights && !(cpu->efer & EFER_NXE))
 			reserved |= NX;
 		if (e & reserved)
 			return fault(error | PF_P | PF_RSVD);
