@@ -469,9 +469,9 @@ int p2m_fill_hole(struct p2m *p2m, gfn_t gfn)
 	if (!entry && !p2m->closed) {
 		/*
 		 * By large pages if nothing else is near, so that a guest that looks everywhere
-		 * takes few tables.
+		 * takes few tables. In the service domain's, devices are near.
 		 */
-		level = ONES_ORDER / pt_shape_x86.bits;
+		level = p2m->identity ? 0 : ONES_ORDER / pt_shape_x86.bits;
 		slot = p2m_slot(p2m, gfn, &level);
 		rc = slot ? 0 : -ENOMEM;
 		if (slot)

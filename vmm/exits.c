@@ -151,6 +151,9 @@ static __noinline void exit_npf(struct vcpu *v, const struct vm_exit *x)
 		return;
 	if (resolve_fault(v, x))
 		return;
+	/* The service domain may look at registers that ring 0 uses: it sees ones. */
+	if (d->privileged && !x->npf.write && !x->npf.fetch && !dom0_device_at(x->npf.gpa) && !p2m_fill_hole(&d->p2m, gfn))
+		return;
 	if (d->privileged) {
 		printk(LOG_WARN "d0v%u %s address %lx, which is not its own: #GP\n",
 		       v->id, x->npf.write ? "writes" : "reads", x->npf.gpa);

@@ -365,6 +365,18 @@ static void holes_show_ones(void **state)
 	assert_int_equal(p2m.table_pages, p2m.mempool / PAGE_SIZE);
 }
 
+/* In the service domain's only the page itself: its devices are in the pages beside. */
+static void a_hole_among_devices(void **state)
+{
+	u64 value = 0;
+
+	p2m.identity = true;
+	assert_int_equal(p2m_fill_hole(&p2m, GFN(0xfed80)), 0);
+	assert_true(guest_reads(0xfed803c0, &value) && value == ~0ull);
+	assert_false(guest_reads(0xfed81000, &value));
+	assert_false(guest_reads(0xfed7fff8, &value));
+}
+
 static void entry_reads(void **state)
 {
 	struct page *pg = ram(9);
@@ -838,6 +850,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(not_executable, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_range_is_not_executable, setup, teardown),
 		cmocka_unit_test_setup_teardown(holes_show_ones, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_hole_among_devices, setup, teardown),
 		cmocka_unit_test_setup_teardown(entry_reads, setup, teardown),
 		cmocka_unit_test_setup_teardown(tables_are_limited, setup, teardown),
 		cmocka_unit_test_setup_teardown(uncounted, setup, teardown),
