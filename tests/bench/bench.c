@@ -66,6 +66,12 @@ INSTRUCTION(rdmsr_apic_id, "rdmsr", :: "c"(X2APIC_ID) : "rax", "rdx")
 INSTRUCTION(wrmsr_tpr, "wrmsr", :: "c"(X2APIC_TPR), "a"(0), "d"(0))
 INSTRUCTION(wrmsr_eoi, "wrmsr", :: "c"(X2APIC_EOI), "a"(0), "d"(0))
 
+/* By the keeper, and by what it said before: the APIC's ID and EOI in xAPIC mode, and a hole. */
+INSTRUCTION(apic_read, "movl (%%rdx), %%eax", :: "d"(0xfee00020ull) : "rax", "memory")
+INSTRUCTION(apic_eoi, "movl %%eax, (%%rdx)", :: "a"(0), "d"(0xfee000b0ull) : "memory")
+INSTRUCTION(hole_store, "movl %%eax, (%%rdx)", :: "a"(0), "d"(HOLE_GFN * PAGE_SIZE + 8) : "memory")
+INSTRUCTION(hole_or, "orl %%eax, (%%rdx)", :: "a"(0), "d"(HOLE_GFN * PAGE_SIZE + 8) : "memory", "cc")
+
 static struct gnttab_query_size query;
 static struct xen_hvm_param param;
 static struct vcpu_set_singleshot_timer timer;
@@ -213,6 +219,10 @@ static const struct operation { const char *name; long (*fn)(void), (*base)(void
 	{ "map_unmap_64", map_unmap_64, NULL, 0 },
 	{ "copy_64", copy_64, NULL, 0 },
 	{ "event_and_back", event_and_back, nothing, 0 },
+	{ "apic_read", apic_read, apic_read_base, 0 },
+	{ "apic_eoi", apic_eoi, apic_eoi_base, 0 },
+	{ "hole_store", hole_store, hole_store_base, 0 },
+	{ "hole_or", hole_or, hole_or_base, 0 },
 };
 
 /* To the hypervisor's log: how far it has come. */
@@ -387,11 +397,29 @@ static u64 least(long (*fn)(void))
 	return best;
 }
 
+/* The APIC's mode that the operation wants: from x2APIC to xAPIC the way leads through "off". */
+static void choose_mode(const struct operation *o)
+{
+	bool page_wanted = o->fn == apic_read || o->fn == apic_eoi;
+	u64 base = rdmsr(APIC_BASE);
+
+	if (page_wanted != !!(base & APIC_BASE_X2APIC))
+		return;
+	if (page_wanted) {
+		wrmsr(APIC_BASE, base & ~0xc00ull);
+		wrmsr(APIC_BASE, (base & ~0xc00ull) | 0x800);
+	} else {
+		wrmsr(APIC_BASE, base | APIC_BASE_X2APIC);
+		wrmsr(X2APIC_SVR, 0x1ff);
+	}
+}
+
 static void measure(const struct operation *o)
 {
 	u32 caught = self_count;
 	u64 cost, base;
 
+	choose_mode(o);
 	log_line("measure ", o->name);
 	call = hypercall;
 	if (o->fn == notify_self)
@@ -417,6 +445,7 @@ static void repeat(const struct operation *o)
 {
 	u64 end = rdtsc() + PROFILE_TICKS;
 
+	choose_mode(o);
 	log_line("profile ", o->name);
 	if (o->fn == notify_self)
 		swap_handler();

@@ -42,6 +42,10 @@ OPERATIONS = [
     Row("map_unmap_64", "grant map + unmap, 64 pages", "map_unmap_64", None, None, 2),
     Row("copy_64", "grant copy, 64 pages", "copy_64", None, None, 1),
     Row("event_and_back", "event to a guest, and back", "event_and_back", None, None, 4),
+    Row("apic_read", "xAPIC read, by memo", "apic_read", 700, None, 1),
+    Row("apic_eoi", "xAPIC EOI, by memo", "apic_eoi", 750, None, 1),
+    Row("hole_store", "store where nothing is, by memo", "hole_store", None, None, 1),
+    Row("hole_or", "OR where nothing is, by the keeper", "hole_or", None, None, 1),
 ]
 MEASURED_APART = [
     Row("switch", "yield and switch to a guest", "measure_switch", None, None, 1),
