@@ -16,6 +16,7 @@
 #include "vmm/domain.h"
 #include "vmm/domain/guest_log.h"
 #include "vmm/hypercall.h"
+#include "vmm/keeper/keeper.h"
 #include "vmm/keeper/mmio.h"
 #include "vmm/life/life.h"
 #include "vmm/vcpu.h"
@@ -148,6 +149,9 @@ static __noinline void exit_npf(struct vcpu *v, const struct vm_exit *x)
 	gfn_t gfn = GFN(x->npf.gpa >> PAGE_SHIFT);
 
 	if (unlikely(x->npf.fetch) && dom0_watched(v, gfn))
+		return;
+	/* Nothing is there, as when the keeper was asked. */
+	if (v->keeper && !x->npf.present && keeper_remembers(v, x))
 		return;
 	if (resolve_fault(v, x))
 		return;

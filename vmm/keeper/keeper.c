@@ -28,8 +28,11 @@
 #define MEMOS       64u
 #define PAUSES_MOST 5000        /* runs that an interrupt ended, in one call */
 
-/* What the keeper said of an instruction; it holds for these bytes in code of this mode. */
-struct remembered { struct memo memo; u8 bytes[KEEPER_BYTES], mode; };
+/*
+ * What the keeper said of an instruction; it holds for these bytes in code of this mode. Behind the
+ * instruction the bytes are 0.
+ */
+struct remembered { u64 bytes[2]; struct memo memo; u8 mode; };
 
 struct keeper {
 	struct vcpu context;            /* registers and control block; no other field is used */
@@ -297,7 +300,8 @@ static void remember(struct vcpu *v, const struct keeper_call *c)
 		return;
 	hvm->code_at(v, &r->mode);
 	r->memo = c->memo;
-	memcpy(r->bytes, c->bytes, KEEPER_BYTES);
+	memset(r->bytes, 0, sizeof(r->bytes));
+	memcpy(r->bytes, c->bytes, c->memo.length);
 }
 
 /*
@@ -307,14 +311,14 @@ static void remember(struct vcpu *v, const struct keeper_call *c)
 bool keeper_remembers(struct vcpu *v, const struct vm_exit *x)
 {
 	u64 offset = x->npf.gpa & ~PAGE_MASK, data, *reg;
-	const struct remembered *r;
-	u8 bytes[KEEPER_BYTES], mode;
+	const struct remembered *r = place_of(v);
+	u64 bytes[2] = { 0 };
+	u8 mode;
 
-	if (!v->keeper || !offset)
+	if (!offset || x->npf.indirect || x->npf.fetch)
 		return false;
-	r = place_of(v);
 	if (!r->memo.length || offset + r->memo.size > PAGE_SIZE || !(r->memo.flags & MEMO_STORE) == x->npf.write ||
-	    copy_from_guest(v, bytes, hvm->code_at(v, &mode), r->memo.length) || mode != r->mode || memcmp(bytes, r->bytes, r->memo.length))
+	    copy_from_guest(v, bytes, hvm->code_at(v, &mode), r->memo.length) || mode != r->mode || bytes[0] != r->bytes[0] || bytes[1] != r->bytes[1])
 		return false;
 	reg = (u64 *)&v->hvm.regs + r->memo.reg;
 	data = memo_store(&r->memo, *reg);

@@ -12,7 +12,8 @@ struct vm_exit;
 void keeper_init(void);
 /*
  * Does the access that *x tells of, if v's keeper has said of the same instruction before that it is
- * a plain load or store. Returns false if not; nothing has changed then. Context: as keeper_begin.
+ * a plain load or store. Returns false if not; nothing has changed then. Context: v is current and
+ * has a keeper.
  */
 bool keeper_remembers(struct vcpu *v, const struct vm_exit *x);
 /*

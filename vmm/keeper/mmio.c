@@ -30,5 +30,6 @@ bool mmio_exit(struct vcpu *v, const struct vm_exit *x)
 	 */
 	if (!x->npf.write && x->npf.gpa >> 21 != APIC_PAGE >> 21 && !p2m_fill_hole(&v->domain->p2m, gfn))
 		return true;
-	return keeper_remembers(v, x) || !keeper_begin(v, x);
+	/* Where ones are shown, or for the first time. */
+	return (v->keeper && keeper_remembers(v, x)) || !keeper_begin(v, x);
 }
