@@ -123,7 +123,8 @@ static void free_tables(struct pt *pt)
 {
 	u64 table = pt->root.v << PAGE_SHIFT;
 
-	if (!pt->alloc)
+	/* There was no memory for its root. */
+	if (!pt->root.v)
 		return;
 	for (unsigned level = pt->fmt->shape.levels - 1u;; level--) {
 		u64 entry = *pt_index(&pt->fmt->shape, table, 0, level);
