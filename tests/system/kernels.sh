@@ -23,11 +23,13 @@ guests_disk()
 	rm -rf "$from"
 }
 
-# service_domain NAME PACKAGES IMAGE: starts the image of the directory IMAGE, whose kernel is of PACKAGES, and the guests in it.
+# service_domain NAME PACKAGES IMAGE [tools/run's options]: starts the image of the directory IMAGE, whose kernel is of PACKAGES, and the
+# guests in it. They have MEMORY MiB, and MORE is one more line of their configurations.
 service_domain()
 {
-	local toolstack
-	toolstack=$(cat "$3/xen-version")
-	printf '%s="%s"\n' NAME "$1" VERSION "$(release "$2")" TOOLSTACK "$toolstack" GUESTS "$GUESTS" >"$OUT/$NAME.version"
-	dom0 kernels.sh --kernel "$3/vmlinuz" --initrd "$3/initrd.img" --no-data --disk "$OUT/$NAME.guests.img" --add "$OUT/$NAME.version:/tests/version"
+	local image=$3
+	printf '%s="%s"\n' NAME "$1" VERSION "$(release "$2")" TOOLSTACK "$(cat "$image/xen-version")" GUESTS "$GUESTS" MEMORY "${MEMORY-256}" MORE "${MORE-}" \
+		>"$OUT/$NAME.version"
+	shift 3
+	dom0 kernels.sh --kernel "$image/vmlinuz" --initrd "$image/initrd.img" --no-data --disk "$OUT/$NAME.guests.img" --add "$OUT/$NAME.version:/tests/version" "$@"
 }

@@ -15,7 +15,7 @@ httpd -p 8080 -h /tmp/www
 # One at a time: Linux complains of devices that come late.
 for pair in $GUESTS; do
 	guest=${pair%%=*}
-	config "$guest" "kernel = \"/guests/$guest/vmlinuz\"" "ramdisk = \"/guests/$guest/guest.img\"" 'vcpus = 2' 'memory = 256' \
+	config "$guest" "kernel = \"/guests/$guest/vmlinuz\"" "ramdisk = \"/guests/$guest/guest.img\"" 'vcpus = 2' "memory = $MEMORY" "$MORE" \
 		"disk = [ \"format=raw, vdev=xvda, access=rw, target=/guests/$guest/disk\" ]"
 	check "$NAME: guest $guest: created" xl create "/tmp/$guest.cfg" || tail -n 20 /var/log/xen/xen-hotplug.log
 	check "$NAME: guest $guest: comes up" within 90 says "$guest" 'guest: up .* 2 CPUs'
