@@ -48,7 +48,7 @@ void storm_keeper_run(struct vcpu *c, struct vm_exit *x)
 	/* Mostly what a sound one would say, so that its guest lives. */
 	call->request = noise >> 10 & 1023 ? KEEPER_WINDOW + (noise >> 20) % 5 : noise >> 30;
 	call->gpa = noise >> 40 & 3 ? noise >> 10 & (BIT(31) - 1) : noise;
-	call->size = (u8)(1 + (noise >> 8 & 7));
+	call->size = noise >> 52 & 511 ? (u8)(1 + (noise >> 8 & 7)) : (u8)noise;
 	call->gpa -= MIN(call->gpa & 7, call->gpa);
 	call->write = noise & 4096;
 	call->memo = (struct memo){ .length = (u8)(noise >> 3 & 15), .flags = noise >> 7 & 15, .size = 4, .reg = noise >> 12 & 15, .reg_size = 4 };

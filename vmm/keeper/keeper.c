@@ -227,7 +227,10 @@ static bool resolve(struct vcpu *v, struct keeper *k, const struct vm_exit *x)
 	u64 n = (x->npf.gpa >> WINDOW_SHIFT) - 1, gpa;
 	enum p2m_type type;
 
-	if (n >= KEEPER_WINDOWS || k->call->window[n] == WINDOW_NONE)
+	if (n >= KEEPER_WINDOWS)
+		return false;
+	n = array_index_nospec(n, KEEPER_WINDOWS);
+	if (k->call->window[n] == WINDOW_NONE)
 		return false;
 	gpa = k->call->window[n] << WINDOW_SHIFT | (x->npf.gpa & (BIT(WINDOW_SHIFT) - 1));
 	type = p2m_lookup(&v->domain->p2m, GFN(gpa >> PAGE_SHIFT), NULL);
@@ -398,7 +401,7 @@ static bool answer(struct vcpu *v, struct keeper *k)
 		open_window(v, k, c->gpa);
 		return false;
 	}
-	if (c->request == KEEPER_DEVICE) {
+	if (c->request == KEEPER_DEVICE && c->size - 1u < 8) {
 		mmio_access(v, c->gpa, c->size, c->write, &c->data);
 		return false;
 	}
