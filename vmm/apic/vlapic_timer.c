@@ -13,6 +13,8 @@
 #define COUNT_NS   10
 /* A guest that asks for more interrupts gets fewer, at least this long one after the other. */
 #define PERIOD_MIN 50000        /* ns */
+/* And while it takes none, so that the timers of vCPUs that don't run cost others little. */
+#define PERIOD_IDLE 10000000    /* ns */
 
 /* Bits 0, 1 and 3: dividers 2, 4, ... 128, and 1. */
 static u64 tick(const struct vlapic *a) { return (u64)COUNT_NS << (((a->timer_dcr & 3) + (a->timer_dcr >> 1 & 4) + 1) & 7); }
@@ -30,6 +32,7 @@ void vlapic_timer_fired(void *vcpu)
 	struct vlapic *a = &v->apic;
 	u32 lvt = __atomic_load_n(&a->lvt[LVT_TIMER], __ATOMIC_RELAXED);
 	u64 period = a->timer_icr * tick(a), now = time_now();
+	bool waits = lvt & LVT_MASKED || __atomic_load_n(&a->irr[(u8)lvt / 64], __ATOMIC_RELAXED) & BIT((u8)lvt % 64);
 
 	if (!period)
 		return;
@@ -39,7 +42,7 @@ void vlapic_timer_fired(void *vcpu)
 		return;
 	/* Ticks that were missed while the vCPU waited for a CPU are not made up for. */
 	a->timer_start += (now - a->timer_start) / period * period;
-	timer_set(&v->apic_timer, cpu_id(), MAX(a->timer_start + period, now + PERIOD_MIN));
+	timer_set(&v->apic_timer, cpu_id(), MAX(a->timer_start + period, now + (waits ? PERIOD_IDLE : PERIOD_MIN)));
 }
 
 u32 vlapic_timer_count(const struct vcpu *v)
