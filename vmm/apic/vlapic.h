@@ -38,8 +38,8 @@ struct vlapic {
  */
 void vlapic_reset(struct vcpu *v);
 /*
- * Read or write one of v's APIC registers, as MSR 0x800 + register, whatever the mode. Return 0. Errors: -EINVAL if
- * the guest gets #GP. Context: v is current.
+ * Read or write one of v's APIC registers, as MSR 0x800 + register, whatever the mode. Return 0.
+ * Errors: -EINVAL if the guest gets #GP. Context: v is current.
  */
 int vlapic_read(struct vcpu *v, u32 msr, u64 *val);
 int vlapic_write(struct vcpu *v, u32 msr, u64 val);

@@ -458,8 +458,8 @@ int keeper_run(struct vcpu *v, char why[KEEPER_WHY])
 		ended = handle(v, k, &x);
 	}
 	hvm->end_lending(&k->context);
-	/* An INIT that came meanwhile is carried out later: v is as before the instruction until then. */
-	if (ended && vcpu_take(v, VCPU_KEEPER))
-		return finish(v, k->call, why);
-	return ended;
+	if (!ended)
+		return 0;
+	vcpu_take(v, VCPU_KEEPER);
+	return finish(v, k->call, why);
 }

@@ -1,8 +1,8 @@
 /* What is where a guest has no RAM. */
-#include "vmm/apic/xapic.h"
 #include "vmm/keeper/mmio.h"
 #include <asm/hvm.h>
 #include "mm/p2m.h"
+#include "vmm/apic/xapic.h"
 #include "vmm/domain.h"
 #include "vmm/keeper/keeper.h"
 #include "vmm/vcpu.h"
@@ -30,6 +30,6 @@ bool mmio_exit(struct vcpu *v, const struct vm_exit *x)
 	 */
 	if (!x->npf.write && x->npf.gpa >> 21 != APIC_PAGE >> 21 && !p2m_fill_hole(&v->domain->p2m, gfn))
 		return true;
-	/* Where ones are shown, or for the first time. */
-	return (v->keeper && keeper_remembers(v, x)) || !keeper_begin(v, x);
+	/* An access to an entry that isn't present has been looked up already. */
+	return (x->npf.present && v->keeper && keeper_remembers(v, x)) || !keeper_begin(v, x);
 }

@@ -197,8 +197,9 @@ extern u64 hvm_xcr0_mask;               /* [I] XSAVE states that vCPUs can have 
 /* Switches virtualization on, on the calling CPU. Panics if there is no memory. */
 void hvm_cpu_enable(void);
 /*
- * Allocates the vCPU's machine state and resets it. hvm.root and hvm.generation are set. Returns 0. Errors: -ENOMEM if there is no
- * memory; the caller must call hvm_vcpu_destroy in this case too.
+ * Allocates the vCPU's machine state and resets it; the caller has set hvm.root and
+ * hvm.generation. Returns 0. Errors: -ENOMEM if there is no memory; the caller must call
+ * hvm_vcpu_destroy in this case too.
  */
 int hvm_vcpu_init(struct vcpu *v);
 /* Frees the vCPU's machine state, also if hvm_vcpu_init failed. */
